@@ -1,0 +1,3 @@
+import Glibc
+
+exit(runBenchmark(CommandLine.arguments))

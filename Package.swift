@@ -1,0 +1,147 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+// One CPU baseline for every target (checked first thing in `main`): x86-64-v3, or Armv8.2 on arm64.
+#if arch(arm64)
+let march = "-march=armv8.2-a"
+let json = [march]
+#else
+let march = "-march=x86-64-v3"
+// Without PCLMUL the half of simdjson that is inlined here falls back to its portable form.
+let json = [march, "-mpclmul"]
+#endif
+
+let swift: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+    .unsafeFlags(["-Xcc", march]),
+    // Owners are single by design (a worker, the coordinator); the checks at run time cost 3%.
+    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+]
+let c: [CSetting] = [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror", march])]
+let cxx: [CXXSetting] = [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror", march])]
+
+/// A module under `Sources`, with what it may import: the table of ARCHITECTURE.md, kept true by
+/// `--explicit-target-dependency-import-check error`.
+func module(_ name: String, _ imports: [String] = []) -> Target {
+    .target(
+        name: name,
+        dependencies: imports.map { .target(name: $0) },
+        swiftSettings: swift,
+        linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))])
+}
+
+/// The tests of the modules named.
+func tests(
+    _ name: String, _ imports: [String], resources: [Resource]? = nil, exclude: [String] = []
+) -> Target {
+    .testTarget(
+        name: name,
+        dependencies: imports.map { .target(name: $0) },
+        exclude: exclude,
+        resources: resources,
+        swiftSettings: swift)
+}
+
+let package = Package(
+    name: "tidemark",
+    products: [.executable(name: "tidemark", targets: ["tidemark"])],
+    targets: [
+        // What Debian ships, one importer each.
+        .systemLibrary(
+            name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+        .systemLibrary(
+            name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(
+            name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(
+            name: "CJSON", cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"] + json)],
+            linkerSettings: [.linkedLibrary("simdjson")]),
+        .target(name: "CTails", cxxSettings: cxx),
+        .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("m")]),
+
+        module("TidemarkCore"),
+        module("TidemarkKernels", ["CKernels"]),
+        module("TidemarkSketches", ["TidemarkKernels"]),
+        module("TidemarkDrift", ["TidemarkKernels", "TidemarkSketches", "CTails"]),
+        module("TidemarkAlerts", ["TidemarkCore"]),
+        module("TidemarkBatch", ["TidemarkCore"]),
+        module(
+            "TidemarkCodec",
+            ["TidemarkCore", "TidemarkBatch", "TidemarkKernels", "CJSON", "CCrypto"]),
+        module("TidemarkDataflow", ["TidemarkCore", "TidemarkBatch"]),
+        module(
+            "TidemarkOperators",
+            [
+                "TidemarkCore", "TidemarkKernels", "TidemarkSketches", "TidemarkDrift",
+                "TidemarkAlerts", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
+            ]),
+        module("TidemarkTopology", ["TidemarkCore", "CYAML"]),
+        module("TidemarkPlanner", ["TidemarkCore", "TidemarkTopology", "TidemarkDataflow"]),
+        module("TidemarkTelemetry", ["TidemarkCore"]),
+        module(
+            "TidemarkRuntime",
+            ["TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry"]),
+        module(
+            "TidemarkKafka",
+            ["TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry", "CRdKafka"]),
+        module(
+            "TidemarkFiles",
+            [
+                "TidemarkCore", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
+                "TidemarkTelemetry",
+            ]),
+        .executableTarget(
+            name: "tidemark",
+            dependencies: [
+                "TidemarkCore", "TidemarkKernels", "TidemarkSketches", "TidemarkDrift",
+                "TidemarkAlerts", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
+                "TidemarkOperators", "TidemarkTopology", "TidemarkPlanner", "TidemarkTelemetry",
+                "TidemarkRuntime", "TidemarkKafka", "TidemarkFiles",
+            ],
+            swiftSettings: swift),
+        // Measurements, run by hand and by `make bench`.
+        .executableTarget(
+            name: "kafka-bench",
+            dependencies: [
+                "TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry",
+                "TidemarkKafka",
+            ],
+            path: "Benchmarks/Kafka", swiftSettings: swift),
+
+        // A real Kafka for tests, and what writes to it.
+        .target(
+            name: "TidemarkTestSupport", dependencies: ["CRdKafka"], path: "Tests/Support",
+            swiftSettings: swift),
+        tests(
+            "TidemarkSketchesTests", ["TidemarkKernels", "TidemarkSketches"],
+            exclude: ["make_goldens.py", "check_peer.py"]),
+        tests(
+            "TidemarkDriftTests",
+            ["TidemarkDrift", "TidemarkSketches", "TidemarkKernels", "TidemarkAlerts"],
+            exclude: ["make_goldens.py"]),
+        tests(
+            "TidemarkTopologyTests",
+            ["TidemarkCore", "TidemarkTopology", "TidemarkPlanner", "TidemarkDataflow"]),
+        tests(
+            "TidemarkKafkaTests",
+            [
+                "TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry",
+                "TidemarkKafka", "TidemarkTestSupport",
+            ]),
+        tests(
+            "TidemarkEngineTests",
+            [
+                "TidemarkCore", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
+                "TidemarkOperators", "TidemarkAlerts", "TidemarkDrift", "TidemarkSketches",
+                "TidemarkKernels", "TidemarkRuntime", "TidemarkTelemetry", "TidemarkFiles",
+            ]),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .gnu11,
+    cxxLanguageStandard: .cxx20
+)

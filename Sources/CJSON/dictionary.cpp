@@ -1,0 +1,45 @@
+#include "internal.hpp"
+
+namespace tidemark {
+
+void Dictionary::reset(size_t slotCount) {
+    slots_.assign(slotCount, Slot{0, 0, none, 0});
+    mask_ = slotCount - 1;
+}
+
+uint32_t Dictionary::insert(
+    size_t at, Head head, uint64_t, const uint8_t *bytes, size_t length) {
+    auto code = static_cast<uint32_t>(starts_.size());
+    starts_.push_back(blob_.size());
+    lengths_.push_back(static_cast<uint32_t>(length));
+    blob_.append(reinterpret_cast<const char *>(bytes), length);
+    slots_[at] = Slot{head.low, head.high, code, static_cast<uint32_t>(length)};
+    if (starts_.size() * 2 > slots_.size()) {
+        std::vector<Slot> old;
+        old.swap(slots_);
+        reset(old.size() * 2);
+        for (const Slot &slot : old) {
+            if (slot.code == none) continue;
+            size_t length;
+            const uint8_t *value = this->value(slot.code, &length);
+            size_t place = mix(Head{slot.low, slot.high}, length, value) & mask_;
+            while (slots_[place].code != none) place = (place + 1) & mask_;
+            slots_[place] = slot;
+        }
+    }
+    return code;
+}
+
+void Dictionary::compact(const uint8_t *used, uint32_t *remap) {
+    Dictionary kept;
+    for (uint32_t code = 0; code < count(); code++) {
+        remap[code] = none;
+        if (!used[code]) continue;
+        size_t length;
+        const uint8_t *bytes = value(code, &length);
+        remap[code] = kept.intern(bytes, length);
+    }
+    *this = std::move(kept);
+}
+
+} // namespace tidemark

@@ -1,0 +1,142 @@
+// JSON records to typed columns, one call a batch.
+//
+// simdjson's structural index (which also validates UTF-8 and strings) tells where every token of a
+// record begins; the walk over it is ours: it visits each field once, reads only wanted paths and
+// checks those strictly. Values that nobody wants are checked for structure alone.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tm_json tm_json;
+
+/// What a column is.
+enum tm_json_kind {
+    TM_JSON_NUMBER,
+    TM_JSON_INTEGER,
+    /// Text by value; integers and booleans become their text.
+    TM_JSON_CATEGORY,
+    /// Text alone.
+    TM_JSON_TEXT,
+    TM_JSON_BOOLEAN,
+    TM_JSON_TIME_S,
+    TM_JSON_TIME_MS,
+    TM_JSON_TIME_US,
+    TM_JSON_TIME_NS,
+    TM_JSON_TIME_TEXT
+};
+
+/// Why a row has no value in a column.
+enum tm_json_state {
+    TM_JSON_VALUE = 0,
+    TM_JSON_NULL = 1,
+    TM_JSON_MISSING = 2,
+    TM_JSON_WRONG_TYPE = 3,
+    TM_JSON_NON_FINITE = 4
+};
+
+/// What became of a row. Rows that are not TM_JSON_ROW on entry are passed over.
+enum tm_json_verdict {
+    TM_JSON_ROW = 0,
+    TM_JSON_EMPTY,
+    TM_JSON_NOT_UTF8,
+    TM_JSON_UNCLOSED_STRING,
+    TM_JSON_CONTROL_CHARACTER,
+    TM_JSON_TRUNCATED,
+    TM_JSON_SYNTAX,
+    TM_JSON_BAD_TOKEN,
+    TM_JSON_NOT_AN_OBJECT,
+    /// Set by the caller.
+    TM_JSON_TOMBSTONE,
+    TM_JSON_TOO_LONG
+};
+
+/// One column of a batch. Arrays have a place for each row; exceptions are in the order of rows.
+typedef struct {
+    /// NUMBER, INTEGER: NaN where there is no value.
+    double *numbers;
+    /// TIME_*: milliseconds since 1970; INT64_MIN where there is no value.
+    int64_t *times;
+    /// CATEGORY, TEXT, BOOLEAN: code of the dictionary; UINT32_MAX where there is no value.
+    uint32_t *codes;
+    uint16_t *exception_rows;
+    uint8_t *exception_states;
+    uint32_t exception_count;
+} tm_json_column;
+
+/// A step of a path: a key, or (key NULL) the place in an array.
+typedef struct {
+    const uint8_t *key;
+    size_t key_length;
+    uint32_t index;
+} tm_json_step;
+
+tm_json *tm_json_new(void);
+void tm_json_free(tm_json *decoder);
+
+/// Adds the next column (numbered from 0). `null_values`: texts that mean null.
+void tm_json_add(
+    tm_json *decoder, int kind, int accept_text, const tm_json_step *steps, size_t step_count,
+    const uint8_t *const *null_values, const size_t *null_lengths, size_t null_count);
+
+/// Decodes rows 0 ..< row_count into row 0 ..< row_count of the columns. 64 readable bytes must
+/// follow the last payload. `verdicts` is read and written.
+void tm_json_decode(
+    tm_json *decoder, const uint8_t *base, const uint32_t *start, const int32_t *length,
+    uint32_t row_count, tm_json_column *columns, uint8_t *verdicts);
+
+/// Values in the dictionary of a column.
+uint32_t tm_json_dictionary_count(const tm_json *decoder, int column);
+const uint8_t *tm_json_dictionary_value(
+    const tm_json *decoder, int column, uint32_t code, size_t *length);
+/// Bytes that the dictionary of a column holds.
+size_t tm_json_dictionary_bytes(const tm_json *decoder, int column);
+/// Keeps the values marked in `used` (a byte a code) and writes each one's new code to `remap`.
+void tm_json_dictionary_compact(
+    tm_json *decoder, int column, const uint8_t *used, uint32_t *remap);
+
+/// The text of a JSON number as a double, correctly rounded. Returns a tm_json_state, or -1 when
+/// the bytes are no JSON number.
+int tm_json_parse_number(const uint8_t *bytes, size_t length, double *value);
+
+/// RFC 3339 (`2024-05-01T12:00:00.123Z`, any offset, a space for the T) as milliseconds since
+/// 1970; returns 1 if it is one.
+int tm_json_parse_time(const uint8_t *bytes, size_t length, int64_t *ms);
+
+// A whole document, for small files: a tree by DOM.
+
+typedef struct tm_json_document tm_json_document;
+enum tm_json_node {
+    TM_JSON_NODE_NULL,
+    TM_JSON_NODE_BOOLEAN,
+    TM_JSON_NODE_NUMBER,
+    TM_JSON_NODE_TEXT,
+    TM_JSON_NODE_ARRAY,
+    TM_JSON_NODE_OBJECT,
+    TM_JSON_NODE_END
+};
+typedef struct {
+    int kind;
+    /// BOOLEAN: 0 or 1; NUMBER: the value.
+    double number;
+    /// NUMBER that is an integer within 64 bits: this is it, and is_integer is 1.
+    int64_t integer;
+    int is_integer;
+    const uint8_t *text;
+    size_t text_length;
+} tm_json_event;
+
+/// Parses; NULL and a reason if it is no JSON.
+tm_json_document *tm_json_document_new(
+    const uint8_t *bytes, size_t length, const char **reason);
+void tm_json_document_free(tm_json_document *document);
+/// The document as events, depth first: a value; for OBJECT then TEXT (key) and value in turn, then
+/// END; for ARRAY the values, then END. Returns 0 after the last one.
+int tm_json_document_next(tm_json_document *document, tm_json_event *event);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,144 @@
+#pragma once
+#include "CJSON.h"
+
+#include <cstring>
+#include <string>
+#include <vector>
+#if defined(__SSE4_1__)
+#include <immintrin.h>
+#endif
+
+namespace tidemark {
+
+/// The first bytes of a text, at most 16, zeros behind them.
+struct Sixteen {
+    uint64_t low, high;
+    bool operator==(const Sixteen &other) const { return low == other.low && high == other.high; }
+};
+
+/// 16 bytes must be readable at `bytes`, whatever the length.
+inline Sixteen loadSixteen(const uint8_t *bytes, size_t length) {
+    Sixteen head;
+    memcpy(&head, bytes, 16);
+    if (length < 8) {
+        head.low &= (1ULL << (8 * length)) - 1;
+        head.high = 0;
+    } else if (length < 16) {
+        head.high &= (1ULL << (8 * (length - 8))) - 1;
+    }
+    return head;
+}
+
+/// Exact in a double.
+inline constexpr double powersOfTen[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+/// A plain decimal (`-12.345`) of at most 16 bytes, at one go; false leaves it to `readNumber`.
+/// 16 bytes must be readable before `last`.
+#if defined(__SSE4_1__)
+inline bool readPlain(const uint8_t *first, const uint8_t *last, double *value) {
+    ptrdiff_t length = last - first;
+    bool negative = *first == '-';
+    ptrdiff_t count = length - negative;
+    if (length > 16 || count <= 0) return false;
+    const __m128i places = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m128i text = _mm_loadu_si128(reinterpret_cast<const __m128i *>(last - 16));
+    __m128i before = _mm_cmpgt_epi8(_mm_set1_epi8(static_cast<char>(16 - count)), places);
+    text = _mm_blendv_epi8(text, _mm_set1_epi8('0'), before);
+    __m128i digits = _mm_sub_epi8(text, _mm_set1_epi8('0'));
+    auto dot = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(text, _mm_set1_epi8('.'))));
+    const __m128i nine = _mm_set1_epi8(9);
+    auto others = 0xffffU ^ static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(digits, nine), nine)));
+    if (others != dot || (dot & (dot - 1))) return false;
+    ptrdiff_t fraction = 0, whole = count;
+    if (dot) {
+        int place = __builtin_ctz(dot);
+        fraction = 15 - place;
+        whole = count - 1 - fraction;
+        if (fraction == 0) return false;
+        // What stands before the dot moves up by one.
+        __m128i moved = _mm_sub_epi8(places, _mm_set1_epi8(1));
+        __m128i behind = _mm_cmpgt_epi8(places, _mm_set1_epi8(static_cast<char>(place)));
+        digits = _mm_shuffle_epi8(digits, _mm_blendv_epi8(moved, places, behind));
+    }
+    if (whole == 0 || (whole > 1 && first[negative] == '0')) return false;
+    __m128i pairs = _mm_maddubs_epi16(digits, _mm_set1_epi16(0x010a));
+    __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(0x00010064));
+    __m128i packed = _mm_packus_epi32(fours, fours);
+    __m128i eights = _mm_madd_epi16(packed, _mm_set1_epi32(0x00012710));
+    auto both = static_cast<uint64_t>(_mm_cvtsi128_si64(eights));
+    uint64_t mantissa = (both & 0xffffffff) * 100000000 + (both >> 32);
+    if (mantissa > (1ULL << 53)) return false;
+    double magnitude = static_cast<double>(mantissa) / powersOfTen[fraction];
+    *value = negative ? -magnitude : magnitude;
+    return true;
+}
+#else
+inline bool readPlain(const uint8_t *, const uint8_t *, double *) { return false; }
+#endif
+
+/// Values of a text column, numbered from 0 in the order of arrival. Ids are private to a worker:
+/// they never reach an output.
+class Dictionary {
+public:
+    Dictionary() { reset(16); }
+
+    /// The code of `bytes`, added if new. 16 bytes must be readable at `bytes`.
+    uint32_t intern(const uint8_t *bytes, size_t length) {
+        Head head = load(bytes, length);
+        uint64_t hash = mix(head, length, bytes);
+        for (size_t at = hash & mask_;; at = (at + 1) & mask_) {
+            const Slot &slot = slots_[at];
+            if (slot.code == none) return insert(at, head, hash, bytes, length);
+            if (slot.low == head.low && slot.high == head.high && slot.length == length
+                && (length <= 16 || memcmp(blob_.data() + starts_[slot.code], bytes, length) == 0))
+                return slot.code;
+        }
+    }
+
+    uint32_t count() const { return static_cast<uint32_t>(starts_.size()); }
+    size_t byteCount() const {
+        return blob_.capacity() + slots_.capacity() * sizeof(Slot) + starts_.capacity() * 12;
+    }
+    const uint8_t *value(uint32_t code, size_t *length) const {
+        *length = lengths_[code];
+        return reinterpret_cast<const uint8_t *>(blob_.data()) + starts_[code];
+    }
+    void compact(const uint8_t *used, uint32_t *remap);
+
+private:
+    static constexpr uint32_t none = UINT32_MAX;
+    struct Head { uint64_t low, high; };
+    struct Slot { uint64_t low, high; uint32_t code; uint32_t length; };
+
+    static Head load(const uint8_t *bytes, size_t length) {
+        Sixteen head = loadSixteen(bytes, length);
+        return Head{head.low, head.high};
+    }
+    static uint64_t mix(Head head, size_t length, const uint8_t *bytes) {
+        uint64_t hash = (head.low ^ 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
+        hash = (hash ^ (hash >> 32) ^ head.high) * 0xc4ceb9fe1a85ec53ULL;
+        hash ^= length * 0x9e3779b97f4a7c15ULL;
+        for (size_t i = 16; i < length; i += 8) {
+            uint64_t word = 0;
+            memcpy(&word, bytes + i, length - i < 8 ? length - i : 8);
+            hash = (hash ^ word) * 0xff51afd7ed558ccdULL;
+            hash ^= hash >> 29;
+        }
+        return hash ^ (hash >> 32);
+    }
+    uint32_t insert(size_t at, Head head, uint64_t hash, const uint8_t *bytes, size_t length);
+    void reset(size_t slotCount);
+
+    std::vector<Slot> slots_;
+    size_t mask_ = 0;
+    std::vector<size_t> starts_;
+    std::vector<uint32_t> lengths_;
+    std::string blob_;
+};
+
+/// Reads a JSON number; see `tm_json_parse_number`. `end` receives the place after it.
+int readNumber(const uint8_t *bytes, const uint8_t *limit, double *value, const uint8_t **end);
+
+} // namespace tidemark

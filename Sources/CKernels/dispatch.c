@@ -1,0 +1,122 @@
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "internal.h"
+
+static atomic_int chosen = -1;
+
+static int best(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        return TK_AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return TK_AVX2;
+#endif
+    return TK_SCALAR;
+}
+
+int tk_force_tier(int tier) {
+    int limit = best();
+    if (tier > limit) tier = limit;
+    atomic_store_explicit(&chosen, tier, memory_order_relaxed);
+    return tier;
+}
+
+static __attribute__((noinline)) int choose(void) {
+    const char *wish = getenv("TIDEMARK_SIMD");
+    if (wish && !strcmp(wish, "scalar")) return tk_force_tier(TK_SCALAR);
+    if (wish && !strcmp(wish, "avx2")) return tk_force_tier(TK_AVX2);
+    return tk_force_tier(TK_AVX512);
+}
+
+int tk_tier(void) {
+    int tier = atomic_load_explicit(&chosen, memory_order_relaxed);
+    return __builtin_expect(tier < 0, 0) ? choose() : tier;
+}
+
+size_t tk_fold_exact(
+    const double *column, const uint16_t *rows, size_t count, const tk_sum_plan *plan,
+    tk_numeric_cell *cell, const double *edges, size_t edge_count, uint64_t *bins, float *run) {
+#if defined(__x86_64__)
+    if (count >= TK_SHORT_RUN) {
+        switch (tk_tier()) {
+        case TK_AVX512:
+            return tk_fold_exact_avx512(
+                column, rows, count, plan, cell, edges, edge_count, bins, run);
+        case TK_AVX2:
+            return tk_fold_exact_avx2(
+                column, rows, count, plan, cell, edges, edge_count, bins, run);
+        }
+    }
+#endif
+    return tk_fold_exact_scalar(column, rows, count, plan, cell, edges, edge_count, bins, run);
+}
+
+size_t tk_fold_ordered(
+    const double *column, const uint16_t *rows, size_t count, tk_ordered_cell *cell,
+    const double *edges, size_t edge_count, uint64_t *bins, float *run) {
+#if defined(__x86_64__)
+    if (count >= TK_SHORT_RUN && tk_tier() == TK_AVX512)
+        return tk_fold_ordered_avx512(column, rows, count, cell, edges, edge_count, bins, run);
+#endif
+    return tk_fold_ordered_scalar(column, rows, count, cell, edges, edge_count, bins, run);
+}
+
+void tk_sort256(float *values) {
+#if defined(__x86_64__)
+    switch (tk_tier()) {
+    case TK_AVX512: return tk_sort256_avx512(values);
+    case TK_AVX2: return tk_sort256_avx2(values);
+    }
+#endif
+    tk_sort256_scalar(values);
+}
+
+void tk_sort256_keep(const float *values, int stride, int offset, float *kept) {
+#if defined(__x86_64__)
+    if (tk_tier() == TK_AVX512) return tk_sort256_keep_avx512(values, stride, offset, kept);
+#endif
+    float sorted[256];
+    memcpy(sorted, values, sizeof sorted);
+    tk_sort256(sorted);
+    for (int i = offset, o = 0; i < 256; i += stride) kept[o++] = sorted[i];
+}
+
+void tk_max_bytes(uint8_t *into, const uint8_t *other, size_t count) {
+    for (size_t i = 0; i < count; i++) into[i] = into[i] > other[i] ? into[i] : other[i];
+}
+
+// From both ends at once: two independent chains, and no branch that depends on the keys.
+void tk_merge_keys(
+    uint64_t *a, size_t a_count, uint64_t *b, size_t b_count, uint64_t *into) {
+    a[a_count] = b[b_count] = UINT64_MAX;
+    a[-1] = b[-1] = 0;
+    const uint64_t *first = a, *other = b;
+    const uint64_t *last = a + a_count - 1, *rest = b + b_count - 1;
+    size_t total = a_count + b_count;
+    uint64_t *low = into, *high = into + total - 1;
+    for (size_t i = 0; i < total / 2; i++) {
+        uint64_t x = *first, y = *other;
+        int left = x <= y;
+        *low++ = left ? x : y;
+        first += left;
+        other += !left;
+        uint64_t p = *last, q = *rest;
+        int right = p > q;
+        *high-- = right ? p : q;
+        last -= right;
+        rest -= !right;
+    }
+    if (total & 1) *low = *first <= *other ? *first : *other;
+}
+
+int tk_has_baseline(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi")
+        && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+#else
+    return 1;
+#endif
+}

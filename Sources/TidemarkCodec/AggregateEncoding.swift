@@ -1,0 +1,269 @@
+package import TidemarkCore
+
+extension AggregateRecord {
+    /// The record's value, JSON, in the shape that the aggregates topic promises.
+    package func encoded() -> [UInt8] {
+        var json = JSONWriter(capacity: 1024)
+        json.beginObject()
+        json.member("v", 1)
+        json.member("topology", topology)
+        json.member("revision", revision)
+        json.member("operator", operatorName)
+        json.key("group")
+        group.write(to: &json, otherGroupCount: otherGroupCount)
+        json.member("column", column)
+        json.member("role", role)
+        json.member("kind", isNumeric ? "numeric" : "categorical")
+        window.write(to: &json)
+        json.member("state", "final")
+        json.member("rev", rev)
+        json.member("complete", complete)
+        json.member("backfill", backfill)
+        json.key("rows")
+        json.beginObject()
+        json.member("total", rows.total)
+        json.member("value", rows.value)
+        json.member("null", rows.null)
+        json.member("missing", rows.missing)
+        json.member("wrong_type", rows.wrongType)
+        json.member("non_finite", rows.nonFinite)
+        json.member("late", rows.late)
+        if rows.quarantined != 0 { json.member("quarantined", rows.quarantined) }
+        json.endObject()
+        json.member("min", min)
+        json.member("max", max)
+        json.member("mean", mean)
+        json.member("sd", sd)
+        if !quantiles.isEmpty {
+            json.key("quantiles")
+            json.beginObject()
+            for (rank, value) in quantiles { json.member(quantileName(rank), value) }
+            json.endObject()
+        }
+        if let histogram {
+            json.key("histogram")
+            json.beginObject()
+            json.member("edges", histogram.edges)
+            json.member("under", histogram.under)
+            json.write("counts", histogram.counts)
+            json.member("over", histogram.over)
+            json.endObject()
+        }
+        if let distinct {
+            json.key("distinct")
+            json.beginObject()
+            json.member("estimate", distinct.estimate)
+            json.member("lower", distinct.lower)
+            json.member("upper", distinct.upper)
+            json.endObject()
+        }
+        if let top {
+            json.key("top")
+            json.beginArray()
+            for item in top {
+                json.beginObject()
+                json.key("value")
+                json.value(utf8: item.value)
+                json.member("count", item.count)
+                json.member("lower", item.lower)
+                json.member("upper", item.upper)
+                json.endObject()
+            }
+            json.endArray()
+        }
+        if !drift.isEmpty {
+            json.key("drift")
+            json.beginArray()
+            for entry in drift {
+                json.beginObject()
+                json.member("baseline", entry.baseline)
+                json.member("n", entry.n)
+                json.member("n_baseline", entry.nBaseline)
+                json.write(entry.tests)
+                json.endObject()
+            }
+            json.endArray()
+        }
+        if !verdicts.isEmpty {
+            json.key("verdicts")
+            json.beginArray()
+            for verdict in verdicts {
+                json.beginObject()
+                json.member("monitor", verdict.monitor)
+                json.member("baseline", verdict.baseline)
+                json.member("p", verdict.p)
+                json.member("level", verdict.level)
+                json.member("effect", verdict.effect)
+                json.member("ignore_below", verdict.ignoreBelow)
+                json.member("verdict", verdict.verdict)
+                json.endObject()
+            }
+            json.endArray()
+        }
+        json.endObject()
+        return json.bytes
+    }
+}
+
+extension AlertRecord {
+    /// The alert's value: a CloudEvent's data, with the evidence inside.
+    package func encoded() -> [UInt8] {
+        var json = JSONWriter(capacity: 2048)
+        json.beginObject()
+        json.member("v", 1)
+        json.member("id", id)
+        json.member("state", transition.rawValue)
+        json.member("topology", topology)
+        json.member("revision", revision)
+        if let owner { json.member("owner", owner) }
+        if !labels.isEmpty {
+            json.key("labels")
+            json.beginObject()
+            for (name, value) in labels { json.member(name, value) }
+            json.endObject()
+        }
+        json.member("monitor", monitor)
+        json.member("severity", severity)
+        json.member("muted", muted)
+        json.key("routes")
+        json.beginArray()
+        for route in routes { json.value(route) }
+        json.endArray()
+        json.member("summary", summary)
+        if let runbook { json.member("runbook", runbook) }
+        json.member("operator", operatorName)
+        json.key("group")
+        group.write(to: &json, otherGroupCount: nil)
+        json.member("column", column)
+        json.member("test", test)
+        json.member("value", value)
+        json.member("threshold", threshold)
+        json.member("direction", "above")
+        json.member("p", p)
+        json.member("level", level)
+        if let budget { json.member("budget", budget) }
+        window.write(to: &json)
+        json.member("opened", openedMs)
+        json.member("first_seen", firstSeenMs)
+        json.member("backfill", backfill)
+        json.member("n", n)
+        json.member("n_baseline", nBaseline)
+        json.member("baseline", baseline)
+        if !tests.isEmpty { json.write(tests) }
+        json.key("histogram")
+        json.beginObject()
+        if !edges.isEmpty {
+            json.key("edges")
+            json.beginArray()
+            for edge in edges { json.value(edge) }
+            json.endArray()
+        }
+        if !categories.isEmpty {
+            json.key("categories")
+            json.beginArray()
+            for category in categories { json.value(category) }
+            json.endArray()
+        }
+        json.write("current", current)
+        json.write("baseline", reference)
+        json.endObject()
+        json.key("links")
+        json.beginArray()
+        json.endArray()
+        json.endObject()
+        return json.bytes
+    }
+
+    /// CloudEvents 1.0 attributes, binary mode of the Kafka binding.
+    package var headers: [(name: String, value: [UInt8])] {
+        let subject =
+            String(decoding: group.part, as: UTF8.self) + "/"
+            + String(decoding: percentEncoded(Array(column.utf8)), as: UTF8.self)
+        return [
+            ("ce_specversion", "1.0"), ("ce_id", eventId),
+            ("ce_type", "tidemark.alert.\(transition.rawValue)"),
+            ("ce_source", "tidemark/\(topology)"), ("ce_subject", subject),
+            ("ce_time", timeText(window.endMs)), ("content-type", "application/json"),
+        ].map { ($0.0, Array($0.1.utf8)) }
+    }
+}
+
+/// The name of a quantile: 0.01 is `p01`, 0.5 `p50`, 0.999 `p99.9`.
+package func quantileName(_ rank: Double) -> String {
+    let percent = (rank * 1_000_000).rounded() / 10_000
+    let whole = Int(percent)
+    let text = whole < 10 ? "0\(whole)" : "\(whole)"
+    guard percent != Double(whole) else { return "p" + text }
+    return "p" + text + "\(percent - Double(whole))".dropFirst().prefix(5)
+}
+
+/// RFC 3339 in UTC with milliseconds.
+package func timeText(_ ms: Int64) -> String {
+    let days = ms.flooredDivision(by: 86_400_000)
+    let inDay = ms - days * 86_400_000
+    // Civil date from days (proleptic Gregorian calendar, eras of 400 years from March).
+    let shifted = days + 719_468
+    let era = shifted.flooredDivision(by: 146_097)
+    let dayOfEra = shifted - era * 146_097
+    let yearOfEra =
+        (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let monthIndex = (5 * dayOfYear + 2) / 153
+    let day = dayOfYear - (153 * monthIndex + 2) / 5 + 1
+    let month = monthIndex < 10 ? monthIndex + 3 : monthIndex - 9
+    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    func padded(_ number: Int64, _ width: Int) -> String {
+        let text = String(number)
+        return String(repeating: "0", count: max(0, width - text.utf8.count)) + text
+    }
+    return padded(year, 4) + "-" + padded(month, 2) + "-" + padded(day, 2) + "T"
+        + padded(inDay / 3_600_000, 2) + ":" + padded(inDay / 60_000 % 60, 2) + ":"
+        + padded(inDay / 1000 % 60, 2) + "." + padded(inDay % 1000, 3) + "Z"
+}
+
+extension GroupValues {
+    fileprivate func write(to json: inout JSONWriter, otherGroupCount: Int?) {
+        json.beginObject()
+        if isOther {
+            json.member("other", true)
+            if let otherGroupCount { json.member("groups", otherGroupCount) }
+        }
+        for (name, value) in dimensions {
+            json.key(name)
+            if let value { json.value(utf8: value) } else { json.null() }
+        }
+        json.endObject()
+    }
+}
+
+extension Window {
+    fileprivate func write(to json: inout JSONWriter) {
+        json.key("window")
+        json.beginObject()
+        json.member("start", startMs)
+        json.member("end", endMs)
+        json.endObject()
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func write(_ name: String, _ counts: [Int64]) {
+        key(name)
+        beginArray()
+        for count in counts { value(count) }
+        endArray()
+    }
+
+    fileprivate mutating func write(_ tests: [TestResult]) {
+        key("tests")
+        beginObject()
+        for test in tests {
+            key(test.name)
+            beginObject()
+            member("value", test.value)
+            member("p", test.p)
+            endObject()
+        }
+        endObject()
+    }
+}

@@ -1,0 +1,59 @@
+internal import CCrypto
+
+/// Base64 with padding, as RFC 4648 section 4 has it.
+package func base64(_ bytes: [UInt8]) -> [UInt8] {
+    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    var text: [UInt8] = []
+    text.reserveCapacity((bytes.count + 2) / 3 * 4)
+    var index = 0
+    while index < bytes.count {
+        let a = bytes[index]
+        let b = index + 1 < bytes.count ? bytes[index + 1] : 0
+        let c = index + 2 < bytes.count ? bytes[index + 2] : 0
+        text.append(alphabet[Int(a >> 2)])
+        text.append(alphabet[Int((a & 3) << 4 | b >> 4)])
+        text.append(index + 1 < bytes.count ? alphabet[Int((b & 15) << 2 | c >> 6)] : 0x3d)
+        text.append(index + 2 < bytes.count ? alphabet[Int(c & 63)] : 0x3d)
+        index += 3
+    }
+    return text
+}
+
+/// The bytes of base64 text; `nil` if it is none.
+package func base64Decoded(_ text: some Sequence<UInt8>) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    var word: UInt32 = 0
+    var bits = 0
+    for letter in text {
+        let value: UInt8
+        switch letter {
+        case 0x41...0x5a: value = letter - 0x41
+        case 0x61...0x7a: value = letter - 0x61 + 26
+        case 0x30...0x39: value = letter - 0x30 + 52
+        case 0x2b: value = 62
+        case 0x2f: value = 63
+        case 0x3d: continue
+        default: return nil
+        }
+        word = word << 6 | UInt32(value)
+        bits += 6
+        if bits >= 8 {
+            bits -= 8
+            bytes.append(UInt8(truncatingIfNeeded: word >> UInt32(bits)))
+        }
+    }
+    return bytes
+}
+
+/// SHA-256 in hex.
+package func sha256Hex(_ bytes: [UInt8]) -> String {
+    var digest = [UInt8](repeating: 0, count: 32)
+    unsafe _ = SHA256(bytes, bytes.count, &digest)
+    let hex = Array("0123456789abcdef".utf8)
+    var text: [UInt8] = []
+    for byte in digest {
+        text.append(hex[Int(byte >> 4)])
+        text.append(hex[Int(byte & 15)])
+    }
+    return String(decoding: text, as: UTF8.self)
+}

@@ -1,0 +1,198 @@
+internal import CJSON
+package import TidemarkBatch
+import TidemarkCore
+
+/// What a column of a record is to the decoder.
+package enum FieldKind: Int32, Sendable {
+    case number, integer
+    /// Text by value; integers and booleans become their text.
+    case category
+    /// Text alone.
+    case text
+    case boolean
+    case timeS, timeMs, timeUs, timeNs, timeText
+
+    package var storage: ColumnBatch.Storage {
+        switch self {
+        case .number, .integer: .numbers
+        case .category, .text, .boolean: .codes
+        case .timeS, .timeMs, .timeUs, .timeNs, .timeText: .times
+        }
+    }
+}
+
+/// A wanted path of a record.
+package struct Field: Sendable {
+    package enum Step: Sendable {
+        case key(String)
+        case index(Int)
+    }
+    package var kind: FieldKind
+    package var path: [Step]
+    package var acceptText: Bool
+    package var nullValues: [String]
+
+    package init(
+        kind: FieldKind, path: [Step], acceptText: Bool = false, nullValues: [String] = []
+    ) {
+        self.kind = kind
+        self.path = path
+        self.acceptText = acceptText
+        self.nullValues = nullValues
+    }
+}
+
+/// What the decoder said of a row that is no row.
+package enum DecodeVerdict: UInt8, Sendable {
+    case row = 0
+    case empty, notUTF8, unclosedString, controlCharacter, truncated, syntax, badToken, notAnObject
+    case tombstone, tooLong
+
+    /// The stable name of the dead letter's reason.
+    package var reason: String {
+        switch self {
+        case .row, .tombstone: "none"
+        case .empty: "empty"
+        case .tooLong: "too_long"
+        case .notAnObject: "not_an_object"
+        case .notUTF8: "not_utf8"
+        case .unclosedString, .controlCharacter, .truncated, .syntax, .badToken: "not_json"
+        }
+    }
+
+    package var detail: String {
+        switch self {
+        case .row, .tombstone: ""
+        case .empty: "the record has no bytes"
+        case .tooLong: "the record is longer than limits.record"
+        case .notAnObject: "the record is JSON, but no object"
+        case .notUTF8: "the bytes are not UTF-8"
+        case .unclosedString: "a string has no end"
+        case .controlCharacter: "a string holds a control character that is not escaped"
+        case .truncated: "the record ends before its object does"
+        case .syntax: "a comma, colon, quote or bracket is missing or too many"
+        case .badToken: "a value is neither number, text, true, false nor null"
+        }
+    }
+}
+
+/// Reads JSON records into the columns of a `ColumnBatch`, one call a batch.
+///
+/// Texts are coded by a dictionary of the column: codes mean nothing outside this decoder and never
+/// reach an output. The owner is one worker.
+///
+/// - Complexity: one pass over the bytes; nothing is allocated a record, but for new texts.
+@safe
+package final class RecordDecoder {
+    package let columns: ColumnBatch
+    private let handle: OpaquePointer
+    private let fields: [Field]
+    private let raw: UnsafeMutablePointer<tm_json_column>
+
+    package init(fields: [Field], rowCountMax: Int) {
+        self.fields = fields
+        columns = ColumnBatch(storage: fields.map(\.kind.storage), rowCountMax: rowCountMax)
+        unsafe handle = tm_json_new()
+        unsafe raw = .allocate(capacity: max(1, fields.count))
+        for (index, column) in columns.columns.enumerated() {
+            unsafe (raw + index).initialize(
+                to: tm_json_column(
+                    numbers: column.numbers, times: column.times, codes: column.codes,
+                    exception_rows: column.exceptionRows,
+                    exception_states: column.exceptionStates, exception_count: 0))
+        }
+        for field in fields { add(field) }
+    }
+
+    deinit {
+        unsafe tm_json_free(handle)
+        unsafe raw.deallocate()
+    }
+
+    private func add(_ field: Field) {
+        let keys = field.path.map { step -> [UInt8] in
+            if case .key(let key) = step { return Array(key.utf8) }
+            return []
+        }
+        let nulls = field.nullValues.map { Array($0.utf8) }
+        // One block for all bytes, so that every pointer is good for the length of the call.
+        let bytes: [UInt8] = Array((keys + nulls).joined()) + [0]
+        unsafe bytes.withUnsafeBufferPointer { block in
+            guard let base = block.baseAddress else { return }
+            var at = 0
+            var steps: [tm_json_step] = unsafe []
+            for (step, key) in zip(field.path, keys) {
+                switch step {
+                case .key:
+                    unsafe steps.append(
+                        tm_json_step(key: base + at, key_length: key.count, index: 0))
+                    at += key.count
+                case .index(let index):
+                    unsafe steps.append(
+                        tm_json_step(
+                            key: nil, key_length: 0, index: UInt32(truncatingIfNeeded: index)))
+                }
+            }
+            var pointers: [UnsafePointer<UInt8>?] = unsafe []
+            var lengths: [Int] = []
+            for null in nulls {
+                unsafe pointers.append(base + at)
+                lengths.append(null.count)
+                at += null.count
+            }
+            unsafe tm_json_add(
+                handle, field.kind.rawValue, field.acceptText ? 1 : 0, steps, steps.count,
+                pointers, lengths, nulls.count)
+        }
+    }
+
+    /// Decodes all rows. Tombstones and rows whose value was cut at `limits.record` keep their own
+    /// verdicts and no values.
+    package func decode(_ batch: RecordBatch) {
+        let count = batch.rowCount
+        let verdicts = unsafe columns.verdicts
+        for row in 0..<count {
+            let length = unsafe batch.valueLength[row]
+            unsafe verdicts[row] =
+                length < 0
+                ? DecodeVerdict.tombstone.rawValue
+                : unsafe batch.valueLengthWhole[row] > Int64(length)
+                    ? DecodeVerdict.tooLong.rawValue : 0
+        }
+        unsafe tm_json_decode(
+            handle, batch.arena.assumingMemoryBound(to: UInt8.self), batch.valueStart,
+            batch.valueLength, UInt32(truncatingIfNeeded: count), raw, verdicts)
+        for index in fields.indices {
+            columns.columns[index].exceptionCount = Int(unsafe raw[index].exception_count)
+        }
+    }
+
+    /// Texts that a column's dictionary holds.
+    package func dictionaryCount(_ column: Int) -> Int {
+        Int(unsafe tm_json_dictionary_count(handle, Int32(truncatingIfNeeded: column)))
+    }
+
+    /// Memory of a column's dictionary, bytes.
+    package func dictionaryByteCount(_ column: Int) -> Int {
+        Int(unsafe tm_json_dictionary_bytes(handle, Int32(truncatingIfNeeded: column)))
+    }
+
+    /// The text of a code; valid until the next `decode` or `compactDictionary`.
+    package func text(_ column: Int, code: UInt32) -> UnsafeRawBufferPointer {
+        var length = 0
+        let bytes = unsafe tm_json_dictionary_value(
+            handle, Int32(truncatingIfNeeded: column), code, &length)
+        return unsafe UnsafeRawBufferPointer(start: bytes, count: length)
+    }
+
+    /// Forgets every text whose code is not marked.
+    ///
+    /// - Returns: the new code of each old one; `UInt32.max` for what was forgotten.
+    package func compactDictionary(_ column: Int, used: [UInt8]) -> [UInt32] {
+        precondition(used.count == dictionaryCount(column), "a mark for each code")
+        var remap = [UInt32](repeating: .max, count: used.count)
+        unsafe tm_json_dictionary_compact(
+            handle, Int32(truncatingIfNeeded: column), used, &remap)
+        return remap
+    }
+}

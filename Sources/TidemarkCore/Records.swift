@@ -1,0 +1,261 @@
+/// The values of a group's dimensions, in the order of their names.
+package struct GroupValues: Sendable, Hashable {
+    /// `nil` is a dimension that the rows do not have (absent, null or of a wrong type).
+    package var dimensions: [(name: String, value: [UInt8]?)]
+    /// The rest: the groups beyond the segment's limit, merged; how many they are is beside it.
+    package var isOther: Bool
+
+    package init(dimensions: [(name: String, value: [UInt8]?)], isOther: Bool = false) {
+        self.dimensions = dimensions
+        self.isOther = isOther
+    }
+
+    /// `model=churn,region=eu`, percent-encoded; a dimension without a value is its name alone; all
+    /// rows together are `-`, the rest is `~other` (no name begins so).
+    package var part: [UInt8] {
+        if isOther { return Array("~other".utf8) }
+        if dimensions.isEmpty { return [0x2d] }
+        var part: [UInt8] = []
+        for (name, value) in dimensions {
+            if !part.isEmpty { part.append(0x2c) }
+            part.append(contentsOf: percentEncoded(Array(name.utf8)))
+            guard let value else { continue }
+            part.append(0x3d)
+            part.append(contentsOf: percentEncoded(value))
+        }
+        return part
+    }
+
+    package static func == (a: GroupValues, b: GroupValues) -> Bool { a.part == b.part }
+    package func hash(into hasher: inout Hasher) { hasher.combine(part) }
+}
+
+/// `text` with every byte but letters, digits and `- . _ ~` percent-encoded (RFC 3986, unreserved).
+package func percentEncoded(_ text: [UInt8]) -> [UInt8] {
+    let hex = Array("0123456789ABCDEF".utf8)
+    var out: [UInt8] = []
+    out.reserveCapacity(text.count)
+    for byte in text {
+        switch byte {
+        case 0x41...0x5a, 0x61...0x7a, 0x30...0x39, 0x2d, 0x2e, 0x5f, 0x7e: out.append(byte)
+        default: out.append(contentsOf: [0x25, hex[Int(byte >> 4)], hex[Int(byte & 15)]])
+        }
+    }
+    return out
+}
+
+/// `1m`, `1h`, … as keys have it: in the largest unit of s, ms that divides it (`60s`, `250ms`).
+package func lengthText(_ ms: Int64) -> String { ms % 1000 == 0 ? "\(ms / 1000)s" : "\(ms)ms" }
+
+/// How the rows of a group and window were counted for one column.
+package struct RowCounts: Sendable, Equatable {
+    package var total: Int64 = 0
+    package var value: Int64 = 0
+    package var null: Int64 = 0
+    package var missing: Int64 = 0
+    package var wrongType: Int64 = 0
+    package var nonFinite: Int64 = 0
+    package var late: Int64 = 0
+    package var quarantined: Int64 = 0
+    package init() {}
+}
+
+/// The outcome of one test of a window against a baseline.
+package struct TestResult: Sendable, Equatable {
+    package var name: String
+    package var value: Double
+    package var p: Double?
+    package init(name: String, value: Double, p: Double?) {
+        self.name = name
+        self.value = value
+        self.p = p
+    }
+}
+
+/// What a monitor says of a window.
+package struct VerdictRecord: Sendable, Equatable {
+    package var monitor: String
+    package var baseline: String
+    package var p: Double?
+    package var level: Double?
+    package var effect: Double?
+    package var ignoreBelow: Double
+    /// `drift`, `ok`, `too_few` or `learning`.
+    package var verdict: String
+    package init(
+        monitor: String, baseline: String, p: Double?, level: Double?, effect: Double?,
+        ignoreBelow: Double, verdict: String
+    ) {
+        self.monitor = monitor
+        self.baseline = baseline
+        self.p = p
+        self.level = level
+        self.effect = effect
+        self.ignoreBelow = ignoreBelow
+        self.verdict = verdict
+    }
+}
+
+/// How values fell into fixed bins.
+package struct HistogramRecord: Sendable, Equatable {
+    /// The baseline whose edges these are (`training@5b1e…`), or `declared`.
+    package var edges: String
+    package var under: Int64
+    package var counts: [Int64]
+    package var over: Int64
+    package init(edges: String, under: Int64, counts: [Int64], over: Int64) {
+        self.edges = edges
+        self.under = under
+        self.counts = counts
+        self.over = over
+    }
+}
+
+/// An item of a text column with how often it came, exactly or within bounds.
+package struct TopItem: Sendable, Equatable {
+    package var value: [UInt8]
+    package var count: Int64
+    package var lower: Int64
+    package var upper: Int64
+    package init(value: [UInt8], count: Int64, lower: Int64, upper: Int64) {
+        self.value = value
+        self.count = count
+        self.lower = lower
+        self.upper = upper
+    }
+}
+
+/// One record of the aggregates topic: a (window, group, column).
+package struct AggregateRecord: Sendable {
+    package var topology: String
+    package var revision: String
+    /// The segment's name.
+    package var operatorName: String
+    package var group: GroupValues
+    /// How many groups the rest holds, if this is it.
+    package var otherGroupCount: Int?
+    package var column: String
+    package var role: String
+    package var isNumeric: Bool
+    package var window: Window
+    package var rev: Int
+    package var complete: Bool
+    package var backfill: Bool
+    package var rows = RowCounts()
+    package var min: Double?
+    package var max: Double?
+    package var mean: Double?
+    package var sd: Double?
+    /// By rank: 0.01 is `p01`.
+    package var quantiles: [(rank: Double, value: Double)] = []
+    package var histogram: HistogramRecord?
+    package var distinct: (estimate: Double, lower: Double, upper: Double)?
+    /// `nil`: not asked for.
+    package var top: [TopItem]?
+    package var drift: [(baseline: String, n: Int64, nBaseline: Int64, tests: [TestResult])] = []
+    package var verdicts: [VerdictRecord] = []
+
+    package init(
+        topology: String, revision: String, operatorName: String, group: GroupValues,
+        column: String, role: String, isNumeric: Bool, window: Window, rev: Int, complete: Bool,
+        backfill: Bool
+    ) {
+        self.topology = topology
+        self.revision = revision
+        self.operatorName = operatorName
+        self.group = group
+        self.column = column
+        self.role = role
+        self.isNumeric = isNumeric
+        self.window = window
+        self.rev = rev
+        self.complete = complete
+        self.backfill = backfill
+    }
+
+    /// `operator/model=churn,region=eu/column/60s`: the series, whose records stay on one partition.
+    package var series: [UInt8] {
+        var key = percentEncoded(Array(operatorName.utf8))
+        key.append(0x2f)
+        key.append(contentsOf: group.part)
+        key.append(0x2f)
+        key.append(contentsOf: percentEncoded(Array(column.utf8)))
+        key.append(0x2f)
+        key.append(contentsOf: lengthText(window.lengthMs).utf8)
+        return key
+    }
+
+    /// The record's key: the series and the window's start.
+    package var key: [UInt8] { series + [0x2f] + Array(String(window.startMs).utf8) }
+}
+
+/// One event in the life of an alert.
+package struct AlertRecord: Sendable {
+    package enum Transition: String, Sendable { case firing, resolved }
+
+    package var id: String
+    package var eventId: String
+    package var transition: Transition
+    package var topology: String
+    package var revision: String
+    package var monitor: String
+    package var severity: String
+    package var muted = false
+    package var routes: [String] = []
+    package var summary: String
+    package var runbook: String?
+    package var owner: String?
+    package var labels: [(name: String, value: String)] = []
+    package var operatorName: String
+    package var group: GroupValues
+    package var column: String
+    /// The test that decides on size, its value and the bound.
+    package var test: String
+    package var value: Double?
+    package var threshold: Double
+    package var p: Double?
+    package var level: Double?
+    package var budget: String?
+    package var window: Window
+    package var openedMs: Int64
+    package var firstSeenMs: Int64
+    package var backfill: Bool
+    package var n: Int64
+    package var nBaseline: Int64
+    package var baseline: String
+    package var tests: [TestResult] = []
+    /// Cells of the window and of the baseline: bins, or categories and other.
+    package var current: [Int64] = []
+    package var reference: [Int64] = []
+    package var edges: [Double] = []
+    package var categories: [String] = []
+
+    package init(
+        id: String, eventId: String, transition: Transition, topology: String, revision: String,
+        monitor: String, severity: String, summary: String, operatorName: String,
+        group: GroupValues, column: String, test: String, threshold: Double, window: Window,
+        openedMs: Int64, firstSeenMs: Int64, backfill: Bool, n: Int64, nBaseline: Int64,
+        baseline: String
+    ) {
+        self.id = id
+        self.eventId = eventId
+        self.transition = transition
+        self.topology = topology
+        self.revision = revision
+        self.monitor = monitor
+        self.severity = severity
+        self.summary = summary
+        self.operatorName = operatorName
+        self.group = group
+        self.column = column
+        self.test = test
+        self.threshold = threshold
+        self.window = window
+        self.openedMs = openedMs
+        self.firstSeenMs = firstSeenMs
+        self.backfill = backfill
+        self.n = n
+        self.nBaseline = nBaseline
+        self.baseline = baseline
+    }
+}

@@ -1,0 +1,459 @@
+import TidemarkCore
+
+/// A checked topology: what the runtime runs and the operators compute.
+///
+/// The planner makes it from YAML; a test may make it by hand. Everything in it is resolved:
+/// columns are indices, durations are milliseconds, every default is filled in.
+package struct Plan: Sendable {
+    package var name: String
+    /// Consumer group, transactional id, prefix of internal topics.
+    package var app: String
+    /// Hash of everything below that can change a result or an alert, 16 hex digits.
+    package var revision: String
+    package var owner: String?
+    package var description: String?
+    package var labels: [(name: String, value: String)] = []
+    package var kafka = KafkaSettings()
+    package var stream: StreamPlan
+    package var alerts = AlertDefaults()
+    package var outputs: OutputsPlan
+    package var limits = Limits()
+    package var run = RunSettings()
+
+    package init(
+        name: String, app: String, revision: String, stream: StreamPlan, outputs: OutputsPlan
+    ) {
+        self.name = name
+        self.app = app
+        self.revision = revision
+        self.stream = stream
+        self.outputs = outputs
+    }
+}
+
+/// How to reach the cluster. `brokers` and secrets are references until `resolve` is called, so
+/// that a plan can be printed and hashed.
+package struct KafkaSettings: Sendable {
+    package var brokers: String = "localhost:9092"
+    package var tls: TLS?
+    package var sasl: SASL?
+    /// Every other librdkafka property, as text, in the order of the file.
+    package var properties: [(name: String, value: Secret)] = []
+
+    package struct TLS: Sendable {
+        package var caPath: String?
+        package var certificatePath: String?
+        package var key: Secret?
+        package var verify = true
+        package init() {}
+    }
+
+    package struct SASL: Sendable {
+        package var mechanism: String
+        package var username: String?
+        package var password: Secret?
+        package init(mechanism: String) { self.mechanism = mechanism }
+    }
+
+    package init() {}
+}
+
+/// A value that is never printed: what is shown is where it comes from.
+package struct Secret: Sendable, CustomStringConvertible, CustomReflectable {
+    /// `${env:NAME}`, `${file:PATH}`, or the text itself where it is no secret.
+    package let reference: String
+    /// What the reference stands for.
+    package let reveal: @Sendable () -> String?
+
+    package init(reference: String, reveal: @escaping @Sendable () -> String?) {
+        self.reference = reference
+        self.reveal = reveal
+    }
+
+    /// A value that anyone may read.
+    package init(plain text: String) {
+        self.init(reference: text) { text }
+    }
+
+    package var description: String { reference }
+    package var customMirror: Mirror { Mirror(self, children: ["reference": reference]) }
+}
+
+/// A source and what is watched on it.
+package struct StreamPlan: Sendable {
+    package var source: SourcePlan
+    /// All declared columns; other parts of the plan point at places in this list.
+    package var columns: [ColumnPlan]
+    /// The column of the event time; `nil`: Kafka record time.
+    package var eventTimeColumn: Int?
+    package var filter: RowExpression?
+    package var segments: [SegmentPlan]
+    package var windows: [WindowPlan]
+    /// Divides every window length and step.
+    package var paneMs: Int64
+    package var baselines: [BaselinePlan]
+    package var monitors: [MonitorPlan]
+
+    package init(
+        source: SourcePlan, columns: [ColumnPlan], eventTimeColumn: Int?, filter: RowExpression?,
+        segments: [SegmentPlan], windows: [WindowPlan], paneMs: Int64, baselines: [BaselinePlan],
+        monitors: [MonitorPlan]
+    ) {
+        self.source = source
+        self.columns = columns
+        self.eventTimeColumn = eventTimeColumn
+        self.filter = filter
+        self.segments = segments
+        self.windows = windows
+        self.paneMs = paneMs
+        self.baselines = baselines
+        self.monitors = monitors
+    }
+}
+
+package struct SourcePlan: Sendable {
+    /// Kafka topics of one schema; empty if `file` is set.
+    package var topics: [String]
+    /// NDJSON; `-` is standard input.
+    package var file: String?
+    package var start: Start = .committed
+    package var isolationCommitted = true
+    package var outOfOrdernessMs: Int64 = 10_000
+    package var skewMs: Int64 = 300_000
+    /// `nil`: off.
+    package var idleMs: Int64? = 30_000
+    package var alignmentMs: Int64? = 60_000
+    package var clock: ReferenceClock = .record
+
+    package enum Start: Sendable, Equatable {
+        case committed, earliest, latest
+        case time(ms: Int64)
+    }
+
+    /// What "now" is to the quarantine of future rows (D7): never the wall clock.
+    package enum ReferenceClock: Sendable, Equatable {
+        /// The running maximum of Kafka record time.
+        case record
+        /// The modification time of the file.
+        case file
+        case time(ms: Int64)
+    }
+
+    package init(topics: [String], file: String? = nil) {
+        self.topics = topics
+        self.file = file
+    }
+}
+
+/// A declared column: where its value lies in a record, and what it is.
+package struct ColumnPlan: Sendable, Equatable {
+    package var name: String
+    package var role: ColumnRole
+    package var type: ColumnType
+    package var path: [PathStep]
+    /// `"12.5"` is read as 12.5 in a number column.
+    package var acceptText = false
+    /// Texts that mean null.
+    package var nullValues: [String] = []
+    /// Something uses it: the others are not decoded.
+    package var isRead = true
+    /// How it is summarised where it is watched.
+    package var summary = ColumnSummary()
+
+    package init(name: String, role: ColumnRole, type: ColumnType, path: [PathStep]) {
+        self.name = name
+        self.role = role
+        self.type = type
+        self.path = path
+    }
+}
+
+package enum ColumnRole: String, Sendable, CaseIterable {
+    case feature, score, `class`, label, model, version, environment, segment, id, attribute
+    case weight, time
+}
+
+package enum ColumnType: Sendable, Equatable {
+    /// f64.
+    case number
+    /// i64; a fraction is a wrong type.
+    case integer
+    case boolean
+    /// Text compared by value; integers and booleans become their text.
+    case category
+    /// Text that is counted, never listed.
+    case text
+    case time(TimeUnit)
+
+    package var isNumeric: Bool { self == .number || self == .integer }
+    package var isText: Bool { self == .category || self == .text || self == .boolean }
+}
+
+package enum TimeUnit: String, Sendable {
+    case s, ms, us, ns
+    /// RFC 3339.
+    case text
+}
+
+package enum PathStep: Sendable, Equatable {
+    case key(String)
+    case index(Int)
+}
+
+/// What is kept of a column in each group and pane. Counts always are.
+package struct ColumnSummary: Sendable, Equatable {
+    /// Sums for mean and sd.
+    package var moments = false
+    /// Smallest and greatest value.
+    package var range = false
+    package var histogram: HistogramPlan?
+    /// Ranks in 0...1, in ascending order; empty: none.
+    package var quantiles: [Double] = []
+    package var kllK = 200
+    /// lgK of the HLL sketch; `nil`: off.
+    package var distinctLgK: Int?
+    /// Frequent items listed; `nil`: off.
+    package var topCount: Int?
+
+    package init() {}
+}
+
+package enum HistogramPlan: Sendable, Equatable {
+    /// The edges that the baseline in this place of `StreamPlan.baselines` has for the group.
+    case baseline(Int)
+    /// Ascending, at least two.
+    case edges([Double])
+}
+
+/// A way to slice rows; its name is `operator` in records.
+package struct SegmentPlan: Sendable {
+    package var name: String
+    /// Columns that make the group, sorted by dimension name; none: one group for all rows.
+    package var dimensions: [(name: String, column: Int)]
+    package var condition: RowExpression?
+    /// Groups kept; the rest merge into `other`.
+    package var groupCountMax = 10_000
+    /// Groups kept before others, as values in the order of `dimensions`.
+    package var keep: [[String]] = []
+    /// Places in `StreamPlan.windows`.
+    package var windows: [Int]
+    /// Watched columns, in the order of declaration.
+    package var columns: [Int]
+
+    package init(
+        name: String, dimensions: [(name: String, column: Int)], condition: RowExpression? = nil,
+        windows: [Int], columns: [Int]
+    ) {
+        self.name = name
+        self.dimensions = dimensions
+        self.condition = condition
+        self.windows = windows
+        self.columns = columns
+    }
+}
+
+/// Windows of one length: tumbling when `stepMs == lengthMs`, else hopping. Aligned to 1970.
+package struct WindowPlan: Sendable, Hashable {
+    package var lengthMs: Int64
+    package var stepMs: Int64
+
+    package init(lengthMs: Int64, stepMs: Int64) {
+        self.lengthMs = lengthMs
+        self.stepMs = stepMs
+    }
+}
+
+package struct BaselinePlan: Sendable {
+    package var name: String
+    package var path: String
+    /// SHA-256 of the file, hex.
+    package var contentHash: String
+
+    package init(name: String, path: String, contentHash: String) {
+        self.name = name
+        self.path = path
+        self.contentHash = contentHash
+    }
+
+    /// As records name it: `training@5b1e…`, the first 12 digits of the hash.
+    package var label: String { "\(name)@\(contentHash.prefix(12))" }
+}
+
+/// What the planner needs to know of a baseline file; the executable hands in what reads it.
+package struct BaselineSummary: Sendable {
+    package var contentHash: String
+    /// The canonical group parts that it holds (`model=churn`), or `*` for pooled.
+    package var groups: [String]
+    /// Every column it knows.
+    package var columns: [Column]
+
+    package struct Column: Sendable {
+        package var name: String
+        package var isNumeric: Bool
+        /// Bins between the edges, or categories.
+        package var cellCount: Int
+        package var rowCount: Int64
+        package init(name: String, isNumeric: Bool, cellCount: Int, rowCount: Int64) {
+            self.name = name
+            self.isNumeric = isNumeric
+            self.cellCount = cellCount
+            self.rowCount = rowCount
+        }
+    }
+
+    package init(contentHash: String, groups: [String], columns: [Column]) {
+        self.contentHash = contentHash
+        self.groups = groups
+        self.columns = columns
+    }
+}
+
+/// A drift monitor (D9): for each (segment, group, column, window) of its reach.
+package struct MonitorPlan: Sendable {
+    package var name: String
+    package var description: String?
+    package var columns: [Int]
+    /// Places in `StreamPlan.segments` and `.windows`.
+    package var segments: [Int]
+    package var windows: [Int]
+    package var baseline: Int
+    /// `auto` is resolved by column: see `tests(for:)`.
+    package var tests: Tests
+    package var ignoreBelow: Double?
+    package var minRows: Int64 = 500
+    package var severity: Severity = .page
+    package var alerts = true
+    package var hold: Hold = .windows(1, of: 1)
+    package var clearHold: Hold = .windows(2, of: 2)
+    /// Resolves below this share of `ignoreBelow` (hysteresis).
+    package var clearBelow = 0.8
+    package var coolDownMs: Int64 = 3_600_000
+    package var maxAgeMs: Int64 = 3_600_000
+    package var summary: String?
+    package var runbook: String?
+    /// The p-value that a test must reach: the budget of the severity over the tests that run in
+    /// its period; `nil` where the budget is off (then the effect alone decides).
+    package var level: Double?
+    /// Tests a period that `level` was reckoned with.
+    package var testsPerPeriod: Double = 0
+
+    package enum Tests: Sendable, Equatable {
+        /// Significance by KS or chi-square, size by PSI.
+        case automatic
+        /// Named tests, each with its own `ignore_below`.
+        case named([NamedTest])
+    }
+
+    package struct NamedTest: Sendable, Equatable {
+        package var test: DriftTest
+        package var ignoreBelow: Double
+        package init(test: DriftTest, ignoreBelow: Double) {
+            self.test = test
+            self.ignoreBelow = ignoreBelow
+        }
+    }
+
+    package init(
+        name: String, columns: [Int], segments: [Int], windows: [Int], baseline: Int, tests: Tests
+    ) {
+        self.name = name
+        self.columns = columns
+        self.segments = segments
+        self.windows = windows
+        self.baseline = baseline
+        self.tests = tests
+    }
+}
+
+package enum DriftTest: String, Sendable, CaseIterable {
+    case psi, ks
+    case chiSquare = "chi_square"
+    case jsDistance = "js_distance"
+    case lInfinity = "l_infinity"
+}
+
+package enum Severity: String, Sendable, CaseIterable {
+    case page, warn, info
+}
+
+/// How long a state must last: `5m`, or `2 of 3` windows.
+package enum Hold: Sendable, Equatable {
+    case duration(ms: Int64)
+    case windows(Int, of: Int)
+}
+
+package struct AlertDefaults: Sendable {
+    package var routes: [String] = []
+    package init() {}
+}
+
+package struct OutputsPlan: Sendable {
+    /// `nil`: off.
+    package var aggregates: String?
+    package var sketches: Set<SketchOutput> = []
+    package var alerts: String
+    package var deadLetters: String
+    package var late: String?
+
+    package enum SketchOutput: String, Sendable, CaseIterable { case kll, hll, frequent }
+
+    package init(aggregates: String?, alerts: String, deadLetters: String, late: String?) {
+        self.aggregates = aggregates
+        self.alerts = alerts
+        self.deadLetters = deadLetters
+        self.late = late
+    }
+
+    /// The topic beside the aggregates that carries sketch bytes; `nil`: none is asked for.
+    package var sketchesTopic: String? {
+        sketches.isEmpty ? nil : aggregates.map { $0 + "-sketches" }
+    }
+
+    /// Every topic that is written.
+    package var topics: [String] {
+        [aggregates, sketchesTopic, alerts, deadLetters, late].compactMap(\.self)
+    }
+}
+
+package struct Limits: Sendable {
+    package var memoryBytes = 512 << 20
+    package var recordBytes = 16 << 20
+    /// How `memoryBytes` is split.
+    package var memory = MemorySplit(memoryBytes: 512 << 20)
+    package init() {}
+}
+
+/// One memory limit, split at plan time; each part is obeyed by waiting, never by growing.
+package struct MemorySplit: Sendable, Equatable {
+    /// Payload bytes that the Kafka client may hold before we ask (`queued.max.messages.kbytes`).
+    package var clientQueueBytes: Int
+    /// Produced and not yet acknowledged, bytes.
+    package var producerQueueBytes: Int
+    /// Sealed panes, dead letters and late rows between workers and the coordinator.
+    package var mailboxBytes: Int
+    /// Batches and their arenas, all workers.
+    package var batchBytes: Int
+    /// What is left for panes and windows.
+    package var paneBytes: Int
+
+    /// The split of `memoryBytes`: a quarter to the client's queue as it occupies memory (payload
+    /// with the client's own overhead counts about threefold), a sixth to the producer's.
+    package init(memoryBytes total: Int) {
+        clientQueueBytes = total / 12
+        producerQueueBytes = total / 6
+        mailboxBytes = total / 12
+        batchBytes = total / 6
+        paneBytes = total - 3 * clientQueueBytes - producerQueueBytes - mailboxBytes - batchBytes
+    }
+}
+
+package struct RunSettings: Sendable {
+    /// `nil`: one a core.
+    package var workers: Int?
+    package var batchRows = 4096
+    /// The longest wait between commits.
+    package var commitMs: Int64 = 1000
+    /// SIGTERM to exit.
+    package var stopWithinMs: Int64 = 30_000
+    package init() {}
+}

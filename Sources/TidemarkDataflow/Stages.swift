@@ -1,0 +1,130 @@
+package import TidemarkBatch
+package import TidemarkCore
+
+/// Why a record is a dead letter: a stable name, and words for a person.
+package struct DeadLetterReason: Sendable, Equatable {
+    package var name: String
+    package var detail: String
+
+    package init(_ name: String, _ detail: String) {
+        self.name = name
+        self.detail = detail
+    }
+
+    package static let eventTimeOutOfRange = "event_time_out_of_range"
+}
+
+/// What became of each row of a batch, filled by stage 1's decoder and the partition's clock.
+///
+/// One a worker; the owner is the worker.
+@safe
+package final class RowTable {
+    package enum Fate: UInt8, Sendable {
+        /// Folded into its pane.
+        case row = 0
+        case tombstone
+        case deadLetter
+        /// The filter was false, or null.
+        case filteredOut
+        case filteredNull
+        /// Its pane was sealed.
+        case late
+        /// Too far ahead of the reference clock.
+        case quarantined
+        /// Beyond the end that `--until-end` fixed: as if it were not there.
+        case beyondEnd
+    }
+
+    package let rowCountMax: Int
+    package let fate: UnsafeMutablePointer<UInt8>
+    package let eventTimeMs: UnsafeMutablePointer<Int64>
+    /// The open pane that the row belongs to, or (late and quarantined rows) counts in; -1: none.
+    package let pane: UnsafeMutablePointer<Int32>
+
+    package init(rowCountMax: Int) {
+        self.rowCountMax = rowCountMax
+        unsafe fate = .allocate(capacity: rowCountMax)
+        unsafe eventTimeMs = .allocate(capacity: rowCountMax)
+        unsafe pane = .allocate(capacity: rowCountMax)
+    }
+
+    deinit {
+        unsafe fate.deallocate()
+        unsafe eventTimeMs.deallocate()
+        unsafe pane.deallocate()
+    }
+}
+
+/// What stage 1 knows of a pane of one partition, handed over once: a pure function of the
+/// partition's records (D1).
+package protocol Partial: AnyObject, Sendable {
+    /// Memory it holds, bytes.
+    var byteCount: Int { get }
+}
+
+/// Stage 1 of one worker: decodes rows and folds them into open panes.
+///
+/// The runtime decides which pane a row belongs to and when a pane is sealed; it calls `decode`,
+/// then (having filled `rows.pane`) `fold`, once each a batch.
+package protocol StageOne: AnyObject {
+    /// Decodes and filters: sets the fate and the event time of each row.
+    func decode(_ batch: RecordBatch, into rows: RowTable)
+    /// Why a row is a dead letter, after `decode` said that it is one.
+    func deadLetterReason(_ batch: RecordBatch, row: Int) -> DeadLetterReason
+    /// A pane opens. `id` is small and reused after `seal`.
+    func open(pane id: Int, startMs: Int64, partition: TopicPartition)
+    /// Folds rows of fate `.row` into their panes; counts late and quarantined ones there.
+    func fold(_ batch: RecordBatch, rows: RowTable)
+    /// Ends a pane and hands over what it holds.
+    func seal(pane id: Int) -> any Partial
+    /// Memory that open panes hold, bytes.
+    var byteCount: Int { get }
+}
+
+/// What stage 2 needs to know of a window that closes.
+package struct WindowClosing: Sendable, Equatable {
+    package var window: Window
+    /// The place of the length in `StreamPlan.windows`.
+    package var size: Int
+    package var complete: Bool
+    package var rev: Int
+    package var backfill: Bool
+
+    package init(window: Window, size: Int, complete: Bool, rev: Int, backfill: Bool) {
+        self.window = window
+        self.size = size
+        self.complete = complete
+        self.rev = rev
+        self.backfill = backfill
+    }
+}
+
+/// Counts of what a closing window published.
+package struct WindowTally: Sendable, Equatable {
+    package var rows: Int64 = 0
+    package var aggregates = 0
+    package var alerts = 0
+    package init() {}
+}
+
+/// Stage 2: merges partials into windows, tests and publishes them. One thread calls it.
+package protocol StageTwo: AnyObject {
+    /// Merges the partials of one pane, given in the canonical order of partitions, into each of
+    /// the windows (which the runtime opened in this way, and closes later).
+    func merge(_ partials: [any Partial], into windows: [(window: Window, size: Int)])
+    /// Publishes a window and forgets it.
+    func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally
+    /// Memory that open windows hold, bytes.
+    var byteCount: Int { get }
+}
+
+/// Makes the records that carry somebody else's bytes.
+package protocol LetterWriter: Sendable {
+    func deadLetter(
+        _ batch: RecordBatch, row: Int, partition: TopicPartition, reason: DeadLetterReason
+    ) -> OutputRecord
+    /// `nil` where late rows are counted only.
+    func lateRow(
+        _ batch: RecordBatch, row: Int, partition: TopicPartition, paneStartMs: Int64
+    ) -> OutputRecord?
+}

@@ -1,0 +1,157 @@
+import CTails
+import Glibc
+
+/// What a two-sample test says.
+package struct TestResult: Sendable, Equatable {
+    /// The test's own statistic: D of KS, χ² of chi-square, PSI.
+    package let value: Double
+    /// The two-sided p-value; nil where the test has none.
+    package let p: Double?
+    /// The size of the difference in the test's own measure: the value, or Cramér's V.
+    package let effect: Double
+
+    /// A result with all its parts.
+    package init(value: Double, p: Double?, effect: Double) {
+        self.value = value
+        self.p = p
+        self.effect = effect
+    }
+}
+
+/// Tests and distances between the counts of two sides in the same cells.
+///
+/// All are symmetric or take the current window first, the baseline second, and need both sides
+/// to have the same number of cells. A side without values gives nil.
+package enum TwoSample {
+    /// Population stability index: Σ (p − q) ln(p / q) over cells that a side has values in.
+    ///
+    /// Jeffreys' rule for what is empty on one side only: the cell's share there is
+    /// 0.5 / (n + K / 2), where n is that side's values and K the number of cells that remain.
+    /// The shares of other cells stay count / n. Cells empty on both sides are left out.
+    package static func psi(current: [UInt64], baseline: [UInt64]) -> TestResult? {
+        precondition(current.count == baseline.count, "both sides have the same cells")
+        let n = total(current)
+        let m = total(baseline)
+        guard n > 0, m > 0 else { return nil }
+        var cells = 0
+        for i in current.indices where current[i] > 0 || baseline[i] > 0 { cells += 1 }
+        let k = Double(cells)
+        var sum = 0.0
+        for i in current.indices where current[i] > 0 || baseline[i] > 0 {
+            let p = current[i] > 0 ? Double(current[i]) / n : 0.5 / (n + k / 2)
+            let q = baseline[i] > 0 ? Double(baseline[i]) / m : 0.5 / (m + k / 2)
+            sum += (p - q) * log(p / q)
+        }
+        return TestResult(value: sum, p: nil, effect: sum)
+    }
+
+    /// Kolmogorov–Smirnov over ordered cells: D = max |F − G| at the cells' boundaries, and the
+    /// asymptotic two-sided p of √(n m / (n + m)) · D.
+    ///
+    /// D over cells is at most D over values, so p errs to the safe side.
+    package static func ks(current: [UInt64], baseline: [UInt64]) -> TestResult? {
+        precondition(current.count == baseline.count, "both sides have the same cells")
+        let n = total(current)
+        let m = total(baseline)
+        guard n > 0, m > 0 else { return nil }
+        var below: UInt64 = 0
+        var belowToo: UInt64 = 0
+        var d = 0.0
+        for i in current.indices.dropLast() {
+            below &+= current[i]
+            belowToo &+= baseline[i]
+            d = max(d, abs(Double(below) / n - Double(belowToo) / m))
+        }
+        let p = kolmogorovUpper((n / (n + m) * m).squareRoot() * d)
+        return TestResult(value: d, p: p, effect: d)
+    }
+
+    /// Chi-square homogeneity of a 2 × K table: expectations pooled, no continuity correction.
+    ///
+    /// Cells empty on both sides are dropped; K − 1 degrees of freedom; the effect is Cramér's V =
+    /// √(χ² / (n + m)). One remaining cell is no difference: p = 1, effect 0.
+    package static func chiSquare(current: [UInt64], baseline: [UInt64]) -> TestResult? {
+        precondition(current.count == baseline.count, "both sides have the same cells")
+        let n = total(current)
+        let m = total(baseline)
+        guard n > 0, m > 0 else { return nil }
+        var cells = 0
+        var statistic = 0.0
+        for i in current.indices where current[i] > 0 || baseline[i] > 0 {
+            cells += 1
+            let o = Double(current[i])
+            let r = Double(baseline[i])
+            // (o − e)²/e of both sides, with e = (o + r) n / (n + m), in one term.
+            let difference = o * (m / (n + m)) - r * (n / (n + m))
+            statistic += difference * difference / (o + r) * ((n + m) / n) * ((n + m) / m)
+        }
+        guard cells > 1 else { return TestResult(value: 0, p: 1, effect: 0) }
+        return TestResult(
+            value: statistic,
+            p: tails_chi_square_upper(Double(cells - 1), statistic),
+            effect: (statistic / (n + m)).squareRoot()
+        )
+    }
+
+    /// Jensen–Shannon distance: √JSD with the natural logarithm; 0 … √ln 2.
+    package static func jsDistance(current: [UInt64], baseline: [UInt64]) -> TestResult? {
+        precondition(current.count == baseline.count, "both sides have the same cells")
+        let n = total(current)
+        let m = total(baseline)
+        guard n > 0, m > 0 else { return nil }
+        var sum = 0.0
+        for i in current.indices {
+            let p = Double(current[i]) / n
+            let q = Double(baseline[i]) / m
+            let middle = (p + q) / 2
+            if p > 0 { sum += p * log(p / middle) }
+            if q > 0 { sum += q * log(q / middle) }
+        }
+        let distance = max(sum / 2, 0).squareRoot()
+        return TestResult(value: distance, p: nil, effect: distance)
+    }
+
+    /// The largest difference of any cell's share.
+    package static func lInfinity(current: [UInt64], baseline: [UInt64]) -> TestResult? {
+        precondition(current.count == baseline.count, "both sides have the same cells")
+        let n = total(current)
+        let m = total(baseline)
+        guard n > 0, m > 0 else { return nil }
+        var most = 0.0
+        for i in current.indices {
+            most = max(most, abs(Double(current[i]) / n - Double(baseline[i]) / m))
+        }
+        return TestResult(value: most, p: nil, effect: most)
+    }
+
+    private static func total(_ counts: [UInt64]) -> Double { Double(counts.reduce(0, &+)) }
+}
+
+/// Q(x) = P(√n D > x) of Kolmogorov's limiting law, to relative 1e-14 down to 1e-300.
+///
+/// Two series: alternating in e^(−2 j² x²) for large x, and by the theta function's other end for
+/// small x, where the first one would cancel.
+package func kolmogorovUpper(_ x: Double) -> Double {
+    guard x > 0 else { return 1 }
+    if x < 1 {
+        // 1 − √(2π)/x Σ e^(−(2j − 1)² π² / (8 x²))
+        let exponent = -Double.pi * Double.pi / (8 * x * x)
+        var sum = 0.0
+        for j in [7.0, 5.0, 3.0, 1.0] { sum += exp(j * j * exponent) }
+        return min(1, max(0, 1 - (2 * Double.pi).squareRoot() / x * sum))
+    }
+    var sum = 0.0
+    for j in stride(from: 10.0, through: 1, by: -1) {
+        let term = exp(-2 * j * j * x * x)
+        sum += j.truncatingRemainder(dividingBy: 2) == 1 ? term : -term
+    }
+    return min(1, 2 * sum)
+}
+
+/// P(X > x) of the chi-square distribution.
+package func chiSquareUpper(degrees: Double, _ x: Double) -> Double {
+    tails_chi_square_upper(degrees, x)
+}
+
+/// P(Z > x) of the standard normal distribution.
+package func normalUpper(_ x: Double) -> Double { tails_normal_upper(x) }

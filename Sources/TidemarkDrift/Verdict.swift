@@ -1,0 +1,78 @@
+/// How many false alarms are acceptable in which time, spread over the tests that will be run.
+package struct ErrorBudget: Sendable, Hashable {
+    /// Expected false alarms in one period, at most.
+    package let count: Double
+    /// The period, milliseconds.
+    package let periodMs: Int64
+
+    /// A rate such as 1 in 7 days.
+    ///
+    /// - Precondition: both positive.
+    package init(count: Double, periodMs: Int64) {
+        precondition(count > 0 && periodMs > 0, "the planner rejects an empty budget")
+        self.count = count
+        self.periodMs = periodMs
+    }
+
+    /// How many windows of a series end in the period, where one starts every `stepMs`.
+    package func windowsInPeriod(stepMs: Int64) -> Double {
+        precondition(stepMs > 0)
+        return Double(periodMs) / Double(stepMs)
+    }
+
+    /// The level of one test: the budget ÷ the tests in the period, at most 1.
+    ///
+    /// The union bound: whatever the dependence between tests, the expected number of false alarms
+    /// in a period is at most the budget.
+    /// - Parameter testsInPeriod: Σ over monitored group-columns of `windowsInPeriod`.
+    package func level(testsInPeriod: Double) -> Double {
+        guard testsInPeriod > 0 else { return 1 }
+        return min(1, count / testsInPeriod)
+    }
+}
+
+/// What a monitor says of one window.
+package enum DriftVerdict: String, Sendable, Hashable, CaseIterable {
+    /// Significant, and large enough to hear of.
+    case drift
+    /// Not both of it.
+    case ok
+    /// Fewer rows than `min_rows` in the window, or none in the baseline.
+    case tooFew = "too_few"
+    /// The baseline is still being learned.
+    case learning
+}
+
+/// When a difference is drift.
+package struct DriftRule: Sendable, Hashable {
+    /// p must reach down to it; nil for bounds that spend no budget: the effect alone decides.
+    package var level: Double?
+    /// Smaller effects are not drift.
+    package var ignoreBelow: Double
+    /// Fewer rows in the window give no verdict.
+    package var rowCountMin: UInt64
+
+    /// A rule; by default of PSI 0.05 and 500 rows.
+    package init(level: Double?, ignoreBelow: Double = 0.05, rowCountMin: UInt64 = 500) {
+        self.level = level
+        self.ignoreBelow = ignoreBelow
+        self.rowCountMin = rowCountMin
+    }
+
+    /// Drift if and only if p ≤ level, effect ≥ `ignoreBelow`, and the window has enough rows.
+    ///
+    /// - Parameter baselineRows: nil while the baseline is being learned.
+    package func verdict(
+        p: Double?,
+        effect: Double,
+        rows: UInt64,
+        baselineRows: UInt64?
+    ) -> DriftVerdict {
+        guard let baselineRows else { return .learning }
+        guard rows >= rowCountMin, baselineRows > 0 else { return .tooFew }
+        guard effect >= ignoreBelow else { return .ok }
+        guard let level else { return .drift }
+        guard let p else { return .ok }
+        return p <= level ? .drift : .ok
+    }
+}

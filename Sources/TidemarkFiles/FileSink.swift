@@ -1,0 +1,134 @@
+import Glibc
+import TidemarkCodec
+package import TidemarkCore
+package import TidemarkDataflow
+
+/// Writes each output topic to `DIR/<topic>.ndjson`, a line `{"key":…,"headers":{…},"value":…}` a
+/// record, in the order of publication.
+///
+/// The owner is the coordinator.
+package final class FileSink: Sink, @unchecked Sendable {
+    // Used by the coordinator's thread alone.
+    private struct Output {
+        var descriptor: Int32
+        var buffer: [UInt8] = []
+    }
+
+    private let directory: String
+    private let appends: Bool
+    private var outputs: [String: Output] = [:]
+    private var bufferedCount = 0
+    private static let bufferByteCountMax = 256 << 10
+
+    /// - Parameter appends: keeps what is there (a source that resumes), else starts anew.
+    package init(directory: String, appends: Bool) {
+        self.directory = directory
+        self.appends = appends
+    }
+
+    package func check(topics: [String]) throws(ConnectorError) {
+        if unsafe mkdir(directory, 0o777) != 0, errno != EEXIST {
+            throw ConnectorError(
+                .environment, "cannot make the directory \(directory): \(errorText(errno))")
+        }
+        for topic in topics {
+            let path = "\(directory)/\(topic).ndjson"
+            let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (appends ? O_APPEND : O_TRUNC)
+            let descriptor = unsafe open(path, flags, 0o666)
+            guard descriptor >= 0 else {
+                throw ConnectorError(.environment, "cannot write \(path): \(errorText(errno))")
+            }
+            outputs[topic] = Output(descriptor: descriptor)
+        }
+    }
+
+    package func produce(_ record: OutputRecord) throws(ConnectorError) -> Bool {
+        guard var output = outputs.removeValue(forKey: record.topic) else {
+            throw ConnectorError(.environment, "\(record.topic) is no output of this run")
+        }
+        Self.write(record, into: &output.buffer)
+        bufferedCount += 1
+        let isFull = output.buffer.count >= Self.bufferByteCountMax
+        outputs[record.topic] = output
+        if isFull { try service(timeoutMs: 0) }
+        return true
+    }
+
+    package var outstandingCount: Int { bufferedCount }
+
+    package func service(timeoutMs: Int) throws(ConnectorError) {
+        for topic in outputs.keys {
+            guard var output = outputs[topic], !output.buffer.isEmpty else { continue }
+            outputs[topic] = nil
+            var at = 0
+            while at < output.buffer.count {
+                let written = unsafe output.buffer.withUnsafeBytes {
+                    unsafe Glibc.write(output.descriptor, $0.baseAddress! + at, $0.count - at)
+                }
+                if written < 0 {
+                    if errno == EINTR { continue }
+                    throw ConnectorError(
+                        .environment, "cannot write \(directory)/\(topic).ndjson: \(errorText(errno))")
+                }
+                at += written
+            }
+            output.buffer.removeAll(keepingCapacity: true)
+            outputs[topic] = output
+        }
+        bufferedCount = 0
+    }
+
+    package func close(withinMs: Int64) {
+        for output in outputs.values { Glibc.close(output.descriptor) }
+        outputs = [:]
+    }
+
+    /// One line.
+    package static func write(_ record: OutputRecord, into buffer: inout [UInt8]) {
+        var json = JSONWriter(capacity: (record.value?.count ?? 0) + 256)
+        json.beginObject()
+        if let key = record.key { text("key", key, &json) } else { json.key("key"); json.null() }
+        json.key("headers")
+        json.beginObject()
+        for header in record.headers {
+            json.key(header.name)
+            json.value(utf8: header.value)
+        }
+        json.endObject()
+        if let value = record.value {
+            switch record.form {
+            case .json:
+                json.key("value")
+                json.raw(value)
+            case .binary:
+                json.key("value")
+                json.value(utf8: base64(value))
+            case .foreign: text("value", value, &json)
+            }
+        } else {
+            json.key("value")
+            json.null()
+        }
+        json.endObject()
+        buffer.append(contentsOf: json.bytes)
+        buffer.append(0x0a)
+    }
+
+    private static func text(_ name: String, _ bytes: [UInt8], _ json: inout JSONWriter) {
+        if String(validating: bytes, as: UTF8.self) != nil {
+            json.key(name)
+            json.value(utf8: bytes)
+        } else {
+            json.key(name + "_base64")
+            json.value(utf8: base64(bytes))
+        }
+    }
+}
+
+/// For sources whose positions nobody keeps: a file is read from its beginning every time.
+package final class NoOffsets: OffsetStore {
+    package let clusterId = ""
+    package init() {}
+    package func committed(_ partitions: [TopicPartition]) -> [CommittedOffset] { [] }
+    package func commit(_ offsets: [CommittedOffset]) {}
+}

@@ -1,0 +1,278 @@
+import CRdKafka
+import Glibc
+import Synchronization
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkTelemetry
+
+/// One `rd_kafka_t`, with the thread that serves its control plane.
+///
+/// `@unchecked Sendable`: the library's handle may be used from any thread; what is ours beside it
+/// is behind locks. The handle is destroyed by `close`, which the owner calls when nobody else uses
+/// it any more.
+@safe
+final class ClientHandle: @unchecked Sendable {
+    let client: OpaquePointer
+    let events: ClientEvents
+    let brokers: String
+    private let time: any TimeSource
+    private let log: Log
+    /// Topic handles by name; destroyed before the client.
+    private let topics = Mutex<[String: TopicReference]>([:])
+    private let control: ControlLoop
+    private let isClosed = Atomic<Bool>(false)
+
+    /// Makes the client; nothing is asked of the cluster yet.
+    ///
+    /// If `controlled`, a thread of ours polls the client's main queue; a producer is polled by
+    /// whoever produces instead.
+    init(
+        type: rd_kafka_type_t,
+        configuration: Configuration,
+        role: String,
+        controlled: Bool,
+        brokers: String,
+        time: any TimeSource,
+        log: Log,
+        telemetry: Telemetry
+    ) throws(ConnectorError) {
+        let events = ClientEvents(
+            role: role,
+            log: log,
+            redactor: Redactor(secrets: configuration.secrets),
+            telemetry: telemetry
+        )
+        let conf = unsafe try configuration.make()
+        unsafe rd_kafka_conf_set_opaque(conf, Unmanaged.passUnretained(events).toOpaque())
+        unsafe rd_kafka_conf_set_error_cb(conf, onClientError)
+        unsafe rd_kafka_conf_set_log_cb(conf, onClientLog)
+        unsafe rd_kafka_conf_set_stats_cb(conf, onClientStatistics)
+        if type == RD_KAFKA_PRODUCER { unsafe rd_kafka_conf_set_dr_msg_cb(conf, onDelivery) }
+        let text = ErrorText()
+        guard let client = unsafe rd_kafka_new(type, conf, text.buffer, text.capacity) else {
+            unsafe rd_kafka_conf_destroy(conf)
+            throw ConnectorError(.environment, "kafka: \(events.redactor.clean(text.string))")
+        }
+        unsafe self.client = unsafe client
+        self.events = events
+        self.brokers = brokers
+        self.time = time
+        self.log = log
+        self.control = unsafe ControlLoop(client: client, events: events)
+        if controlled {
+            if type == RD_KAFKA_CONSUMER { unsafe rd_kafka_poll_set_consumer(client) }
+            control.start()
+        }
+    }
+
+    deinit { close(withinMs: 1000) }
+
+    /// The handle of a topic, kept until the client is closed.
+    func topic(_ name: String) -> OpaquePointer? {
+        unsafe topics.withLock { topics in
+            if let known = topics[name] { return unsafe known.pointer }
+            guard let pointer = unsafe rd_kafka_topic_new(client, name, nil) else { return nil }
+            topics[name] = unsafe TopicReference(pointer: pointer)
+            return unsafe pointer
+        }
+    }
+
+    /// The partitions of a topic, as the cluster says; `nil` if it has no such topic.
+    func partitions(of topic: String, withinMs: Int64) throws(ConnectorError) -> [Int32]? {
+        guard let handle = unsafe self.topic(topic) else {
+            throw ConnectorError(.environment, "'\(topic)' is no name for a Kafka topic")
+        }
+        let deadlineNs = time.nowNs() + withinMs * 1_000_000
+        var sliceMs: Int64 = 1000
+        while true {
+            let leftMs = max(1, (deadlineNs - time.nowNs()) / 1_000_000)
+            var metadata: UnsafePointer<rd_kafka_metadata>?
+            var code = unsafe rd_kafka_metadata(
+                client,
+                0,
+                handle,
+                &metadata,
+                Int32(min(sliceMs, leftMs))
+            )
+            if code == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata = unsafe metadata {
+                defer { unsafe rd_kafka_metadata_destroy(metadata) }
+                code = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+                if unsafe metadata.pointee.topic_cnt > 0 {
+                    let entry = unsafe metadata.pointee.topics[0]
+                    code = unsafe entry.err
+                    if code == RD_KAFKA_RESP_ERR_NO_ERROR {
+                        var ids: [Int32] = []
+                        for place in unsafe 0..<Int(entry.partition_cnt) {
+                            unsafe ids.append(entry.partitions[place].id)
+                        }
+                        return ids.sorted()
+                    }
+                }
+            }
+            switch code {
+            case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+                return nil
+            case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+                RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+                throw ConnectorError(
+                    .environment,
+                    "topic '\(topic)' at \(brokers): \(codeText(code))"
+                )
+            default: break
+            }
+            if events.snapshot.refused != nil || time.nowNs() >= deadlineNs {
+                throw unreachable(code, waitedMs: withinMs)
+            }
+            sliceMs *= 2
+            // Errors that come at once, such as a leader that is being chosen.
+            usleep(50_000)
+        }
+    }
+
+    /// Why a call that waited for the cluster failed, with what the library said meanwhile.
+    func unreachable(_ code: rd_kafka_resp_err_t, waitedMs: Int64) -> ConnectorError {
+        let snapshot = events.snapshot
+        if let refused = snapshot.refused {
+            return ConnectorError(
+                .environment,
+                "Kafka at \(brokers) refused the connection: \(refused.text)",
+                hint: "check kafka.sasl and kafka.tls in the topology, and the secrets they name"
+            )
+        }
+        let reason = snapshot.last?.text ?? codeText(code)
+        let seconds = Double(waitedMs) / 1000
+        return ConnectorError(
+            .environment,
+            "no answer from Kafka at \(brokers) within \(seconds) s: \(reason)",
+            hint: "check kafka.brokers in the topology, and that the broker is up"
+        )
+    }
+
+    /// The error for a code that a call returned.
+    func error(_ code: rd_kafka_resp_err_t, _ what: String) -> ConnectorError {
+        let text = "\(what): \(codeText(code)) (\(codeName(code)))"
+        switch code {
+        case RD_KAFKA_RESP_ERR__FENCED, RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+            RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
+            return ConnectorError(.fenced, text)
+        case RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__TRANSPORT,
+            RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, RD_KAFKA_RESP_ERR__WAIT_COORD,
+            RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE, RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,
+            RD_KAFKA_RESP_ERR__RETRY,
+            RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+            RD_KAFKA_RESP_ERR_NOT_COORDINATOR, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+            RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+            RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+            RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+            RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
+            let last = events.snapshot.last.map { ": \($0.text)" } ?? ""
+            return ConnectorError(.retriable, text + last)
+        default:
+            return ConnectorError(.environment, text)
+        }
+    }
+
+    /// Throws what made the client useless, if something did.
+    func checkFatal() throws(ConnectorError) {
+        guard let fatal = events.fatal else { return }
+        switch fatal.code {
+        case RD_KAFKA_RESP_ERR__FENCED, RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+            RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
+            throw ConnectorError(.fenced, "kafka: \(fatal.text)")
+        default:
+            throw ConnectorError(.environment, "the Kafka client gave up: \(fatal.text)")
+        }
+    }
+
+    /// Destroys the client, waiting at most so long; what hangs is left to the end of the process.
+    func close(withinMs: Int64) {
+        guard !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        control.stop()
+        let references = topics.withLock { topics in
+            defer { topics = [:] }
+            return Array(topics.values)
+        }
+        let resources = unsafe ClosingResources(client: client, topics: references, events: events)
+        let control = control
+        let thread = ClientThread {
+            // The client may not go while its control thread is inside a poll.
+            guard control.join(withinMs: 60_000) else { return }
+            resources.destroy()
+        }
+        if !thread.join(withinMs: withinMs) {
+            log.warning(
+                "kafka client did not close in time",
+                ["client": events.role, "ms": withinMs]
+            )
+        }
+    }
+}
+
+/// A topic handle that goes from thread to thread with its owner.
+///
+/// `@unchecked Sendable`: the library allows its use from any thread.
+@safe
+struct TopicReference: @unchecked Sendable {
+    let pointer: OpaquePointer
+}
+
+/// What a closing client still holds, on its way to the thread that destroys it.
+///
+/// `@unchecked Sendable`: the closing thread is the only owner.
+@safe
+private struct ClosingResources: @unchecked Sendable {
+    let client: OpaquePointer
+    let topics: [TopicReference]
+    /// The callbacks point at it until the client is gone.
+    let events: ClientEvents
+
+    func destroy() {
+        for topic in topics { unsafe rd_kafka_topic_destroy(topic.pointer) }
+        // There is no group to leave: partitions are assigned by hand.
+        unsafe rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
+        withExtendedLifetime(events) {}
+    }
+}
+
+/// The control plane of a consumer: errors, statistics, logs, token refresh.
+///
+/// `@unchecked Sendable`: the client outlives the loop, which `close` waits for.
+@safe
+private final class ControlLoop: @unchecked Sendable {
+    private let client: OpaquePointer
+    private let events: ClientEvents
+    private let shouldStop = Atomic<Bool>(false)
+    private let thread = Mutex<ClientThread?>(nil)
+
+    init(client: OpaquePointer, events: ClientEvents) {
+        unsafe self.client = unsafe client
+        self.events = events
+    }
+
+    func start() {
+        thread.withLock { $0 = ClientThread { self.run() } }
+    }
+
+    func stop() { shouldStop.store(true, ordering: .releasing) }
+
+    func join(withinMs: Int64) -> Bool {
+        thread.withLock { $0 }?.join(withinMs: withinMs) ?? true
+    }
+
+    private func run() {
+        while !shouldStop.load(ordering: .acquiring) {
+            // Data comes through private queues; what comes here is news.
+            guard let message = unsafe rd_kafka_consumer_poll(client, 50) else { continue }
+            let code = unsafe message.pointee.err
+            if code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR__PARTITION_EOF {
+                let reason = unsafe rd_kafka_message_errstr(message)
+                events.note(
+                    code,
+                    unsafe reason.map { unsafe String(cString: $0) } ?? codeText(code),
+                    isFatal: false
+                )
+            }
+            unsafe rd_kafka_message_destroy(message)
+        }
+    }
+}

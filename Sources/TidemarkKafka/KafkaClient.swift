@@ -1,0 +1,127 @@
+import CRdKafka
+package import TidemarkCore
+package import TidemarkDataflow
+package import TidemarkTelemetry
+
+/// A topology's connection to its cluster: the source, the offsets of its group, and sinks.
+///
+/// Source and offsets share one consumer, whose partitions are assigned by hand.
+package final class KafkaClient: Sendable {
+    package let source: KafkaSource
+    package let offsets: KafkaOffsets
+
+    private let handle: ClientHandle
+    private let settings: KafkaSettings
+    private let limits: Limits
+    private let connectMs: Int64
+    private let time: any TimeSource
+    private let log: Log
+    private let telemetry: Telemetry
+
+    /// Makes the client of consumer group `app`; nothing is asked of the cluster yet.
+    ///
+    /// The client's queue is split among `workers`, the readers that will be opened; `connectMs` is
+    /// the longest wait for an answer of the cluster. Throws `.environment` if a property is unknown
+    /// or a secret stands for nothing.
+    package init(
+        settings: KafkaSettings,
+        app: String,
+        source plan: SourcePlan,
+        limits: Limits,
+        workers: Int,
+        connectMs: Int64 = 10_000,
+        time: any TimeSource,
+        log: Log,
+        telemetry: Telemetry
+    ) throws(ConnectorError) {
+        precondition(workers > 0, "somebody must read")
+        var configuration = Configuration()
+        try configuration.set(connection: settings)
+        let queueBytes = max(1 << 20, limits.memory.clientQueueBytes / workers)
+        // A response lies in memory as it came, beside what it unpacks to.
+        let fetchBytes = min(max(limits.memory.clientQueueBytes / 4, 1_000_000), 50 << 20)
+        configuration.set("message.max.bytes", 1_000_000)
+        configuration.set("fetch.max.bytes", max(fetchBytes, settings.messageBytesMax ?? 0))
+        // Measured: at 1 MiB reading costs a fifth more, in pages that are mapped and faulted anew.
+        configuration.set("fetch.message.max.bytes", 512 << 10)
+        // The first record as soon as it is there; the end of a partition within 100 ms.
+        configuration.set("fetch.min.bytes", 1)
+        configuration.set("fetch.wait.max.ms", 100)
+        configuration.set("fetch.error.backoff.ms", 100)
+        configuration.set("queued.min.messages", 10_000_000)
+        configuration.set("queued.max.messages.kbytes", max(1, queueBytes >> 10))
+        configuration.set("check.crcs", "true")
+        if !FetchWaker.isNeeded { configuration.set("fetch.queue.backoff.ms", 5) }
+        try configuration.set(properties: settings.properties)
+        configuration.set("group.id", app)
+        configuration.set("enable.auto.commit", "false")
+        configuration.set("enable.auto.offset.store", "false")
+        configuration.set("auto.offset.reset", "error")
+        configuration.set("enable.partition.eof", "true")
+        configuration.set("allow.auto.create.topics", "false")
+        configuration.set(
+            "isolation.level",
+            plan.isolationCommitted ? "read_committed" : "read_uncommitted"
+        )
+
+        handle = try ClientHandle(
+            type: RD_KAFKA_CONSUMER,
+            configuration: configuration,
+            role: "consumer",
+            controlled: true,
+            brokers: settings.brokers,
+            time: time,
+            log: log,
+            telemetry: telemetry
+        )
+        self.settings = settings
+        self.limits = limits
+        self.connectMs = connectMs
+        self.time = time
+        self.log = log
+        self.telemetry = telemetry
+        let batchBytes = min(max(limits.memory.batchBytes / (2 * workers), 256 << 10), 4 << 20)
+        source = KafkaSource(
+            handle: handle,
+            plan: plan,
+            recordBytesMax: limits.recordBytes,
+            batchBytesMax: batchBytes,
+            queueBytesMax: queueBytes,
+            connectMs: connectMs,
+            telemetry: telemetry
+        )
+        offsets = KafkaOffsets(handle: handle, app: app, connectMs: connectMs)
+    }
+
+    /// A producer of its own: idempotent, its queue as large as the plan says.
+    package func sink() throws(ConnectorError) -> KafkaSink {
+        try KafkaSink(
+            settings: settings,
+            limits: limits,
+            metadata: handle,
+            connectMs: connectMs,
+            time: time,
+            log: log,
+            telemetry: telemetry
+        )
+    }
+
+    /// Gives everything up, waiting at most so long.
+    ///
+    /// Call it last: offsets and sinks use it.
+    package func close(withinMs: Int64) {
+        let deadlineNs = time.nowNs() + withinMs * 1_000_000
+        guard source.release(withinMs: withinMs) else {
+            log.warning("kafka reader did not stop in time", ["ms": withinMs])
+            return
+        }
+        handle.close(withinMs: max(0, (deadlineNs - time.nowNs()) / 1_000_000))
+    }
+}
+
+extension KafkaSettings {
+    /// `message.max.bytes` of `properties`, if it is set.
+    var messageBytesMax: Int? {
+        properties.last { $0.name == "message.max.bytes" }?.value.reveal().flatMap { Int($0) }
+    }
+}

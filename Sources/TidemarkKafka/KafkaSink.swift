@@ -1,0 +1,347 @@
+import CRdKafka
+package import TidemarkCore
+package import TidemarkDataflow
+import TidemarkTelemetry
+
+/// Records to output topics, through one idempotent producer.
+///
+/// A series stays in order on its partition: the partition is murmur2 of the partition key, as
+/// Kafka's Java producer has it, over the partitions counted when the topic was first used.
+/// Acknowledgements come in while `service`, or a `produce` that finds the queue full, polls.
+///
+/// `@unchecked Sendable`: the coordinator is the only caller, one thread at a time.
+@safe
+package final class KafkaSink: Sink, @unchecked Sendable {
+    private struct Target {
+        let topic: TopicReference
+        let partitionCount: Int32
+    }
+
+    private let handle: ClientHandle
+    /// The consumer's handle: asking through it never creates a topic.
+    private let metadata: ClientHandle
+    private let connectMs: Int64
+    private let recordCount: Counter
+    private let byteCount: Counter
+    private let acknowledgedCount: Counter
+    private let queueFullCount: Counter
+    private let log: Log
+    private var targets: [String: Target] = [:]
+    /// What the delivery callback writes, inside `rd_kafka_poll` of the same thread.
+    private let deliveries: UnsafeMutablePointer<Deliveries>
+    private var producedCount = 0
+    private var countedCount = 0
+    private var isClosed = false
+
+    init(
+        settings: KafkaSettings,
+        limits: Limits,
+        metadata: ClientHandle,
+        connectMs: Int64,
+        time: any TimeSource,
+        log: Log,
+        telemetry: Telemetry
+    ) throws(ConnectorError) {
+        var configuration = Configuration()
+        try configuration.set(connection: settings)
+        configuration.set("compression.codec", "lz4")
+        configuration.set("linger.ms", 10)
+        configuration.set("queue.buffering.max.messages", 1_000_000)
+        configuration.set(
+            "queue.buffering.max.kbytes",
+            max(1024, limits.memory.producerQueueBytes >> 10)
+        )
+        // The broker's limit decides; the client's own would hide it.
+        configuration.set("message.max.bytes", 64 << 20)
+        // A batch, unlike one large record, must never be over the broker's default limit.
+        configuration.set("batch.size", 900_000)
+        // Results wait for the cluster as long as it takes; the queue's limit holds the input back.
+        configuration.set("message.timeout.ms", 0)
+        try configuration.set(properties: settings.properties)
+        configuration.set("enable.idempotence", "true")
+        configuration.set("acks", "all")
+        handle = try ClientHandle(
+            type: RD_KAFKA_PRODUCER,
+            configuration: configuration,
+            role: "producer",
+            controlled: false,
+            brokers: settings.brokers,
+            time: time,
+            log: log,
+            telemetry: telemetry
+        )
+        self.metadata = metadata
+        self.connectMs = connectMs
+        self.log = log
+        recordCount = telemetry.counter(
+            "tidemark_sink_records_total",
+            help: "Records given to the producer."
+        )
+        byteCount = telemetry.counter(
+            "tidemark_sink_bytes_total",
+            help: "Bytes of records given to the producer."
+        )
+        acknowledgedCount = telemetry.counter(
+            "tidemark_sink_acknowledged_total",
+            help: "Records that the cluster acknowledged."
+        )
+        queueFullCount = telemetry.counter(
+            "tidemark_sink_queue_full_total",
+            help: "Records that found the producer's queue full."
+        )
+        unsafe deliveries = .allocate(capacity: 1)
+        unsafe deliveries.initialize(to: Deliveries())
+    }
+
+    deinit {
+        // A client that did not close in time may still write here: leave it in place then.
+        close(withinMs: 1000)
+        if unsafe producedCount == deliveries.pointee.count { unsafe deliveries.deallocate() }
+    }
+
+    package func check(topics: [String]) throws(ConnectorError) {
+        for topic in topics { _ = try target(topic) }
+    }
+
+    package func produce(_ record: OutputRecord) throws(ConnectorError) -> Bool {
+        try throwFailure()
+        let target = try target(record.topic)
+        var partition = RD_KAFKA_PARTITION_UA
+        if let key = record.partitionKey ?? record.key {
+            partition = javaPartition(key.span, partitionCount: target.partitionCount)
+        }
+        let headers = unsafe clientHeaders(record.headers)
+        let tag = unsafe record.form == .foreign ? Deliveries.foreignTag : 0
+        let opaque = unsafe UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: deliveries) | tag)
+        let code = unsafe withBytes(record.key) { key in
+            unsafe withBytes(record.value) { value in
+                unsafe tidemark_produce(
+                    handle.client,
+                    target.topic.pointer,
+                    partition,
+                    key.start,
+                    key.count,
+                    value.start,
+                    value.count,
+                    headers,
+                    0,
+                    opaque
+                )
+            }
+        }
+        guard code != RD_KAFKA_RESP_ERR_NO_ERROR else {
+            producedCount += 1
+            recordCount.add()
+            byteCount.add(UInt64(record.byteCount))
+            return true
+        }
+        if let headers = unsafe headers { unsafe rd_kafka_headers_destroy(headers) }
+        guard code != RD_KAFKA_RESP_ERR__QUEUE_FULL else {
+            queueFullCount.add()
+            return false
+        }
+        try handle.checkFatal()
+        throw handle.error(code, failureText(code, record.topic, record.byteCount))
+    }
+
+    package func service(timeoutMs: Int) throws(ConnectorError) {
+        unsafe rd_kafka_poll(handle.client, Int32(timeoutMs))
+        let count = unsafe deliveries.pointee.count - deliveries.pointee.failedCount
+        if count > countedCount {
+            acknowledgedCount.add(UInt64(count - countedCount))
+            countedCount = count
+        }
+        try throwFailure()
+    }
+
+    package var outstandingCount: Int { unsafe producedCount - deliveries.pointee.count }
+
+    package func close(withinMs: Int64) {
+        guard !isClosed else { return }
+        isClosed = true
+        unsafe rd_kafka_flush(handle.client, Int32(clamping: withinMs))
+        if outstandingCount > 0 {
+            log.error(
+                "records were not acknowledged before the end",
+                ["records": outstandingCount]
+            )
+            unsafe rd_kafka_purge(handle.client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT)
+            unsafe rd_kafka_flush(handle.client, 100)
+        }
+        handle.close(withinMs: max(1000, withinMs))
+    }
+
+    private func target(_ topic: String) throws(ConnectorError) -> Target {
+        if let known = targets[topic] { return known }
+        metadata.events.forget()
+        guard let ids = try metadata.partitions(of: topic, withinMs: connectMs), !ids.isEmpty else {
+            throw ConnectorError(
+                .environment,
+                "output topic '\(topic)' does not exist at \(metadata.brokers)",
+                hint: createCommand(topic)
+            )
+        }
+        guard let reference = unsafe handle.topic(topic) else {
+            throw ConnectorError(.environment, "'\(topic)' is no name for a Kafka topic")
+        }
+        let target = unsafe Target(
+            topic: TopicReference(pointer: reference),
+            partitionCount: Int32(ids.count)
+        )
+        targets[topic] = target
+        return target
+    }
+
+    private func createCommand(_ topic: String) -> String {
+        "kafka-topics.sh --bootstrap-server \(metadata.brokers) --create --topic \(topic)"
+            + " --partitions 4 --config cleanup.policy=delete --config min.insync.replicas=1"
+    }
+
+    private func throwFailure() throws(ConnectorError) {
+        try handle.checkFatal()
+        let code = unsafe deliveries.pointee.failure
+        guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+        let topic = unsafe deliveries.pointee.failedTopic.flatMap {
+            unsafe rd_kafka_topic_name($0).map { unsafe String(cString: $0) }
+        }
+        let count = unsafe deliveries.pointee.failedByteCount
+        var error = handle.error(code, failureText(code, topic ?? "?", count))
+        if code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE {
+            error.hint =
+                "raise max.message.bytes of the topic, or lower batch.size in kafka.properties"
+        }
+        throw error
+    }
+
+    private func failureText(
+        _ code: rd_kafka_resp_err_t,
+        _ topic: String,
+        _ byteCount: Int
+    ) -> String {
+        code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+            ? "a record of \(byteCount) bytes for '\(topic)' is over the topic's max.message.bytes"
+            : "a record for '\(topic)' was not taken"
+    }
+}
+
+/// What the delivery reports add up to.
+@unsafe
+struct Deliveries {
+    /// Set in the opaque pointer of somebody else's bytes, which may be shortened.
+    static let foreignTag: UInt = 1
+    /// Reports, good and bad.
+    var count = 0
+    var failedCount = 0
+    /// The first failure; it stays.
+    var failure = RD_KAFKA_RESP_ERR_NO_ERROR
+    var failedTopic: OpaquePointer?
+    var failedByteCount = 0
+}
+
+/// The delivery report of one record, whose opaque pointer is the sink's `Deliveries`.
+func onDelivery(
+    _ client: OpaquePointer?,
+    _ message: UnsafePointer<rd_kafka_message_t>?,
+    _ opaque: UnsafeMutableRawPointer?
+) {
+    guard let message = unsafe message, let own = unsafe message.pointee._private else { return }
+    let isForeign = unsafe UInt(bitPattern: own) & Deliveries.foreignTag != 0
+    let untagged = unsafe UnsafeMutableRawPointer(
+        bitPattern: UInt(bitPattern: own) & ~Deliveries.foreignTag
+    )
+    guard let deliveries = unsafe untagged?.assumingMemoryBound(to: Deliveries.self) else { return }
+    if unsafe isForeign && message.pointee.err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+        unsafe produceShortened(client, message, deliveries)
+    {
+        return  // Its own report will count.
+    }
+    unsafe deliveries.pointee.count += 1
+    guard unsafe message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+    unsafe deliveries.pointee.failedCount += 1
+    guard unsafe deliveries.pointee.failure == RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+    unsafe deliveries.pointee.failure = message.pointee.err
+    unsafe deliveries.pointee.failedTopic = message.pointee.rkt
+    unsafe deliveries.pointee.failedByteCount = message.pointee.len
+}
+
+/// Sends the first 64 KiB of a foreign record that the broker found too large, with its whole length
+/// in the header `length`; false if it was as short as that already, or the queue has no room.
+private func produceShortened(
+    _ client: OpaquePointer?,
+    _ message: UnsafePointer<rd_kafka_message_t>,
+    _ deliveries: UnsafeMutablePointer<Deliveries>
+) -> Bool {
+    let whole = unsafe message.pointee.len
+    guard unsafe whole > Intake.keptBytes else { return false }
+    var theirs: OpaquePointer?
+    var headers: OpaquePointer?
+    if unsafe rd_kafka_message_headers(message, &theirs) == RD_KAFKA_RESP_ERR_NO_ERROR {
+        unsafe headers = rd_kafka_headers_copy(theirs)
+    } else {
+        unsafe headers = rd_kafka_headers_new(1)
+    }
+    var last: UnsafeRawPointer?
+    var lastCount = 0
+    if unsafe rd_kafka_header_get_last(headers, "length", &last, &lastCount)
+        != RD_KAFKA_RESP_ERR_NO_ERROR
+    {
+        let text = String(whole)
+        unsafe rd_kafka_header_add(headers, "length", 6, text, text.utf8.count)
+    }
+    let code = unsafe tidemark_produce(
+        client,
+        message.pointee.rkt,
+        message.pointee.partition,
+        message.pointee.key,
+        message.pointee.key_len,
+        message.pointee.payload,
+        Intake.keptBytes,
+        headers,
+        0,
+        deliveries
+    )
+    guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return true }
+    unsafe rd_kafka_headers_destroy(headers)
+    return false
+}
+
+/// Bytes as the producer takes them: no pointer where there are none to send, some pointer where
+/// they are empty.
+@unsafe
+struct RawBytes {
+    var start: UnsafeRawPointer?
+    var count: Int
+}
+
+func pointer(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawPointer? {
+    unsafe bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)
+}
+
+func withBytes<Result>(_ bytes: [UInt8]?, _ body: (RawBytes) -> Result) -> Result {
+    guard let bytes else { return unsafe body(RawBytes(start: nil, count: 0)) }
+    return unsafe bytes.withUnsafeBytes { bytes in
+        unsafe body(RawBytes(start: pointer(bytes), count: bytes.count))
+    }
+}
+
+/// Headers as the client takes them; `nil` where there are none.
+///
+/// Whoever cannot hand them over must destroy them.
+func clientHeaders(_ headers: [(name: String, value: [UInt8])]) -> OpaquePointer? {
+    guard !headers.isEmpty, let list = unsafe rd_kafka_headers_new(headers.count) else {
+        return nil
+    }
+    for header in headers {
+        let code = unsafe header.value.withUnsafeBytes { value in
+            unsafe rd_kafka_header_add(
+                list,
+                header.name,
+                header.name.utf8.count,
+                pointer(value),
+                value.count
+            )
+        }
+        precondition(code == RD_KAFKA_RESP_ERR_NO_ERROR, "a header has a name")
+    }
+    return unsafe list
+}

@@ -1,0 +1,315 @@
+import TidemarkBatch
+import TidemarkCodec
+import TidemarkCore
+package import TidemarkDataflow
+import TidemarkDrift
+
+/// Makes a baseline from records: exact quantiles for the edges, exact counts in them.
+///
+/// - Memory: 8 bytes a number and row; texts are counted, not kept.
+package final class BaselineBuilder {
+    package enum EdgeRule: Sendable {
+        /// Equal bins over the central share (99.8%): the tails are under and over.
+        case equal(bins: Int)
+        /// As many values in each bin; the outer bins hold the tails.
+        case quantile(bins: Int)
+        /// Those of another baseline.
+        case table(BaselineTable)
+    }
+
+    package static let centralShare = 0.998
+    package static let categoryCountMax = 20
+
+    private struct ColumnValues {
+        var numbers: [Double] = []
+        var texts: [[UInt8]: Int64] = [:]
+        var nullCount: Int64 = 0
+    }
+
+    private let columns: [ColumnPlan]
+    private let dimensions: [(name: String, column: Int)]
+    private let timeColumn: Int?
+    private let windowMs: Int64
+    /// `nil`: all of them.
+    private let windowCount: Int?
+    private let decoder: RecordDecoder
+    private let kinds: [ColumnPlan]
+    /// By group part: the first window's start, if only some windows are taken.
+    private var firstWindows: [[UInt8]: Int64] = [:]
+    private var values: [[UInt8]: [ColumnValues]] = [:]
+    package private(set) var rowCount: Int64 = 0
+    package private(set) var badCount: Int64 = 0
+
+    /// - Parameters:
+    ///   - columns: what the records hold; watched ones are those of role feature, score, class and
+    ///     label.
+    ///   - dimensions: columns that make the group; none makes one pooled baseline.
+    package init(
+        columns: [ColumnPlan], by dimensions: [String], timeColumn: Int?, windowMs: Int64,
+        windowCount: Int?, rowCountMax: Int
+    ) throws(BaselineTable.Problem) {
+        self.columns = columns
+        kinds = columns
+        self.timeColumn = timeColumn
+        self.windowMs = windowMs
+        self.windowCount = windowCount
+        var found: [(name: String, column: Int)] = []
+        for name in dimensions.sorted() {
+            guard let place = columns.firstIndex(where: { $0.name == name && $0.type.isText }) else {
+                throw BaselineTable.Problem(
+                    "no text column `\(name)` to group by; there are \(columns.filter { $0.type.isText }.map(\.name).joined(separator: ", "))"
+                )
+            }
+            found.append((name, place))
+        }
+        self.dimensions = found
+        if windowCount != nil, timeColumn == nil {
+            throw BaselineTable.Problem("windows need an event time, and no column is one")
+        }
+        decoder = RecordDecoder(
+            fields: columns.map { column in
+                Field(
+                    kind: column.type.fieldKind,
+                    path: column.path.map { step in
+                        switch step {
+                        case .key(let key): .key(key)
+                        case .index(let index): .index(index)
+                        }
+                    }, acceptText: column.acceptText, nullValues: column.nullValues)
+            }, rowCountMax: rowCountMax)
+    }
+
+    /// Reads all of a source: twice where the first windows of each group must be found first.
+    package func read(_ open: () throws(ConnectorError) -> any SourceReader) throws(ConnectorError) {
+        if windowCount != nil { try pass(open, note: true) }
+        try pass(open, note: false)
+    }
+
+    private func pass(
+        _ open: () throws(ConnectorError) -> any SourceReader, note: Bool
+    ) throws(ConnectorError) {
+        let reader = try open()
+        let batch = RecordBatch(rowCountMax: decoder.columns.rowCountMax, arenaCapacity: 1 << 20)
+        while true {
+            try reader.poll(into: batch, timeoutMs: 0)
+            if batch.rowCount == 0, reader.isAtEnd(0) { return }
+            decoder.decode(batch)
+            take(batch.rowCount, note: note)
+        }
+    }
+
+    private func take(_ count: Int, note: Bool) {
+        let decoded = decoder.columns.columns
+        var parts: [[UInt32]: [UInt8]] = [:]
+        var keep: [(row: Int, part: [UInt8])] = []
+        for row in 0..<count {
+            guard unsafe decoder.columns.verdicts[row] == DecodeVerdict.row.rawValue else {
+                if !note { badCount += 1 }
+                continue
+            }
+            let codes = dimensions.map { unsafe decoded[$0.column].codes?[row] ?? .max }
+            let part: [UInt8]
+            if let known = parts[codes] {
+                part = known
+            } else {
+                let values = zip(dimensions, codes).map { dimension, code in
+                    (
+                        name: dimension.name,
+                        value: code == .max
+                            ? nil : unsafe Array(decoder.text(dimension.column, code: code))
+                    )
+                }
+                part = dimensions.isEmpty ? [0x2a] : GroupValues(dimensions: values).part
+                parts[codes] = part
+            }
+            if let windowCount, let timeColumn {
+                let time = unsafe decoded[timeColumn].times?[row] ?? .min
+                guard time != .min else { continue }
+                let start = time.flooredDivision(by: windowMs) * windowMs
+                if note {
+                    firstWindows[part] = min(firstWindows[part] ?? .max, start)
+                    continue
+                }
+                guard let first = firstWindows[part], start < first + Int64(windowCount) * windowMs
+                else { continue }
+            }
+            keep.append((row, part))
+        }
+        guard !note else { return }
+        rowCount += Int64(keep.count)
+        for (row, part) in keep {
+            var mine = values.removeValue(forKey: part) ?? columns.map { _ in ColumnValues() }
+            for (index, column) in columns.enumerated() where column.isWatched {
+                if let numbers = unsafe decoded[index].numbers {
+                    let number = unsafe numbers[row]
+                    if number.isNaN { mine[index].nullCount += 1 } else { mine[index].numbers.append(number) }
+                } else if let codes = unsafe decoded[index].codes {
+                    let code = unsafe codes[row]
+                    if code == .max {
+                        mine[index].nullCount += 1
+                    } else {
+                        mine[index].texts[unsafe Array(decoder.text(index, code: code)), default: 0] += 1
+                    }
+                }
+            }
+            values[part] = mine
+        }
+    }
+
+    /// The baseline, groups and columns in order.
+    package func build(
+        _ rule: EdgeRule, made: [(name: String, value: String)]
+    ) throws(BaselineTable.Problem) -> BaselineTable {
+        guard rowCount > 0 else { throw BaselineTable.Problem("there are no records to build it from") }
+        var records: [BaselineTable.Record] = []
+        for part in values.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+            guard let mine = values[part] else { continue }
+            let group = String(decoding: part, as: UTF8.self)
+            for (index, column) in columns.enumerated() where column.isWatched {
+                guard let entry = try entry(column, mine[index], rule, group) else { continue }
+                records.append(BaselineTable.Record(group: group, column: column.name, entry: entry))
+            }
+        }
+        return BaselineTable(records: records, made: made)
+    }
+
+    private func entry(
+        _ column: ColumnPlan, _ values: ColumnValues, _ rule: EdgeRule, _ group: String
+    ) throws(BaselineTable.Problem) -> BaselineTable.Entry? {
+        if column.type.isNumeric {
+            guard !values.numbers.isEmpty else { return nil }
+            let sorted = values.numbers.sorted()
+            var edges: [Double]
+            var isOpen = false
+            switch rule {
+            case .equal(let bins):
+                edges = Edges.central(sorted: sorted, share: Self.centralShare, count: bins)
+            case .quantile(let bins):
+                edges = Edges.atQuantiles(sorted: sorted, count: bins)
+                isOpen = true
+            case .table(let table):
+                guard case .numeric(let known, let open, _, _, _)? = table.entry(
+                    group: group, column: column.name)?.shape
+                else {
+                    throw BaselineTable.Problem("the other baseline has no edges for \(column.name)")
+                }
+                edges = known
+                isOpen = open
+            }
+            let counts = Self.count(sorted, edges, isOpen: isOpen)
+            if isOpen {
+                // Infinite edges cannot be written: what the outer bins hold is said by `outer`.
+                if edges[0] == -.infinity { edges[0] = min(sorted[0], edges[1] - 1) }
+                if edges[edges.count - 1] == .infinity {
+                    edges[edges.count - 1] = max(sorted[sorted.count - 1], edges[edges.count - 2] + 1)
+                }
+            }
+            return BaselineTable.Entry(
+                shape: .numeric(
+                    edges: edges, isOpen: isOpen, under: counts.under, counts: counts.bins,
+                    over: counts.over),
+                rowCount: Int64(sorted.count), nullCount: values.nullCount)
+        }
+        guard !values.texts.isEmpty else { return nil }
+        let ranked = values.texts.sorted {
+            $0.value != $1.value ? $0.value > $1.value : $0.key.lexicographicallyPrecedes($1.key)
+        }
+        let kept = ranked.prefix(Self.categoryCountMax)
+        return BaselineTable.Entry(
+            shape: .categorical(
+                categories: kept.map { String(decoding: $0.key, as: UTF8.self) },
+                counts: kept.map(\.value),
+                other: ranked.dropFirst(Self.categoryCountMax).reduce(0) { $0 + $1.value }),
+            rowCount: ranked.reduce(0) { $0 + $1.value }, nullCount: values.nullCount)
+    }
+
+    /// How sorted values fall into bins: `edges[i] <= x < edges[i+1]`.
+    private static func count(
+        _ sorted: [Double], _ edges: [Double], isOpen: Bool
+    ) -> (under: Int64, bins: [Int64], over: Int64) {
+        /// How many values lie below an edge.
+        func below(_ edge: Double) -> Int {
+            var (low, high) = (0, sorted.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if sorted[middle] < edge { low = middle + 1 } else { high = middle }
+            }
+            return low
+        }
+        var places = edges.map(below)
+        if isOpen {
+            places[0] = 0
+            places[places.count - 1] = sorted.count
+        }
+        let bins = zip(places, places.dropFirst()).map { Int64($1 - $0) }
+        return (
+            Int64(places.first ?? 0), bins, Int64(sorted.count - (places.last ?? sorted.count))
+        )
+    }
+
+    // MARK: Guessing a schema
+
+    /// What the columns of some records are, by their names and first values: for a baseline without
+    /// a topology.
+    package static func guessColumns(_ lines: [[UInt8]]) -> [ColumnPlan] {
+        var names: [String] = []
+        var seen: [String: (numbers: Int, integers: Int, texts: Set<String>, textCount: Int, booleans: Int, sample: Double)] = [:]
+        for line in lines {
+            guard let members = (try? JSONValue(parsing: line))?.asObject else { continue }
+            for (name, value) in members {
+                if seen[name] == nil {
+                    names.append(name)
+                    seen[name] = (0, 0, [], 0, 0, 0)
+                }
+                switch value {
+                case .integer(let number):
+                    seen[name]?.integers += 1
+                    seen[name]?.sample = Double(number)
+                case .number(let number):
+                    seen[name]?.numbers += 1
+                    seen[name]?.sample = number
+                case .text(let text):
+                    seen[name]?.texts.insert(text)
+                    seen[name]?.textCount += 1
+                case .boolean: seen[name]?.booleans += 1
+                default: break
+                }
+            }
+        }
+        return names.compactMap { name in
+            guard let known = seen[name] else { return nil }
+            func column(_ role: ColumnRole, _ type: ColumnType) -> ColumnPlan {
+                ColumnPlan(name: name, role: role, type: type, path: [.key(name)])
+            }
+            let isTimeName = ["ts", "time", "timestamp", "event_time", "occurred_at"].contains(name)
+            if isTimeName, known.integers > 0, known.texts.isEmpty {
+                let unit: TimeUnit =
+                    known.sample > 1e17 ? .ns : known.sample > 1e14 ? .us : known.sample > 1e11 ? .ms : .s
+                return column(.time, .time(unit))
+            }
+            if isTimeName, known.textCount > 0 { return column(.time, .time(.text)) }
+            if known.textCount > known.numbers + known.integers {
+                if name == "model" { return column(.model, .category) }
+                if name == "version" { return column(.version, .category) }
+                // Nearly all different: an id says nothing about a distribution.
+                if known.texts.count > 20, known.texts.count * 10 > known.textCount * 9 {
+                    return column(.id, .category)
+                }
+                return column(.feature, .category)
+            }
+            if known.booleans > known.numbers + known.integers { return column(.feature, .boolean) }
+            if known.numbers + known.integers == 0 { return nil }
+            return column(name == "score" ? .score : .feature, .number)
+        }
+    }
+}
+
+extension ColumnPlan {
+    /// Of the kind that baselines and monitors look at.
+    fileprivate var isWatched: Bool {
+        switch role {
+        case .feature, .score, .class, .label: type != .text
+        default: false
+        }
+    }
+}

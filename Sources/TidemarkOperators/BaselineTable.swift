@@ -1,0 +1,266 @@
+import Glibc
+import TidemarkCodec
+package import TidemarkDataflow
+
+/// The reference that windows are compared with: for each (group, column) how its values fell into
+/// fixed bins or categories. Immutable; named by the hash of its file.
+package struct BaselineTable: Sendable {
+    /// One column of one group.
+    package struct Entry: Sendable, Equatable {
+        package enum Shape: Sendable, Equatable {
+            /// Bin i holds `edges[i] <= x < edges[i+1]`. `isOpen`: the outer bins hold the tails,
+            /// so that nothing is under or over.
+            case numeric(edges: [Double], isOpen: Bool, under: Int64, counts: [Int64], over: Int64)
+            /// The largest categories, in descending order of count, and how many rows had others.
+            case categorical(categories: [String], counts: [Int64], other: Int64)
+        }
+        package var shape: Shape
+        /// Rows that have a value.
+        package var rowCount: Int64
+        package var nullCount: Int64
+
+        package init(shape: Shape, rowCount: Int64, nullCount: Int64) {
+            self.shape = shape
+            self.rowCount = rowCount
+            self.nullCount = nullCount
+        }
+
+        /// Counts of all cells in order: under, bins, over (or the bins alone), or the categories
+        /// and other.
+        package var cells: [Int64] {
+            switch shape {
+            case .numeric(_, let isOpen, let under, let counts, let over):
+                isOpen ? counts : [under] + counts + [over]
+            case .categorical(_, let counts, let other): counts + [other]
+            }
+        }
+    }
+
+    package struct Record: Sendable, Equatable {
+        /// `model=churn`, or `*`: all groups together.
+        package var group: String
+        package var column: String
+        package var entry: Entry
+        package init(group: String, column: String, entry: Entry) {
+            self.group = group
+            self.column = column
+            self.entry = entry
+        }
+    }
+
+    package var contentHash: String
+    /// In the order of the file.
+    package var records: [Record]
+    /// How it was made: free text by name.
+    package var made: [(name: String, value: String)]
+    private let index: [String: [String: Int]]
+
+    package init(
+        records: [Record], made: [(name: String, value: String)] = [], contentHash: String = ""
+    ) {
+        self.records = records
+        self.made = made
+        self.contentHash = contentHash
+        var index: [String: [String: Int]] = [:]
+        for (place, record) in records.enumerated() {
+            index[record.group, default: [:]][record.column] = place
+        }
+        self.index = index
+    }
+
+    /// The entry for a group: its own, else the pooled one.
+    package func entry(group: String, column: String) -> Entry? {
+        (index[group]?[column] ?? index["*"]?[column]).map { records[$0].entry }
+    }
+
+    /// What the planner wants to know.
+    package var summary: BaselineSummary {
+        var groups: [String] = []
+        var columns: [BaselineSummary.Column] = []
+        for record in records {
+            if !groups.contains(record.group) { groups.append(record.group) }
+            if let place = columns.firstIndex(where: { $0.name == record.column }) {
+                columns[place].rowCount += record.entry.rowCount
+                continue
+            }
+            let isNumeric: Bool
+            let cellCount: Int
+            switch record.entry.shape {
+            case .numeric(_, _, _, let counts, _): (isNumeric, cellCount) = (true, counts.count)
+            case .categorical(let names, _, _): (isNumeric, cellCount) = (false, names.count)
+            }
+            columns.append(
+                BaselineSummary.Column(
+                    name: record.column, isNumeric: isNumeric, cellCount: cellCount,
+                    rowCount: record.entry.rowCount))
+        }
+        return BaselineSummary(contentHash: contentHash, groups: groups, columns: columns)
+    }
+
+    // MARK: The file
+
+    package static let format = "tidemark-baseline"
+
+    /// Why a file is no baseline, in words for a person.
+    package struct Problem: Error, Sendable, Equatable {
+        package var message: String
+        package init(_ message: String) { self.message = message }
+    }
+
+    /// Reads a baseline file.
+    ///
+    /// - Throws: what is wrong with it, and where.
+    package init(reading path: String) throws(Problem) {
+        try self.init(bytes: try readWholeFile(path))
+    }
+
+    /// Reads the bytes of a baseline file.
+    package init(bytes: [UInt8]) throws(Problem) {
+        guard !bytes.isEmpty else { throw Problem("is empty") }
+        let document: JSONValue
+        do throws(JSONError) {
+            document = try JSONValue(parsing: bytes)
+        } catch {
+            throw Problem("is no JSON: \(error.reason)")
+        }
+        guard document["format"]?.asText == Self.format else {
+            throw Problem("is no baseline: `format` is not \"\(Self.format)\"")
+        }
+        guard document["v"]?.asInteger == 1 else {
+            throw Problem("has a version that this tidemark does not read; expected `v` to be 1")
+        }
+        guard let rows = document["columns"]?.asArray else {
+            throw Problem("has no list `columns`")
+        }
+        var records: [Record] = []
+        for (place, row) in rows.enumerated() {
+            guard let group = row["group"]?.asText, let column = row["column"]?.asText else {
+                throw Problem("columns[\(place)] has no `group` or no `column`")
+            }
+            let entry: Entry
+            do throws(Problem) {
+                entry = try Self.readEntry(row)
+            } catch {
+                throw Problem("columns[\(place)] (\(column) of \(group)): \(error.message)")
+            }
+            records.append(Record(group: group, column: column, entry: entry))
+        }
+        let made = document["made"]?.asObject?.compactMap { member in
+            member.value.asText.map { (name: member.name, value: $0) }
+        }
+        self.init(records: records, made: made ?? [], contentHash: sha256Hex(bytes))
+    }
+
+    private static func readEntry(_ row: JSONValue) throws(Problem) -> Entry {
+        func counts(_ name: String) throws(Problem) -> [Int64] {
+            guard let values = row[name]?.asArray else { throw Problem("no list `\(name)`") }
+            let numbers = values.compactMap(\.asInteger)
+            guard numbers.count == values.count, numbers.allSatisfy({ $0 >= 0 }) else {
+                throw Problem("`\(name)` holds something that is no count")
+            }
+            return numbers
+        }
+        let nullCount = row["nulls"]?.asInteger ?? 0
+        guard let rowCount = row["n"]?.asInteger, rowCount >= 0 else { throw Problem("no count `n`") }
+        let cells = try counts("counts")
+        let shape: Entry.Shape
+        if let list = row["edges"]?.asArray {
+            let edges = list.compactMap(\.asNumber)
+            guard edges.count == list.count, edges.count == cells.count + 1,
+                zip(edges, edges.dropFirst()).allSatisfy({ $0 < $1 })
+            else { throw Problem("`edges` must ascend and be one more than `counts`") }
+            let isOpen = row["outer"]?.asText == "open"
+            shape = .numeric(
+                edges: edges, isOpen: isOpen, under: row["under"]?.asInteger ?? 0, counts: cells,
+                over: row["over"]?.asInteger ?? 0)
+        } else if let list = row["categories"]?.asArray {
+            let categories = list.compactMap(\.asText)
+            guard categories.count == list.count, categories.count == cells.count,
+                Set(categories).count == categories.count
+            else { throw Problem("`categories` must differ and be as many as `counts`") }
+            shape = .categorical(
+                categories: categories, counts: cells, other: row["other"]?.asInteger ?? 0)
+        } else {
+            throw Problem("neither `edges` nor `categories`")
+        }
+        let entry = Entry(shape: shape, rowCount: rowCount, nullCount: nullCount)
+        guard entry.cells.reduce(0, +) == rowCount else {
+            throw Problem("the counts add up to \(entry.cells.reduce(0, +)), `n` is \(rowCount)")
+        }
+        return entry
+    }
+
+    /// The file's bytes: one record a line, so that a diff reads well.
+    package func encoded() -> [UInt8] {
+        var lines: [[UInt8]] = []
+        for record in records {
+            var json = JSONWriter()
+            json.beginObject()
+            json.member("group", record.group)
+            json.member("column", record.column)
+            switch record.entry.shape {
+            case .numeric(let edges, let isOpen, let under, let counts, let over):
+                json.key("edges")
+                json.beginArray()
+                for edge in edges { json.value(edge) }
+                json.endArray()
+                if isOpen {
+                    json.member("outer", "open")
+                } else {
+                    json.member("under", under)
+                    json.member("over", over)
+                }
+                Self.write("counts", counts, &json)
+            case .categorical(let categories, let counts, let other):
+                json.key("categories")
+                json.beginArray()
+                for category in categories { json.value(category) }
+                json.endArray()
+                Self.write("counts", counts, &json)
+                json.member("other", other)
+            }
+            json.member("n", record.entry.rowCount)
+            json.member("nulls", record.entry.nullCount)
+            json.endObject()
+            lines.append(json.bytes)
+        }
+        var head = JSONWriter()
+        head.beginObject()
+        for (name, value) in made { head.member(name, value) }
+        head.endObject()
+        var bytes = Array("{\"format\":\"\(Self.format)\",\"v\":1,\"made\":".utf8) + head.bytes
+        bytes += Array(",\"columns\":[\n".utf8)
+        bytes += lines.joined(separator: Array(",\n".utf8))
+        bytes += Array("\n]}\n".utf8)
+        return bytes
+    }
+
+    private static func write(_ name: String, _ counts: [Int64], _ json: inout JSONWriter) {
+        json.key(name)
+        json.beginArray()
+        for count in counts { json.value(count) }
+        json.endArray()
+    }
+}
+
+/// All bytes of a small file.
+///
+/// - Throws: the system's words.
+package func readWholeFile(_ path: String) throws(BaselineTable.Problem) -> [UInt8] {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+        throw BaselineTable.Problem("cannot be read: \(unsafe String(cString: strerror(errno)))")
+    }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var block = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+        let count = unsafe read(descriptor, &block, block.count)
+        if count < 0 {
+            throw BaselineTable.Problem("cannot be read: \(unsafe String(cString: strerror(errno)))")
+        }
+        if count == 0 { return bytes }
+        bytes.append(contentsOf: block[..<count])
+        guard bytes.count <= 256 << 20 else { throw BaselineTable.Problem("is larger than 256 MiB") }
+    }
+}

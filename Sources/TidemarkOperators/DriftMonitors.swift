@@ -1,0 +1,319 @@
+import TidemarkAlerts
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkDrift
+import TidemarkKernels
+
+/// Tests closed windows against baselines and keeps the alerts of every monitor (D9, D10).
+///
+/// Verdicts rest on counts in fixed cells alone: order-free summaries.
+struct DriftMonitors {
+    /// Whose alert it is.
+    private struct Series: Hashable {
+        var monitor: Int
+        var segment: Int
+        var size: Int
+        var column: Int
+        var group: [UInt8]
+    }
+
+    private let plan: Plan
+    private let baselines: [BaselineTable]
+    private let rules: [[DriftRule]]
+    private let options: [AlertOptions]
+    private let identity = AlertIdentity { bytes in
+        let hash = murmur3(bytes)
+        return (hash.low, hash.high)
+    }
+    /// Alerts that are pending or firing; the others are forgotten.
+    private var alerts: [Series: AlertLifecycle] = [:]
+
+    init(plan: Plan, baselines: [BaselineTable]) {
+        self.plan = plan
+        self.baselines = baselines
+        rules = plan.stream.monitors.map { monitor in
+            Self.sizes(of: monitor).map { _, ignoreBelow in
+                DriftRule(
+                    level: monitor.level, ignoreBelow: ignoreBelow,
+                    rowCountMin: UInt64(max(0, monitor.minRows)))
+            }
+        }
+        options = plan.stream.monitors.map { monitor in
+            AlertOptions(
+                hold: monitor.hold.alertHold, clearHold: monitor.clearHold.alertHold,
+                coolDownMs: monitor.coolDownMs, ageMsMax: monitor.maxAgeMs)
+        }
+    }
+
+    /// The tests that decide on size, with the size below which nobody wants to hear.
+    private static func sizes(of monitor: MonitorPlan) -> [(test: DataflowTest, ignoreBelow: Double)] {
+        switch monitor.tests {
+        case .automatic: [(.psi, monitor.ignoreBelow ?? 0.05)]
+        case .named(let tests): tests.map { ($0.test, monitor.ignoreBelow ?? $0.ignoreBelow) }
+        }
+    }
+
+    /// Tests one column of a closing window; adds results and verdicts to its record.
+    ///
+    /// - Returns: the alert events that the window brought about.
+    mutating func judge(
+        _ record: inout AggregateRecord, cell: GroupCell, place: Int, segment: Int, column: Int,
+        _ closing: WindowClosing
+    ) -> [AlertRecord] {
+        guard !record.group.isOther else { return [] }
+        var events: [AlertRecord] = []
+        /// By baseline: what was worked out for it.
+        var outcomes: [Int: Outcome] = [:]
+        for (index, monitor) in plan.stream.monitors.enumerated()
+        where monitor.segments.contains(segment) && monitor.windows.contains(closing.size)
+            && monitor.columns.contains(column)
+        {
+            if outcomes[monitor.baseline] == nil {
+                outcomes[monitor.baseline] = compare(
+                    cell, place, baseline: monitor.baseline, column: plan.stream.columns[column])
+            }
+            guard var outcome = outcomes[monitor.baseline] else {
+                // No entry for this group: nothing to compare with.
+                if monitor.alerts {
+                    record.verdicts.append(
+                        verdictRecord(monitor, nil, p: nil, effect: nil, .learning, record))
+                }
+                continue
+            }
+            let sizes = Self.sizes(of: monitor)
+            outcome.include(sizes.map(\.test), automatic: monitor.tests == .automatic)
+            outcomes[monitor.baseline] = outcome
+            guard monitor.alerts else { continue }
+            // Any of several named tests may find drift; the verdict shows the one that is most so.
+            var best: (verdict: DriftVerdict, place: Int, result: TidemarkDrift.TestResult)?
+            for (place, size) in sizes.enumerated() {
+                guard let result = outcome.result(size.test) else { continue }
+                let verdict = rules[index][place].verdict(
+                    p: outcome.significance?.p, effect: result.effect, rows: outcome.rowCount,
+                    baselineRows: outcome.baselineRowCount)
+                let isMoreSo =
+                    best.map { best in
+                        if (verdict == .drift) != (best.verdict == .drift) { return verdict == .drift }
+                        return result.effect / max(size.ignoreBelow, 1e-12)
+                            > best.result.effect / max(sizes[best.place].ignoreBelow, 1e-12)
+                    } ?? true
+                if isMoreSo { best = (verdict, place, result) }
+            }
+            guard let best else {
+                // No rows at all: a test has nothing to say.
+                record.verdicts.append(
+                    verdictRecord(monitor, outcome, p: nil, effect: nil, .tooFew, record))
+                continue
+            }
+            let size = sizes[best.place]
+            record.verdicts.append(
+                verdictRecord(
+                    monitor, outcome, p: outcome.significance?.p, effect: best.result.effect,
+                    best.verdict, record, ignoreBelow: size.ignoreBelow))
+            let event = advance(
+                Series(
+                    monitor: index, segment: segment, size: closing.size, column: column,
+                    group: cell.shape.part),
+                best.verdict, effect: best.result.effect, p: outcome.significance?.p,
+                ignoreBelow: size.ignoreBelow, closing)
+            if let event {
+                events.append(
+                    alert(
+                        event, monitor, record, outcome, test: size.test.rawValue,
+                        value: best.result.value, threshold: size.ignoreBelow, closing))
+            }
+        }
+        record.drift = outcomes.keys.sorted().compactMap { baseline in
+            guard let outcome = outcomes[baseline], !outcome.published.isEmpty else { return nil }
+            return (
+                plan.stream.baselines[baseline].label, Int64(outcome.rowCount),
+                Int64(outcome.baselineRowCount), outcome.published
+            )
+        }
+        return events
+    }
+
+    // MARK: Testing
+
+    /// A window beside its baseline, and the tests that were asked of them.
+    private struct Outcome {
+        var current: [UInt64]
+        var reference: [UInt64]
+        var entry: BaselineTable.Entry
+        /// KS for numbers, chi-square for categories.
+        var significanceTest: DataflowTest
+        var significance: TidemarkDrift.TestResult?
+        var results: [(test: DataflowTest, result: TidemarkDrift.TestResult)] = []
+        /// In the order in which they were asked for.
+        var published: [TidemarkCore.TestResult] = []
+
+        var rowCount: UInt64 { current.reduce(0, +) }
+        var baselineRowCount: UInt64 { reference.reduce(0, +) }
+
+        func result(_ test: DataflowTest) -> TidemarkDrift.TestResult? {
+            results.first { $0.test == test }?.result
+        }
+
+        mutating func include(_ tests: [DataflowTest], automatic: Bool) {
+            if automatic, let significance { publish(significanceTest, significance) }
+            for test in tests where result(test) == nil {
+                guard let result = DriftMonitors.apply(test, current, reference) else { continue }
+                results.append((test, result))
+                publish(test, result)
+            }
+        }
+
+        private mutating func publish(_ test: DataflowTest, _ result: TidemarkDrift.TestResult) {
+            guard !published.contains(where: { $0.name == test.rawValue }) else { return }
+            published.append(
+                TidemarkCore.TestResult(name: test.rawValue, value: result.value, p: result.p))
+        }
+    }
+
+    private func compare(
+        _ cell: GroupCell, _ place: Int, baseline: Int, column: ColumnPlan
+    ) -> Outcome? {
+        let group = String(decoding: cell.shape.part, as: UTF8.self)
+        guard
+            let binning = cell.shape.columns[place].binnings.first(where: {
+                $0.baseline == baseline
+            }), let entry = baselines[baseline].entry(group: group, column: column.name)
+        else { return nil }
+        let current = cell.cells(binning).map { UInt64(max(0, $0)) }
+        let reference = entry.cells.map { UInt64(max(0, $0)) }
+        let test: DataflowTest = column.type.isNumeric ? .ks : .chiSquare
+        return Outcome(
+            current: current, reference: reference, entry: entry, significanceTest: test,
+            significance: Self.apply(test, current, reference))
+    }
+
+    private static func apply(
+        _ test: DataflowTest, _ current: [UInt64], _ reference: [UInt64]
+    ) -> TidemarkDrift.TestResult? {
+        switch test {
+        case .psi: TwoSample.psi(current: current, baseline: reference)
+        case .ks: TwoSample.ks(current: current, baseline: reference)
+        case .chiSquare: TwoSample.chiSquare(current: current, baseline: reference)
+        case .jsDistance: TwoSample.jsDistance(current: current, baseline: reference)
+        case .lInfinity: TwoSample.lInfinity(current: current, baseline: reference)
+        }
+    }
+
+    private func verdictRecord(
+        _ monitor: MonitorPlan, _ outcome: Outcome?, p: Double?, effect: Double?,
+        _ verdict: DriftVerdict, _ record: AggregateRecord, ignoreBelow: Double? = nil
+    ) -> VerdictRecord {
+        VerdictRecord(
+            monitor: monitor.name, baseline: plan.stream.baselines[monitor.baseline].label, p: p,
+            level: monitor.level, effect: effect,
+            ignoreBelow: ignoreBelow ?? monitor.ignoreBelow ?? 0.05, verdict: verdict.rawValue)
+    }
+
+    // MARK: Alerts
+
+    private mutating func advance(
+        _ series: Series, _ verdict: DriftVerdict, effect: Double, p: Double?,
+        ignoreBelow: Double, _ closing: WindowClosing
+    ) -> (event: AlertEvent, transition: AlertRecord.Transition)? {
+        let monitor = plan.stream.monitors[series.monitor]
+        let said: AlertVerdict
+        switch verdict {
+        case .drift: said = .breached
+        case .tooFew, .learning: said = .none
+        case .ok:
+            // Hysteresis: still significant, and only just below the bound, is not clear.
+            let isSignificant = monitor.level.map { level in p.map { $0 <= level } ?? false } ?? true
+            said =
+                isSignificant && effect >= ignoreBelow * monitor.clearBelow ? .between : .cleared
+        }
+        var life = alerts[series] ?? AlertLifecycle()
+        let action = life.observe(
+            said, startMs: closing.window.startMs, endMs: closing.window.endMs,
+            complete: closing.complete, options: options[series.monitor])
+        alerts[series] = life.phase == .inactive ? nil : life
+        switch action {
+        case .none: return nil
+        case .fire(let event): return (event, .firing)
+        case .resolve(let event): return (event, .resolved)
+        }
+    }
+
+    private func alert(
+        _ action: (event: AlertEvent, transition: AlertRecord.Transition), _ monitor: MonitorPlan,
+        _ record: AggregateRecord, _ outcome: Outcome, test: String, value: Double,
+        threshold: Double, _ closing: WindowClosing
+    ) -> AlertRecord {
+        let part = String(decoding: record.group.part, as: UTF8.self)
+        let id = identity.alertID(
+            monitor: "\(monitor.name)/\(record.operatorName)", group: part, column: record.column,
+            openingStartMs: action.event.openingStartMs,
+            openingEndMs: action.event.openingStartMs + closing.window.lengthMs)
+        let baseline = plan.stream.baselines[monitor.baseline]
+        var alert = AlertRecord(
+            id: id,
+            eventId: identity.eventID(
+                alert: id, transition: action.transition.rawValue, sequence: action.event.sequence),
+            transition: action.transition, topology: plan.name, revision: plan.revision,
+            monitor: monitor.name, severity: monitor.severity.rawValue,
+            summary: summary(action.transition, monitor, record, test, value, threshold, baseline),
+            operatorName: record.operatorName, group: record.group, column: record.column,
+            test: test, threshold: threshold, window: closing.window,
+            openedMs: action.event.openingStartMs, firstSeenMs: action.event.firstSeenMs,
+            backfill: closing.backfill, n: Int64(outcome.rowCount),
+            nBaseline: Int64(outcome.baselineRowCount), baseline: baseline.label)
+        alert.value = value
+        alert.p = outcome.significance?.p
+        alert.level = monitor.level
+        alert.owner = plan.owner
+        alert.labels = plan.labels
+        alert.runbook = monitor.runbook
+        alert.tests = outcome.published
+        alert.current = outcome.current.map(Int64.init)
+        alert.reference = outcome.reference.map(Int64.init)
+        switch outcome.entry.shape {
+        case .numeric(let edges, _, _, _, _): alert.edges = edges
+        case .categorical(let categories, _, _): alert.categories = categories
+        }
+        return alert
+    }
+
+    /// One sentence for a person; the topology may have words of its own.
+    private func summary(
+        _ transition: AlertRecord.Transition, _ monitor: MonitorPlan, _ record: AggregateRecord,
+        _ test: String, _ value: Double, _ threshold: Double, _ baseline: BaselinePlan
+    ) -> String {
+        let group = String(decoding: record.group.part, as: UTF8.self)
+        let value = Self.short(value)
+        let threshold = Self.short(threshold)
+        if let template = monitor.summary {
+            var text = template
+            for (name, word) in [
+                ("{column}", record.column), ("{group}", group), ("{value}", value),
+                ("{threshold}", threshold), ("{baseline}", baseline.name),
+            ] {
+                text = text.split(separator: name, omittingEmptySubsequences: false)
+                    .joined(separator: word)
+            }
+            return text
+        }
+        return transition == .firing
+            ? "\(record.column) of \(group) differs from \(baseline.name): \(test) \(value), over \(threshold)"
+            : "\(record.column) of \(group) is like \(baseline.name) again: \(test) \(value)"
+    }
+
+    private static func short(_ value: Double) -> String {
+        let scaled = (value * 10_000).rounded() / 10_000
+        return "\(scaled)"
+    }
+}
+
+private typealias DataflowTest = TidemarkDataflow.DriftTest
+
+extension TidemarkDataflow.Hold {
+    fileprivate var alertHold: TidemarkAlerts.Hold {
+        switch self {
+        case .duration(let ms): .duration(ms: ms)
+        case .windows(let count, let of): .windows(count: count, of: of)
+        }
+    }
+}

@@ -1,0 +1,155 @@
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkKernels
+import TidemarkSketches
+
+/// What is known of a text column in a group: the mergeable form. It belongs to its cell.
+final class CategorySummary: @unchecked Sendable {
+    var valueCount: Int64 = 0
+    /// Order-free.
+    var distinct: HLLSketch
+    /// Ordered.
+    var frequent = FrequentItems()
+
+    init(_ plan: ColumnSummary) { distinct = HLLSketch(lgK: plan.distinctLgK ?? 12) }
+
+    var byteCount: Int { distinct.byteCount + frequent.itemCount * 48 }
+}
+
+/// Everything that is kept of one group in one pane, and later in one window: counts, sums, bins
+/// and sketches of each watched column.
+///
+/// One object takes all three places (open pane, partial, window), so that folding and merging are
+/// the only verbs. It has one owner at a time and moves between threads with the partial that holds
+/// it.
+///
+/// - Memory: about 200 bytes a numeric column, its bins, and its sketches.
+@safe
+final class GroupCell: @unchecked Sendable {
+    // The owner is whoever holds the pane or window.
+    let shape: GroupShape
+    var rowCount: Int64 = 0
+    var lateCount: Int64 = 0
+    var quarantinedCount: Int64 = 0
+    /// Null, missing, wrong type, non-finite: four a column.
+    let states: UnsafeMutablePointer<Int64>
+    let exact: UnsafeMutablePointer<NumericCell>
+    let ordered: UnsafeMutablePointer<OrderedCell>
+    let kll: UnsafeMutablePointer<KLLSketch>
+    let counters: UnsafeMutablePointer<UInt64>
+    /// Texts of an open pane.
+    let codes: UnsafeMutablePointer<CodeCounter>
+    var categories: [CategorySummary?]
+    private let columnCount: Int
+
+    static let stateCount = 4
+
+    /// - Parameter seed: keys the sketches' random choices (D11): operator, partition, group, pane.
+    init(shape: GroupShape, seed: UInt64) {
+        self.shape = shape
+        columnCount = shape.columns.count
+        unsafe states = .allocate(capacity: columnCount * Self.stateCount)
+        unsafe states.initialize(repeating: 0, count: columnCount * Self.stateCount)
+        unsafe exact = .allocate(capacity: columnCount)
+        unsafe exact.initialize(repeating: NumericCell(), count: columnCount)
+        unsafe ordered = .allocate(capacity: columnCount)
+        unsafe ordered.initialize(repeating: OrderedCell(), count: columnCount)
+        unsafe counters = .allocate(capacity: max(1, shape.counterCount))
+        unsafe counters.initialize(repeating: 0, count: max(1, shape.counterCount))
+        unsafe kll = .allocate(capacity: columnCount)
+        unsafe codes = .allocate(capacity: columnCount)
+        categories = []
+        for (index, column) in shape.columns.enumerated() {
+            unsafe (kll + index).initialize(
+                to: KLLSketch(
+                    k: column.column.summary.kllK,
+                    seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15))
+            unsafe (codes + index).initialize(to: CodeCounter())
+            categories.append(column.column.type.isText ? CategorySummary(column.column.summary) : nil)
+        }
+    }
+
+    deinit {
+        unsafe states.deallocate()
+        unsafe exact.deallocate()
+        unsafe ordered.deallocate()
+        unsafe counters.deallocate()
+        unsafe kll.deinitialize(count: columnCount)
+        unsafe kll.deallocate()
+        unsafe codes.deinitialize(count: columnCount)
+        unsafe codes.deallocate()
+    }
+
+    var byteCount: Int {
+        var count = 256 + shape.counterCount * 8
+        for index in 0..<columnCount {
+            count += 200 + (unsafe kll[index].byteCount) + (unsafe codes[index].byteCount)
+            count += categories[index]?.byteCount ?? 0
+        }
+        return count
+    }
+
+    /// Joins what is order-free: the same in any order.
+    func mergeOrderFree(_ other: GroupCell) {
+        rowCount += other.rowCount
+        lateCount += other.lateCount
+        quarantinedCount += other.quarantinedCount
+        for index in 0..<(columnCount * Self.stateCount) {
+            unsafe states[index] += other.states[index]
+        }
+        let sameCounters = shape.counterCount == other.shape.counterCount
+        if sameCounters {
+            for index in 0..<shape.counterCount { unsafe counters[index] += other.counters[index] }
+        }
+        for index in 0..<columnCount {
+            unsafe exact[index].merge(other.exact[index])
+            guard let mine = categories[index], let theirs = other.categories[index] else { continue }
+            mine.valueCount += theirs.valueCount
+            mine.distinct.merge(theirs.distinct)
+        }
+    }
+
+    /// Joins the rest: in the canonical order of panes and partitions.
+    func mergeOrdered(_ other: GroupCell) {
+        for index in 0..<columnCount {
+            let summary = shape.columns[index].column.summary
+            if case .ordered = shape.columns[index].sums {
+                unsafe ordered[index].merge(other.ordered[index])
+            }
+            if !summary.quantiles.isEmpty { unsafe kll[index].merge(other.kll[index]) }
+            if summary.topCount != nil, let mine = categories[index],
+                let theirs = other.categories[index]
+            {
+                mine.frequent.merge(theirs.frequent)
+            }
+        }
+    }
+
+    /// Rows of a column by what became of them.
+    func rowCounts(_ index: Int) -> RowCounts {
+        var counts = RowCounts()
+        counts.total = rowCount
+        counts.late = lateCount
+        counts.quarantined = quarantinedCount
+        let base = index * Self.stateCount
+        counts.null = unsafe states[base]
+        counts.missing = unsafe states[base + 1]
+        counts.wrongType = unsafe states[base + 2]
+        counts.nonFinite = unsafe states[base + 3]
+        counts.value =
+            rowCount - counts.null - counts.missing - counts.wrongType - counts.nonFinite
+        return counts
+    }
+
+    /// The cells of one binning: under, bins, over; without the outer two where they cannot be.
+    func cells(_ binning: ColumnShape.Binning) -> [Int64] {
+        var cells = (0..<binning.counterCount).map {
+            Int64(truncatingIfNeeded: unsafe counters[binning.counterStart + $0])
+        }
+        if binning.isOpen {
+            cells.removeFirst()
+            cells.removeLast()
+        }
+        return cells
+    }
+}

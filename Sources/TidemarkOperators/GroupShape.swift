@@ -1,0 +1,182 @@
+package import TidemarkCore
+import TidemarkDataflow
+import TidemarkDrift
+import TidemarkKernels
+import TidemarkSketches
+
+/// How one watched column of a group is folded: fixed when the group is first seen.
+///
+/// Everything in it is a function of the plan, the baselines and the group's values.
+@safe
+final class ColumnShape: @unchecked Sendable {
+    // Immutable after `init`; the memory of the edges is its own.
+    enum Sums {
+        /// Scaled integers: order-free.
+        case exact(SumPlan)
+        /// Doubles in the order of rows: ordered.
+        case ordered
+        /// Not a number.
+        case none
+    }
+
+    /// A fixed way to count values into cells.
+    @safe
+    struct Binning: @unchecked Sendable {
+        /// The baseline whose edges or categories these are; `nil`: declared in the topology.
+        var baseline: Int?
+        /// Numbers: edges, ascending; the outer ones may be infinite.
+        var edges: UnsafeMutablePointer<Double>?
+        var edgeCount = 0
+        var isOpen = false
+        /// Texts: hash of each category, in the order of the baseline.
+        var categories: [UInt64] = []
+        /// Counters: under, bins, over; or categories and other.
+        var counterCount: Int
+        /// Where its counters begin in the cell's.
+        var counterStart: Int
+    }
+
+    let column: ColumnPlan
+    let sums: Sums
+    /// The first one is that of the published histogram, if `hasHistogram`.
+    let binnings: [Binning]
+    let hasHistogram: Bool
+
+    init(
+        column: ColumnPlan, group: String, baselines: [BaselineTable], monitored: [Int],
+        counterStart: inout Int
+    ) {
+        self.column = column
+        var wanted: [(baseline: Int?, edges: [Double], isOpen: Bool, range: (Double, Double)?)] = []
+        var categories: [(baseline: Int, names: [String])] = []
+        var hasHistogram = false
+        func add(_ baseline: Int) -> Bool {
+            guard
+                let entry = baselines[baseline].entry(group: group, column: column.name)
+            else { return false }
+            switch entry.shape {
+            case .numeric(let edges, let isOpen, _, _, _):
+                guard column.type.isNumeric, let lo = edges.first, let hi = edges.last else {
+                    return false
+                }
+                var folded = edges
+                if isOpen {
+                    folded[0] = -.infinity
+                    folded[folded.count - 1] = .infinity
+                }
+                wanted.append((baseline, folded, isOpen, (lo, hi)))
+            case .categorical(let names, _, _):
+                guard column.type.isText else { return false }
+                categories.append((baseline, names))
+            }
+            return true
+        }
+        switch column.summary.histogram {
+        case .baseline(let baseline): hasHistogram = add(baseline)
+        case .edges(let edges):
+            if let lo = edges.first, let hi = edges.last {
+                wanted.append((nil, edges, false, (lo, hi)))
+                hasHistogram = true
+            }
+        case nil: break
+        }
+        for baseline in monitored
+        where !wanted.contains(where: { $0.baseline == baseline })
+            && !categories.contains(where: { $0.baseline == baseline })
+        {
+            _ = add(baseline)
+        }
+        self.hasHistogram = hasHistogram
+        var binnings: [Binning] = []
+        for (baseline, edges, isOpen, _) in wanted {
+            let memory = UnsafeMutablePointer<Double>.allocate(capacity: edges.count)
+            unsafe memory.initialize(from: edges, count: edges.count)
+            unsafe binnings.append(
+                Binning(
+                    baseline: baseline, edges: memory, edgeCount: edges.count, isOpen: isOpen,
+                    counterCount: edges.count + 1, counterStart: counterStart))
+            counterStart += edges.count + 1
+        }
+        for (baseline, names) in categories {
+            unsafe binnings.append(
+                Binning(
+                    baseline: baseline, categories: names.map { textHash(Array($0.utf8)) },
+                    counterCount: names.count + 1, counterStart: counterStart))
+            counterStart += names.count + 1
+        }
+        self.binnings = binnings
+        if column.type.isNumeric {
+            if let range = wanted.first?.range {
+                sums = .exact(SumPlan(from: range.0, to: range.1))
+            } else {
+                sums = .ordered
+            }
+        } else {
+            sums = .none
+        }
+    }
+
+    deinit {
+        for binning in binnings { unsafe binning.edges?.deallocate() }
+    }
+}
+
+/// How the rows of one group of a segment are folded, column by column.
+final class GroupShape: Sendable {
+    let values: GroupValues
+    /// The canonical text of the group, as keys have it.
+    let part: [UInt8]
+    /// First 64 bits of MurmurHash3_x64_128, seed 9001, of the part: slot and rank of the group.
+    let hash: UInt64
+    let columns: [ColumnShape]
+    /// Counters of all binnings of all columns.
+    let counterCount: Int
+
+    init(
+        values: GroupValues, segment: SegmentPlan, stream: StreamPlan, baselines: [BaselineTable],
+        monitored: [[Int]]
+    ) {
+        self.values = values
+        part = values.part
+        hash = textHash(part)
+        let name = String(decoding: part, as: UTF8.self)
+        // `other` mixes groups that may have edges of their own: it has none.
+        let tables = values.isOther ? [] : baselines
+        var counterCount = 0
+        columns = zip(segment.columns, monitored).map { column, monitored in
+            var plan = stream.columns[column]
+            if values.isOther {
+                if case .baseline = plan.summary.histogram { plan.summary.histogram = nil }
+                plan.summary.quantiles = []
+                plan.summary.topCount = nil
+                plan.summary.moments = false
+            }
+            return ColumnShape(
+                column: plan, group: name, baselines: tables,
+                monitored: values.isOther ? [] : monitored, counterStart: &counterCount)
+        }
+        self.counterCount = counterCount
+    }
+}
+
+/// First 64 bits of MurmurHash3_x64_128, seed 9001: what names a group, a category or a seed.
+func textHash(_ bytes: [UInt8]) -> UInt64 {
+    murmur3(bytes).low
+}
+
+/// For each segment, for each of its columns: the baselines of the monitors that watch it.
+func monitoredBaselines(_ stream: StreamPlan) -> [[[Int]]] {
+    stream.segments.indices.map { segment in
+        stream.segments[segment].columns.map { column in
+            var found: [Int] = []
+            for monitor in stream.monitors
+            where monitor.segments.contains(segment) && monitor.columns.contains(column) {
+                if !found.contains(monitor.baseline) { found.append(monitor.baseline) }
+            }
+            return found
+        }
+    }
+}
+
+/// The hash that ranks a group where there are too many, and that will choose its slot.
+package func groupHash(_ group: GroupValues) -> UInt64 { textHash(group.part) }

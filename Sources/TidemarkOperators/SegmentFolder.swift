@@ -1,0 +1,535 @@
+import TidemarkBatch
+import TidemarkCodec
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkKernels
+import TidemarkSketches
+
+/// Groups and folds the rows of one segment: the hot half of stage 1.
+///
+/// Rows are ordered by (pane, group) with a counting sort; each (cell, column) is then one fused
+/// pass. The owner is the worker.
+@safe
+final class SegmentFolder {
+    /// One open pane: its groups and their cells.
+    private struct Pane {
+        var startMs: Int64
+        var partition: TopicPartition
+        /// By group: place in `cells`, -1 for none.
+        var cellOf: [Int32] = []
+        var cells: [GroupCell] = []
+        var groups: [Int32] = []
+        var other: GroupCell?
+        var otherGroups: GroupCount?
+        var cut = GroupRank.all
+        var isOpen = true
+    }
+
+    /// A group as it was first seen by this worker.
+    private struct Group {
+        var shape: GroupShape
+        var rank: GroupRank
+        var codes: [UInt32]
+    }
+
+    private let plan: Plan
+    private let segment: SegmentPlan
+    private let monitored: [[Int]]
+    private let baselines: [BaselineTable]
+    private let decoder: RecordDecoder
+    private let texts: TextTable
+    private let rank: @Sendable ([UInt8]) -> UInt64
+    private let condition: RowFilter?
+    /// By watched column: its place among the decoder's columns.
+    private let fields: [Int]
+    private let dimensionFields: [Int]
+    private let keep: Set<[UInt8]>
+    private var panes: [Pane] = []
+    private var groups: [Group] = []
+    /// One dimension: by code plus one (0 is no value), the group; -1 is none yet.
+    private var groupOfCode: [Int32] = []
+    /// More dimensions, or none: the group of the codes.
+    private var groupOfCodes: [[UInt32]: Int32] = [:]
+    private let otherShape: GroupShape
+
+    // A batch at work, sized once.
+    private let localOf: UnsafeMutablePointer<UInt16>
+    private let order: UnsafeMutablePointer<UInt16>
+    private let groupOf: UnsafeMutablePointer<Int32>
+    private let run: UnsafeMutablePointer<Float>
+    private var locals: [(cell: GroupCell, count: Int)] = []
+    private var starts: [Int] = []
+    /// Groups of this rank or above fold into `other` at once: by pane.
+    private var byteCountCache = 0
+
+    private static let outside = UInt16.max
+
+    init(
+        plan: Plan, segment: SegmentPlan, monitored: [[Int]], baselines: [BaselineTable],
+        fieldOf: [Int], decoder: RecordDecoder, texts: TextTable,
+        rank: @escaping @Sendable ([UInt8]) -> UInt64, condition: RowFilter?
+    ) {
+        self.rank = rank
+        self.plan = plan
+        self.segment = segment
+        self.monitored = monitored
+        self.baselines = baselines
+        self.decoder = decoder
+        self.texts = texts
+        self.condition = condition
+        fields = segment.columns.map { fieldOf[$0] }
+        dimensionFields = segment.dimensions.map { fieldOf[$0.column] }
+        keep = Set(
+            segment.keep.map { values in
+                GroupValues(
+                    dimensions: zip(segment.dimensions, values).map {
+                        ($0.name, Array($1.utf8))
+                    }
+                ).part
+            })
+        otherShape = GroupShape(
+            values: GroupValues(dimensions: [], isOther: true), segment: segment,
+            stream: plan.stream, baselines: baselines, monitored: monitored)
+        let count = plan.run.batchRows
+        unsafe localOf = .allocate(capacity: count)
+        unsafe order = .allocate(capacity: count + 64)
+        unsafe order.initialize(repeating: 0, count: count + 64)
+        unsafe groupOf = .allocate(capacity: count)
+        unsafe run = .allocate(capacity: count + 64)
+    }
+
+    deinit {
+        unsafe localOf.deallocate()
+        unsafe order.deallocate()
+        unsafe groupOf.deallocate()
+        unsafe run.deallocate()
+    }
+
+    var byteCount: Int {
+        panes.reduce(groups.count * 256) { sum, pane in
+            pane.cells.reduce(sum) { $0 + $1.byteCount }
+        }
+    }
+
+    func open(pane id: Int, startMs: Int64, partition: TopicPartition) {
+        let pane = Pane(startMs: startMs, partition: partition)
+        if id == panes.count { panes.append(pane) } else { panes[id] = pane }
+    }
+
+    // MARK: Folding a batch
+
+    func fold(rowCount: Int, rows: RowTable) {
+        let selected = condition?.evaluate(rowCount: rowCount)
+        assignGroups(rowCount, rows)
+        locals.removeAll(keepingCapacity: true)
+        var lastPane: Int32 = -1
+        var lastGroup: Int32 = -1
+        var lastLocal: UInt16 = 0
+        var localOfCell: [ObjectIdentifier: UInt16] = [:]
+        for row in 0..<rowCount {
+            unsafe localOf[row] = Self.outside
+            let pane = unsafe rows.pane[row]
+            guard pane >= 0 else { continue }
+            if let selected, selected[row] != RowFilter.Truth.yes { continue }
+            let fate = unsafe rows.fate[row]
+            let group = unsafe groupOf[row]
+            if fate == RowTable.Fate.row.rawValue {
+                if pane != lastPane || group != lastGroup {
+                    let cell = self.cell(pane: Int(pane), group: group)
+                    lastPane = pane
+                    lastGroup = group
+                    // A handful of cells a batch: a small search beats a table.
+                    if locals.count <= 16 {
+                        lastLocal = Self.outside
+                        for index in locals.indices where locals[index].cell === cell {
+                            lastLocal = UInt16(truncatingIfNeeded: index)
+                            break
+                        }
+                    } else {
+                        if localOfCell.isEmpty {
+                            for (index, local) in locals.enumerated() {
+                                localOfCell[ObjectIdentifier(local.cell)] = UInt16(index)
+                            }
+                        }
+                        lastLocal = localOfCell[ObjectIdentifier(cell)] ?? Self.outside
+                    }
+                    if lastLocal == Self.outside {
+                        lastLocal = UInt16(truncatingIfNeeded: locals.count)
+                        if !localOfCell.isEmpty { localOfCell[ObjectIdentifier(cell)] = lastLocal }
+                        locals.append((cell, 0))
+                    }
+                }
+                locals[Int(lastLocal)].count += 1
+                unsafe localOf[row] = lastLocal
+            } else if fate == RowTable.Fate.late.rawValue {
+                cell(pane: Int(pane), group: group).lateCount += 1
+            } else if fate == RowTable.Fate.quarantined.rawValue {
+                cell(pane: Int(pane), group: group).quarantinedCount += 1
+            }
+        }
+        guard !locals.isEmpty else { return }
+        orderRows(rowCount)
+        for index in locals.indices { locals[index].cell.rowCount += Int64(locals[index].count) }
+        for column in fields.indices { foldColumn(column) }
+        for id in panes.indices where panes[id].cells.count > 2 * segment.groupCountMax + 64 {
+            prune(id)
+        }
+    }
+
+    /// The group of each row, by its codes.
+    private func assignGroups(_ rowCount: Int, _ rows: RowTable) {
+        if dimensionFields.count == 1,
+            let codes = unsafe decoder.columns.columns[dimensionFields[0]].codes
+        {
+            let known = decoder.dictionaryCount(dimensionFields[0]) + 1
+            if groupOfCode.count < known {
+                groupOfCode.append(contentsOf: repeatElement(-1, count: known - groupOfCode.count))
+            }
+            for row in 0..<rowCount where unsafe rows.pane[row] >= 0 {
+                let code = unsafe codes[row]
+                let place = Int(code &+ 1)
+                var group = groupOfCode[place]
+                if group < 0 {
+                    group = addGroup([code])
+                    groupOfCode[place] = group
+                }
+                unsafe groupOf[row] = group
+            }
+            return
+        }
+        var codes = [UInt32](repeating: 0, count: dimensionFields.count)
+        for row in 0..<rowCount where unsafe rows.pane[row] >= 0 {
+            for (index, field) in dimensionFields.enumerated() {
+                codes[index] = unsafe decoder.columns.columns[field].codes?[row] ?? .max
+            }
+            if let group = groupOfCodes[codes] {
+                unsafe groupOf[row] = group
+            } else {
+                let group = addGroup(codes)
+                groupOfCodes[codes] = group
+                unsafe groupOf[row] = group
+            }
+        }
+    }
+
+    private func addGroup(_ codes: [UInt32]) -> Int32 {
+        var dimensions: [(name: String, value: [UInt8]?)] = []
+        for (index, dimension) in segment.dimensions.enumerated() {
+            let code = codes[index]
+            let value = unsafe code == .max
+                ? nil : Array(decoder.text(dimensionFields[index], code: code))
+            dimensions.append((dimension.name, value))
+        }
+        let shape = GroupShape(
+            values: GroupValues(dimensions: dimensions), segment: segment, stream: plan.stream,
+            baselines: baselines, monitored: monitored)
+        groups.append(
+            Group(
+                shape: shape,
+                rank: GroupRank(isNamed: keep.contains(shape.part), hash: rank(shape.part)),
+                codes: codes))
+        return Int32(groups.count - 1)
+    }
+
+    private func cell(pane id: Int, group: Int32) -> GroupCell {
+        let place = Int(group)
+        if panes[id].cellOf.count <= place {
+            let missing = groups.count - panes[id].cellOf.count
+            panes[id].cellOf.append(contentsOf: repeatElement(-1, count: missing))
+        }
+        let known = panes[id].cellOf[place]
+        if known >= 0 { return panes[id].cells[Int(known)] }
+        let shape = groups[place].shape
+        let cell = GroupCell(shape: shape, seed: seed(panes[id], shape))
+        panes[id].cellOf[place] = Int32(panes[id].cells.count)
+        panes[id].cells.append(cell)
+        panes[id].groups.append(group)
+        return cell
+    }
+
+    /// Keys the random choices of a cell's sketches: a function of the log and the topology alone.
+    private func seed(_ pane: Pane, _ shape: GroupShape) -> UInt64 {
+        textHash(
+            Array("\(segment.name)|\(pane.partition)|\(pane.startMs)|".utf8) + shape.part)
+    }
+
+    /// Rows of each cell one after the other, each in the order of offsets.
+    private func orderRows(_ rowCount: Int) {
+        starts.removeAll(keepingCapacity: true)
+        var at = 0
+        for local in locals {
+            starts.append(at)
+            at += local.count
+        }
+        unsafe starts.withUnsafeMutableBufferPointer { next in
+            for row in 0..<rowCount {
+                let local = unsafe localOf[row]
+                if local == Self.outside { continue }
+                let place = unsafe next[Int(local)]
+                unsafe order[place] = UInt16(truncatingIfNeeded: row)
+                unsafe next[Int(local)] = place + 1
+            }
+        }
+        at = 0
+        for index in locals.indices {
+            starts[index] = at
+            at += locals[index].count
+        }
+    }
+
+    private func foldColumn(_ index: Int) {
+        let column = decoder.columns.columns[fields[index]]
+        let type = plan.stream.columns[segment.columns[index]].type
+        let base = index * GroupCell.stateCount
+        for place in 0..<column.exceptionCount {
+            let local = unsafe localOf[Int(column.exceptionRows[place])]
+            guard local != Self.outside else { continue }
+            let state = Int(unsafe column.exceptionStates[place]) - 1
+            unsafe locals[Int(local)].cell.states[base + state] += 1
+        }
+        if let numbers = unsafe column.numbers {
+            for (local, start) in zip(locals, starts) {
+                unsafe foldNumbers(
+                    numbers, local.cell, index, rows: UnsafePointer(order + start),
+                    count: local.count)
+            }
+        } else if let codes = unsafe column.codes, type != .text {
+            for (local, start) in zip(locals, starts) {
+                var done = 0
+                while done < local.count {
+                    done += unsafe local.cell.codes[index].add(
+                        codes, rows: UnsafePointer(order + start + done),
+                        count: local.count - done,
+                        distinctCountMax: CategoryFold.distinctCountMax)
+                    if done < local.count {
+                        CategoryFold.flush(
+                            local.cell, index, field: fields[index], decoder: decoder,
+                            texts: texts)
+                    }
+                }
+            }
+        }
+    }
+
+    private func foldNumbers(
+        _ numbers: UnsafeMutablePointer<Double>, _ cell: GroupCell, _ index: Int,
+        rows: UnsafePointer<UInt16>, count: Int
+    ) {
+        let shape = cell.shape.columns[index]
+        let wantsRun = !shape.column.summary.quantiles.isEmpty
+        let first = shape.binnings.first
+        var kept: Int
+        switch shape.sums {
+        case .exact(let sums):
+            kept = unsafe foldExact(
+                column: numbers, rows: rows, count: count, plan: sums, cell: cell.exact + index,
+                edges: first?.edges, edgeCount: first?.edgeCount ?? 0,
+                bins: first.map { unsafe cell.counters + $0.counterStart },
+                run: wantsRun ? run : nil)
+        case .ordered:
+            kept = unsafe foldOrdered(
+                column: numbers, rows: rows, count: count, cell: cell.ordered + index,
+                run: wantsRun ? run : nil)
+        case .none: kept = 0
+        }
+        if wantsRun { unsafe cell.kll[index].update(run, count: kept) }
+        for binning in shape.binnings.dropFirst() {
+            guard case .exact(let sums) = shape.sums else { continue }
+            // A second baseline with edges of its own: bins alone, into a cell that is thrown away.
+            var spare = NumericCell()
+            kept = unsafe foldExact(
+                column: numbers, rows: rows, count: count, plan: sums, cell: &spare,
+                edges: binning.edges, edgeCount: binning.edgeCount,
+                bins: cell.counters + binning.counterStart, run: nil)
+        }
+    }
+
+    // MARK: Too many groups
+
+    /// Keeps the groups of the smallest ranks; the rest merge into `other`.
+    ///
+    /// Ranks do not depend on arrival, and `other` takes order-free summaries alone: when this runs
+    /// makes no difference.
+    private func prune(_ id: Int) {
+        var pane = panes[id]
+        let limit = segment.groupCountMax
+        guard pane.cells.count > limit else { return }
+        let places = pane.cells.indices.sorted {
+            groups[Int(pane.groups[$0])].rank < groups[Int(pane.groups[$1])].rank
+        }
+        pane.cut = min(pane.cut, groups[Int(pane.groups[places[limit]])].rank)
+        let other = pane.other ?? GroupCell(shape: otherShape, seed: 0)
+        let otherGroups = pane.otherGroups ?? GroupCount()
+        for place in places[limit...] {
+            let cell = pane.cells[place]
+            CategoryFold.flushAll(cell, fields: fields, decoder: decoder, texts: texts)
+            other.mergeOrderFree(cell)
+            otherGroups.add(cell)
+            pane.cellOf[Int(pane.groups[place])] = -1
+        }
+        pane.other = other
+        pane.otherGroups = otherGroups
+        let kept = places[..<limit].sorted()
+        pane.cells = kept.map { pane.cells[$0] }
+        pane.groups = kept.map { pane.groups[$0] }
+        for (place, group) in pane.groups.enumerated() {
+            pane.cellOf[Int(group)] = Int32(place)
+        }
+        panes[id] = pane
+    }
+
+    // MARK: Sealing
+
+    func seal(pane id: Int) -> SegmentPartial {
+        prune(id)
+        let pane = panes[id]
+        for cell in pane.cells {
+            CategoryFold.flushAll(cell, fields: fields, decoder: decoder, texts: texts)
+        }
+        // A group that was cut in part belongs to `other` as a whole.
+        var partial = SegmentPartial(
+            groups: [], other: pane.other, otherGroups: pane.otherGroups, cut: pane.cut)
+        for (cell, group) in zip(pane.cells, pane.groups) {
+            if groups[Int(group)].rank < pane.cut {
+                partial.groups.append(cell)
+            } else {
+                partial.other?.mergeOrderFree(cell)
+                partial.otherGroups?.add(cell)
+            }
+        }
+        panes[id] = Pane(startMs: pane.startMs, partition: pane.partition, isOpen: false)
+        return partial
+    }
+
+    // MARK: Forgetting
+
+    /// Forgets groups that no open pane holds.
+    func forgetGroups() {
+        var isUsed = [Bool](repeating: false, count: groups.count)
+        for pane in panes { for group in pane.groups { isUsed[Int(group)] = true } }
+        var newPlace = [Int32](repeating: -1, count: groups.count)
+        var kept: [Group] = []
+        for (place, group) in groups.enumerated() where isUsed[place] {
+            newPlace[place] = Int32(kept.count)
+            kept.append(group)
+        }
+        groups = kept
+        for id in panes.indices {
+            panes[id].groups = panes[id].groups.map { newPlace[Int($0)] }
+            panes[id].cellOf = Array(repeating: -1, count: groups.count)
+            for (place, group) in panes[id].groups.enumerated() {
+                panes[id].cellOf[Int(group)] = Int32(place)
+            }
+        }
+        indexGroups()
+    }
+
+    private func indexGroups() {
+        groupOfCodes = [:]
+        groupOfCode = groupOfCode.map { _ in -1 }
+        for (place, group) in groups.enumerated() {
+            if dimensionFields.count == 1 {
+                let slot = Int(group.codes[0] &+ 1)
+                if slot >= groupOfCode.count {
+                    groupOfCode.append(
+                        contentsOf: repeatElement(-1, count: slot + 1 - groupOfCode.count))
+                }
+                groupOfCode[slot] = Int32(place)
+            } else {
+                groupOfCodes[group.codes] = Int32(place)
+            }
+        }
+    }
+
+    /// Marks the codes of a column that are still needed.
+    func mark(column: Int, used: inout [UInt8]) {
+        for (dimension, place) in zip(segment.dimensions, 0...) where dimension.column == column {
+            for group in groups where group.codes[place] != .max {
+                used[Int(group.codes[place])] = 1
+            }
+        }
+        for (place, watched) in segment.columns.enumerated() where watched == column {
+            for pane in panes {
+                for cell in pane.cells {
+                    unsafe cell.codes[place].forEach { code, _ in used[Int(code)] = 1 }
+                }
+            }
+        }
+    }
+
+    /// Takes over new codes of a column.
+    func remap(column: Int, _ newCodes: [UInt32]) {
+        for (dimension, place) in zip(segment.dimensions, 0...) where dimension.column == column {
+            for index in groups.indices where groups[index].codes[place] != .max {
+                groups[index].codes[place] = newCodes[Int(groups[index].codes[place])]
+            }
+        }
+        indexGroups()
+        for (place, watched) in segment.columns.enumerated() where watched == column {
+            for pane in panes {
+                for cell in pane.cells { unsafe cell.codes[place].remap(newCodes) }
+            }
+        }
+        condition?.forgetCodes()
+    }
+}
+
+/// Turns counts by code into mergeable summaries.
+enum CategoryFold {
+    /// A cell that comes to this many different texts is folded early: by its own rows alone, so that
+    /// the result does not depend on batches.
+    static let distinctCountMax = 16_384
+
+    static func flushAll(
+        _ cell: GroupCell, fields: [Int], decoder: RecordDecoder, texts: TextTable
+    ) {
+        for (index, shape) in cell.shape.columns.enumerated() where shape.column.type.isText {
+            flush(cell, index, field: fields[index], decoder: decoder, texts: texts)
+        }
+    }
+
+    static func flush(
+        _ cell: GroupCell, _ index: Int, field: Int, decoder: RecordDecoder, texts: TextTable
+    ) {
+        guard unsafe cell.codes[index].distinctCount > 0, let summary = cell.categories[index]
+        else { return }
+        let shape = cell.shape.columns[index]
+        let plan = shape.column.summary
+        summary.valueCount += unsafe cell.codes[index].valueCount
+        let known = texts.all(field)
+        if plan.distinctLgK != nil {
+            unsafe cell.codes[index].forEach { code, _ in
+                if let coupon = known[Int(code)].coupon { summary.distinct.update(coupon: coupon) }
+            }
+        }
+        if plan.topCount != nil {
+            // Plain keys are sorted; the texts follow in their order.
+            var keys: [(hash: UInt64, code: UInt32, count: UInt32)] = []
+            keys.reserveCapacity(unsafe cell.codes[index].distinctCount)
+            unsafe cell.codes[index].forEach { code, count in
+                keys.append((known[Int(code)].hash, code, count))
+            }
+            keys.sort { $0.hash < $1.hash }
+            let bytes = texts.bytes(field)
+            var isSorted = true
+            var items: [CountedItem] = []
+            items.reserveCapacity(keys.count)
+            for (place, key) in keys.enumerated() {
+                if place > 0, keys[place - 1].hash == key.hash { isSorted = false }
+                items.append(
+                    CountedItem(
+                        bytes: bytes[Int(key.code)], hash: key.hash, count: UInt64(key.count)))
+            }
+            summary.frequent.update(items, sorted: isSorted)
+        }
+        for binning in shape.binnings {
+            unsafe cell.codes[index].forEach { code, count in
+                let place =
+                    binning.categories.firstIndex(of: known[Int(code)].hash)
+                    ?? binning.categories.count
+                unsafe cell.counters[binning.counterStart + place] += UInt64(count)
+            }
+        }
+        unsafe cell.codes[index] = CodeCounter()
+    }
+}

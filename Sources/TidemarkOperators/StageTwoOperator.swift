@@ -1,0 +1,297 @@
+import TidemarkCodec
+package import TidemarkCore
+package import TidemarkDataflow
+import TidemarkKernels
+import TidemarkSketches
+
+/// Stage 2: partials to windows, windows to tests, records and alerts. One thread owns it.
+package final class StageTwoOperator: StageTwo {
+    /// The groups of one segment in one open window.
+    private struct SegmentWindow {
+        var groups: [[UInt8]: GroupCell] = [:]
+        var other: GroupCell?
+        var otherGroups: GroupCount?
+        var cut = GroupRank.all
+    }
+
+    private struct OpenWindow: Hashable {
+        var window: Window
+        var size: Int
+    }
+
+    private let plan: Plan
+    private let baselines: [BaselineTable]
+    private var windows: [OpenWindow: [SegmentWindow]] = [:]
+    private var monitors: DriftMonitors
+    private let keep: [Set<[UInt8]>]
+
+    private let rank: @Sendable ([UInt8]) -> UInt64
+
+    /// - Parameter rank: orders groups where there are too many: that of stage 1.
+    package init(
+        plan: Plan, baselines: [BaselineTable],
+        rank: @escaping @Sendable ([UInt8]) -> UInt64 = { textHash($0) }
+    ) {
+        self.rank = rank
+        self.plan = plan
+        self.baselines = baselines
+        monitors = DriftMonitors(plan: plan, baselines: baselines)
+        keep = plan.stream.segments.map { segment in
+            Set(
+                segment.keep.map { values in
+                    GroupValues(
+                        dimensions: zip(segment.dimensions, values).map {
+                            ($0.name, Array($1.utf8))
+                        }
+                    ).part
+                })
+        }
+    }
+
+    package var byteCount: Int {
+        windows.values.reduce(0) { sum, segments in
+            segments.reduce(sum) { sum, segment in
+                segment.groups.values.reduce(sum + (segment.other?.byteCount ?? 0)) {
+                    $0 + $1.byteCount
+                }
+            }
+        }
+    }
+
+    // MARK: Merging
+
+    package func merge(
+        _ partials: [any Partial], into targets: [(window: Window, size: Int)]
+    ) {
+        let panes = partials.compactMap { $0 as? PanePartial }
+        precondition(panes.count == partials.count, "stage 2 is given what stage 1 sealed")
+        for (window, size) in targets {
+            let key = OpenWindow(window: window, size: size)
+            var segments =
+                windows.removeValue(forKey: key)
+                ?? plan.stream.segments.map { _ in SegmentWindow() }
+            for pane in panes {
+                for (index, partial) in pane.segments.enumerated()
+                where plan.stream.segments[index].windows.contains(size) {
+                    // A partial that nobody else needs is taken over as it is.
+                    Self.merge(
+                        partial, into: &segments[index], takesOver: targets.count == 1,
+                        seed: UInt64(bitPattern: window.startMs))
+                }
+            }
+            windows[key] = segments
+        }
+    }
+
+    private static func merge(
+        _ partial: SegmentPartial, into target: inout SegmentWindow, takesOver: Bool, seed: UInt64
+    ) {
+        for cell in partial.groups {
+            let part = cell.shape.part
+            if let mine = target.groups[part] {
+                mine.mergeOrderFree(cell)
+                mine.mergeOrdered(cell)
+            } else if takesOver {
+                target.groups[part] = cell
+            } else {
+                let mine = GroupCell(shape: cell.shape, seed: cell.shape.hash &+ seed)
+                mine.mergeOrderFree(cell)
+                mine.mergeOrdered(cell)
+                target.groups[part] = mine
+            }
+        }
+        target.cut = min(target.cut, partial.cut)
+        if let other = partial.other {
+            let mine = target.other ?? GroupCell(shape: other.shape, seed: 0)
+            mine.mergeOrderFree(other)
+            target.other = mine
+        }
+        if let otherGroups = partial.otherGroups {
+            let mine = target.otherGroups ?? GroupCount()
+            mine.merge(otherGroups)
+            target.otherGroups = mine
+        }
+    }
+
+    /// Applies the group limit to the window as a whole: a group that any partial cut belongs to
+    /// the rest.
+    private func limitGroups(_ target: inout SegmentWindow, segment index: Int) -> [GroupCell] {
+        let segment = plan.stream.segments[index]
+        func rank(_ cell: GroupCell) -> GroupRank {
+            GroupRank(
+                isNamed: keep[index].contains(cell.shape.part), hash: self.rank(cell.shape.part))
+        }
+        var cells = target.groups.values.sorted { rank($0) < rank($1) }
+        var keptCount = cells.firstIndex { !(rank($0) < target.cut) } ?? cells.count
+        keptCount = min(keptCount, segment.groupCountMax)
+        if keptCount < cells.count {
+            let other =
+                target.other
+                ?? GroupCell(
+                    shape: GroupShape(
+                        values: GroupValues(dimensions: [], isOther: true), segment: segment,
+                        stream: plan.stream, baselines: baselines,
+                        monitored: segment.columns.map { _ in [] }), seed: 0)
+            let otherGroups = target.otherGroups ?? GroupCount()
+            for cell in cells[keptCount...] {
+                other.mergeOrderFree(cell)
+                otherGroups.add(cell)
+            }
+            target.other = other
+            target.otherGroups = otherGroups
+            cells.removeSubrange(keptCount...)
+        }
+        return cells.sorted { $0.shape.part.lexicographicallyPrecedes($1.shape.part) }
+    }
+
+    // MARK: Closing
+
+    package func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally {
+        var tally = WindowTally()
+        let key = OpenWindow(window: closing.window, size: closing.size)
+        guard var segments = windows.removeValue(forKey: key) else { return tally }
+        for index in segments.indices {
+            let cells = limitGroups(&segments[index], segment: index)
+            for cell in cells {
+                publish(cell, segment: index, closing, otherGroupCount: nil, &tally, emit)
+            }
+            if let other = segments[index].other {
+                let count = segments[index].otherGroups?.estimate
+                publish(other, segment: index, closing, otherGroupCount: count, &tally, emit)
+            }
+        }
+        return tally
+    }
+
+    private func publish(
+        _ cell: GroupCell, segment index: Int, _ closing: WindowClosing, otherGroupCount: Int?,
+        _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void
+    ) {
+        let segment = plan.stream.segments[index]
+        tally.rows += cell.rowCount
+        for (place, column) in segment.columns.enumerated() {
+            // Sorted once, for quantiles and for the bytes.
+            let wantsView = !cell.shape.columns[place].column.summary.quantiles.isEmpty
+            let view = wantsView ? unsafe cell.kll[place].view() : nil
+            var record = self.record(cell, place, segment, closing, view)
+            record.otherGroupCount = otherGroupCount
+            let events = monitors.judge(
+                &record, cell: cell, place: place, segment: index, column: column, closing)
+            if let topic = plan.outputs.aggregates {
+                emit(
+                    OutputRecord(
+                        topic: topic, key: record.key, value: record.encoded(),
+                        headers: [("content-type", Array("application/json".utf8))],
+                        partitionKey: record.series))
+                tally.aggregates += 1
+                emitSketches(record, cell, place, closing, view, emit)
+            }
+            for event in events {
+                emit(
+                    OutputRecord(
+                        topic: plan.outputs.alerts, key: Array(event.id.utf8),
+                        value: event.encoded(), headers: event.headers))
+                if event.transition == .firing { tally.alerts += 1 }
+            }
+        }
+    }
+
+    private func record(
+        _ cell: GroupCell, _ place: Int, _ segment: SegmentPlan, _ closing: WindowClosing,
+        _ view: KLLView?
+    ) -> AggregateRecord {
+        let shape = cell.shape.columns[place]
+        let column = shape.column
+        var record = AggregateRecord(
+            topology: plan.name, revision: plan.revision, operatorName: segment.name,
+            group: cell.shape.values, column: column.name, role: column.role.rawValue,
+            isNumeric: column.type.isNumeric, window: closing.window, rev: closing.rev,
+            complete: closing.complete, backfill: closing.backfill)
+        record.rows = cell.rowCounts(place)
+        let summary = column.summary
+        switch shape.sums {
+        case .exact(let sums):
+            let numeric = unsafe cell.exact[place]
+            if summary.range, numeric.count > 0 { (record.min, record.max) = (numeric.min, numeric.max) }
+            if summary.moments {
+                record.mean = numeric.mean(sums)
+                record.sd = numeric.sd(sums)
+            }
+        case .ordered:
+            let numeric = unsafe cell.ordered[place]
+            if summary.range, numeric.count > 0 { (record.min, record.max) = (numeric.min, numeric.max) }
+            if summary.moments {
+                record.mean = numeric.mean
+                record.sd = numeric.sd
+            }
+        case .none: break
+        }
+        if let view, view.count > 0 {
+            let values = view.quantiles(summary.quantiles)
+            record.quantiles = zip(summary.quantiles, values).map { ($0, Double($1)) }
+        }
+        if shape.hasHistogram, column.type.isNumeric, let binning = shape.binnings.first {
+            let cells = cell.cells(binning)
+            let label = binning.baseline.map { plan.stream.baselines[$0].label } ?? "declared"
+            record.histogram =
+                binning.isOpen
+                ? HistogramRecord(edges: label, under: 0, counts: cells, over: 0)
+                : HistogramRecord(
+                    edges: label, under: cells.first ?? 0,
+                    counts: Array(cells.dropFirst().dropLast()), over: cells.last ?? 0)
+        }
+        if let category = cell.categories[place] { category.frequent.settle() }
+        if let category = cell.categories[place], record.rows.value > 0 {
+            if summary.distinctLgK != nil {
+                let bounds = category.distinct.bounds(standardDeviations: 2)
+                record.distinct = (category.distinct.estimate, bounds.lower, bounds.upper)
+            }
+            if let count = summary.topCount {
+                record.top = category.frequent.top(count).map {
+                    TopItem(
+                        value: $0.bytes, count: Int64($0.estimate), lower: Int64($0.lower),
+                        upper: Int64($0.upper))
+                }
+            }
+        }
+        return record
+    }
+
+    /// The sketches' own bytes, on the topic beside the aggregates.
+    private func emitSketches(
+        _ record: AggregateRecord, _ cell: GroupCell, _ place: Int, _ closing: WindowClosing,
+        _ view: KLLView?, _ emit: (OutputRecord) -> Void
+    ) {
+        guard let topic = plan.outputs.sketchesTopic else { return }
+        let column = cell.shape.columns[place].column
+        func send(_ family: String, _ item: String, k: Int, n: Int64, version: Int, _ bytes: [UInt8]) {
+            emit(
+                OutputRecord(
+                    topic: topic, key: record.key + Array("/\(family)".utf8), value: bytes,
+                    headers: [
+                        ("family", family), ("item", item), ("serial_version", "\(version)"),
+                        ("k", "\(k)"), ("n", "\(n)"),
+                        ("window_start", "\(closing.window.startMs)"),
+                        ("window_end", "\(closing.window.endMs)"),
+                    ].map { ($0.0, Array($0.1.utf8)) },
+                    partitionKey: record.series, form: .binary))
+        }
+        if plan.outputs.sketches.contains(.kll), let view {
+            let bytes = view.serialize()
+            send(
+                "kll", "f32", k: column.summary.kllK, n: record.rows.value,
+                version: Int(bytes[1]), bytes)
+        }
+        guard let category = cell.categories[place] else { return }
+        if plan.outputs.sketches.contains(.hll), let lgK = column.summary.distinctLgK {
+            let bytes = category.distinct.serialize()
+            send("hll", "string", k: lgK, n: category.valueCount, version: Int(bytes[1]), bytes)
+        }
+        if plan.outputs.sketches.contains(.frequent), column.summary.topCount != nil {
+            let bytes = category.frequent.serialize()
+            send(
+                "frequent", "string", k: 1 << category.frequent.lgMax, n: category.valueCount,
+                version: Int(bytes[1]), bytes)
+        }
+    }
+}

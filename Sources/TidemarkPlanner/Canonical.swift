@@ -1,0 +1,143 @@
+import TidemarkDataflow
+
+/// One text for one meaning of a plan, and hashes of it.
+///
+/// Left out are secrets, how the cluster is reached, and what never changes a result (workers,
+/// batch size).
+enum Canonical {
+    static func hashes(of plan: Plan, budget: Budget) -> (revision: String, data: String) {
+        let data = data(of: plan)
+        let all = data + judgement(of: plan, budget: budget)
+        return (digits(fnv1a(all)), digits(fnv1a(data)))
+    }
+
+    /// FNV-1a, 64 bits.
+    static func fnv1a(_ text: String) -> UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in text.utf8 {
+            hash ^= UInt64(byte)
+            hash = hash &* 0x100_0000_01b3
+        }
+        return hash
+    }
+
+    private static func digits(_ hash: UInt64) -> String {
+        let text = String(hash, radix: 16)
+        return String(repeating: "0", count: 16 - text.utf8.count) + text
+    }
+
+    private static func line(_ name: String, _ values: Any?...) -> String {
+        // Lengths in front: no value can pass for two.
+        var text = name
+        for value in values {
+            let one = value.map { "\($0)" } ?? "off"
+            text += " \(one.utf8.count):\(one)"
+        }
+        return text + "\n"
+    }
+
+    /// What shapes data.
+    private static func data(of plan: Plan) -> String {
+        let stream = plan.stream
+        let source = stream.source
+        var text = line("app", plan.name, plan.app)
+        text += line("topics", source.topics.joined(separator: ","), source.file)
+        text += line(
+            "source", source.isolationCommitted, source.outOfOrdernessMs, source.skewMs, source.clock)
+        text += line("record", plan.limits.recordBytes)
+        for column in stream.columns where column.isRead {
+            text += line(
+                "column", column.name, column.role.rawValue, column.type, column.path,
+                column.acceptText, column.nullValues, column.summary.moments, column.summary.range,
+                histogram(column.summary.histogram, stream), column.summary.quantiles,
+                column.summary.kllK, column.summary.distinctLgK, column.summary.topCount)
+        }
+        func names(_ indices: [Int]) -> String {
+            indices.map { stream.columns[$0].name }.joined(separator: ",")
+        }
+        func lengths(_ indices: [Int]) -> String {
+            indices.map { "\(stream.windows[$0].lengthMs)/\(stream.windows[$0].stepMs)" }
+                .joined(separator: ",")
+        }
+        text += line("time", stream.eventTimeColumn.map { stream.columns[$0].name })
+        text += line("filter", stream.filter.map { expression($0, stream) })
+        for segment in stream.segments {
+            text += line(
+                "segment", segment.name, names(segment.dimensions.map(\.column)),
+                segment.condition.map { expression($0, stream) }, segment.groupCountMax, segment.keep,
+                lengths(segment.windows), names(segment.columns))
+        }
+        text += line("windows", lengths(Array(stream.windows.indices)), stream.paneMs)
+        for baseline in stream.baselines {
+            text += line("baseline", baseline.name, baseline.contentHash)
+        }
+        for monitor in stream.monitors {
+            let tests: String =
+                switch monitor.tests {
+                case .automatic: "auto"
+                case .named(let tests): tests.map(\.test.rawValue).joined(separator: ",")
+                }
+            text += line(
+                "monitor", monitor.name, names(monitor.columns),
+                monitor.segments.map { stream.segments[$0].name }, lengths(monitor.windows),
+                stream.baselines.indices.contains(monitor.baseline)
+                    ? stream.baselines[monitor.baseline].name : nil, tests)
+        }
+        text += line(
+            "outputs", plan.outputs.aggregates,
+            plan.outputs.sketches.map(\.rawValue).sorted().joined(separator: ","),
+            plan.outputs.alerts, plan.outputs.deadLetters, plan.outputs.late)
+        return text
+    }
+
+    /// What is said about the data.
+    private static func judgement(of plan: Plan, budget: Budget) -> String {
+        var text = ""
+        for severity in Severity.allCases {
+            let rate = budget.rate(of: severity)
+            text += line("budget", severity.rawValue, rate?.count, rate?.periodMs)
+        }
+        for monitor in plan.stream.monitors {
+            var effects = ""
+            if case .named(let tests) = monitor.tests {
+                effects = tests.map { "\($0.ignoreBelow)" }.joined(separator: ",")
+            }
+            text += line(
+                "judge", monitor.name, effects, monitor.ignoreBelow, monitor.minRows,
+                monitor.severity.rawValue, monitor.alerts, monitor.hold, monitor.clearHold,
+                monitor.clearBelow, monitor.coolDownMs, monitor.maxAgeMs, monitor.level,
+                monitor.description, monitor.summary, monitor.runbook)
+        }
+        text += line("says", plan.owner, plan.description, plan.labels.map { [$0.name, $0.value] })
+        return text
+    }
+
+    private static func histogram(_ plan: HistogramPlan?, _ stream: StreamPlan) -> String? {
+        switch plan {
+        case .baseline(let index): "baseline \(stream.baselines[index].name)"
+        case .edges(let edges): "\(edges)"
+        case nil: nil
+        }
+    }
+
+    /// The expression with columns by name: places may move.
+    static func expression(_ e: RowExpression, _ stream: StreamPlan) -> String {
+        func go(_ e: RowExpression) -> String { expression(e, stream) }
+        switch e {
+        case .number(let value): return "\(value)"
+        case .text(let text): return "'\(text.utf8.count):\(text)'"
+        case .boolean(let value): return "\(value)"
+        case .null: return "null"
+        case .column(let index): return "`\(stream.columns[index].name)`"
+        case .compare(let c, let a, let b): return "(\(go(a)) \(c.rawValue) \(go(b)))"
+        case .and(let a, let b): return "(\(go(a)) and \(go(b)))"
+        case .or(let a, let b): return "(\(go(a)) or \(go(b)))"
+        case .not(let a): return "(not \(go(a)))"
+        case .isNull(let a): return "(\(go(a)) is null)"
+        case .isIn(let a, let list): return "(\(go(a)) in [\(list.map(go).joined(separator: ","))])"
+        case .arithmetic(let o, let a, let b): return "(\(go(a)) \(o.rawValue) \(go(b)))"
+        case .negate(let a): return "(- \(go(a)))"
+        case .call(let f, let a): return "\(f.rawValue)(\(a.map(go).joined(separator: ",")))"
+        }
+    }
+}

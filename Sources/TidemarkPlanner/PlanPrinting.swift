@@ -1,0 +1,337 @@
+import TidemarkDataflow
+import TidemarkTopology
+
+/// What `tidemark plan` prints: what is read, how it is grouped, what is tested how often.
+package func planText(_ result: PlanResult) -> String {
+    guard let plan = result.plan else { return "" }
+    let stream = plan.stream
+    let facts = result.facts
+    func plural(_ count: Int, _ word: String) -> String { "\(count) \(word)\(count == 1 ? "" : "s")" }
+    var text =
+        "\(plan.name)  revision \(plan.revision) (data \(result.dataHash))   "
+        + "\(plural(stream.segments.count, "segment")), \(plural(stream.windows.count, "window")), "
+        + "panes of \(durationText(stream.paneMs))\n"
+    func row(_ name: String, _ value: String) {
+        text += wrapped(value, name: name)
+    }
+    let source = stream.source.file ?? stream.source.topics.joined(separator: " ")
+    row("source", "\(source)   out_of_orderness \(durationText(stream.source.outOfOrdernessMs))")
+    let read = ranges(stream.columns.filter(\.isRead).map(\.name))
+    let unread = ranges(stream.columns.filter { !$0.isRead }.map(\.name))
+    row("reads", read + (unread.isEmpty ? "" : "; not read: \(unread)"))
+    row("windows", stream.windows.map(windowText).joined(separator: ", "))
+    var groups: [String] = []
+    var isCounted = false
+    for (index, segment) in stream.segments.enumerated() {
+        let fact = facts.groups.indices.contains(index) ? facts.groups[index] : (0, false)
+        if segment.dimensions.isEmpty {
+            groups.append("\(segment.name) 1")
+        } else if fact.1 {
+            groups.append("\(segment.name) \(fact.0) of \(segment.groupCountMax)")
+            isCounted = true
+        } else {
+            groups.append("\(segment.name) up to \(segment.groupCountMax)")
+        }
+    }
+    row("groups", groups.joined(separator: ", ") + (isCounted ? "   (counts: baseline)" : ""))
+    let watched = Set(stream.segments.flatMap(\.columns))
+    var columns = "\(watched.count) watched"
+    for (index, baseline) in stream.baselines.enumerated() {
+        let count = watched.count { stream.columns[$0].summary.histogram == .baseline(index) }
+        let rows = facts.baselines.indices.contains(index)
+            ? facts.baselines[index].columns.map(\.rowCount).max() ?? 0 : 0
+        columns += "; bins of \(count) from \(baseline.label) (\(grouped(Double(rows))) rows)"
+    }
+    row("columns", columns)
+    let memory = plan.limits.memory
+    func size(_ bytes: Int) -> String { "\(bytes >> 20)" }
+    row(
+        "memory",
+        "at most \(size(plan.limits.memoryBytes)) MiB: Kafka client "
+            + "\(size(3 * memory.clientQueueBytes)), producer \(size(memory.producerQueueBytes)), "
+            + "mailboxes \(size(memory.mailboxBytes)), batches \(size(memory.batchBytes)), "
+            + "panes \(size(memory.paneBytes))")
+    row(
+        "results",
+        "\(durationText(stream.source.outOfOrdernessMs)) after the end of a window, then committed at once"
+    )
+    if stream.monitors.isEmpty {
+        row("monitors", "none")
+    } else {
+        let rows = [["monitor", "test", "columns", "tests", "severity", "level", "ignored below"]]
+            + stream.monitors.map { monitorCells($0, facts) }
+        let widths = rows[0].indices.map { column in
+            rows.map { $0[column].unicodeScalars.count }.max() ?? 0
+        }
+        for cells in rows {
+            var line = ""
+            for (cell, width) in zip(cells, widths) {
+                line += cell + String(repeating: " ", count: width - cell.unicodeScalars.count + 3)
+            }
+            while line.last == " " { line.removeLast() }
+            text += line + "\n"
+        }
+    }
+    var budget: [String] = []
+    for severity in Severity.allCases {
+        guard let total = facts.testsPerPeriod[severity], total > 0 else { continue }
+        guard let rate = facts.budget.rate(of: severity) else {
+            budget.append("\(severity.rawValue) off")
+            continue
+        }
+        budget.append(
+            "\(severity.rawValue) \(rateText(rate)) = \(grouped(total)) tests × "
+                + scientific(min(1, rate.count / total)))
+    }
+    if !budget.isEmpty { row("budget", budget.joined(separator: "; ")) }
+    row("publishes", plan.outputs.topics.joined(separator: " "))
+    return text
+}
+
+private func wrapped(_ value: String, name: String) -> String {
+    let width = 100
+    let margin = String(repeating: " ", count: 10)
+    var lines: [String] = []
+    var line = ""
+    for word in value.split(separator: " ", omittingEmptySubsequences: false) {
+        if !line.isEmpty, line.unicodeScalars.count + word.unicodeScalars.count + 1 > width - 10 {
+            lines.append(line)
+            line = ""
+        }
+        line += (line.isEmpty ? "" : " ") + word
+    }
+    lines.append(line)
+    let head = name + String(repeating: " ", count: max(1, 10 - name.utf8.count))
+    return head + lines.joined(separator: "\n" + margin) + "\n"
+}
+
+private func windowText(_ window: WindowPlan) -> String {
+    durationText(window.lengthMs)
+        + (window.stepMs == window.lengthMs ? "" : " every \(durationText(window.stepMs))")
+}
+
+private func monitorCells(_ monitor: MonitorPlan, _ facts: PlanFacts) -> [String] {
+    let test: String
+    let ignored: String
+    switch monitor.tests {
+    case .automatic:
+        test = "auto"
+        ignored = "psi \(numberText(monitor.ignoreBelow ?? 0.05))"
+    case .named(let tests):
+        test = tests.map(\.test.rawValue).joined(separator: " ")
+        ignored = tests.map { "\($0.test.rawValue) \(numberText($0.ignoreBelow))" }
+            .joined(separator: " ")
+    }
+    let rate = facts.budget.rate(of: monitor.severity)
+    let period = rate.flatMap { rate in Scalars.periods.first { $0.ms == rate.periodMs }?.name }
+    return [
+        monitor.name, test, "\(monitor.columns.count)",
+        rate == nil ? "-" : "\(grouped(monitor.testsPerPeriod)) a \(period ?? "period")",
+        monitor.severity.rawValue + (monitor.alerts ? "" : " (no alert)"),
+        monitor.level.map(scientific) ?? "off", ignored,
+    ]
+}
+
+/// `1 a week`.
+private func rateText(_ rate: Budget.Rate) -> String {
+    let period = Scalars.periods.first { $0.ms == rate.periodMs }?.name ?? durationText(rate.periodMs)
+    return "\(numberText(rate.count)) a \(period)"
+}
+
+/// `2.07e-6`: three digits.
+func scientific(_ value: Double) -> String {
+    guard value > 0, value.isFinite else { return numberText(value) }
+    var exponent = 0
+    var mantissa = value
+    while mantissa >= 10 {
+        mantissa /= 10
+        exponent += 1
+    }
+    while mantissa < 1 {
+        mantissa *= 10
+        exponent -= 1
+    }
+    var digits = Int((mantissa * 100).rounded())
+    if digits >= 1000 {
+        digits /= 10
+        exponent += 1
+    }
+    if exponent >= -2, exponent <= 3 { return numberText(value) }
+    let fraction = digits % 100
+    return "\(digits / 100).\(fraction < 10 ? "0" : "")\(fraction)e\(exponent)"
+}
+
+/// `483840` as `483,840`.
+func grouped(_ value: Double) -> String {
+    guard value.magnitude < 1e15 else { return scientific(value) }
+    let digits = Array(String(Int64(value.rounded())))
+    var text = ""
+    for (index, digit) in digits.enumerated() {
+        if index > 0, (digits.count - index) % 3 == 0 { text.append(",") }
+        text.append(digit)
+    }
+    return text
+}
+
+/// Names in order, with runs such as `f0 f1 … f11` as `f0..f11`.
+func ranges(_ names: [String]) -> String {
+    var parts: [String] = []
+    var index = 0
+    while index < names.count {
+        func split(_ name: String) -> (String, Int)? {
+            let digits = String(name.reversed().prefix { $0.isASCII && $0.isNumber }.reversed())
+            guard let number = Int(digits), String(number) == digits else { return nil }
+            return (String(name.dropLast(digits.count)), number)
+        }
+        var end = index
+        if let (stem, first) = split(names[index]) {
+            while end + 1 < names.count, let (next, number) = split(names[end + 1]), next == stem,
+                number == first + (end + 1 - index)
+            { end += 1 }
+        }
+        if end - index >= 2 {
+            parts.append("\(names[index])..\(names[end])")
+        } else {
+            parts.append(contentsOf: names[index...end])
+        }
+        index = end + 1
+    }
+    return parts.joined(separator: " ")
+}
+
+// MARK: JSON
+
+/// The plan as data: one JSON object, without secrets.
+package func planJSON(_ result: PlanResult) -> String {
+    guard let plan = result.plan else {
+        return object([
+            ("diagnostics", array(result.diagnostics.map { $0.json() }))
+        ]) + "\n"
+    }
+    let stream = plan.stream
+    let columns = stream.columns.map { column in
+        object([
+            ("name", quoted(column.name)), ("role", quoted(column.role.rawValue)),
+            ("type", quoted(typeText(column.type))), ("read", "\(column.isRead)"),
+            ("summary", summaryJSON(column.summary, stream)),
+        ])
+    }
+    let segments = stream.segments.enumerated().map { index, segment in
+        object([
+            ("name", quoted(segment.name)),
+            ("by", array(segment.dimensions.map { quoted($0.name) })),
+            ("where", segment.condition.map { quoted(Canonical.expression($0, stream)) } ?? "null"),
+            ("limit", "\(segment.groupCountMax)"),
+            ("groups", result.facts.groups.indices.contains(index)
+                ? "\(result.facts.groups[index].count)" : "null"),
+            ("windows", array(segment.windows.map { quoted(durationText(stream.windows[$0].lengthMs)) })),
+            ("columns", array(segment.columns.map { quoted(stream.columns[$0].name) })),
+        ])
+    }
+    let windows = stream.windows.map {
+        object([("length_ms", "\($0.lengthMs)"), ("step_ms", "\($0.stepMs)")])
+    }
+    let baselines = stream.baselines.map {
+        object([
+            ("name", quoted($0.name)), ("file", quoted($0.path)), ("hash", quoted($0.contentHash)),
+        ])
+    }
+    let monitors = stream.monitors.map { monitor in
+        let tests: String =
+            switch monitor.tests {
+            case .automatic:
+                object([("auto", object([("ignore_below", json(monitor.ignoreBelow ?? 0.05))]))])
+            case .named(let tests):
+                object(
+                    tests.map {
+                        ($0.test.rawValue, object([("ignore_below", json($0.ignoreBelow))]))
+                    })
+            }
+        return object([
+            ("name", quoted(monitor.name)), ("kind", quoted("drift")), ("test", tests),
+            ("against", quoted(stream.baselines[monitor.baseline].name)),
+            ("columns", array(monitor.columns.map { quoted(stream.columns[$0].name) })),
+            ("segments", array(monitor.segments.map { quoted(stream.segments[$0].name) })),
+            ("windows", array(monitor.windows.map { quoted(durationText(stream.windows[$0].lengthMs)) })),
+            ("min_rows", "\(monitor.minRows)"), ("severity", quoted(monitor.severity.rawValue)),
+            ("alert", "\(monitor.alerts)"), ("for", quoted(holdText(monitor.hold))),
+            ("clear_for", quoted(holdText(monitor.clearHold))),
+            ("clear_below", json(monitor.clearBelow)), ("cool_down_ms", "\(monitor.coolDownMs)"),
+            ("max_age_ms", "\(monitor.maxAgeMs)"), ("level", monitor.level.map(json) ?? "null"),
+            ("tests_per_period", json(monitor.testsPerPeriod)),
+        ])
+    }
+    let source = stream.source
+    return object([
+        ("name", quoted(plan.name)), ("app", quoted(plan.app)), ("revision", quoted(plan.revision)),
+        ("data", quoted(result.dataHash)),
+        ("source", object([
+            ("topics", array(source.topics.map(quoted))),
+            ("file", source.file.map(quoted) ?? "null"),
+            ("out_of_orderness_ms", "\(source.outOfOrdernessMs)"), ("skew_ms", "\(source.skewMs)"),
+            ("idle_ms", source.idleMs.map { "\($0)" } ?? "null"),
+            ("alignment_ms", source.alignmentMs.map { "\($0)" } ?? "null"),
+        ])),
+        ("columns", array(columns)),
+        ("event_time", stream.eventTimeColumn.map { quoted(stream.columns[$0].name) } ?? "null"),
+        ("filter", stream.filter.map { quoted(Canonical.expression($0, stream)) } ?? "null"),
+        ("segments", array(segments)), ("windows", array(windows)), ("pane_ms", "\(stream.paneMs)"),
+        ("baselines", array(baselines)), ("monitors", array(monitors)),
+        ("outputs", object([
+            ("aggregates", plan.outputs.aggregates.map(quoted) ?? "null"),
+            ("sketches", array(plan.outputs.sketches.map(\.rawValue).sorted().map(quoted))),
+            ("sketches_topic", plan.outputs.sketchesTopic.map(quoted) ?? "null"),
+            ("alerts", quoted(plan.outputs.alerts)),
+            ("dead_letters", quoted(plan.outputs.deadLetters)),
+            ("late", plan.outputs.late.map(quoted) ?? "null"),
+        ])),
+        ("limits", object([
+            ("memory_bytes", "\(plan.limits.memoryBytes)"),
+            ("record_bytes", "\(plan.limits.recordBytes)"),
+        ])),
+        ("diagnostics", array(result.diagnostics.map { $0.json() })),
+    ]) + "\n"
+}
+
+private func summaryJSON(_ summary: ColumnSummary, _ stream: StreamPlan) -> String {
+    let histogram: String =
+        switch summary.histogram {
+        case .baseline(let index): object([("edges", quoted(stream.baselines[index].name))])
+        case .edges(let edges): object([("edges", array(edges.map(json)))])
+        case nil: "null"
+        }
+    return object([
+        ("moments", "\(summary.moments)"), ("range", "\(summary.range)"), ("histogram", histogram),
+        ("quantiles", array(summary.quantiles.map(json))), ("kll_k", "\(summary.kllK)"),
+        ("distinct_lg_k", summary.distinctLgK.map { "\($0)" } ?? "null"),
+        ("top", summary.topCount.map { "\($0)" } ?? "null"),
+    ])
+}
+
+private func typeText(_ type: ColumnType) -> String {
+    switch type {
+    case .number: "number"
+    case .integer: "integer"
+    case .boolean: "boolean"
+    case .category: "category"
+    case .text: "text"
+    case .time(let unit): "time_\(unit.rawValue)"
+    }
+}
+
+private func holdText(_ hold: Hold) -> String {
+    switch hold {
+    case .duration(let ms): durationText(ms)
+    case .windows(let count, let of): "\(count) of \(of)"
+    }
+}
+
+func json(_ value: Double) -> String {
+    value == value.rounded() && value.magnitude < 1e15 ? String(Int64(value)) : "\(value)"
+}
+
+func object(_ fields: [(String, String)]) -> String {
+    "{" + fields.map { "\(quoted($0.0)):\($0.1)" }.joined(separator: ",") + "}"
+}
+
+func array(_ items: [String]) -> String { "[" + items.joined(separator: ",") + "]" }

@@ -1,0 +1,202 @@
+package import TidemarkDataflow
+package import TidemarkTopology
+
+/// Why a baseline file can't be used: follows its path in a message (`is no JSON: …`).
+package struct BaselineProblem: Error, Sendable, Equatable {
+    package var message: String
+    package init(_ message: String) { self.message = message }
+}
+
+/// Why a file can't be read: follows its path in a message (`does not exist`, `is a directory`).
+package struct FileProblem: Error, Sendable, Equatable {
+    package var message: String
+    package init(_ message: String) { self.message = message }
+}
+
+/// Makes plans of topologies. It asks for everything outside of the text: files, environment,
+/// baselines.
+package struct Planner {
+    let loadBaseline: (String) -> Result<BaselineSummary, BaselineProblem>
+    let environment: @Sendable (String) -> String?
+    let readFile: @Sendable (String) -> Result<[UInt8], FileProblem>
+
+    package init(
+        loadBaseline: @escaping (String) -> Result<BaselineSummary, BaselineProblem>,
+        environment: @escaping @Sendable (String) -> String?,
+        readFile: @escaping @Sendable (String) -> Result<[UInt8], FileProblem>
+    ) {
+        self.loadBaseline = loadBaseline
+        self.environment = environment
+        self.readFile = readFile
+    }
+
+    /// The plan of the topology at `path`, with the file `overlay` and then `overrides`
+    /// (`PATH=VALUE`) laid over it.
+    ///
+    /// - Parameter schemaOnly: leaves out baselines and all that may refer to one: for the command
+    ///   that is about to make them.
+    package func plan(
+        path: String, overrides: [String] = [], overlay: String? = nil, schemaOnly: Bool = false
+    ) -> PlanResult {
+        let reading = Reading(environment: environment, readFile: readFile)
+        var root = document(path, reading)
+        if let overlay, let over = document(overlay, reading) {
+            if let base = root { root = base.merged(with: over) }
+        }
+        for text in overrides {
+            guard let over = Self.override(text, reading), let base = root else { continue }
+            root = base.merged(with: over)
+        }
+        if schemaOnly { root = root?.without(["baselines", "summaries", "monitors", "metrics"]) }
+        var plan: Plan?
+        var facts = PlanFacts()
+        // What is said of a line that is no plain YAML would only be its follow-up.
+        let brokenLines = Set(reading.diagnostics.map { Place(file: $0.file, line: $0.line, column: 1) })
+        let syntaxCount = reading.diagnostics.count
+        if let root {
+            let resolver = Resolver(root: root, path: path, reading: reading, load: loadBaseline)
+            plan = resolver.resolve()
+            facts = resolver.facts
+        }
+        let said = reading.diagnostics.dropFirst(syntaxCount).filter {
+            !brokenLines.contains(Place(file: $0.file, line: $0.line, column: 1))
+        }
+        reading.diagnostics.replaceSubrange(syntaxCount..., with: said)
+        let files = [path, overlay ?? path]
+        func rank(_ file: String) -> Int { files.firstIndex(of: file) ?? files.count }
+        var diagnostics = reading.diagnostics.enumerated().sorted { a, b in
+            let (x, y) = (a.element, b.element)
+            return (rank(x.file), x.line, x.column, a.offset) < (rank(y.file), y.line, y.column, b.offset)
+        }.map(\.element)
+        let countMax = 100
+        if diagnostics.count > countMax {
+            let errors = diagnostics.filter { $0.severity == .error }
+            diagnostics = Array((errors.isEmpty ? diagnostics : errors).prefix(countMax))
+        }
+        if reading.hasErrors { plan = nil }
+        guard var plan else {
+            return PlanResult(plan: nil, dataHash: "", diagnostics: diagnostics, facts: facts)
+        }
+        let hashes = Canonical.hashes(of: plan, budget: facts.budget)
+        plan.revision = hashes.revision
+        return PlanResult(
+            plan: plan, dataHash: hashes.data, diagnostics: diagnostics, facts: facts)
+    }
+
+    private func document(_ path: String, _ reading: Reading) -> Node? {
+        switch readFile(path) {
+        case .failure(let problem):
+            reading.say(
+                "file-unreadable", at: Place(file: path, line: 1, column: 1),
+                "the file \(problem.message)", expected: "a topology that can be read",
+                suggestion: problem.message.contains("directory")
+                    ? "the path of a file in it" : "another path")
+            return nil
+        case .success(let bytes):
+            let (root, diagnostics) = readYAML(bytes, file: path)
+            reading.diagnostics.append(contentsOf: diagnostics)
+            return root
+        }
+    }
+
+    /// `a.b=VALUE` as a map of maps.
+    private static func override(_ text: String, _ reading: Reading) -> Node? {
+        let start = Place(file: "--set", line: 1, column: 1)
+        guard let equals = text.firstIndex(of: "=") else {
+            reading.say(
+                "bad-override", at: start, "\(shown(text)) has no `=`", expected: "PATH=VALUE",
+                suggestion: "`--set limits.memory=1GiB`")
+            return nil
+        }
+        let path = text[..<equals].split(separator: ".", omittingEmptySubsequences: false)
+        guard path.count <= 16, !path.contains(where: \.isEmpty) else {
+            reading.say(
+                "bad-override", at: start, "\(shown(String(text[..<equals]))) is not a path",
+                expected: "keys with dots between them", suggestion: "`--set limits.memory=1GiB`")
+            return nil
+        }
+        let value = String(text[text.index(after: equals)...])
+        let (root, diagnostics) = readYAML(Array(value.utf8), file: "--set")
+        let offset = text[...equals].unicodeScalars.count
+        for var diagnostic in diagnostics {
+            if diagnostic.line == 1 { diagnostic.column += offset }
+            reading.diagnostics.append(diagnostic)
+        }
+        guard var node = root else { return nil }
+        node = node.moved(by: offset)
+        for key in path.reversed() {
+            node = Node(
+                kind: .map([Node.Entry(key: String(key), keyPlace: start, value: node)]), place: start)
+        }
+        return node
+    }
+}
+
+extension Node {
+    /// This with its places moved right by `columns`.
+    fileprivate func moved(by columns: Int) -> Node {
+        func moved(_ place: Place) -> Place {
+            Place(
+                file: place.file, line: place.line,
+                column: place.line == 1 ? place.column + columns : place.column)
+        }
+        let kind: Kind =
+            switch kind {
+            case .scalar: self.kind
+            case .list(let items): .list(items.map { $0.moved(by: columns) })
+            case .map(let entries):
+                .map(
+                    entries.map {
+                        Entry(
+                            key: $0.key, keyPlace: moved($0.keyPlace),
+                            value: $0.value.moved(by: columns))
+                    })
+            }
+        return Node(kind: kind, place: moved(place))
+    }
+}
+
+/// What became of a topology.
+package struct PlanResult: Sendable {
+    /// `nil` exactly if a diagnostic is an error.
+    package var plan: Plan?
+    /// Hash of what shapes the data, 16 hex digits.
+    package var dataHash: String
+    /// In order of place.
+    package var diagnostics: [Diagnostic]
+    package var facts: PlanFacts
+}
+
+/// What `tidemark plan` prints beside the plan.
+package struct PlanFacts: Sendable {
+    /// By place of the baseline.
+    package var baselines: [BaselineSummary] = []
+    package var budget = Budget()
+    /// By place of the segment: how many groups are expected, and whether a baseline counted them.
+    package var groups: [(count: Int, isCounted: Bool)] = []
+    /// Tests a period over all alerting monitors of a severity.
+    package var testsPerPeriod: [Severity: Double] = [:]
+
+    package init() {}
+}
+
+/// False alerts that are expected; `nil`: off.
+package struct Budget: Sendable, Equatable {
+    package struct Rate: Sendable, Equatable {
+        package var count: Double
+        package var periodMs: Int64
+    }
+    package var page: Rate? = Rate(count: 1, periodMs: weekMs)
+    package var warn: Rate? = Rate(count: 1, periodMs: dayMs)
+    package var info: Rate? = Rate(count: 1, periodMs: hourMs)
+
+    package init() {}
+
+    package func rate(of severity: Severity) -> Rate? {
+        switch severity {
+        case .page: page
+        case .warn: warn
+        case .info: info
+        }
+    }
+}

@@ -1,0 +1,599 @@
+import TidemarkDataflow
+import TidemarkTopology
+
+extension Resolver {
+    /// A monitor that was read, with what its checks need to point at.
+    struct ReadMonitor {
+        var plan: MonitorPlan
+        /// Where its columns are chosen.
+        var place: Place
+        /// Columns chosen by their very names: they can't be left out quietly.
+        var named: Set<Int>
+        var testPlace: Place
+        var ignorePlace: Place?
+    }
+
+    // MARK: Budget
+
+    func budget(_ top: Fields) -> Budget {
+        var budget = Budget()
+        guard let node = top["budget"], let f = reading.fields(node, Spec.budget, what: "`budget`")
+        else { return budget }
+        func rate(_ key: String, _ current: Budget.Rate?) -> Budget.Rate? {
+            if f.isOff(key) {
+                if let entry = f.entry(key) {
+                    reading.say(
+                        .warning, "budget-off", at: entry.keyPlace,
+                        "nothing bounds false alarms of severity \(key)", expected: "a rate",
+                        suggestion: "`1 per week`")
+                }
+                return nil
+            }
+            guard let rate = reading.rate(f, key) else { return current }
+            return Budget.Rate(count: rate.count, periodMs: rate.periodMs)
+        }
+        budget.page = rate("page", budget.page)
+        budget.warn = rate("warn", budget.warn)
+        budget.info = rate("info", budget.info)
+        _ = reading.choice(f, "per")
+        _ = reading.choice(f, "method")
+        return budget
+    }
+
+    // MARK: Monitors
+
+    func readMonitors(_ top: Fields) -> [ReadMonitor] {
+        var common = MonitorPlan(
+            name: "", columns: [], segments: [], windows: [], baseline: 0, tests: .automatic)
+        if let node = top["alerts"],
+            let f = reading.fields(node, Spec.alerts, what: "`alerts`")
+        {
+            readAlertKeys(f, into: &common)
+        }
+        let entries =
+            top["monitors"].map {
+                reading.named($0, what: "monitors", item: "a monitor", countMax: 200)
+            } ?? []
+        var found: [ReadMonitor] = []
+        var hasDrift = false
+        for entry in entries {
+            if entry.key == "drift" { hasDrift = true }
+            if let monitor = monitor(entry, common: common) { found.append(monitor) }
+        }
+        guard !hasDrift else { return found }
+        if baselines.isEmpty {
+            reading.say(
+                .note, "no-baseline", at: top.entry("monitors")?.keyPlace ?? root.place,
+                "no baseline is declared: drift is not watched", expected: "`baselines`",
+                suggestion: "`baselines: { training: { file: baselines/training.json } }`")
+            return found
+        }
+        // The monitor that exists without being mentioned.
+        let place = top.entry("baselines")?.keyPlace ?? root.place
+        let entry = Node.Entry(
+            key: "drift", keyPlace: place, value: Node(kind: .map([]), place: place))
+        if let monitor = monitor(entry, common: common) { found.insert(monitor, at: 0) }
+        return found
+    }
+
+    private func monitor(_ entry: Node.Entry, common: MonitorPlan) -> ReadMonitor? {
+        let name = entry.key
+        let byName = ["drift", "quality", "volume", "freshness"]
+        if entry.value.isOff {
+            if !byName.contains(name) {
+                reading.say(
+                    "unknown-monitor", at: entry.keyPlace,
+                    "there is no monitor \(shown(name)) to switch off",
+                    expected: alternatives(byName),
+                    suggestion: nearest(name, byName).map { "`\($0)`" } ?? "delete the line")
+            }
+            return nil
+        }
+        guard Scalars.isName(name) else {
+            let problem = Reading.badName(name, "a name (a letter, then letters, digits, _ or -)")
+            reading.say(
+                problem.rule, at: entry.keyPlace, problem.message, expected: problem.expected,
+                suggestion: problem.suggestion)
+            return nil
+        }
+        guard let keys = entry.value.entries else {
+            reading.say(
+                "not-a-map", at: entry.value.place,
+                "monitor \(shown(name)) is \(reading.describe(entry.value))",
+                expected: "a map with one kind, or off",
+                suggestion: "`\(name): { drift: \(entry.value.text ?? "all") }`")
+            return nil
+        }
+        let kinds = keys.filter { Spec.monitorKinds.contains($0.key) || $0.key == "performance" }
+        if kinds.count > 1 {
+            reading.say(
+                "two-kinds", at: kinds[1].keyPlace,
+                "\(shown(kinds[1].key)) is a second kind beside \(shown(kinds[0].key)) "
+                    + "(\(kinds[0].keyPlace.line):\(kinds[0].keyPlace.column))", expected: "one",
+                suggestion: "two monitors")
+            return nil
+        }
+        let kind: String
+        if let given = kinds.first?.key {
+            kind = given
+        } else if byName.contains(name) {
+            kind = name
+        } else {
+            // A key that is no key at all is the better thing to say.
+            let known = Spec.drift.fields.map(\.name)
+            if let wrong = keys.first(where: { !known.contains($0.key) }),
+                let close = nearest(wrong.key, Spec.monitorKinds)
+            {
+                reading.say(
+                    "unknown-key", at: wrong.keyPlace,
+                    "\(shown(wrong.key)) is not a key of a monitor",
+                    expected: Spec.monitorKinds.joined(separator: ", "), suggestion: "`\(close)`")
+                return nil
+            }
+            reading.say(
+                "no-kind", at: entry.keyPlace, "monitor \(shown(name)) does not say what it watches",
+                expected: "exactly one of " + Spec.monitorKinds.joined(separator: ", "),
+                suggestion: "`drift: all`")
+            return nil
+        }
+        guard kind == "drift" else {
+            let place = kinds.first?.keyPlace ?? entry.keyPlace
+            reading.say(
+                "later", at: place,
+                kinds.isEmpty
+                    ? "monitor \(shown(name)) comes in a later version"
+                    : "monitors of kind `\(kind)` come in a later version",
+                expected: "drift", suggestion: byName.contains(name) ? "`\(name): off`" : "delete it")
+            return nil
+        }
+        guard let f = reading.fields(entry.value, Spec.drift, what: "a drift monitor") else {
+            return nil
+        }
+        return driftMonitor(entry, f, common: common)
+    }
+
+    private func driftMonitor(
+        _ entry: Node.Entry, _ f: Fields, common: MonitorPlan
+    ) -> ReadMonitor? {
+        var plan = common
+        plan.name = entry.key
+        readAlertKeys(f, into: &plan)
+        plan.description = reading.string(f, "description") ?? plan.description
+        if let count = reading.count(f, "min_rows") { plan.minRows = count }
+        plan.segments = Array(segments.indices)
+        if let node = f["segments"] {
+            plan.segments = []
+            for item in reading.list(node, what: "a list of segments", orOne: true, countMax: 32) {
+                guard let name = reading.text(item, expected: "a segment") else { continue }
+                guard let index = segments.firstIndex(where: { $0.name == name }) else {
+                    let names = segments.map(\.name)
+                    reading.say(
+                        "unknown-segment", at: item.place, "no segment \(shown(name))",
+                        expected: alternatives(names),
+                        suggestion: nearest(name, names).map { "`\($0)`" })
+                    continue
+                }
+                if !plan.segments.contains(index) { plan.segments.append(index) }
+            }
+            plan.segments.sort()
+        }
+        plan.windows = Array(windows.indices)
+        if let node = f["windows"] { plan.windows = readWindowNames(node) ?? plan.windows }
+
+        // Which baseline.
+        let columnsPlace = f["drift"]?.place ?? entry.keyPlace
+        if let node = f["against"] {
+            if node.text == nil {
+                reading.say(
+                    "later", at: node.place,
+                    node.items != nil
+                        ? "several baselines for one monitor come in a later version"
+                        : "a baseline inside a monitor comes in a later version",
+                    expected: "the name of a baseline",
+                    suggestion: baselines.first.map { "`\($0.name)`" })
+                return nil
+            }
+            guard let name = reading.text(node), let index = baseline(name, at: node.place) else {
+                return nil
+            }
+            plan.baseline = index
+        } else if baselines.isEmpty {
+            reading.say(
+                "no-baseline", at: entry.keyPlace, "\(shown(entry.key)) has no baseline to compare with",
+                expected: "`baselines`",
+                suggestion: "`baselines: { training: { file: baselines/training.json } }`")
+            return nil
+        } else if baselines.count > 1 {
+            let names = baselines.map(\.name)
+            reading.say(
+                "against-needed", at: entry.keyPlace,
+                "\(shown(entry.key)) could use \(alternatives(names))", expected: "`against`",
+                suggestion: "`against: \(names[0])`")
+            return nil
+        }
+
+        // Which columns.
+        var chosen: Set<Int> = []
+        if let node = f["drift"] {
+            if node.isOff {
+                reading.say(
+                    "not-off", at: node.place, "`drift` can't be off inside a monitor",
+                    expected: "columns", suggestion: "`\(entry.key): off`")
+                return nil
+            }
+            guard let picked = Selector.read(node, columns: columns, reading: reading) else {
+                return nil
+            }
+            plan.columns = picked.picked
+            chosen = picked.named
+        } else {
+            plan.columns = columns.indices.filter { Selector.isWatched(columns[$0].role) }
+        }
+        named.formUnion(chosen)
+        var read = ReadMonitor(
+            plan: plan, place: columnsPlace, named: chosen,
+            testPlace: f["test"]?.place ?? columnsPlace, ignorePlace: f["ignore_below"]?.place)
+        read.plan.ignoreBelow = reading.share(f, "ignore_below")
+        read.plan.tests = tests(f, ignoreBelow: read.plan.ignoreBelow) ?? .automatic
+        if read.plan.tests == .automatic, read.plan.ignoreBelow == nil {
+            read.plan.ignoreBelow = 0.05
+        }
+        return read
+    }
+
+    static func defaultEffect(_ test: DriftTest) -> Double {
+        switch test {
+        case .psi, .lInfinity: 0.05
+        case .jsDistance, .ks, .chiSquare: 0.1
+        }
+    }
+
+    private func tests(_ f: Fields, ignoreBelow: Double?) -> MonitorPlan.Tests? {
+        guard let node = f["test"] else { return .automatic }
+        func test(_ text: String, at place: Place) -> DriftTest? {
+            if let test = DriftTest(rawValue: text) { return test }
+            let names = DriftTest.allCases.map(\.rawValue)
+            if text == "auto" {
+                reading.say(
+                    "unknown-test", at: place, "`auto` stands alone", expected: "tests by name",
+                    suggestion: "`test: auto`")
+            } else if Reading.laterWords["test"]?.contains(text) ?? false {
+                reading.say(
+                    "later", at: place, "test \(shown(text)) comes in a later version",
+                    expected: "auto, " + alternatives(names), suggestion: "`auto`")
+            } else {
+                reading.say(
+                    "unknown-test", at: place, "no test \(shown(text))",
+                    expected: "auto, " + alternatives(names),
+                    suggestion: nearest(text, ["auto"] + names).map { "`\($0)`" } ?? "`auto`")
+            }
+            return nil
+        }
+        var named: [MonitorPlan.NamedTest] = []
+        func add(_ found: DriftTest, _ effect: Double?, at place: Place) {
+            guard !named.contains(where: { $0.test == found }) else {
+                reading.say(
+                    "listed-twice", at: place, "\(shown(found.rawValue)) is in the list already",
+                    expected: "once", suggestion: "delete it")
+                return
+            }
+            named.append(
+                MonitorPlan.NamedTest(
+                    test: found, ignoreBelow: effect ?? ignoreBelow ?? Self.defaultEffect(found)))
+        }
+        if node.text != nil {
+            guard let text = reading.text(node) else { return nil }
+            if text == "auto" { return .automatic }
+            guard let found = test(text, at: node.place) else { return nil }
+            add(found, nil, at: node.place)
+        } else if let items = node.items {
+            if items.isEmpty {
+                reading.say(
+                    "empty-list", at: node.place, "no test is named", expected: "at least one",
+                    suggestion: "`test: auto`")
+            }
+            for item in reading.list(node, what: "a list of tests", countMax: 20) {
+                guard let text = reading.text(item, expected: "a test"),
+                    let found = test(text, at: item.place)
+                else { continue }
+                add(found, nil, at: item.place)
+            }
+        } else if let entries = node.entries {
+            let spec = OperatorSpec(
+                "test", path: "monitors.*.test.*", "a test",
+                [FieldSpec("ignore_below", .share(max: 100), "the smallest effect worth hearing")],
+                example: "psi: { ignore_below: 0.2 }")
+            if entries.isEmpty {
+                reading.say(
+                    "empty-list", at: node.place, "no test is named", expected: "at least one",
+                    suggestion: "`test: auto`")
+            }
+            for entry in entries {
+                guard let found = test(entry.key, at: entry.keyPlace),
+                    let own = reading.fields(
+                        entry.value, spec, what: "a test", shape: "{ ignore_below }")
+                else { continue }
+                add(found, reading.share(own, "ignore_below"), at: entry.keyPlace)
+            }
+        }
+        return named.isEmpty ? nil : .named(named)
+    }
+
+    /// Keys that stand in `alerts` and in a monitor.
+    private func readAlertKeys(_ f: Fields, into plan: inout MonitorPlan) {
+        if let word = reading.choice(f, "severity"), let severity = Severity(rawValue: word) {
+            plan.severity = severity
+        }
+        if let hold = reading.hold(f, "for") { plan.hold = hold }
+        if let hold = reading.hold(f, "clear_for") { plan.clearHold = hold }
+        if let share = reading.share(f, "clear_below") { plan.clearBelow = share }
+        if let ms = reading.duration(f, "cool_down") { plan.coolDownMs = ms }
+        if let ms = reading.duration(f, "max_age") { plan.maxAgeMs = ms }
+        if let alerts = reading.boolean(f, "alert") { plan.alerts = alerts }
+        if let text = reading.string(f, "summary") { plan.summary = text }
+        if let text = reading.string(f, "runbook") { plan.runbook = text }
+    }
+
+    // MARK: Checks that need everything
+
+    /// The monitors with their columns checked against baselines and histograms, and their levels.
+    func checkMonitors(_ monitors: [ReadMonitor]) -> [MonitorPlan] {
+        facts.groups = segments.indices.map { groups(of: $0, baseline: nil) }
+        var plans: [MonitorPlan] = []
+        for var read in monitors {
+            check(&read)
+            plans.append(read.plan)
+        }
+        for index in plans.indices {
+            plans[index].testsPerPeriod = tests(of: plans[index])
+            if plans[index].alerts {
+                facts.testsPerPeriod[plans[index].severity, default: 0] += plans[index].testsPerPeriod
+            }
+        }
+        for index in plans.indices {
+            let plan = plans[index]
+            guard let rate = facts.budget.rate(of: plan.severity) else { continue }
+            // One that never alerts is judged as if it did.
+            var total = facts.testsPerPeriod[plan.severity] ?? 0
+            if !plan.alerts { total += plan.testsPerPeriod }
+            if total > 0 { plans[index].level = min(1, rate.count / total) }
+            plans[index].testsPerPeriod = total
+        }
+        return plans
+    }
+
+    private func check(_ read: inout ReadMonitor) {
+        let name = read.plan.name
+        // Text is counted only.
+        let texts = read.plan.columns.filter { !canBeTested($0) }
+        for index in texts where read.named.contains(index) {
+            reading.say(
+                "not-testable", at: read.place,
+                "\(shown(columns[index].name)) is \(Self.article(columns[index].type)): it is counted only",
+                expected: "numbers, categories or booleans", suggestion: "declare it as `category`")
+        }
+        read.plan.columns.removeAll { texts.contains($0) }
+        guard !read.plan.columns.isEmpty else {
+            if texts.allSatisfy({ !read.named.contains($0) }), !columns.isEmpty {
+                reading.say(
+                    "matches-nothing", at: read.place, "`\(name)` has no column that can be tested",
+                    expected: "numbers, categories or booleans", suggestion: "`\(name): off`")
+            }
+            return
+        }
+        // The baseline must have them all.
+        let baseline = read.plan.baseline
+        let lacking = read.plan.columns.filter { !holds(baseline, $0) }
+        if !lacking.isEmpty, baselines.indices.contains(baseline) {
+            let names = lacking.map { columns[$0].name }
+            var list = names.prefix(3).map { "`\($0)`" }.joined(separator: ", ")
+            if names.count > 3 { list += " and \(names.count - 3) more" }
+            reading.say(
+                "baseline-lacks-column", at: baselinePlaces[baseline],
+                "\(Self.fileName(baselines[baseline].path)) has no \(list)",
+                expected: "every column of `\(name)` (\(read.place.line):\(read.place.column))",
+                suggestion: "build it again, or `drift: [all, "
+                    + names.prefix(3).map { "-\($0)" }.joined(separator: ", ")
+                    + (names.count > 3 ? ", …" : "") + "]`")
+            return
+        }
+        for index in read.plan.columns {
+            let column = columns[index]
+            if let known = summaries[baseline]?.columns.first(where: { $0.name == column.name }),
+                known.isNumeric != column.type.isNumeric
+            {
+                reading.say(
+                    "baseline-other-schema", at: baselinePlaces[baseline],
+                    "\(Self.fileName(baselines[baseline].path)) has `\(column.name)` as "
+                        + (known.isNumeric ? "numbers" : "categories"),
+                    expected: "\(Self.article(column.type)) "
+                        + "(\(columnPlaces[index].line):\(columnPlaces[index].column))",
+                    suggestion: "build it again, or another type")
+                continue
+            }
+            if case .named(let tests) = read.plan.tests {
+                for test in tests where test.test == .ks && !column.type.isNumeric {
+                    reading.say(
+                        "test-of-type", at: read.testPlace,
+                        "`ks` needs an order; `\(column.name)` is \(Self.article(column.type))",
+                        expected: "numbers", suggestion: "`auto`")
+                }
+            }
+            if column.type.isNumeric, isWatched(index, read.plan),
+                column.summary.histogram != .baseline(baseline), summaries[baseline] != nil
+            {
+                reading.say(
+                    "no-histogram", at: read.place,
+                    column.summary.histogram == nil
+                        ? "`\(column.name)` has no histogram to compare"
+                        : "the histogram of `\(column.name)` has other edges than the baseline",
+                    expected: "`histogram: { edges: \(baselines[baseline].name) }`",
+                    suggestion: "a rule in `summaries`, or `-\(column.name)` here")
+            }
+        }
+        // Each column must be watched where the monitor looks.
+        for segment in read.plan.segments {
+            for index in read.plan.columns
+            where !segments[segment].columns.contains(index) && read.named.contains(index) {
+                reading.say(
+                    "not-watched", at: read.place,
+                    "segment `\(segments[segment].name)` does not watch `\(columns[index].name)`",
+                    expected: "a column of the segment", suggestion: "add it to its `columns`")
+            }
+        }
+        let groupless = read.plan.segments.filter { groups(of: $0, baseline: baseline).count == 0 }
+        for segment in groupless where summaries[baseline] != nil {
+            reading.say(
+                .warning, "baseline-other-groups", at: baselinePlaces[baseline],
+                "\(Self.fileName(baselines[baseline].path)) has no groups of segment "
+                    + "`\(segments[segment].name)`: `\(name)` will say `learning` there",
+                expected: "groups by "
+                    + (segments[segment].dimensions.isEmpty
+                        ? "nothing" : segments[segment].dimensions.map(\.name).joined(separator: ", ")),
+                suggestion: "`segments` in the monitor, or build the baseline by them")
+        }
+    }
+
+    private func canBeTested(_ index: Int) -> Bool {
+        switch columns[index].type {
+        case .number, .integer, .category, .boolean: true
+        case .text, .time: false
+        }
+    }
+
+    private func isWatched(_ column: Int, _ plan: MonitorPlan) -> Bool {
+        plan.segments.contains { segments[$0].columns.contains(column) }
+    }
+
+    /// How many groups of a segment have a baseline; without one, how many there may be.
+    private func groups(of segment: Int, baseline: Int?) -> (count: Int, isCounted: Bool) {
+        let segment = segments[segment]
+        let bound = segment.dimensions.isEmpty ? 1 : segment.groupCountMax
+        let known = baseline.map { summaries[$0].map { [$0] } ?? [] } ?? Array(summaries.values)
+        var best: Int?
+        for summary in known {
+            let counted = summary.groups.count { Self.names(ofPart: $0) == segment.dimensions.map(\.name) }
+            if counted > 0 { best = max(best ?? 0, counted) }
+        }
+        if let best { return (min(best, bound), true) }
+        if segment.dimensions.isEmpty { return (1, true) }
+        if let baseline, let summary = summaries[baseline], !summary.groups.contains("*") {
+            return (0, true)
+        }
+        return (bound, false)
+    }
+
+    /// The dimension names in a group's part: `model=churn,region=eu`; `*` and `-` have none.
+    private static func names(ofPart part: String) -> [String] {
+        if part == "*" || part == "-" || part.hasPrefix("~") { return [] }
+        return part.split(separator: ",").map { String($0.prefix { $0 != "=" }) }
+    }
+
+    /// Tests of a monitor in the period of its severity's budget.
+    private func tests(of plan: MonitorPlan) -> Double {
+        guard let rate = facts.budget.rate(of: plan.severity) else { return 0 }
+        var total = 0.0
+        for segment in plan.segments {
+            let count = groups(of: segment, baseline: plan.baseline).count
+            let watched = plan.columns.count { segments[segment].columns.contains($0) }
+            for window in plan.windows where segments[segment].windows.contains(window) {
+                total +=
+                    Double(count) * Double(watched) * Double(rate.periodMs)
+                    / Double(windows[window].stepMs)
+            }
+        }
+        return total
+    }
+
+    // MARK: Outputs, limits, run
+
+    func outputs(_ top: Fields, name: String, source: SourcePlan) -> OutputsPlan {
+        var plan = OutputsPlan(
+            aggregates: "\(name)-aggregates", alerts: "\(name)-alerts",
+            deadLetters: "\(name)-dead-letters", late: nil)
+        guard let node = top["outputs"],
+            let f = reading.fields(node, Spec.outputs, what: "`outputs`")
+        else { return plan }
+        if let node = f["aggregates"] {
+            if node.isOff {
+                plan.aggregates = nil
+            } else if node.entries != nil {
+                if let a = reading.fields(node, Spec.aggregates, what: "`aggregates`") {
+                    if let topic = reading.topic(a, "topic") { plan.aggregates = topic }
+                    _ = reading.choice(a, "layout")
+                    if let list = a["sketches"], !list.isOff { plan.sketches = sketches(list) }
+                }
+            } else if let text = reading.text(node, expected: "a topic") {
+                plan.aggregates = reading.topic(text, at: node.place) ?? plan.aggregates
+            }
+        }
+        if let topic = reading.topic(f, "alerts") { plan.alerts = topic }
+        if let topic = reading.topic(f, "dead_letters") { plan.deadLetters = topic }
+        if !f.isOff("late"), let topic = reading.topic(f, "late") { plan.late = topic }
+        if let node = f["audit"], !node.isOff {
+            reading.say(
+                "later", at: node.place, "the audit topic comes in a later version",
+                expected: "off", suggestion: "delete the line")
+        }
+        var seen: Set<String> = []
+        for topic in plan.topics where !seen.insert(topic).inserted {
+            reading.say(
+                "output-twice", at: node.place, "two outputs go to \(shown(topic))",
+                expected: "a topic each", suggestion: "other names")
+        }
+        for topic in plan.topics where source.topics.contains(topic) {
+            reading.say(
+                "output-is-source", at: node.place, "\(shown(topic)) is read and written: a loop",
+                expected: "another topic", suggestion: "`\(topic)-out`")
+        }
+        return plan
+    }
+
+    private func sketches(_ node: Node) -> Set<OutputsPlan.SketchOutput> {
+        var found: Set<OutputsPlan.SketchOutput> = []
+        let names = OutputsPlan.SketchOutput.allCases.map(\.rawValue)
+        for item in reading.list(node, what: "a list of kll, hll, frequent", orOne: true, countMax: 10) {
+            guard let text = reading.text(item, expected: "a sketch") else { continue }
+            if let sketch = OutputsPlan.SketchOutput(rawValue: text) {
+                found.insert(sketch)
+            } else {
+                let isLater = text == "histogram"
+                reading.say(
+                    isLater ? "later" : "unknown-word", at: item.place,
+                    isLater
+                        ? "`histogram` here comes in a later version"
+                        : "\(shown(text)) is not known here", expected: alternatives(names),
+                    suggestion: nearest(text, names).map { "`\($0)`" })
+            }
+        }
+        return found
+    }
+
+    func limits(_ top: Fields) -> Limits {
+        var limits = Limits()
+        guard let node = top["limits"],
+            let f = reading.fields(node, Spec.limits, what: "`limits`")
+        else { return limits }
+        if let bytes = reading.size(f, "memory") { limits.memoryBytes = Int(bytes) }
+        if let bytes = reading.size(f, "record") { limits.recordBytes = Int(bytes) }
+        limits.memory = MemorySplit(memoryBytes: limits.memoryBytes)
+        return limits
+    }
+
+    func run(_ top: Fields) -> RunSettings {
+        var settings = RunSettings()
+        guard let node = top["run"], let f = reading.fields(node, Spec.run, what: "`run`") else {
+            return settings
+        }
+        _ = reading.choice(f, "delivery")
+        _ = reading.choice(f, "merge")
+        if let ms = reading.duration(f, "commit") { settings.commitMs = ms }
+        if let node = f["workers"], node.text != "auto" {
+            let spec = FieldSpec("workers", .count(1...1024), "threads")
+            settings.workers = reading.scalar(node, spec, Reading.count).map(Int.init)
+        }
+        if let count = reading.count(f, "batch_rows") { settings.batchRows = Int(count) }
+        if let ms = reading.duration(f, "stop_within") { settings.stopWithinMs = ms }
+        return settings
+    }
+}

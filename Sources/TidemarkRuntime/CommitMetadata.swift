@@ -1,0 +1,154 @@
+import TidemarkCore
+
+/// A floor under a partition's watermark: a decision that the log does not hold, so that it is
+/// written down before it is obeyed (D1).
+package struct RecordedFloor: Sendable, Equatable {
+    /// It counts from this record on.
+    package var offset: Int64
+    package var floorMs: Int64
+
+    package init(offset: Int64, floorMs: Int64) {
+        self.offset = offset
+        self.floorMs = floorMs
+    }
+}
+
+/// What a commit says beside the next offset, in the group's own offset record (D3).
+///
+/// From it and the log a process rebuilds what was in memory: it seeks to `low`, reads to `next`
+/// without publishing, and goes on.
+package struct CommitMetadata: Sendable, Equatable {
+    package var applicationHash: UInt64
+    package var clusterHash: UInt64
+    /// Hash of what shapes the data: another one cannot use the floors and windows noted here.
+    package var dataHash: UInt64
+    package var next: Int64
+    /// First row of the oldest window that is not yet published.
+    package var low: Int64
+    /// The partition's clock before the row at `low`.
+    package var clock: PartitionClock.Reading
+    /// Windows that end at or before it were published, once and for all.
+    package var publishedThroughMs: Int64
+    /// The greatest end of a window that was published with `complete:false`, and its `rev`.
+    package var incompleteThroughMs: Int64
+    package var incompleteRev: Int
+    package var stateEpoch: Int
+    /// At most `floorCountMax` (the last place is kept for the end of the input), those that count at or after `low`.
+    package var floors: [RecordedFloor]
+
+    package static let floorCountMax = 5
+    /// Above this a broker's own limit (4,095) would come into sight.
+    package static let byteCountMax = 512
+
+    package init(
+        applicationHash: UInt64, clusterHash: UInt64, dataHash: UInt64, next: Int64, low: Int64,
+        clock: PartitionClock.Reading, publishedThroughMs: Int64, incompleteThroughMs: Int64,
+        incompleteRev: Int, stateEpoch: Int, floors: [RecordedFloor]
+    ) {
+        self.applicationHash = applicationHash
+        self.clusterHash = clusterHash
+        self.dataHash = dataHash
+        self.next = next
+        self.low = low
+        self.clock = clock
+        self.publishedThroughMs = publishedThroughMs
+        self.incompleteThroughMs = incompleteThroughMs
+        self.incompleteRev = incompleteRev
+        self.stateEpoch = stateEpoch
+        self.floors = floors
+    }
+
+    /// Why a text is of no use.
+    package enum Rejection: Error, Equatable, Sendable {
+        case absent
+        case unreadable
+        case otherApplication
+        case otherCluster
+        case otherTopology
+        /// Somebody moved the offset without the metadata.
+        case otherOffset
+    }
+
+    /// As text: a version, the numbers in base 36, a checksum.
+    package func encoded() -> String {
+        var fields: [String] = [
+            String(applicationHash, radix: 36), String(clusterHash, radix: 36),
+            String(dataHash, radix: 36), Self.text(next), Self.text(low),
+            Self.text(clock.maxEventMs), Self.text(clock.referenceMs), Self.text(clock.floorMs),
+            Self.text(publishedThroughMs), Self.text(incompleteThroughMs),
+            Self.text(Int64(incompleteRev)), Self.text(Int64(stateEpoch)),
+        ]
+        precondition(floors.count <= Self.floorCountMax, "the coordinator merges older floors")
+        for floor in floors {
+            fields.append(Self.text(floor.offset))
+            fields.append(Self.text(floor.floorMs))
+        }
+        let body = "tm1 " + fields.joined(separator: " ")
+        let text = body + " " + String(Self.checksum(body), radix: 36)
+        precondition(text.utf8.count <= Self.byteCountMax, "every field is bounded")
+        return text
+    }
+
+    /// Reads metadata and checks that it belongs to this application, cluster, topology and offset.
+    package init(
+        _ text: String, applicationHash: UInt64, clusterHash: UInt64, dataHash: UInt64,
+        next: Int64
+    ) throws(Rejection) {
+        guard !text.isEmpty else { throw .absent }
+        var words = text.split(separator: " ").map(String.init)
+        guard words.count >= 14, words.count % 2 == 0, words[0] == "tm1",
+            let sum = words.popLast().flatMap({ UInt32($0, radix: 36) }),
+            sum == Self.checksum(words.joined(separator: " "))
+        else { throw .unreadable }
+        let hashes = words[1...3].compactMap { UInt64($0, radix: 36) }
+        let numbers = words[4...].compactMap { Self.number($0) }
+        guard hashes.count == 3, numbers.count == words.count - 4 else { throw .unreadable }
+        guard hashes[0] == applicationHash else { throw .otherApplication }
+        guard hashes[1] == clusterHash else { throw .otherCluster }
+        guard hashes[2] == dataHash else { throw .otherTopology }
+        guard numbers[0] == next, numbers[1] <= next else { throw .otherOffset }
+        var reading = PartitionClock.Reading()
+        reading.maxEventMs = numbers[2]
+        reading.referenceMs = numbers[3]
+        reading.floorMs = numbers[4]
+        var floors: [RecordedFloor] = []
+        var index = 9
+        while index + 1 < numbers.count {
+            floors.append(RecordedFloor(offset: numbers[index], floorMs: numbers[index + 1]))
+            index += 2
+        }
+        self.init(
+            applicationHash: applicationHash, clusterHash: clusterHash, dataHash: dataHash,
+            next: next, low: numbers[1], clock: reading, publishedThroughMs: numbers[5],
+            incompleteThroughMs: numbers[6], incompleteRev: Int(numbers[7]),
+            stateEpoch: Int(numbers[8]), floors: floors)
+    }
+
+    private static func text(_ number: Int64) -> String {
+        number == TimeLimit.never ? "-" : String(number, radix: 36)
+    }
+
+    private static func number(_ text: String) -> Int64? {
+        text == "-" ? TimeLimit.never : Int64(text, radix: 36)
+    }
+
+    /// CRC-32C, bit by bit: a hundred bytes a commit.
+    private static func checksum(_ text: String) -> UInt32 {
+        var crc: UInt32 = ~0
+        for byte in text.utf8 {
+            crc ^= UInt32(byte)
+            for _ in 0..<8 { crc = crc >> 1 ^ (crc & 1 == 1 ? 0x82f6_3b78 : 0) }
+        }
+        return ~crc
+    }
+}
+
+/// FNV-1a, 64 bits: names the application and the cluster in a commit.
+package func nameHash(_ text: String) -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in text.utf8 {
+        hash ^= UInt64(byte)
+        hash &*= 0x100_0000_01b3
+    }
+    return hash
+}

@@ -1,0 +1,603 @@
+package import TidemarkCore
+package import TidemarkDataflow
+
+/// What a run did, for the closing summary.
+package struct RunTotals: Sendable, Equatable {
+    package var input = WorkerTally()
+    package var windows = 0
+    package var aggregates = 0
+    package var alerts = 0
+    package var commits = 0
+    /// Partials that came after their windows were published; they are counted, not merged.
+    package var latePartials = 0
+    package var floorsRecorded = 0
+    package init() {}
+}
+
+/// How far a run is, for progress and metrics.
+package struct RunProgress: Sendable {
+    package var totals = RunTotals()
+    /// The merged watermark; `TimeLimit.never` before all partitions were heard of.
+    package var watermarkMs = TimeLimit.never
+    package var openWindows = 0
+    package var openPanes = 0
+    /// Records between the position and the end of the log; `nil` where the end is not known.
+    package var lag: Int64?
+    /// The partition that holds the watermark back.
+    package var heldBy: TopicPartition?
+    /// The next offset of each partition, in canonical order.
+    package var positions: [Int64] = []
+    package var isRebuilding = false
+    package var stateByteCount = 0
+    package init() {}
+}
+
+/// What the coordinator starts from.
+package struct CoordinatorStart: Sendable {
+    package var partitions: [TopicPartition]
+    package var nexts: [Int64]
+    package var metadata: [CommitMetadata?]
+    package var applicationHash: UInt64
+    package var clusterHash: UInt64
+    package var dataHash: UInt64
+    package var stateEpoch: Int
+
+    package init(
+        partitions: [TopicPartition], nexts: [Int64], metadata: [CommitMetadata?],
+        applicationHash: UInt64, clusterHash: UInt64, dataHash: UInt64, stateEpoch: Int
+    ) {
+        self.partitions = partitions
+        self.nexts = nexts
+        self.metadata = metadata
+        self.applicationHash = applicationHash
+        self.clusterHash = clusterHash
+        self.dataHash = dataHash
+        self.stateEpoch = stateEpoch
+    }
+}
+
+/// Stage 2 and the one unit of commit: takes sealed panes from all workers, merges and closes
+/// windows by the merged watermark, publishes, and commits offsets once what they stand for was
+/// acknowledged.
+///
+/// It is stepped, like a worker. Whoever steps it owns it.
+package final class Coordinator {
+    package enum Step: Equatable {
+        case worked, idle, finished
+    }
+
+    private struct Slot {
+        var partition: TopicPartition
+        var next: Int64
+        var committedNext: Int64
+        var watermarkMs = TimeLimit.never
+        var referenceMs = TimeLimit.never
+        var hasEnded = false
+        var lastMovedNs: Int64
+        var floors: [RecordedFloor]
+        var snapshot: SlotSnapshot?
+        /// Sealed panes of which a window is not yet published, by start.
+        var origins: [Int64: PaneOrigin] = [:]
+        var isPaused = false
+    }
+
+    private struct OpenWindow: Hashable, Comparable {
+        var window: Window
+        var size: Int
+        static func < (a: OpenWindow, b: OpenWindow) -> Bool {
+            a.window == b.window ? a.size < b.size : a.window < b.window
+        }
+    }
+
+    private enum Commit {
+        case none
+        /// Waits for the snapshots of these workers.
+        case barrier(epoch: Int, missing: Set<Int>)
+        /// Outputs are on their way; then this is stored.
+        case draining(epoch: Int, [CommittedOffset])
+    }
+
+    private let plan: Plan
+    private let start: CoordinatorStart
+    private let mailbox: Mailbox
+    private let controls: [WorkerControl]
+    private let stage: any StageTwo
+    private let sink: any Sink
+    private let offsets: any OffsetStore
+    private let endOffsets: () -> [Int64?]
+    private let time: any TimeSource
+    private let untilEnd: Bool
+
+    private var slots: [Slot]
+    private var pending: [Int64: [(slot: Int, partial: any Partial)]] = [:]
+    /// Windows that hold a pane, and the greatest reference clock at the first rows of its panes.
+    private var openWindows: [OpenWindow: Int64] = [:]
+    private var publishedThroughMs: Int64
+    private var mergedThroughMs: Int64
+    private var incompleteThroughMs: Int64
+    private var incompleteRev: Int
+    /// By window end: those of a re-published window get one more than this.
+    private let earlierIncompleteThroughMs: Int64
+    private let earlierIncompleteRev: Int
+    /// Rows before the start of a partition that began inside its log may lie in such windows.
+    private var incompleteBeforeMs = TimeLimit.never
+    private var outbox: [OutputRecord] = []
+    private var outboxHead = 0
+    private var commit = Commit.none
+    private var epoch = 0
+    private var lastCommitNs: Int64
+    private var lastProgressNs = Int64.min / 2
+    private var hasNews = false
+    private var endedWorkers = 0
+    private var isStopping = false
+    private var isClosing = false
+    private var isDone = false
+
+    package private(set) var progress = RunProgress()
+    package private(set) var failure: ConnectorError?
+    private let maxAgeMs: Int64
+
+    package init(
+        plan: Plan, start: CoordinatorStart, mailbox: Mailbox, controls: [WorkerControl],
+        stage: any StageTwo, sink: any Sink, offsets: any OffsetStore,
+        endOffsets: @escaping () -> [Int64?], time: any TimeSource, untilEnd: Bool
+    ) {
+        self.plan = plan
+        self.start = start
+        self.mailbox = mailbox
+        self.controls = controls
+        self.stage = stage
+        self.sink = sink
+        self.offsets = offsets
+        self.endOffsets = endOffsets
+        self.time = time
+        self.untilEnd = untilEnd
+        let now = time.nowNs()
+        lastCommitNs = now
+        let known = start.metadata.compactMap(\.self)
+        publishedThroughMs = known.map(\.publishedThroughMs).max() ?? TimeLimit.never
+        mergedThroughMs = publishedThroughMs
+        incompleteThroughMs = known.map(\.incompleteThroughMs).max() ?? TimeLimit.never
+        incompleteRev = known.map(\.incompleteRev).max() ?? 0
+        earlierIncompleteThroughMs = incompleteThroughMs
+        earlierIncompleteRev = incompleteRev
+        maxAgeMs = plan.stream.monitors.map(\.maxAgeMs).max() ?? 3_600_000
+        slots = start.partitions.indices.map { slot in
+            Slot(
+                partition: start.partitions[slot],
+                next: start.metadata[slot]?.low ?? start.nexts[slot],
+                committedNext: start.nexts[slot], lastMovedNs: now,
+                floors: start.metadata[slot]?.floors ?? [])
+        }
+        progress.isRebuilding = zip(start.metadata, start.nexts).contains { metadata, next in
+            metadata.map { $0.low < next } ?? false
+        }
+    }
+
+    /// Commits what was read and ends; open panes are left to the re-read.
+    package func stop() { isStopping = true }
+
+    package func step() -> Step {
+        if isDone || failure != nil { return .finished }
+        do throws(ConnectorError) {
+            return try advance() ? .worked : .idle
+        } catch {
+            failure = error
+            return .finished
+        }
+    }
+
+    private func advance() throws(ConnectorError) -> Bool {
+        var worked = try publish()
+        if outboxHead == outbox.count, !isDraining {
+            // A few at a time, so that publishing and committing get their turn.
+            for _ in 0..<256 {
+                guard let message = mailbox.pop() else { break }
+                worked = true
+                try receive(message)
+                if !outbox.isEmpty || isDraining { break }
+            }
+            advanceWindows()
+        }
+        worked = try publish() || worked
+        try advanceCommit()
+        refreshProgress()
+        return worked
+    }
+
+    private var isDraining: Bool {
+        if case .draining = commit { return true }
+        return false
+    }
+
+    // MARK: Input
+
+    private func receive(_ message: WorkerMessage) throws(ConnectorError) {
+        switch message {
+        case .sealed(let slot, let paneStartMs, let partial, let origin):
+            if unpublishedWindows(of: paneStartMs).isEmpty {
+                // While rebuilding these were published before; later they would be lost rows.
+                if !progress.isRebuilding { progress.totals.latePartials += 1 }
+                return
+            }
+            hasNews = true
+            slots[slot].origins[paneStartMs] = origin
+            pending[paneStartMs, default: []].append((slot, partial))
+        case .entered(let beforeMs):
+            incompleteBeforeMs = max(incompleteBeforeMs, beforeMs)
+        case .letters(let records):
+            outbox.append(contentsOf: records)
+            hasNews = true
+        case .progress(let slot, let watermarkMs, let position, let referenceMs):
+            if position > slots[slot].next {
+                slots[slot].next = position
+                slots[slot].lastMovedNs = time.nowNs()
+                hasNews = true
+            }
+            slots[slot].watermarkMs = watermarkMs
+            slots[slot].referenceMs = referenceMs
+        case .ended(let slot, let watermarkMs):
+            slots[slot].hasEnded = true
+            slots[slot].watermarkMs = watermarkMs
+            if slots.allSatisfy(\.hasEnded) { isClosing = true }
+        case .tally(let tally):
+            progress.totals.input.add(tally)
+        case .snapshot(let worker, let answered, let snapshots):
+            for snapshot in snapshots {
+                slots[snapshot.slot].snapshot = snapshot
+                slots[snapshot.slot].next = max(slots[snapshot.slot].next, snapshot.next)
+                slots[snapshot.slot].watermarkMs = snapshot.watermarkMs
+            }
+            guard case .barrier(let epoch, var missing) = commit, epoch == answered else { return }
+            missing.remove(worker)
+            commit = .barrier(epoch: epoch, missing: missing)
+            if missing.isEmpty {
+                advanceWindows()
+                commit = .draining(epoch: epoch, makeCommit())
+            }
+        case .failed(let error):
+            throw error
+        }
+    }
+
+    // MARK: Windows
+
+    private func windows(of paneStartMs: Int64) -> [OpenWindow] {
+        var found: [OpenWindow] = []
+        for (size, window) in plan.stream.windows.enumerated() {
+            var startMs = paneStartMs.flooredDivision(by: window.stepMs) * window.stepMs
+            while startMs + window.lengthMs > paneStartMs {
+                found.append(
+                    OpenWindow(
+                        window: Window(startMs: startMs, endMs: startMs + window.lengthMs),
+                        size: size))
+                startMs -= window.stepMs
+            }
+        }
+        return found
+    }
+
+    private func unpublishedWindows(of paneStartMs: Int64) -> [OpenWindow] {
+        windows(of: paneStartMs).filter { $0.window.endMs > publishedThroughMs }
+    }
+
+    /// The watermark of all partitions together.
+    ///
+    /// Under `--until-end` a partition that ended long before the furthest one (by `idle`, in event
+    /// time) leaves the minimum: a decision that depends on the log alone.
+    private func mergedWatermarkMs() -> Int64 {
+        guard untilEnd else { return slots.map(\.watermarkMs).min() ?? TimeLimit.never }
+        let furthest = slots.map(\.watermarkMs).max() ?? TimeLimit.never
+        guard furthest != TimeLimit.never else { return TimeLimit.never }
+        let idleMs = plan.stream.source.idleMs
+        var merged = furthest
+        for slot in slots {
+            let isLeftBehind =
+                slot.hasEnded
+                && (slot.watermarkMs == TimeLimit.never
+                    || idleMs.map { slot.watermarkMs < furthest - $0 } ?? false)
+            if !isLeftBehind { merged = min(merged, slot.watermarkMs) }
+        }
+        return merged
+    }
+
+    private func advanceWindows() {
+        let watermark = mergedWatermarkMs()
+        if watermark > mergedThroughMs {
+            mergedThroughMs = watermark
+            mergePanes(endingBy: watermark)
+            closeWindows(endingBy: watermark, complete: true)
+            if watermark > publishedThroughMs {
+                publishedThroughMs = watermark
+                dropPublishedOrigins()
+            }
+        }
+        if isClosing, !isDone, outboxHead == outbox.count, case .none = commit, !isFinal {
+            closeAll()
+        }
+    }
+
+    private func mergePanes(endingBy watermarkMs: Int64) {
+        let paneMs = plan.stream.paneMs
+        for startMs in pending.keys.sorted() where startMs <= watermarkMs - paneMs {
+            guard var partials = pending.removeValue(forKey: startMs) else { continue }
+            partials.sort { $0.slot < $1.slot }
+            let windows = unpublishedWindows(of: startMs)
+            guard !windows.isEmpty else {
+                if !progress.isRebuilding { progress.totals.latePartials += partials.count }
+                continue
+            }
+            let reference =
+                partials.compactMap { slots[$0.slot].origins[startMs]?.clock.referenceMs }.max()
+                ?? TimeLimit.never
+            for window in windows {
+                openWindows[window] = max(openWindows[window] ?? TimeLimit.never, reference)
+            }
+            stage.merge(partials.map(\.partial), into: windows.map { ($0.window, $0.size) })
+        }
+    }
+
+    private func closeWindows(endingBy watermarkMs: Int64, complete: Bool) {
+        for open in openWindows.keys.sorted() where open.window.endMs <= watermarkMs {
+            let reference = openWindows.removeValue(forKey: open) ?? TimeLimit.never
+            let wasIncomplete = open.window.endMs <= earlierIncompleteThroughMs
+            let closing = WindowClosing(
+                window: open.window, size: open.size,
+                complete: complete && open.window.startMs >= incompleteBeforeMs,
+                rev: wasIncomplete ? earlierIncompleteRev + 1 : 0,
+                backfill: reference != TimeLimit.never
+                    && reference - open.window.endMs > maxAgeMs)
+            let tally = stage.close(closing) { outbox.append($0) }
+            progress.totals.windows += 1
+            progress.totals.aggregates += tally.aggregates
+            progress.totals.alerts += tally.alerts
+            hasNews = true
+        }
+    }
+
+    /// All partitions ended: what is still open is published as incomplete, and forgotten by the
+    /// commit, which leaves the low-water before it.
+    private func closeAll() {
+        mergePanes(endingBy: .max)
+        if let last = openWindows.keys.map(\.window.endMs).max() {
+            incompleteRev =
+                earlierIncompleteThroughMs > publishedThroughMs ? earlierIncompleteRev + 1 : 0
+            incompleteThroughMs = last
+            closeWindows(endingBy: .max, complete: false)
+        }
+        isFinal = true
+        hasNews = true
+    }
+
+    private var isFinal = false
+
+    private func dropPublishedOrigins() {
+        for slot in slots.indices {
+            slots[slot].origins = slots[slot].origins.filter { startMs, _ in
+                !unpublishedWindows(of: startMs).isEmpty
+            }
+        }
+    }
+
+    // MARK: Output and commit
+
+    private func publish() throws(ConnectorError) -> Bool {
+        let before = outboxHead
+        while outboxHead < outbox.count {
+            guard try sink.produce(outbox[outboxHead]) else {
+                try sink.service(timeoutMs: 10)
+                break
+            }
+            outboxHead += 1
+        }
+        let produced = outboxHead > before
+        if outboxHead == outbox.count, outboxHead > 0 {
+            outbox.removeAll(keepingCapacity: outbox.count < 10_000)
+            outboxHead = 0
+        }
+        return produced
+    }
+
+    private func advanceCommit() throws(ConnectorError) {
+        switch commit {
+        case .none:
+            if progress.isRebuilding {
+                // A commit now would go backwards: what is published meanwhile is published again
+                // after a crash, with the same bytes.
+                progress.isRebuilding = zip(slots, start.nexts).contains { $0.next < $1 }
+                if progress.isRebuilding {
+                    isDone = isStopping
+                    return
+                }
+            }
+            let now = time.nowNs()
+            let isDue = now - lastCommitNs >= plan.run.commitMs * 1_000_000
+            if isFinal {
+                guard outboxHead == outbox.count else { return }
+                if !hasNews {
+                    isDone = true
+                    return
+                }
+                beginBarrier()
+            } else if isStopping || (isDue && hasNews) {
+                beginBarrier()
+            } else if isDue, proposeFloors() {
+                beginBarrier()
+            }
+        case .barrier: break
+        case .draining(let epoch, let positions):
+            guard outboxHead == outbox.count else { return }
+            if sink.outstandingCount > 0 {
+                try sink.service(timeoutMs: 10)
+                guard sink.outstandingCount == 0 else { return }
+            }
+            try offsets.commit(positions)
+            progress.totals.commits += 1
+            commit = .none
+            lastCommitNs = time.nowNs()
+            proposedFloors = [:]
+            for (slot, position) in positions.enumerated() {
+                slots[slot].committedNext = position.next
+            }
+            for control in controls {
+                control.give {
+                    $0.committedEpoch = epoch
+                    $0.floors = [:]
+                }
+            }
+            for slot in slots.indices { slots[slot].snapshot = nil }
+            if isStopping || isFinal { isDone = true }
+        }
+    }
+
+    private func beginBarrier() {
+        epoch += 1
+        hasNews = false
+        let floors = proposedFloors
+        let epoch = epoch
+        let isLast = isFinal || isStopping
+        commit = .barrier(epoch: epoch, missing: Set(controls.indices))
+        for control in controls {
+            control.give {
+                $0.barrierEpoch = epoch
+                $0.floors = floors
+                $0.isLast = isLast
+            }
+        }
+    }
+
+    private func makeCommit() -> [CommittedOffset] {
+        let finalFloorMs = isFinal ? mergedThroughMs : TimeLimit.never
+        return slots.indices.map { index in
+            guard let snapshot = slots[index].snapshot else {
+                preconditionFailure("every partition belongs to a worker that answered")
+            }
+            let next = snapshot.next
+            var low = next
+            var clock = snapshot.clock
+            for (startMs, origin) in slots[index].origins
+            where origin.firstOffset < low && !unpublishedWindows(of: startMs).isEmpty {
+                low = origin.firstOffset
+                clock = origin.clock
+            }
+            for (startMs, origin) in snapshot.openPanes
+            where origin.firstOffset < low && !unpublishedWindows(of: startMs).isEmpty {
+                low = origin.firstOffset
+                clock = origin.clock
+            }
+            if let floorMs = snapshot.pendingFloorMs {
+                slots[index].floors.append(RecordedFloor(offset: next, floorMs: floorMs))
+                progress.totals.floorsRecorded += 1
+            }
+            if isFinal, slots[index].watermarkMs < finalFloorMs {
+                slots[index].floors.append(RecordedFloor(offset: next, floorMs: finalFloorMs))
+                progress.totals.floorsRecorded += 1
+            }
+            slots[index].floors = merged(slots[index].floors, before: low)
+            let metadata = CommitMetadata(
+                applicationHash: start.applicationHash, clusterHash: start.clusterHash,
+                dataHash: start.dataHash, next: next, low: low, clock: clock,
+                publishedThroughMs: publishedThroughMs, incompleteThroughMs: incompleteThroughMs,
+                incompleteRev: incompleteRev, stateEpoch: start.stateEpoch,
+                floors: slots[index].floors)
+            return CommittedOffset(
+                partition: slots[index].partition, next: next, metadata: metadata.encoded())
+        }
+    }
+
+    /// Floors that still count, one a place: those before `low` are in the clock there.
+    private func merged(_ floors: [RecordedFloor], before low: Int64) -> [RecordedFloor] {
+        var kept: [RecordedFloor] = []
+        for floor in floors where floor.offset >= low {
+            if kept.last?.offset == floor.offset { kept.removeLast() }
+            kept.append(floor)
+        }
+        return kept
+    }
+
+    // MARK: Silence
+
+    private var proposedFloors: [Int: Int64] = [:]
+
+    /// Proposes a floor for each partition that was read to its end and stayed quiet (D7): the
+    /// smaller of the others' watermark and the reference clock less the bound.
+    private func proposeFloors() -> Bool {
+        guard !untilEnd, let idleMs = plan.stream.source.idleMs else { return false }
+        let now = time.nowNs()
+        let ends = endOffsets()
+        let isIdle = slots.indices.map { index in
+            guard index < ends.count, let end = ends[index] else { return false }
+            return slots[index].next >= end
+                && now - slots[index].lastMovedNs >= idleMs * 1_000_000
+        }
+        let busy = slots.indices.filter { !isIdle[$0] }.map { slots[$0].watermarkMs }
+        // When everything is quiet, all follow the one that is furthest.
+        let others = busy.min() ?? slots.map(\.watermarkMs).max() ?? TimeLimit.never
+        let reference = slots.map(\.referenceMs).max() ?? TimeLimit.never
+        guard others != TimeLimit.never, reference != TimeLimit.never else { return false }
+        let floorMs = min(others, reference - plan.stream.source.outOfOrdernessMs)
+        proposedFloors = [:]
+        for index in slots.indices where isIdle[index] {
+            // A floor that seals nothing new is not worth a record.
+            let paneMs = plan.stream.paneMs
+            let watermark = slots[index].watermarkMs
+            let gains =
+                watermark == TimeLimit.never
+                || floorMs.flooredDivision(by: paneMs) > watermark.flooredDivision(by: paneMs)
+            if gains, slots[index].floors.count < CommitMetadata.floorCountMax - 1 {
+                proposedFloors[index] = floorMs
+            }
+        }
+        return !proposedFloors.isEmpty
+    }
+
+    // MARK: Alignment
+
+    /// Pauses partitions that are further ahead of the slowest one with lag than `alignment` (D7),
+    /// so that low-water and the panes held stay near.
+    private func align(_ ends: [Int64?]) {
+        guard let alignmentMs = plan.stream.source.alignmentMs else { return }
+        var slowest = Int64.max
+        for (index, slot) in slots.enumerated() where !slot.hasEnded {
+            // One that is read to its end does not hold the others: idleness is for it.
+            if index < ends.count, let end = ends[index], slot.next >= end { continue }
+            slowest = min(slowest, slot.watermarkMs)
+        }
+        var paused: Set<Int> = []
+        if slowest != .max, slowest != TimeLimit.never {
+            for (index, slot) in slots.enumerated() where !slot.hasEnded {
+                // Some way back before it goes on: a pause throws away what was fetched.
+                let limitMs = slot.isPaused ? alignmentMs / 2 : alignmentMs
+                if slot.watermarkMs > slowest + limitMs { paused.insert(index) }
+            }
+        }
+        guard slots.indices.contains(where: { slots[$0].isPaused != paused.contains($0) }) else {
+            return
+        }
+        for index in slots.indices { slots[index].isPaused = paused.contains(index) }
+        for control in controls { control.give { $0.paused = paused } }
+    }
+
+    // MARK: Progress
+
+    private func refreshProgress() {
+        let now = time.nowNs()
+        guard now - lastProgressNs >= 10_000_000 || isDone else { return }
+        lastProgressNs = now
+        progress.watermarkMs = mergedThroughMs
+        progress.openWindows = openWindows.count
+        progress.openPanes = pending.count
+        progress.stateByteCount = stage.byteCount
+        let ends = endOffsets()
+        var lag: Int64 = 0
+        var isKnown = !ends.isEmpty
+        for (index, end) in ends.enumerated() where index < slots.count {
+            if let end { lag += max(0, end - slots[index].next) } else { isKnown = false }
+        }
+        progress.lag = isKnown ? lag : nil
+        progress.positions = slots.map(\.next)
+        align(ends)
+        progress.heldBy = slots.filter { !$0.hasEnded }
+            .min { $0.watermarkMs < $1.watermarkMs }?.partition
+    }
+}

@@ -1,0 +1,165 @@
+import Glibc
+package import TidemarkCore
+package import TidemarkDataflow
+
+/// The coordinates of the first row of a pane in one partition: where a re-read must begin.
+package struct PaneOrigin: Sendable, Equatable {
+    package var firstOffset: Int64
+    /// The partition's clock before that row.
+    package var clock: PartitionClock.Reading
+}
+
+/// A partition as it stood at a step boundary.
+package struct SlotSnapshot: Sendable {
+    package var slot: Int
+    package var next: Int64
+    package var clock: PartitionClock.Reading
+    package var watermarkMs: Int64
+    package var openPanes: [(startMs: Int64, origin: PaneOrigin)]
+    /// A floor that waits to be recorded, at `next`.
+    package var pendingFloorMs: Int64?
+}
+
+/// Counts of a worker since its last message.
+package struct WorkerTally: Sendable, Equatable {
+    package var records: Int64 = 0
+    package var bytes: Int64 = 0
+    package var rows: Int64 = 0
+    package var tombstones: Int64 = 0
+    package var deadLetters: Int64 = 0
+    package var filteredOut: Int64 = 0
+    package var filteredNull: Int64 = 0
+    package var late: Int64 = 0
+    package var quarantined: Int64 = 0
+    /// Records below the committed offset, read again to rebuild: in none of the other counts.
+    package var reread: Int64 = 0
+    package init() {}
+
+    package mutating func add(_ other: WorkerTally) {
+        records += other.records
+        bytes += other.bytes
+        rows += other.rows
+        tombstones += other.tombstones
+        deadLetters += other.deadLetters
+        filteredOut += other.filteredOut
+        filteredNull += other.filteredNull
+        late += other.late
+        quarantined += other.quarantined
+        reread += other.reread
+    }
+}
+
+/// What a worker tells the coordinator, in order.
+package enum WorkerMessage: Sendable {
+    case sealed(slot: Int, paneStartMs: Int64, partial: any Partial, origin: PaneOrigin)
+    /// A partition was entered inside its log: windows that begin before this are not whole.
+    case entered(beforeMs: Int64)
+    /// Dead letters and late rows.
+    case letters([OutputRecord])
+    case progress(slot: Int, watermarkMs: Int64, position: Int64, referenceMs: Int64)
+    /// `--until-end`: the partition was read to its end and every pane of it handed over.
+    case ended(slot: Int, watermarkMs: Int64)
+    case tally(WorkerTally)
+    /// The answer to a barrier: everything before it in the mailbox belongs to it.
+    case snapshot(worker: Int, epoch: Int, slots: [SlotSnapshot])
+    case failed(ConnectorError)
+
+    package var byteCount: Int {
+        switch self {
+        case .sealed(_, _, let partial, _): partial.byteCount + 64
+        case .letters(let records): records.reduce(64) { $0 + $1.byteCount }
+        default: 64
+        }
+    }
+}
+
+/// The bounded queue between workers and the coordinator.
+///
+/// A worker looks at `isFull` before a step and waits; a step may overshoot the bound by what one
+/// batch makes. Messages of one worker keep their order.
+@safe
+package final class Mailbox: @unchecked Sendable {
+    // Everything below is guarded by `mutex`.
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let changed: UnsafeMutablePointer<pthread_cond_t>
+    private var messages: [WorkerMessage] = []
+    private var head = 0
+    private var byteCount = 0
+    private let byteCountMax: Int
+
+    package init(byteCountMax: Int) {
+        self.byteCountMax = byteCountMax
+        unsafe mutex = .allocate(capacity: 1)
+        unsafe changed = .allocate(capacity: 1)
+        unsafe pthread_mutex_init(mutex, nil)
+        var attributes = pthread_condattr_t()
+        unsafe pthread_condattr_init(&attributes)
+        unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        unsafe pthread_cond_init(changed, &attributes)
+        unsafe pthread_condattr_destroy(&attributes)
+    }
+
+    deinit {
+        unsafe pthread_cond_destroy(changed)
+        unsafe pthread_mutex_destroy(mutex)
+        unsafe changed.deallocate()
+        unsafe mutex.deallocate()
+    }
+
+    package var isFull: Bool { locked { byteCount >= byteCountMax } }
+    package var isEmpty: Bool { locked { head == messages.count } }
+
+    package func push(_ message: WorkerMessage) {
+        locked {
+            messages.append(message)
+            byteCount += message.byteCount
+            unsafe pthread_cond_broadcast(changed)
+        }
+    }
+
+    package func pop() -> WorkerMessage? {
+        locked {
+            guard head < messages.count else { return nil }
+            let message = messages[head]
+            head += 1
+            byteCount -= message.byteCount
+            if head == messages.count {
+                messages.removeAll(keepingCapacity: true)
+                head = 0
+            } else if head > 4096 {
+                messages.removeFirst(head)
+                head = 0
+            }
+            unsafe pthread_cond_broadcast(changed)
+            return message
+        }
+    }
+
+    /// Waits for a message or for so long.
+    package func waitForMessage(timeoutMs: Int) { wait(timeoutMs) { head < messages.count } }
+
+    /// Waits for room or for so long.
+    package func waitForRoom(timeoutMs: Int) { wait(timeoutMs) { byteCount < byteCountMax } }
+
+    /// Wakes whoever waits.
+    package func wake() { locked { _ = unsafe pthread_cond_broadcast(changed) } }
+
+    private func wait(_ timeoutMs: Int, until isReady: () -> Bool) {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        guard !isReady() else { return }
+        var until = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &until)
+        let ns = until.tv_nsec + timeoutMs % 1000 * 1_000_000
+        until.tv_sec += timeoutMs / 1000 + ns / 1_000_000_000
+        until.tv_nsec = ns % 1_000_000_000
+        // One wait: a spurious wake-up costs the caller an empty turn, no more.
+        unsafe pthread_cond_timedwait(changed, mutex, &until)
+    }
+
+    private func locked<T>(_ body: () -> T) -> T {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        return body()
+    }
+}

@@ -1,0 +1,413 @@
+import Synchronization
+import TidemarkBatch
+import TidemarkCore
+package import TidemarkDataflow
+
+/// What the coordinator asks of a worker; looked at between batches.
+package final class WorkerControl: Sendable {
+    package struct Orders: Sendable {
+        /// Answer with a snapshot once this is greater than the last one answered.
+        package var barrierEpoch = 0
+        /// Floors to record with that barrier, by slot. The worker parks until they are.
+        package var floors: [Int: Int64] = [:]
+        /// The greatest epoch that is committed: floors of its barrier may be obeyed.
+        package var committedEpoch = 0
+        package var paused: Set<Int> = []
+        /// The last barrier: nothing is read after it.
+        package var isLast = false
+        package var isStopping = false
+        package init() {}
+    }
+
+    private let orders = Mutex(Orders())
+    private let version = Atomic<Int>(0)
+
+    package init() {}
+
+    package func give(_ change: (inout Orders) -> Void) {
+        orders.withLock { change(&$0) }
+        version.add(1, ordering: .releasing)
+    }
+
+    func newer(than seen: inout Int) -> Orders? {
+        let current = version.load(ordering: .acquiring)
+        guard current != seen else { return nil }
+        seen = current
+        return orders.withLock { $0 }
+    }
+}
+
+/// What one partition needs to start.
+package struct TaskStart: Sendable {
+    package var start: PartitionStart
+    /// Records below it were counted and their letters written by an earlier process.
+    package var committedNext: Int64
+    package var clock: PartitionClock.Reading
+    package var floors: [RecordedFloor]
+    /// `--until-end`: records from here on are not there; `nil` where the reader says when it ends.
+    package var end: Int64?
+    /// Records before the start are not known: the first windows cannot be whole.
+    package var isInsideLog: Bool
+
+    package init(
+        start: PartitionStart, committedNext: Int64, clock: PartitionClock.Reading,
+        floors: [RecordedFloor], end: Int64?, isInsideLog: Bool
+    ) {
+        self.isInsideLog = isInsideLog
+        self.start = start
+        self.committedNext = committedNext
+        self.clock = clock
+        self.floors = floors
+        self.end = end
+    }
+}
+
+/// Stage 1 of some partitions: polls, decides row by row, folds, seals.
+///
+/// It is stepped: a thread does that in a run, the simulation in a test. Whoever steps it owns it.
+package final class Worker {
+    package enum Step: Equatable {
+        case worked
+        /// Nothing was there to read.
+        case idle
+        /// The mailbox is full, a floor waits to be recorded, or every partition came to its end:
+        /// only orders are obeyed.
+        case blocked
+        /// The coordinator said stop.
+        case finished
+    }
+
+    /// One partition of this worker.
+    private struct Task {
+        let slot: Int
+        let partition: TopicPartition
+        var clock: PartitionClock
+        var next: Int64
+        let committedNext: Int64
+        let end: Int64?
+        /// Floors of an earlier process, ascending by offset.
+        var floors: [RecordedFloor]
+        var pendingFloorMs: Int64?
+        /// Ascending by start.
+        var open: [OpenPane] = []
+        /// The first row has yet to say which windows it came into the middle of.
+        var isEntering: Bool
+        var hasEnded = false
+        var isTouched = false
+        var isPaused = false
+    }
+
+    private struct OpenPane {
+        var startMs: Int64
+        var id: Int32
+        var origin: PaneOrigin
+    }
+
+    package let index: Int
+    private let plan: StreamPlan
+    private let reader: any SourceReader
+    private let stage: any StageOne
+    private let letters: any LetterWriter
+    private let mailbox: Mailbox
+    private let control: WorkerControl
+    private let untilEnd: Bool
+    private let batch: RecordBatch
+    private let rows: RowTable
+    private var tasks: [Task]
+    /// Slot to place in `tasks`; -1 for the slots of other workers.
+    private var places: [Int]
+    private var freePanes: [Int32] = []
+    private var paneCount: Int32 = 0
+    private var seenOrders = 0
+    private var orders = WorkerControl.Orders()
+    private var answeredEpoch = 0
+    private var isParked = false
+    private var hasFailed = false
+    private let pollTimeoutMs: Int
+
+    package init(
+        index: Int, plan: StreamPlan, batchRows: Int, starts: [TaskStart], slotCount: Int,
+        reader: any SourceReader, stage: any StageOne, letters: any LetterWriter,
+        mailbox: Mailbox, control: WorkerControl, fixedReferenceMs: Int64?, untilEnd: Bool,
+        pollTimeoutMs: Int = 50
+    ) {
+        self.index = index
+        self.plan = plan
+        self.reader = reader
+        self.stage = stage
+        self.letters = letters
+        self.mailbox = mailbox
+        self.control = control
+        self.untilEnd = untilEnd
+        self.pollTimeoutMs = pollTimeoutMs
+        batch = RecordBatch(rowCountMax: batchRows, arenaCapacity: 1 << 20)
+        rows = RowTable(rowCountMax: batchRows)
+        places = Array(repeating: -1, count: slotCount)
+        tasks = starts.map { start in
+            Task(
+                slot: start.start.slot, partition: start.start.partition,
+                clock: PartitionClock(
+                    boundMs: plan.source.outOfOrdernessMs, skewMs: plan.source.skewMs,
+                    paneMs: plan.paneMs, fixedReferenceMs: fixedReferenceMs, reading: start.clock),
+                next: start.start.offset, committedNext: start.committedNext, end: start.end,
+                floors: start.floors, isEntering: start.isInsideLog)
+        }
+        for (place, task) in tasks.enumerated() { places[task.slot] = place }
+    }
+
+    /// One batch, if orders and the mailbox allow.
+    package func step() -> Step {
+        obeyOrders()
+        if orders.isStopping { return .finished }
+        if isParked { return .blocked }
+        if hasFailed || (untilEnd && tasks.allSatisfy(\.hasEnded)) { return .blocked }
+        if mailbox.isFull { return .blocked }
+        do throws(ConnectorError) {
+            try reader.poll(into: batch, timeoutMs: pollTimeoutMs)
+        } catch {
+            hasFailed = true
+            mailbox.push(.failed(error))
+            return .blocked
+        }
+        if batch.rowCount > 0 { process() }
+        updatePositions()
+        return batch.rowCount > 0 ? .worked : .idle
+    }
+
+    // MARK: Orders
+
+    private func obeyOrders() {
+        if let newer = control.newer(than: &seenOrders) { orders = newer }
+        for place in tasks.indices {
+            let wanted = orders.paused.contains(tasks[place].slot)
+            guard wanted != tasks[place].isPaused else { continue }
+            do throws(ConnectorError) {
+                try reader.setPaused(wanted, slot: tasks[place].slot)
+                tasks[place].isPaused = wanted
+            } catch {
+                mailbox.push(.failed(error))
+            }
+        }
+        if isParked, !orders.isLast, orders.committedEpoch >= answeredEpoch {
+            isParked = false
+            for place in tasks.indices {
+                guard let floor = tasks[place].pendingFloorMs else { continue }
+                tasks[place].pendingFloorMs = nil
+                tasks[place].clock.raise(to: floor)
+                seal(place)
+                reportProgress(place)
+            }
+        }
+        if orders.barrierEpoch > answeredEpoch {
+            answeredEpoch = orders.barrierEpoch
+            for (slot, floor) in orders.floors where places[slot] >= 0 {
+                tasks[places[slot]].pendingFloorMs = floor
+                isParked = true
+            }
+            if orders.isLast { isParked = true }
+            mailbox.push(
+                .snapshot(worker: index, epoch: answeredEpoch, slots: tasks.map(snapshot)))
+        }
+    }
+
+    private func snapshot(_ task: Task) -> SlotSnapshot {
+        SlotSnapshot(
+            slot: task.slot, next: task.next, clock: task.clock.reading,
+            watermarkMs: task.clock.watermarkMs,
+            openPanes: task.open.map { ($0.startMs, $0.origin) },
+            pendingFloorMs: task.pendingFloorMs)
+    }
+
+    // MARK: One batch
+
+    private func process() {
+        stage.decode(batch, into: rows)
+        var tally = WorkerTally()
+        var outgoing: [OutputRecord] = []
+        var row = 0
+        let count = batch.rowCount
+        while row < count {
+            let place = places[Int(unsafe batch.partition[row])]
+            row = processRun(from: row, place: place, &tally, &outgoing)
+        }
+        stage.fold(batch, rows: rows)
+        for place in tasks.indices where tasks[place].isTouched {
+            tasks[place].isTouched = false
+            seal(place)
+            reportProgress(place)
+        }
+        if !outgoing.isEmpty { mailbox.push(.letters(outgoing)) }
+        mailbox.push(.tally(tally))
+    }
+
+    /// Decides on the rows from `first` on that belong to one partition.
+    ///
+    /// - Returns: the row after the run.
+    private func processRun(
+        from first: Int, place: Int, _ tally: inout WorkerTally, _ outgoing: inout [OutputRecord]
+    ) -> Int {
+        var task = tasks[place]
+        task.isTouched = true
+        let slot = UInt16(truncatingIfNeeded: task.slot)
+        let paneMs = plan.paneMs
+        let usesRecordTime = plan.eventTimeColumn == nil
+        var paneStartMs = Int64.max
+        var paneId: Int32 = -1
+        var row = first
+        while row < batch.rowCount, unsafe batch.partition[row] == slot {
+            defer { row += 1 }
+            let offset = unsafe batch.offset[row]
+            unsafe rows.pane[row] = -1
+            if let end = task.end, offset >= end {
+                unsafe rows.fate[row] = RowTable.Fate.beyondEnd.rawValue
+                continue
+            }
+            while let floor = task.floors.first, floor.offset <= offset {
+                task.clock.raise(to: floor.floorMs)
+                task.floors.removeFirst()
+            }
+            let before = task.clock.reading
+            task.next = offset + 1
+            let isReread = offset < task.committedNext
+            if isReread {
+                tally.reread += 1
+            } else {
+                tally.records += 1
+                tally.bytes += unsafe batch.valueLengthWhole[row]
+            }
+            let recordMs = unsafe batch.recordTimeMs[row]
+            var fate = RowTable.Fate(rawValue: unsafe rows.fate[row]) ?? .deadLetter
+            var reason: DeadLetterReason?
+            if fate == .row || fate == .filteredOut || fate == .filteredNull {
+                if usesRecordTime { unsafe rows.eventTimeMs[row] = recordMs }
+                let eventMs = unsafe rows.eventTimeMs[row]
+                if eventMs < TimeLimit.earliestMs || eventMs > TimeLimit.latestMs {
+                    fate = .deadLetter
+                    reason = DeadLetterReason(
+                        DeadLetterReason.eventTimeOutOfRange,
+                        "event time \(eventMs) ms is not between the years 2000 and 9999")
+                }
+            }
+            switch fate {
+            case .tombstone:
+                task.clock.observe(recordMs: recordMs)
+                if !isReread { tally.tombstones += 1 }
+            case .deadLetter:
+                task.clock.observe(recordMs: recordMs)
+                if !isReread {
+                    tally.deadLetters += 1
+                    outgoing.append(
+                        letters.deadLetter(
+                            batch, row: row, partition: task.partition,
+                            reason: reason ?? stage.deadLetterReason(batch, row: row)))
+                }
+            case .filteredOut, .filteredNull:
+                _ = task.clock.admit(eventMs: unsafe rows.eventTimeMs[row], recordMs: recordMs)
+                if !isReread {
+                    if fate == .filteredOut { tally.filteredOut += 1 } else { tally.filteredNull += 1 }
+                }
+            default:
+                let eventMs = unsafe rows.eventTimeMs[row]
+                let sealedMs = task.clock.watermarkMs
+                if task.isEntering {
+                    task.isEntering = false
+                    mailbox.push(
+                        .entered(beforeMs: eventMs + plan.source.outOfOrdernessMs))
+                }
+                switch task.clock.admit(eventMs: eventMs, recordMs: recordMs) {
+                case .inTime:
+                    if !isReread { tally.rows += 1 }
+                    if eventMs < paneStartMs || eventMs >= paneStartMs + paneMs {
+                        paneStartMs = eventMs.flooredDivision(by: paneMs) * paneMs
+                        paneId = openPane(&task, paneStartMs, offset, before)
+                    }
+                    unsafe rows.pane[row] = paneId
+                case .late:
+                    fate = .late
+                    if !isReread { tally.late += 1 }
+                case .quarantined:
+                    fate = .quarantined
+                    if !isReread { tally.quarantined += 1 }
+                }
+                if fate != .row, sealedMs != TimeLimit.never {
+                    // Counted in the oldest pane that is still open: its own has left.
+                    let current = sealedMs.flooredDivision(by: paneMs) * paneMs
+                    unsafe rows.pane[row] = openPane(&task, current, offset, before)
+                    if fate == .late, !isReread,
+                        let letter = letters.lateRow(
+                            batch, row: row, partition: task.partition,
+                            paneStartMs: eventMs.flooredDivision(by: paneMs) * paneMs)
+                    {
+                        outgoing.append(letter)
+                    }
+                }
+            }
+            unsafe rows.fate[row] = fate.rawValue
+        }
+        tasks[place] = task
+        return row
+    }
+
+    private func openPane(
+        _ task: inout Task, _ startMs: Int64, _ offset: Int64, _ before: PartitionClock.Reading
+    ) -> Int32 {
+        var place = task.open.count
+        while place > 0, task.open[place - 1].startMs >= startMs { place -= 1 }
+        if place < task.open.count, task.open[place].startMs == startMs {
+            return task.open[place].id
+        }
+        let id: Int32
+        if let free = freePanes.popLast() {
+            id = free
+        } else {
+            id = paneCount
+            paneCount += 1
+        }
+        stage.open(pane: Int(id), startMs: startMs, partition: task.partition)
+        task.open.insert(
+            OpenPane(
+                startMs: startMs, id: id, origin: PaneOrigin(firstOffset: offset, clock: before)),
+            at: place)
+        return id
+    }
+
+    /// Seals what the partition's own watermark has passed.
+    private func seal(_ place: Int, all: Bool = false) {
+        let watermark = tasks[place].clock.watermarkMs
+        while let pane = tasks[place].open.first, all || pane.startMs + plan.paneMs <= watermark {
+            tasks[place].open.removeFirst()
+            freePanes.append(pane.id)
+            mailbox.push(
+                .sealed(
+                    slot: tasks[place].slot, paneStartMs: pane.startMs,
+                    partial: stage.seal(pane: Int(pane.id)), origin: pane.origin))
+        }
+    }
+
+    private func reportProgress(_ place: Int) {
+        let task = tasks[place]
+        mailbox.push(
+            .progress(
+                slot: task.slot, watermarkMs: task.clock.watermarkMs, position: task.next,
+                referenceMs: task.clock.reading.referenceMs))
+    }
+
+    /// Takes over positions that moved without a row (control records, gaps), and ends partitions.
+    private func updatePositions() {
+        for place in tasks.indices where !tasks[place].hasEnded {
+            let slot = tasks[place].slot
+            var position = reader.position(slot)
+            if let end = tasks[place].end { position = min(position, end) }
+            if position > tasks[place].next {
+                tasks[place].next = position
+                reportProgress(place)
+            }
+            guard untilEnd else { continue }
+            let isAtEnd = tasks[place].end.map { tasks[place].next >= $0 } ?? reader.isAtEnd(slot)
+            guard isAtEnd else { continue }
+            tasks[place].hasEnded = true
+            seal(place, all: true)
+            mailbox.push(.ended(slot: slot, watermarkMs: tasks[place].clock.watermarkMs))
+        }
+    }
+}

@@ -1,0 +1,192 @@
+/// Capacities of a DataSketches KLL sketch.
+struct KLLLayout {
+    /// Of level i, from 0.
+    let capacities: [Int]
+
+    /// - Precondition: `1 <= levelCount <= 60`.
+    init(k: Int, levelCount: Int) {
+        var capacities = [Int](repeating: 0, count: levelCount)
+        for i in 0..<levelCount {
+            capacities[i] = Self.capacity(k: k, depth: levelCount - 1 - i)
+        }
+        self.capacities = capacities
+    }
+
+    var capacity: Int { capacities.reduce(0, +) }
+
+    /// round(k · (2/3)^depth), at least 8, in the integers of the format's definition.
+    static func capacity(k: Int, depth: Int) -> Int {
+        func part(_ k: Int, _ depth: Int) -> Int {
+            var power = 1
+            for _ in 0..<depth { power *= 3 }
+            return (((k << 1) << depth) / power + 1) >> 1
+        }
+        let size = depth <= 30 ? part(k, depth) : part(part(k, depth / 2), depth - depth / 2)
+        return max(8, size)
+    }
+}
+
+/// The values of a KLL sketch in order, with cumulative weights.
+package struct KLLView: Sendable {
+    /// The parameter of the bytes that leave.
+    package let k: Int
+    /// How many values the sketch has seen.
+    package let count: UInt64
+    let min: Float
+    let max: Float
+    /// Retained values, ascending.
+    package let values: [Float]
+    /// For each value, the weight of it and of those before it; the last is `count`.
+    package let cumulative: [UInt64]
+
+    /// For each rank in 0…1 the smallest value whose rank reaches it; empty when the sketch is.
+    ///
+    /// 0 gives the exact smallest value, 1 the exact largest.
+    package func quantiles(_ ranks: [Double]) -> [Float] {
+        guard count > 0 else { return [] }
+        return ranks.map { quantile($0) }
+    }
+
+    private func quantile(_ rank: Double) -> Float {
+        if rank <= 0 { return min }
+        if rank >= 1 { return max }
+        let n = Double(count)
+        var low = 0
+        var high = values.count - 1
+        while low < high {
+            let middle = (low + high) / 2
+            if Double(cumulative[middle]) / n >= rank { high = middle } else { low = middle + 1 }
+        }
+        return values[low]
+    }
+
+    /// The share of values ≤ `value`; nil when empty.
+    package func rank(of value: Float) -> Double? {
+        guard count > 0 else { return nil }
+        if value >= max { return 1 }
+        if value < min { return 0 }
+        var low = 0
+        var high = values.count
+        while low < high {
+            let middle = (low + high) / 2
+            if values[middle] <= value { low = middle + 1 } else { high = middle }
+        }
+        return low == 0 ? 0 : Double(cumulative[low - 1]) / Double(count)
+    }
+
+    /// The bytes of a DataSketches `kll_floats_sketch` with parameter `k`.
+    ///
+    /// The values are drawn anew from the view, without randomness: the weights of the levels are
+    /// laid side by side over the mass, evenly mixed, and each takes the value in its middle. That
+    /// adds at most half the largest weight, n / 576, to the rank error.
+    package func serialize() -> [UInt8] {
+        var bytes: [UInt8] = []
+        guard count > 1 else {
+            bytes.reserveCapacity(12)
+            bytes.append(contentsOf: [2, count == 0 ? 1 : 2, 15, count == 0 ? 1 : 4])
+            bytes.append(littleEndian: UInt16(k))
+            bytes.append(contentsOf: [8, 0])
+            if count == 1 { bytes.append(values[0]) }
+            return bytes
+        }
+        let counts = levelCounts()
+        let retained = counts.reduce(0, +)
+        let capacity = KLLLayout(k: k, levelCount: counts.count).capacity
+        let header = 28 + 4 * counts.count
+        bytes.reserveCapacity(header + 4 * retained)
+        bytes.append(contentsOf: [5, 1, 15, 2])
+        bytes.append(littleEndian: UInt16(k))
+        bytes.append(contentsOf: [8, 0])
+        bytes.append(littleEndian: count)
+        bytes.append(littleEndian: UInt16(k))
+        bytes.append(contentsOf: [UInt8(counts.count), 0])
+        var start = capacity - retained
+        for c in counts {
+            bytes.append(littleEndian: UInt32(start))
+            start += c
+        }
+        bytes.append(min)
+        bytes.append(max)
+        unsafe withUnsafeTemporaryAllocation(of: UInt32.self, capacity: retained) { items in
+            guard let base = items.baseAddress else { return }
+            unsafe redraw(counts, into: base)
+            unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(items))
+        }
+        return bytes
+    }
+
+    /// How many items each level gets: all that the small weights can hold in the four highest
+    /// levels, below them one where the remaining count is odd.
+    private func levelCounts() -> [Int] {
+        var levelCount = 1
+        while true {
+            let capacities = KLLLayout(k: k, levelCount: levelCount).capacities
+            var counts = [Int](repeating: 0, count: levelCount)
+            var left = count
+            for i in 0..<levelCount - 1 {
+                var c = i < levelCount - 4 ? 0 : Swift.min(UInt64(capacities[i]), left)
+                if (left - c) & 1 == 1 { c = c == 0 ? 1 : c - 1 }
+                counts[i] = Int(c)
+                left = (left - c) / 2
+            }
+            if left <= UInt64(capacities[levelCount - 1]) {
+                counts[levelCount - 1] = Int(left)
+                return counts
+            }
+            levelCount += 1
+        }
+    }
+
+    /// Writes the items of all levels, level 0 first, each level ascending, as little-endian bits.
+    private func redraw(_ counts: [Int], into items: UnsafeMutablePointer<UInt32>) {
+        // At most four levels take turns: each has a next due place in the mass, and the one that
+        // is due first gets an item. Those that stand behind theirs are infinitely far.
+        var due = InlineArray<4, Double>(repeating: .infinity)
+        var step = InlineArray<4, Double>(repeating: 0)
+        var slot = InlineArray<4, Int>(repeating: 0)
+        var left = InlineArray<4, Int>(repeating: 0)
+        let n = Double(count)
+        let lowest = Swift.max(0, counts.count - 4)
+        var at = 0
+        var start = 0
+        var mass: UInt64 = 0
+        // The single items of lower levels hold next to nothing; they stand for the middle.
+        for level in 0..<lowest where counts[level] > 0 {
+            unsafe items[start] = quantile(0.5).bitPattern.littleEndian
+            start += 1
+            mass += 1 << UInt64(level)
+        }
+        let skipped = mass
+        mass = 0
+        for level in lowest..<counts.count {
+            let i = level - lowest
+            slot[i] = start
+            left[i] = counts[level]
+            start += counts[level]
+            guard counts[level] > 0 else { continue }
+            step[i] = n / Double(counts[level])
+            due[i] = step[i] / 2
+        }
+        unsafe cumulative.withUnsafeBufferPointer { cumulative in
+            unsafe values.withUnsafeBufferPointer { values in
+                while true {
+                    var i = 0
+                    for j in 1..<4 where due[j] < due[i] { i = j }
+                    guard left[i] > 0 else { break }
+                    let weight: UInt64 = 1 &<< UInt64(truncatingIfNeeded: lowest &+ i)
+                    // A weight above 1 is even: its two middle places take turns.
+                    let turn = weight > 1 ? UInt64(truncatingIfNeeded: left[i] & 1) : 0
+                    let middle = mass &+ (weight &- 1 &+ turn) / 2
+                    while unsafe cumulative[at] <= middle { at &+= 1 }
+                    unsafe items[slot[i]] = values[at].bitPattern.littleEndian
+                    slot[i] &+= 1
+                    left[i] &-= 1
+                    mass &+= weight
+                    // Where the single items' mass was left out: the middle.
+                    if mass >= count / 2, mass &- weight < count / 2 { mass &+= skipped }
+                    due[i] = left[i] > 0 ? due[i] + step[i] : .infinity
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+import Glibc
+import Synchronization
+package import TidemarkCore
+
+/// The log: one event a line, fields and not prose, one write a line.
+///
+/// `level=warning event="pane overflow" topology=w1 rows=12`. An error means that someone must act.
+/// Feature values and keys are never logged. The log also owns the terminal's status line, since
+/// both are written to the same place: a line that is logged takes the status line away and draws it
+/// again below.
+package final class Log: Sendable {
+    package enum Level: Int, Sendable, Comparable, CaseIterable {
+        case debug, info, warning, error
+
+        package static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
+
+        /// The name in a line and on the command line.
+        package var name: String {
+            switch self {
+            case .debug: "debug"
+            case .info: "info"
+            case .warning: "warning"
+            case .error: "error"
+            }
+        }
+
+        /// syslog's number, as journald takes it.
+        fileprivate var journalPrefix: String {
+            switch self {
+            case .debug: "<7>"
+            case .info: "<6>"
+            case .warning: "<4>"
+            case .error: "<3>"
+            }
+        }
+    }
+
+    package typealias Fields = KeyValuePairs<String, any CustomStringConvertible>
+
+    package let levelMin: Level
+    private let time: any TimeSource
+    /// `<4>` instead of the time, for journald, which adds its own.
+    private let isJournal: Bool
+    private let write: @Sendable ([UInt8]) -> Void
+    /// The status line that is on the terminal now; empty if none is.
+    private let status = Mutex("")
+
+    /// Makes a log whose lines go to `write`, each whole, or to standard error.
+    package init(
+        time: any TimeSource,
+        level: Level = .info,
+        journal: Bool = false,
+        write: (@Sendable ([UInt8]) -> Void)? = nil
+    ) {
+        self.time = time
+        self.levelMin = level
+        self.isJournal = journal
+        self.write = write ?? writeToStandardError
+    }
+
+    package func debug(_ event: String, _ fields: Fields = [:]) { log(.debug, event, fields) }
+    package func info(_ event: String, _ fields: Fields = [:]) { log(.info, event, fields) }
+    package func warning(_ event: String, _ fields: Fields = [:]) { log(.warning, event, fields) }
+    package func error(_ event: String, _ fields: Fields = [:]) { log(.error, event, fields) }
+
+    /// Writes one line, unless the level is below what is asked for.
+    package func log(_ level: Level, _ event: String, _ fields: Fields = [:]) {
+        guard level >= levelMin else { return }
+        var line = isJournal ? level.journalPrefix : "ts=\(isoText(ms: time.wallMs())) "
+        line += "level=\(level.name) event=\(fieldText(event))"
+        for (name, value) in fields { line += " \(name)=\(fieldText(value.description))" }
+        line += "\n"
+        status.withLock { status in
+            write(Array((status.isEmpty ? line : "\r\u{1b}[K" + line + status).utf8))
+        }
+    }
+
+    /// Draws the terminal's status line anew (without a line end); an empty one takes it away.
+    ///
+    /// The caller asks only if standard error is a terminal.
+    package func setStatus(_ text: String) {
+        status.withLock { status in
+            guard status != text else { return }
+            status = text
+            write(Array(("\r\u{1b}[K" + text).utf8))
+        }
+    }
+
+    /// Whether standard error is a terminal, where a status line can be drawn.
+    package static var isTerminal: Bool { isatty(2) == 1 }
+}
+
+private func writeToStandardError(_ bytes: [UInt8]) {
+    var written = 0
+    while written < bytes.count {
+        let count = unsafe bytes.withUnsafeBytes { bytes in
+            unsafe Glibc.write(
+                2,
+                bytes.baseAddress.map { unsafe $0 + written },
+                bytes.count - written
+            )
+        }
+        if count < 0 && errno == EINTR { continue }
+        guard count > 0 else { return }
+        written += count
+    }
+}
+
+/// The value as it is, or in quotes if it has spaces, quotes, `=` or control characters.
+private func fieldText(_ value: String) -> String {
+    let isPlain =
+        !value.isEmpty
+        && value.utf8.allSatisfy {
+            $0 > 0x20 && $0 != 0x22 && $0 != 0x3D && $0 != 0x7F && $0 != 0x5C
+        }
+    guard !isPlain else { return value }
+    var text = "\""
+    for character in value.unicodeScalars {
+        switch character {
+        case "\"": text += "\\\""
+        case "\\": text += "\\\\"
+        case "\n": text += "\\n"
+        case "\t": text += "\\t"
+        case "\r": text += "\\r"
+        case _ where character.value < 0x20 || character.value == 0x7F:
+            text += "\\u{\(String(character.value, radix: 16))}"
+        default: text.unicodeScalars.append(character)
+        }
+    }
+    return text + "\""
+}
+
+/// `2026-01-31T12:00:00.000Z`.
+private func isoText(ms: Int64) -> String {
+    let days = ms.flooredDivision(by: 86_400_000)
+    let inDay = ms - days * 86_400_000
+    // Days to a date of the Gregorian calendar, in years that begin in March (Hinnant).
+    let shifted = days + 719_468
+    let era = shifted.flooredDivision(by: 146_097)
+    let ofEra = shifted - era * 146_097
+    let yearOfEra = (ofEra - ofEra / 1460 + ofEra / 36_524 - ofEra / 146_096) / 365
+    let ofYear = ofEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let monthFromMarch = (5 * ofYear + 2) / 153
+    let day = ofYear - (153 * monthFromMarch + 2) / 5 + 1
+    let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
+    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    func padded(_ value: Int64, _ width: Int) -> String {
+        let digits = String(value)
+        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+    }
+    return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T"
+        + "\(padded(inDay / 3_600_000, 2)):\(padded(inDay / 60_000 % 60, 2)):"
+        + "\(padded(inDay / 1000 % 60, 2)).\(padded(inDay % 1000, 3))Z"
+}

@@ -1,0 +1,17 @@
+import Glibc
+import TidemarkCore
+
+/// The clocks of this machine.
+package struct SystemTime: TimeSource {
+    package init() {}
+
+    package func nowNs() -> Int64 { Self.read(CLOCK_MONOTONIC) }
+
+    package func wallMs() -> Int64 { Self.read(CLOCK_REALTIME) / 1_000_000 }
+
+    private static func read(_ clock: clockid_t) -> Int64 {
+        var at = timespec()
+        unsafe clock_gettime(clock, &at)
+        return Int64(at.tv_sec) * 1_000_000_000 + Int64(at.tv_nsec)
+    }
+}

@@ -1,0 +1,167 @@
+/// A place in a topology, both numbers from 1.
+package struct Place: Sendable, Hashable, Comparable {
+    /// As it was named: a path, or `--set`.
+    package var file: String
+    package var line: Int
+    package var column: Int
+
+    package init(file: String, line: Int, column: Int) {
+        self.file = file
+        self.line = line
+        self.column = column
+    }
+
+    package static func < (a: Place, b: Place) -> Bool {
+        (a.file, a.line, a.column) < (b.file, b.line, b.column)
+    }
+}
+
+/// Something to say about a place in a topology: what was found, what was expected, what to do.
+package struct Diagnostic: Sendable, Equatable {
+    package enum Severity: String, Sendable, CaseIterable { case error, warning, note }
+
+    package var file: String
+    /// From 1.
+    package var line: Int
+    /// From 1, in characters.
+    package var column: Int
+    package var severity: Severity
+    /// `unknown-key`: `tidemark explain` knows it.
+    package var rule: String
+    package var message: String
+    package var expected: String?
+    package var suggestion: String?
+
+    package init(
+        _ rule: String, _ severity: Severity = .error, at place: Place, _ message: String,
+        expected: String? = nil, suggestion: String? = nil
+    ) {
+        file = place.file
+        line = place.line
+        column = place.column
+        self.severity = severity
+        self.rule = rule
+        self.message = message
+        self.expected = expected
+        self.suggestion = suggestion
+    }
+
+    package var place: Place { Place(file: file, line: line, column: column) }
+
+    /// Three lines, then the line of the source with a caret under the place, if `source` is given.
+    package func rendered(source: String?) -> String {
+        var text = "\(file):\(line):\(column): \(severity.rawValue)[\(rule)]: \(message)\n"
+        if let expected { text += "  expected: \(expected)\n" }
+        if let suggestion { text += "  try: \(suggestion)\n" }
+        guard let source, let found = Self.line(line, of: source) else { return text }
+        // A long line is shown around the place.
+        let shownMax = 100
+        let characters = Array(found.unicodeScalars)
+        let from = column > shownMax ? column - shownMax / 2 : 0
+        let to = min(characters.count, from + shownMax)
+        guard from <= to else { return text }
+        var shown = ""
+        var caret = ""
+        for (index, scalar) in characters[from..<to].enumerated() {
+            shown.unicodeScalars.append(scalar.value < 0x20 || scalar.value == 0x7f ? " " : scalar)
+            if from + index + 1 < column { caret += " " }
+        }
+        let number = String(line)
+        let margin = String(repeating: " ", count: number.utf8.count)
+        text += "  \(number) | \(shown)\n"
+        text += "  \(margin) | \(caret)^\n"
+        return text
+    }
+
+    private static func line(_ number: Int, of source: String) -> String? {
+        var current = 1
+        var bytes: [UInt8] = []
+        for byte in source.utf8 {
+            if byte == 0x0a {
+                if current == number { break }
+                current += 1
+                continue
+            }
+            if current == number { bytes.append(byte) }
+        }
+        guard current == number else { return nil }
+        if bytes.last == 0x0d { bytes.removeLast() }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// One line of JSON.
+    package func json() -> String {
+        var fields = [
+            "\"file\":\(quoted(file))", "\"line\":\(line)", "\"column\":\(column)",
+            "\"severity\":\(quoted(severity.rawValue))", "\"rule\":\(quoted(rule))",
+            "\"message\":\(quoted(message))",
+        ]
+        if let expected { fields.append("\"expected\":\(quoted(expected))") }
+        if let suggestion { fields.append("\"try\":\(quoted(suggestion))") }
+        return "{" + fields.joined(separator: ",") + "}"
+    }
+
+    /// One line that GitHub shows beside the change (a workflow command).
+    package func github() -> String {
+        let word =
+            switch severity {
+            case .error: "error"
+            case .warning: "warning"
+            case .note: "notice"
+            }
+        var text = message
+        if let expected { text += " · expected: \(expected)" }
+        if let suggestion { text += " · try: \(suggestion)" }
+        func escaped(_ text: String, property: Bool) -> String {
+            var out = ""
+            for scalar in text.unicodeScalars {
+                switch scalar {
+                case "%": out += "%25"
+                case "\r": out += "%0D"
+                case "\n": out += "%0A"
+                case ":" where property: out += "%3A"
+                case "," where property: out += "%2C"
+                default: out.unicodeScalars.append(scalar)
+                }
+            }
+            return out
+        }
+        return "::\(word) file=\(escaped(file, property: true)),line=\(line),col=\(column),"
+            + "title=\(escaped(rule, property: true))::\(escaped(text, property: false))"
+    }
+}
+
+/// `text` as a JSON string with its quotes.
+package func quoted(_ text: String) -> String {
+    var out = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": out += "\\\""
+        case "\\": out += "\\\\"
+        case "\n": out += "\\n"
+        case "\r": out += "\\r"
+        case "\t": out += "\\t"
+        default:
+            if scalar.value < 0x20 || scalar.value == 0x7f {
+                let hex = String(scalar.value, radix: 16)
+                out += "\\u" + String(repeating: "0", count: 4 - hex.utf8.count) + hex
+            } else {
+                out.unicodeScalars.append(scalar)
+            }
+        }
+    }
+    return out + "\""
+}
+
+/// What was found, as messages show it: in backticks, cut at 40 letters, without control characters.
+package func shown(_ text: String) -> String {
+    var out = ""
+    for (index, scalar) in text.unicodeScalars.enumerated() {
+        if index == 40 {
+            out += "…"
+            break
+        }
+        out.unicodeScalars.append(scalar.value < 0x20 || scalar.value == 0x7f ? " " : scalar)
+    }
+    return "`\(out)`"
+}

@@ -1,0 +1,240 @@
+import Glibc
+import TidemarkCodec
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkFiles
+import TidemarkOperators
+import TidemarkPlanner
+
+/// `tidemark baseline build|show`.
+func baselineCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
+    switch invocation.arguments[0] {
+    case "build": return try build(invocation)
+    case "show":
+        guard invocation.arguments.count == 2 else {
+            throw UsageError(
+                message: "`baseline show` needs a file", hint: "tidemark baseline show FILE")
+        }
+        return show(invocation.arguments[1])
+    case let other:
+        throw UsageError(
+            message: "`baseline` has no `\(other)`",
+            hint: nearest(other, among: ["build", "show"]).map { "tidemark baseline \($0)" }
+                ?? "tidemark baseline build or show")
+    }
+}
+
+private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
+    guard let input = invocation.value("--from") else {
+        throw UsageError(
+            message: "`baseline build` needs records",
+            hint: "tidemark baseline build --from FILE --by model")
+    }
+    func count(_ flag: String, _ fallback: Int?) throws(UsageError) -> Int? {
+        guard let text = invocation.value(flag) else { return fallback }
+        guard let number = Int(text), number > 0 else {
+            throw UsageError(message: "`\(flag) \(text)` is no count", hint: "\(flag) 10")
+        }
+        return number
+    }
+    let windowCount = try count("--windows", nil)
+    let bins = try count("--bins", 20) ?? 20
+    if input == "-", windowCount != nil || invocation.value("--topology") == nil {
+        throw UsageError(
+            message: "standard input can be read once only",
+            hint: "a file, or --topology and no --windows")
+    }
+
+    var columns: [ColumnPlan]
+    var windowMs: Int64 = 60_000
+    var recordByteCountMax = 16 << 20
+    do throws(BaselineTable.Problem) {
+        if let path = invocation.value("--topology") {
+            // Its baselines may not exist yet: that is what this command is for.
+            let result = planTopology(path, invocation, schemaOnly: true)
+            guard let plan = result.plan else {
+                printError(report(result.diagnostics, format: "text", source: sourceText(path)))
+                return ExitCode.topology
+            }
+            columns = plan.stream.columns
+            windowMs = plan.stream.windows.first?.lengthMs ?? windowMs
+            recordByteCountMax = plan.limits.recordBytes
+        } else {
+            columns = BaselineBuilder.guessColumns(try firstLines(input, 2000))
+            guard !columns.isEmpty else {
+                throw BaselineTable.Problem("\(input) holds no JSON objects")
+            }
+        }
+        if let text = invocation.value("--window") {
+            guard let ms = durationMs(text) else {
+                throw BaselineTable.Problem("`\(text)` is not a duration; like 30s, 1m, 1h")
+            }
+            windowMs = ms
+        }
+        let rule: BaselineBuilder.EdgeRule
+        switch invocation.value("--edges") ?? "equal" {
+        case "equal": rule = .equal(bins: bins)
+        case "quantile": rule = .quantile(bins: bins)
+        case let path:
+            do throws(BaselineTable.Problem) {
+                rule = .table(try BaselineTable(reading: path))
+            } catch {
+                throw BaselineTable.Problem("\(path) \(error.message)")
+            }
+        }
+        let dimensions = invocation.values("--by").flatMap {
+            $0.split(separator: ",").map(String.init)
+        }
+        let builder = try BaselineBuilder(
+            columns: columns, by: dimensions,
+            timeColumn: columns.firstIndex { $0.role == .time }, windowMs: windowMs,
+            windowCount: windowCount, rowCountMax: 4096)
+        do throws(ConnectorError) {
+            try builder.read { () throws(ConnectorError) in
+                let source = try FileSource(
+                    path: input, topic: "baseline", recordByteCountMax: recordByteCountMax,
+                    clock: .file)
+                let start = PartitionStart(
+                    slot: 0, partition: TopicPartition(topic: "baseline", partition: 0), offset: 0)
+                return try source.open([[start]])[0]
+            }
+        } catch {
+            return printFailure(error)
+        }
+        var made: [(name: String, value: String)] = [
+            ("by", "tidemark \(programVersion)"), ("from", lastPathPart(input)),
+            ("rows", "\(builder.rowCount)"), ("edges", invocation.value("--edges") ?? "equal"),
+            ("bins", "\(bins)"),
+        ]
+        if !dimensions.isEmpty { made.append(("group_by", dimensions.joined(separator: ","))) }
+        if let windowCount { made.append(("windows", "\(windowCount) of \(windowMs / 1000)s")) }
+        let table = try builder.build(rule, made: made)
+        let bytes = table.encoded()
+        if let path = invocation.value("--output") {
+            guard writeFile(path, bytes) else {
+                throw BaselineTable.Problem(
+                    "\(path) cannot be written: \(unsafe String(cString: strerror(errno)))")
+            }
+        } else {
+            printOut(String(decoding: bytes, as: UTF8.self))
+        }
+        printError(
+            "\(grouped(builder.rowCount)) rows, \(table.summary.groups.count) groups, \(table.summary.columns.count) columns"
+                + (builder.badCount > 0 ? ", \(grouped(builder.badCount)) records left out: no JSON objects" : "")
+                + "\n")
+        return ExitCode.done
+    } catch {
+        printError("tidemark: \(error.message)\n")
+        return ExitCode.environment
+    }
+}
+
+private func show(_ path: String) -> Int32 {
+    do throws(BaselineTable.Problem) {
+        printOut(baselineText(try BaselineTable(reading: path), path))
+        return ExitCode.done
+    } catch {
+        printError("tidemark: \(path) \(error.message)\n")
+        return ExitCode.environment
+    }
+}
+
+/// A baseline for reading: a line a column, with a small picture of its cells.
+func baselineText(_ table: BaselineTable, _ path: String) -> String {
+    var text = "\(path)  sha256 \(table.contentHash.prefix(12))…\n"
+    if !table.made.isEmpty {
+        text += "made  " + table.made.map { "\($0.name) \($0.value)" }.joined(separator: ", ") + "\n"
+    }
+    let width = table.records.map { $0.column.count }.max() ?? 0
+    for group in table.summary.groups {
+        text += "\n\(group == "*" ? "all groups together" : group)\n"
+        for record in table.records where record.group == group {
+            let entry = record.entry
+            text += "  \(record.column.padded(width))  \(grouped(entry.rowCount).leftPadded(11)) rows"
+            text += "  \(grouped(entry.nullCount).leftPadded(8)) without  \(bars(entry.cells))  "
+            switch entry.shape {
+            case .numeric(let edges, let isOpen, _, let counts, _):
+                text += "\(counts.count) bins \(shortNumber(edges.first)) … \(shortNumber(edges.last))"
+                if isOpen { text += ", outer bins open" }
+            case .categorical(let categories, _, let other):
+                text += categories.prefix(3).joined(separator: ", ")
+                if categories.count > 3 { text += ", … \(categories.count) in all" }
+                if other > 0 { text += " and \(grouped(other)) rows of others" }
+            }
+            text += "\n"
+        }
+    }
+    return text
+}
+
+/// Counts as a line of blocks, the largest one full.
+func bars(_ counts: [Int64]) -> String {
+    let blocks = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
+    let most = max(1, counts.max() ?? 1)
+    return counts.map { count in
+        count == 0 ? " " : blocks[Int(Double(count) / Double(most) * 7)]
+    }.joined()
+}
+
+func shortNumber(_ number: Double?) -> String {
+    guard let number else { return "-" }
+    return number.magnitude >= 1e6 || (number != 0 && number.magnitude < 1e-3)
+        ? "\(number)" : fixed(number, 3)
+}
+
+extension String {
+    func leftPadded(_ width: Int) -> String {
+        String(repeating: " ", count: max(0, width - count)) + self
+    }
+}
+
+private func lastPathPart(_ path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+}
+
+/// The first lines of a file, of at most 4 MiB.
+private func firstLines(_ path: String, _ count: Int) throws(BaselineTable.Problem) -> [[UInt8]] {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+        throw BaselineTable.Problem(
+            "\(path) cannot be read: \(unsafe String(cString: strerror(errno)))")
+    }
+    defer { close(descriptor) }
+    var block = [UInt8](repeating: 0, count: 4 << 20)
+    var filled = 0
+    while filled < block.count {
+        let got = unsafe block.withUnsafeMutableBytes { buffer in
+            unsafe read(descriptor, buffer.baseAddress.map { unsafe $0 + filled }, buffer.count - filled)
+        }
+        if got < 0 {
+            throw BaselineTable.Problem(
+                "\(path) cannot be read: \(unsafe String(cString: strerror(errno)))")
+        }
+        if got == 0 { break }
+        filled += got
+    }
+    return block[..<filled].split(separator: 0x0a).prefix(count).map(Array.init)
+}
+
+/// Writes a whole file.
+func writeFile(_ path: String, _ bytes: [UInt8]) -> Bool {
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    var rest = bytes[...]
+    while !rest.isEmpty {
+        let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        guard count > 0 else { return false }
+        rest = rest.dropFirst(count)
+    }
+    return true
+}
+
+/// `90s`, `5m`, `1h`, as the topology has durations.
+private func durationMs(_ text: String) -> Int64? {
+    let units: [(String, Int64)] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)]
+    for (unit, ms) in units where text.hasSuffix(unit) {
+        if let number = Int64(text.dropLast(unit.count)), number > 0 { return number * ms }
+    }
+    return nil
+}

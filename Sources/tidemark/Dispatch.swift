@@ -1,0 +1,147 @@
+import Glibc
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkOperators
+import TidemarkPlanner
+import TidemarkTopology
+
+/// The program's version.
+let programVersion = "0.1.0"
+
+/// Runs one command line.
+///
+/// - Returns: the exit code.
+func runTidemark(_ words: [String]) -> Int32 {
+    if let problem = processorProblem() {
+        printError("tidemark: \(problem)\n")
+        return ExitCode.environment
+    }
+    do throws(UsageError) {
+        return try dispatch(try parse(words))
+    } catch {
+        printError("tidemark: \(error.message)\n")
+        if let hint = error.hint { printError("  try: \(hint)\n") }
+        return ExitCode.usage
+    }
+}
+
+private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
+    switch invocation.verb.name {
+    case "run": return runCommand(invocation)
+    case "lint": return lintCommand(invocation)
+    case "plan": return planCommand(invocation)
+    case "baseline": return try baselineCommand(invocation)
+    case "inspect": return try inspectCommand(invocation)
+    case "demo": return try demoCommand(invocation)
+    case "list":
+        guard invocation.arguments.first == "operators" else {
+            throw UsageError(
+                message: "nothing to list by the name `\(invocation.arguments.first ?? "")`",
+                hint: "tidemark list operators")
+        }
+        printOut(operatorListing())
+    case "schema": printOut(topologySchema())
+    case "explain":
+        let rule = invocation.arguments.first ?? ""
+        guard let text = explain(rule: rule) else {
+            throw UsageError(message: "no rule `\(rule)`", hint: "a name as `lint` prints it")
+        }
+        printOut(text + "\n")
+    case "completions": printOut(try completions(invocation.arguments.first ?? ""))
+    case "version": printOut(versionText())
+    default:
+        if let name = invocation.arguments.first, !verbs.contains(where: { $0.name == name }) {
+            throw UsageError(
+                message: "no verb `\(name)`",
+                hint: nearest(name, among: verbs.map(\.name)).map { "tidemark help \($0)" })
+        }
+        printOut(helpText(invocation.arguments.first))
+    }
+    return ExitCode.done
+}
+
+// MARK: run, lint, plan
+
+/// Prints a topology's findings; loads the plan and its baselines if there is no error.
+func load(_ path: String, _ invocation: Invocation, quietly: Bool = false) -> LoadedPlan? {
+    let result = planTopology(path, invocation)
+    let shown = quietly ? result.diagnostics.filter { $0.severity != .note } : result.diagnostics
+    printError(report(shown, format: "text", source: sourceText(path)))
+    guard let plan = result.plan else { return nil }
+    do throws(BaselineTable.Problem) {
+        return LoadedPlan(
+            plan: plan, dataHash: result.dataHash, baselines: try loadBaselines(plan))
+    } catch {
+        printError("tidemark: baseline \(error.message)\n")
+        return nil
+    }
+}
+
+private func runCommand(_ invocation: Invocation) -> Int32 {
+    guard let loaded = load(invocation.arguments[0], invocation, quietly: true) else {
+        return ExitCode.topology
+    }
+    let options = RunOptions(
+        input: invocation.value("--input"), output: invocation.value("--output"),
+        untilEnd: invocation.has("--until-end"), json: invocation.has("--json"),
+        quiet: invocation.has("--quiet"))
+    do throws(ConnectorError) {
+        let summary = try run(loaded, options)
+        printOut(options.json ? summary.json() + "\n" : summary.text())
+        return ExitCode.done
+    } catch {
+        return printFailure(error)
+    }
+}
+
+/// Says what went wrong with the environment.
+func printFailure(_ error: ConnectorError) -> Int32 {
+    printError("tidemark: \(error.message)\n")
+    if let hint = error.hint { printError("  try: \(hint)\n") }
+    return ExitCode.environment
+}
+
+private func lintCommand(_ invocation: Invocation) -> Int32 {
+    var code = ExitCode.done
+    let format = invocation.value("--format") ?? "text"
+    for path in invocation.arguments {
+        let result = planTopology(path, invocation)
+        printOut(report(result.diagnostics, format: format, source: sourceText(path)))
+        let isDenied =
+            invocation.value("--deny") != nil
+            && result.diagnostics.contains { $0.severity == .warning }
+        if result.plan == nil || isDenied { code = ExitCode.findings }
+        if format == "text" {
+            printOut("\(path): \(result.plan == nil ? "errors" : isDenied ? "warnings" : "ok")\n")
+        }
+    }
+    return code
+}
+
+private func planCommand(_ invocation: Invocation) -> Int32 {
+    let path = invocation.arguments[0]
+    let result = planTopology(path, invocation)
+    printError(report(result.diagnostics, format: "text", source: sourceText(path)))
+    guard result.plan != nil else { return ExitCode.topology }
+    printOut(invocation.has("--json") ? planJSON(result) : planText(result))
+    return ExitCode.done
+}
+
+// MARK: The rest
+
+private func operatorListing() -> String {
+    var text = ""
+    for specification in operatorCatalogue {
+        text += "\(specification.name)  \(specification.summary)\n"
+        let width = specification.fields.map(\.name.count).max() ?? 0
+        for field in specification.fields where !field.isLater {
+            text += "    \(field.name.padded(width))  \(field.typeName)"
+            if let unit = field.unit { text += ", \(unit)" }
+            if let defaultText = field.defaultText { text += ", default \(defaultText)" }
+            if let limits = field.limits { text += ", \(limits)" }
+            text += ": \(field.help)\n"
+        }
+        text += "    example: \(specification.example.replacing("\n", with: "\n             "))\n\n"
+    }
+    return text
+}

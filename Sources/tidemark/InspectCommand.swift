@@ -1,0 +1,177 @@
+import Glibc
+import TidemarkCodec
+import TidemarkCore
+import TidemarkOperators
+import TidemarkSketches
+
+/// `tidemark inspect FILE|-`: one readable print of any record or sketch of ours.
+func inspectCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
+    let path = invocation.arguments[0]
+    var most = 10
+    if let text = invocation.value("--most") {
+        guard let number = Int(text), number > 0 else {
+            throw UsageError(message: "`--most \(text)` is no count", hint: "--most 10")
+        }
+        most = number
+    }
+    let bytes: [UInt8]
+    do throws(BaselineTable.Problem) {
+        bytes = try readWholeFile(path == "-" ? "/dev/stdin" : path)
+    } catch {
+        printError("tidemark: \(path) \(error.message)\n")
+        return ExitCode.environment
+    }
+    if let text = sketchText(bytes) {
+        printOut(text)
+        return ExitCode.done
+    }
+    if let table = try? BaselineTable(bytes: bytes) {
+        printOut(baselineText(table, path))
+        return ExitCode.done
+    }
+    var shown = 0
+    var total = 0
+    for line in bytes.split(separator: 0x0a) {
+        total += 1
+        guard shown < most else { continue }
+        guard let text = recordText(Array(line)) else {
+            printError("tidemark: line \(total) of \(path) is neither a record nor a sketch of ours\n")
+            return ExitCode.findings
+        }
+        printOut(text + "\n")
+        shown += 1
+    }
+    if total == 0 { printError("tidemark: \(path) is empty\n") }
+    if total > shown { printOut("… \(grouped(Int64(total - shown))) more (--most)\n") }
+    return total == 0 ? ExitCode.findings : ExitCode.done
+}
+
+/// A line of an output file.
+private func recordText(_ line: [UInt8]) -> String? {
+    guard let json = try? JSONValue(parsing: line), json.asObject != nil else { return nil }
+    let value = json["value"] ?? json
+    let headers = json["headers"]
+    if let family = headers?["family"]?.asText, let text = value.asText,
+        let bytes = base64Decoded(text.utf8)
+    {
+        return "\(json["key"]?.asText ?? "-")\n"
+            + (sketchText(bytes)?.indented() ?? "    \(family) bytes that cannot be read")
+    }
+    if value["rows"] != nil { return aggregateText(value) }
+    if headers?["ce_type"] != nil || value["monitor"] != nil && value["state"] != nil {
+        return alertText(value)
+    }
+    if let reason = headers?["reason"]?.asText {
+        let place = ["topic", "partition", "offset"].compactMap { headers?[$0]?.asText }
+        let payload = (value.asText ?? json["value_base64"]?.asText ?? "-").prefix(100)
+        return "\(reason)  \(place.joined(separator: "/"))  \(headers?["detail"]?.asText ?? "")\n    \(payload)"
+    }
+    return nil
+}
+
+private func groupText(_ value: JSONValue) -> String {
+    let group = value["group"]?.asObject ?? []
+    return group.isEmpty
+        ? "all rows"
+        : group.map { "\($0.name)=\($0.value.asText ?? "null")" }.joined(separator: ",")
+}
+
+private func windowText(_ value: JSONValue) -> String {
+    let start = value["window"]?["start"]?.asInteger ?? 0
+    let end = value["window"]?["end"]?.asInteger ?? 0
+    return "\(timeText(start)) + \(lengthText(end - start))"
+}
+
+private func aggregateText(_ value: JSONValue) -> String {
+    let rows = value["rows"]
+    var text =
+        "\(value["operator"]?.asText ?? "-")  \(groupText(value))  \(value["column"]?.asText ?? "-")  \(windowText(value))"
+    if value["complete"]?.asBoolean == false { text += "  incomplete" }
+    if let rev = value["rev"]?.asInteger, rev > 0 { text += "  rev \(rev)" }
+    text += "\n    \(grouped(rows?["total"]?.asInteger ?? 0)) rows"
+    for (name, words) in [
+        ("null", "null"), ("missing", "missing"), ("wrong_type", "of a wrong type"),
+        ("non_finite", "not finite"), ("late", "late"), ("quarantined", "quarantined"),
+    ] {
+        if let count = rows?[name]?.asInteger, count > 0 { text += ", \(grouped(count)) \(words)" }
+    }
+    var numbers: [String] = []
+    for name in ["min", "mean", "sd", "max"] {
+        if let number = value[name]?.asNumber { numbers.append("\(name) \(shortNumber(number))") }
+    }
+    for (name, number) in value["quantiles"]?.asObject ?? [] {
+        numbers.append("\(name) \(shortNumber(number.asNumber))")
+    }
+    if let distinct = value["distinct"]?["estimate"]?.asNumber {
+        numbers.append("distinct about \(grouped(Int64(distinct.rounded())))")
+    }
+    if !numbers.isEmpty { text += "\n    " + numbers.joined(separator: "  ") }
+    if let counts = value["histogram"]?["counts"]?.asArray {
+        text += "\n    \(bars(counts.compactMap(\.asInteger)))  \(value["histogram"]?["edges"]?.asText ?? "")"
+    }
+    if let top = value["top"]?.asArray, !top.isEmpty {
+        text += "\n    "
+            + top.prefix(5).map {
+                "\($0["value"]?.asText ?? "") \(grouped($0["count"]?.asInteger ?? 0))"
+            }.joined(separator: ", ")
+    }
+    for verdict in value["verdicts"]?.asArray ?? [] {
+        text += "\n    \(verdict["monitor"]?.asText ?? ""): \(verdict["verdict"]?.asText ?? "")"
+        if let effect = verdict["effect"]?.asNumber { text += ", effect \(shortNumber(effect))" }
+        if let p = verdict["p"]?.asNumber { text += ", p \(p)" }
+        if let level = verdict["level"]?.asNumber { text += " against \(level)" }
+    }
+    return text
+}
+
+private func alertText(_ value: JSONValue) -> String {
+    var text =
+        "\(value["state"]?.asText ?? "-")  \(value["severity"]?.asText ?? "")  \(value["monitor"]?.asText ?? "")  \(groupText(value))  \(value["column"]?.asText ?? "")  \(windowText(value))"
+    text += "\n    \(value["summary"]?.asText ?? "")"
+    for (name, words) in [("current", "now"), ("baseline", "then")] {
+        if let counts = value["histogram"]?[name]?.asArray {
+            text += "\n    \(bars(counts.compactMap(\.asInteger)))  \(words)"
+        }
+    }
+    return text
+}
+
+/// The bytes of one of our sketches, whatever its family; `nil` if they are none.
+private func sketchText(_ bytes: [UInt8]) -> String? {
+    guard bytes.count >= 8 else { return nil }
+    switch bytes[2] {
+    case 15:
+        guard let sketch = try? KLLSketch(bytes: bytes) else { return nil }
+        let ranks = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
+        var text = "KLL quantiles of f32, k \(sketch.k), \(grouped(Int64(sketch.count))) values"
+        guard sketch.count > 0 else { return text + "\n" }
+        text += ", min \(shortNumber(sketch.min.map(Double.init))), max \(shortNumber(sketch.max.map(Double.init)))\n    "
+        text += zip(ranks, sketch.quantiles(ranks)).map {
+            "\(quantileName($0)) \(shortNumber(Double($1)))"
+        }.joined(separator: "  ")
+        return text + "\n"
+    case 7:
+        guard let sketch = try? HLLSketch(bytes: bytes) else { return nil }
+        let bounds = sketch.bounds(standardDeviations: 2)
+        return
+            "HyperLogLog, lgK \(sketch.lgK): about \(grouped(Int64(sketch.estimate.rounded()))) different values (\(grouped(Int64(bounds.lower))) to \(grouped(Int64(bounds.upper.rounded(.up)))))\n"
+    case 10:
+        guard let sketch = try? FrequentItems(bytes: bytes) else { return nil }
+        var text =
+            "Frequent items: \(grouped(Int64(sketch.total))) in all, \(sketch.itemCount) kept, \(sketch.isExact ? "exact" : "off by at most \(grouped(Int64(sketch.offset)))")\n"
+        for item in sketch.top(10) {
+            text += "    \(String(decoding: item.bytes, as: UTF8.self))  \(grouped(Int64(item.lower)))"
+            if item.upper > item.lower { text += " to \(grouped(Int64(item.upper)))" }
+            text += "\n"
+        }
+        return text
+    default: return nil
+    }
+}
+
+extension String {
+    fileprivate func indented() -> String {
+        split(separator: "\n", omittingEmptySubsequences: false)
+            .map { $0.isEmpty ? "" : "    " + $0 }.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,79 @@
+import Glibc
+import TidemarkDataflow
+import TidemarkOperators
+import TidemarkPlanner
+import TidemarkTopology
+
+/// A plan with the baselines it names.
+struct LoadedPlan {
+    var plan: Plan
+    /// Hash of what shapes the data.
+    var dataHash: String
+    /// In the order of `plan.stream.baselines`.
+    var baselines: [BaselineTable]
+}
+
+/// Plans a topology file, reading baselines, files and the environment as it asks for them.
+func planTopology(
+    _ path: String, _ invocation: Invocation, schemaOnly: Bool = false
+) -> PlanResult {
+    let planner = Planner(
+        loadBaseline: { path in
+            do throws(BaselineTable.Problem) {
+                return .success(try BaselineTable(reading: path).summary)
+            } catch {
+                return .failure(BaselineProblem(error.message))
+            }
+        },
+        environment: { name in
+            guard let value = unsafe getenv(name) else { return nil }
+            return unsafe String(cString: value)
+        },
+        readFile: { path in
+            do throws(BaselineTable.Problem) {
+                return .success(try readWholeFile(path))
+            } catch {
+                return .failure(FileProblem(error.message))
+            }
+        })
+    return planner.plan(
+        path: path, overrides: invocation.values("--set"), overlay: invocation.value("--with"),
+        schemaOnly: schemaOnly)
+}
+
+/// The baselines of a plan, in its order.
+func loadBaselines(_ plan: Plan) throws(BaselineTable.Problem) -> [BaselineTable] {
+    var tables: [BaselineTable] = []
+    for baseline in plan.stream.baselines {
+        let table: BaselineTable
+        do throws(BaselineTable.Problem) {
+            table = try BaselineTable(reading: baseline.path)
+        } catch {
+            throw BaselineTable.Problem("\(baseline.path) \(error.message)")
+        }
+        guard table.contentHash == baseline.contentHash else {
+            throw BaselineTable.Problem("\(baseline.path) changed while it was read")
+        }
+        tables.append(table)
+    }
+    return tables
+}
+
+/// Findings as they are shown, and whether any of them stops the topology.
+func report(_ diagnostics: [Diagnostic], format: String, source: String?) -> String {
+    // A line with a secret in it is shown by nobody.
+    let hidden = Set(diagnostics.filter { $0.rule == "secret-literal" }.map(\.line))
+    return diagnostics.map { diagnostic in
+        let source = hidden.contains(diagnostic.line) ? nil : source
+        return switch format {
+        case "json": diagnostic.json() + "\n"
+        case "github": diagnostic.github() + "\n"
+        default: diagnostic.rendered(source: source)
+        }
+    }.joined()
+}
+
+/// The text of a file, for the lines that findings point at.
+func sourceText(_ path: String) -> String? {
+    (try? readWholeFile(path)).map { String(decoding: $0, as: UTF8.self) }
+}

@@ -1,0 +1,273 @@
+import Glibc
+import Synchronization
+import TidemarkCodec
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkFiles
+import TidemarkKafka
+import TidemarkOperators
+import TidemarkRuntime
+import TidemarkTelemetry
+
+/// Set by SIGTERM and SIGINT; looked at about twenty times a second.
+private let stopRequested = Atomic<Bool>(false)
+
+private func requestStop(_ signal: Int32) {
+    // A second signal ends the process at once.
+    if stopRequested.exchange(true, ordering: .relaxed) { _exit(128 + signal) }
+}
+
+/// What a run is made of, beside the plan.
+struct RunOptions {
+    var input: String?
+    var output: String?
+    var untilEnd = false
+    var json = false
+    var quiet = false
+    /// Called with each progress reading, for those who draw their own.
+    var onProgress: ((RunProgress) -> Void)?
+    /// Puts another source around the cluster's.
+    var makeSource: ((any Source) -> any Source)?
+    /// A reason to stop beside the signals.
+    var shouldStop: (() -> Bool)?
+}
+
+/// What a run came to, for `--json`.
+struct RunSummary {
+    var totals: RunTotals
+    var seconds: Double
+    var cpuSeconds: Double
+    var peakMemoryBytes: Int64
+    var clockMs: Int64?
+
+    func json() -> String {
+        var json = JSONWriter()
+        json.beginObject()
+        json.member("records", totals.input.records)
+        json.member("bytes", totals.input.bytes)
+        json.member("seconds", seconds)
+        json.member("cpu_seconds", cpuSeconds)
+        json.member("peak_memory_bytes", peakMemoryBytes)
+        json.member("windows", totals.windows)
+        json.member("aggregates", totals.aggregates)
+        json.member("alerts", totals.alerts)
+        json.member("dead_letters", totals.input.deadLetters)
+        json.member("late", totals.input.late)
+        json.member("quarantined", totals.input.quarantined)
+        json.member("tombstones", totals.input.tombstones)
+        json.member("filtered", totals.input.filteredOut)
+        json.member("filtered_null", totals.input.filteredNull)
+        json.member("reread", totals.input.reread)
+        json.member("late_partials", totals.latePartials)
+        json.member("commits", totals.commits)
+        if let clockMs { json.member("reference_clock", clockMs) }
+        json.endObject()
+        return String(decoding: json.bytes, as: UTF8.self)
+    }
+
+    func text() -> String {
+        let input = totals.input
+        let rate = seconds > 0 ? Double(input.records) / seconds : 0
+        var lines = [
+            "\(grouped(input.records)) records (\(fixed(Double(input.bytes) / 1e6, 1)) MB) in \(fixed(seconds, 2)) s: \(grouped(Int64(rate))) records/s, \(fixed(cpuSeconds, 2)) CPU-s, peak \(fixed(Double(peakMemoryBytes) / 1e6, 1)) MB",
+            "\(grouped(Int64(totals.windows))) windows, \(grouped(Int64(totals.aggregates))) aggregates, \(totals.alerts) alerts",
+        ]
+        var odd: [String] = []
+        func note(_ count: Int64, _ name: String) { if count > 0 { odd.append("\(grouped(count)) \(name)") } }
+        note(input.deadLetters, "dead letters")
+        note(input.late, "late")
+        note(input.quarantined, "quarantined")
+        note(input.tombstones, "tombstones")
+        note(input.filteredOut + input.filteredNull, "filtered out")
+        note(input.reread, "read again to rebuild")
+        note(Int64(totals.latePartials), "late partials")
+        if !odd.isEmpty { lines.append(odd.joined(separator: ", ")) }
+        if let clockMs { lines.append("reference clock \(timeText(clockMs))") }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}
+
+/// Runs a plan; prints what happens.
+func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> RunSummary {
+    let started = SystemTime().nowNs()
+    let time = SystemTime()
+    let telemetry = Telemetry()
+    let log = Log(time: time, level: options.quiet || options.json ? .warning : .info)
+    signal(SIGTERM, requestStop)
+    signal(SIGINT, requestStop)
+    signal(SIGPIPE, SIG_IGN)
+
+    let plan = loaded.plan
+    let inputPath = options.input ?? plan.stream.source.file
+    let workerCount = plan.run.workers ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    var client: KafkaClient?
+    if inputPath == nil || options.output == nil {
+        client = try KafkaClient(
+            settings: plan.kafka, app: plan.app, source: plan.stream.source, limits: plan.limits,
+            workers: workerCount, time: time, log: log, telemetry: telemetry)
+    }
+    let source: any Source
+    let offsets: any OffsetStore
+    if let inputPath {
+        let topic = plan.stream.source.topics.first ?? plan.name
+        source = try FileSource(
+            path: inputPath, topic: topic, recordByteCountMax: plan.limits.recordBytes,
+            clock: plan.stream.source.clock)
+        offsets = NoOffsets()
+    } else if let client {
+        source = options.makeSource?(client.source) ?? client.source
+        offsets = client.offsets
+    } else {
+        preconditionFailure("a client is made wherever no file is given")
+    }
+    let sink: any Sink
+    if let directory = options.output {
+        sink = FileSink(directory: directory, appends: inputPath == nil)
+    } else if let client {
+        sink = try client.sink()
+    } else {
+        preconditionFailure("a client is made wherever no directory is given")
+    }
+    let baselines = loaded.baselines
+    let engine = try Engine(
+        plan: plan, dataHash: nameHash(loaded.dataHash),
+        parts: EngineParts(
+            source: source, sink: sink, offsets: offsets,
+            makeStageOne: { StageOneOperator(plan: plan, baselines: baselines) },
+            makeStageTwo: { StageTwoOperator(plan: plan, baselines: baselines) },
+            letters: RecordLetters(plan: plan), time: time),
+        workerCount: workerCount,
+        untilEnd: options.untilEnd || inputPath == "-")
+    logStart(engine.reports, log)
+    let progress = ProgressLine(log: log, time: time, isQuiet: options.quiet || options.json)
+    let engineMetrics = EngineMetrics(telemetry)
+    let totals: RunTotals
+    do throws(ConnectorError) {
+        totals = try engine.run(
+            shouldStop: {
+                stopRequested.load(ordering: .relaxed) || options.shouldStop?() ?? false
+            },
+            onProgress: { reading in
+                engineMetrics.update(reading)
+                progress.update(reading)
+                options.onProgress?(reading)
+            })
+    } catch {
+        progress.finish()
+        sink.close(withinMs: 1000)
+        source.close(withinMs: 1000)
+        client?.close(withinMs: 2000)
+        throw error
+    }
+    progress.finish()
+    sink.close(withinMs: plan.run.stopWithinMs)
+    source.close(withinMs: 5000)
+    client?.close(withinMs: 5000)
+    return RunSummary(
+        totals: totals, seconds: Double(time.nowNs() - started) / 1e9, cpuSeconds: cpuSeconds(),
+        peakMemoryBytes: peakMemoryBytes(), clockMs: source.fixedReferenceMs)
+}
+
+private func logStart(_ reports: [StartReport], _ log: Log) {
+    for report in reports {
+        switch report.kind {
+        case .fresh: break
+        case .resumed:
+            log.info(
+                "resumed",
+                [
+                    "topic": report.partition.topic, "partition": report.partition.partition,
+                    "low_water": report.offset, "next": report.next,
+                    "reread": report.next - report.offset,
+                ])
+        case .newEpoch(let why):
+            log.warning(
+                "new state epoch: the first windows are incomplete",
+                [
+                    "topic": report.partition.topic, "partition": report.partition.partition,
+                    "next": report.next, "metadata": "\(why)",
+                ])
+        case .expired:
+            log.warning(
+                "low-water is gone from the log: the first windows are incomplete",
+                [
+                    "topic": report.partition.topic, "partition": report.partition.partition,
+                    "offset": report.offset, "next": report.next,
+                ])
+        }
+    }
+}
+
+/// Engine readings as metrics.
+private struct EngineMetrics {
+    let records: Gauge
+    let lag: Gauge
+    let watermark: Gauge
+    let openWindows: Gauge
+    let state: Gauge
+
+    init(_ telemetry: Telemetry) {
+        records = telemetry.gauge("tidemark_records_read", help: "Records read since the start")
+        lag = telemetry.gauge("tidemark_consumer_lag_records", help: "Records not yet read")
+        watermark = telemetry.gauge(
+            "tidemark_watermark_ms", help: "Merged watermark, ms since 1970")
+        openWindows = telemetry.gauge("tidemark_windows_open", help: "Windows not yet published")
+        state = telemetry.gauge("tidemark_state_bytes", help: "Memory of open windows")
+    }
+
+    func update(_ reading: RunProgress) {
+        records.set(Double(reading.totals.input.records))
+        if let lag = reading.lag { self.lag.set(Double(lag)) }
+        if reading.watermarkMs != TimeLimit.never { watermark.set(Double(reading.watermarkMs)) }
+        openWindows.set(Double(reading.openWindows))
+        state.set(Double(reading.stateByteCount))
+    }
+}
+
+/// Live progress: a line that is redrawn on a terminal, a log line now and then elsewhere.
+final class ProgressLine {
+    private let log: Log
+    private let time: SystemTime
+    private let isQuiet: Bool
+    private let isTerminal: Bool
+    private var lastNs: Int64
+    private var lastRecords: Int64 = 0
+
+    init(log: Log, time: SystemTime, isQuiet: Bool) {
+        self.log = log
+        self.time = time
+        self.isQuiet = isQuiet
+        isTerminal = Log.isTerminal
+        lastNs = time.nowNs()
+    }
+
+    func update(_ reading: RunProgress) {
+        guard !isQuiet else { return }
+        let now = time.nowNs()
+        let elapsed = Double(now - lastNs) / 1e9
+        guard elapsed >= (isTerminal ? 0.25 : 10) else { return }
+        let records = reading.totals.input.records + reading.totals.input.reread
+        let rate = Int64(Double(records - lastRecords) / elapsed)
+        lastNs = now
+        lastRecords = records
+        let watermark = reading.watermarkMs == TimeLimit.never ? "-" : timeText(reading.watermarkMs)
+        if isTerminal {
+            log.setStatus(
+                (reading.isRebuilding ? "rebuilding  " : "")
+                    + "\(grouped(rate)) records/s  lag \(reading.lag.map { grouped($0) } ?? "-")  watermark \(watermark)  panes \(reading.openPanes)  windows \(reading.totals.windows) (+\(reading.openWindows) open)  alerts \(reading.totals.alerts)"
+            )
+        } else {
+            log.info(
+                "progress",
+                [
+                    "records": records, "records_per_s": rate,
+                    "lag": reading.lag.map { "\($0)" } ?? "unknown", "watermark": watermark,
+                    "held_by": reading.heldBy.map { "\($0)" } ?? "none",
+                    "open_windows": reading.openWindows, "windows": reading.totals.windows,
+                    "alerts": reading.totals.alerts,
+                ])
+        }
+    }
+
+    func finish() { if !isQuiet, isTerminal { log.setStatus("") } }
+}

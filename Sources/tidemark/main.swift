@@ -1,0 +1,3 @@
+import Glibc
+
+exit(runTidemark(Array(CommandLine.arguments.dropFirst())))

@@ -1,0 +1,394 @@
+#!/usr/bin/env python3
+"""What users see, held to: the built binary on files and on a real Kafka.
+
+usage: acceptance.py [PATTERN]      (run by ops/run-tests; needs .venv of `ops/setup test`)
+
+Tests that need a Kafka look for its script at TIDEMARK_TEST_KAFKA and say so where there is none.
+"""
+import collections
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+TIDEMARK = str(ROOT / ".build/release/tidemark")
+PYTHON = sys.executable
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="tidemark-acceptance-"))
+KAFKA = os.environ.get("TIDEMARK_TEST_KAFKA", str(ROOT / "../shared/kafka/kafka"))
+SEED = int(os.environ.get("TIDEMARK_SEED", "1"))
+T0 = 1_700_000_040_000
+
+
+def tidemark(*args, ok=0, **more):
+    done = subprocess.run([TIDEMARK, *map(str, args)], capture_output=True, text=True, cwd=ROOT, timeout=300, **more)
+    if ok is not None and done.returncode != ok:
+        raise AssertionError(f"tidemark {' '.join(map(str, args))}: exit {done.returncode}, expected {ok}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def lines(path):
+    return [json.loads(line) for line in pathlib.Path(path).read_text(encoding="utf-8").split("\n") if line]
+
+
+def topology(text, name="t.yaml"):
+    path = WORK / name
+    path.write_text(text)
+    return path
+
+
+SMALL = """name: t
+source:
+  topic: t
+  clock: {clock}
+  out_of_orderness: 2s
+  schema: {{ ts: time_ms, model: model, x: number, c: category }}
+windows: [1m]
+"""
+
+
+def small(clock="2023-11-14T22:20:00Z"):
+    return topology(SMALL.format(clock=clock))
+
+
+def run_lines(rows, topo=None, name="rows", raw=False):
+    """The summary and the outputs of a run over these lines."""
+    data = WORK / f"{name}.ndjson"
+    data.write_bytes(b"".join(r + b"\n" for r in rows) if raw else "".join(json.dumps(r) + "\n" for r in rows).encode())
+    out = WORK / f"{name}-out"
+    shutil.rmtree(out, ignore_errors=True)
+    done = tidemark("run", topo or small(), "--input", data, "--output", out, "--until-end", "--json")
+    summary = json.loads(done.stdout)
+    return summary, {p.stem: lines(p) for p in out.iterdir()}
+
+
+def adds_up(summary, records):
+    return summary["records"] == records
+
+
+def w1(records, seed):
+    folder = WORK / f"w1-{records}-{seed}"
+    if not folder.exists():
+        folder.mkdir()
+        subprocess.run([PYTHON, ROOT / "Benchmarks/w1.py", folder, str(records), str(seed)], check=True)
+    return folder / "w1.ndjson"
+
+
+def rewritten(path, seed):
+    """The same values written otherwise: keys in another order, spaces, exponents, fields between."""
+    rng = random.Random(seed)
+    out = path.with_name("rewritten.ndjson")
+    with open(out, "w") as f:
+        for line in path.read_text().splitlines():
+            row = json.loads(line)
+            items = [(k, json.dumps(v)) for k, v in row.items()]
+            items = [(k, f"{float(v) * 1000:.6f}e-3" if k in ("f4", "f5") and v != "null" and rng.random() < 0.3 else v) for k, v in items]
+            items.append(("extra", '{"a":[1,{"f0":9}],"b":"}\\""}'))
+            rng.shuffle(items)
+            f.write("{ " + " , ".join(f'"{k}" :  {v}' for k, v in items) + " }\n")
+    return out
+
+
+class Files(unittest.TestCase):
+    def check_w1(self, data, same_as):
+        out = WORK / "w1-out"
+        shutil.rmtree(out, ignore_errors=True)
+        tidemark("run", "topologies/w1.yaml", "--input", data, "--output", out, "--until-end", "--quiet")
+        done = subprocess.run([PYTHON, ROOT / "Benchmarks/w1_check.py", same_as, ROOT / "Benchmarks/w1.ref.json",
+                               out / "w1-aggregates.ndjson", "--sketches", out / "w1-aggregates-sketches.ndjson"],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_w1_agrees_with_the_exact_computation(self):
+        self.check_w1(w1(40_000, 20240611), w1(40_000, 20240611))
+
+    def test_w1_of_another_seed_agrees_too(self):
+        self.check_w1(w1(30_000, SEED + 4), w1(30_000, SEED + 4))
+
+    def test_w1_written_otherwise_gives_the_same(self):
+        data = w1(20_000, 8)
+        other = rewritten(data, 8)
+        # The rewritten values are what counts: exponents move the last digit.
+        self.check_w1(other, other)
+
+    def test_drift_is_alerted_on_where_it_begins_and_nowhere_else(self):
+        data = w1(400_000, 20240611)
+        base = WORK / "first10.json"
+        tidemark("baseline", "build", "--from", data, "--by", "model", "--windows", "10", "--output", base)
+        out = WORK / "drift-out"
+        tidemark("run", "topologies/w1-drift.yaml", "--input", data, "--output", out, "--until-end", "--quiet",
+                 "--set", f"baselines.training.file={base}")
+        done = subprocess.run([PYTHON, ROOT / "Benchmarks/w1_alerts_check.py", out / "w1-drift-alerts.ndjson"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_results_do_not_depend_on_batches_or_on_the_run(self):
+        data = w1(20_000, 8)
+        seen = []
+        for batch in (1, 7, 4096, 4096):
+            out = WORK / f"batch-{batch}-{len(seen)}"
+            tidemark("run", "topologies/w1.yaml", "--input", data, "--output", out, "--until-end", "--quiet", "--set", f"run.batch_rows={batch}")
+            seen.append({p.name: p.read_bytes() for p in out.iterdir()})
+        for other in seen[1:]:
+            self.assertEqual(seen[0], other)
+
+    def test_outcomes_of_odd_values_are_counted_as_stated(self):
+        base = f'"ts":{T0},"model":"m"'
+        rows = [f'{{{base},"x":{v}}}' for v in ("1", "null", '"text"', "NaN", "Infinity", "-Infinity", "1e400", "true", "[1]", "12345678901234567890123", "0.50030100029945647326")]
+        rows += [f"{{{base}}}", f'{{{base},"x":1,"x":5}}', f'{{{base},"\\u0078":7}}', f'{{{base},"x":2,"deep":' + "[" * 10_000 + "]" * 10_000 + "}"]
+        summary, out = run_lines([r.encode() for r in rows], raw=True, name="odd")
+        record = next(r["value"] for r in out["t-aggregates"] if r["value"]["column"] == "x")
+        got = record["rows"]
+        self.assertEqual(got["total"], len(rows))
+        self.assertEqual((got["null"], got["missing"], got["wrong_type"], got["non_finite"]), (1, 1, 3, 4))
+        self.assertEqual(got["value"], 6)
+        self.assertEqual(record["max"], 12345678901234567890123.0)
+        self.assertEqual(record["min"], 0.50030100029945647326)
+        self.assertEqual(summary["dead_letters"], 0)
+
+    def test_what_is_no_record_becomes_a_dead_letter_with_its_reason(self):
+        good = json.dumps({"ts": T0, "model": "m", "x": 1}).encode()
+        bad = [(b"", "empty"), (b"[1,2]", "not_an_object"), (b'"text"', "not_an_object"), (b"7", "not_an_object"), (good[:-3], "not_json"),
+               (b'{"ts":1}{"ts":2}', "not_json"), (b'{"ts":tru}', "not_json"), (b'{"model":"\xff"}', "not_utf8"), (b'{"a":"x\x01"}', "not_json"),
+               (b"{\"ts\":%d,\"x\":01}" % T0, "not_json"), (b"nonsense", "not_json"), (b'{"model":"m"}', "event_time_missing"),
+               (b'{"ts":null}', "event_time_missing"), (b'{"ts":"soon"}', "event_time_unreadable"), (b'{"ts":0}', "event_time_out_of_range"),
+               (b'{"ts":3600000}', "event_time_out_of_range"), (b'{"ts":99999999999999999}', "event_time_out_of_range")]
+        summary, out = run_lines([b for b, _ in bad] + [good + b"\r"], raw=True, name="bad")
+        letters = out["t-dead-letters"]
+        self.assertEqual([l["headers"]["reason"] for l in letters], [reason for _, reason in bad])
+        self.assertEqual([int(l["headers"]["offset"]) for l in letters], list(range(len(bad))))
+        self.assertEqual(letters[4]["value"], bad[4][0].decode())
+        self.assertIn("value_base64", letters[7])
+        self.assertEqual((summary["records"], summary["dead_letters"]), (len(bad) + 1, len(bad)))
+
+    def test_a_clock_that_jumps_ahead_is_quarantined_and_moves_nothing(self):
+        rows = [{"ts": T0 + i * 100, "model": "m", "x": i} for i in range(600)]
+        rows.insert(100, {"ts": T0 + 86_400_000, "model": "m", "x": 1})
+        rows.insert(200, {"ts": 9_999_999_999_999, "model": "m", "x": 1})
+        summary, out = run_lines(rows, name="jump")
+        self.assertEqual((summary["quarantined"], summary["late"], summary["dead_letters"]), (2, 0, 0))
+        self.assertEqual(sum(r["value"]["rows"]["total"] for r in out["t-aggregates"] if r["value"]["column"] == "x"), 600)
+
+    def test_a_line_of_a_gigabyte_is_one_dead_letter_and_little_memory(self):
+        size = 1 << 30
+        out = WORK / "long-out"
+        process = subprocess.Popen([TIDEMARK, "run", small(), "--input", "-", "--output", out, "--json"], cwd=ROOT, stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=False)
+
+        def feed():
+            process.stdin.write(b'{"x":"')
+            block = b"a" * (1 << 20)
+            for _ in range(size >> 20):
+                process.stdin.write(block)
+            process.stdin.write(b'"}\n' + json.dumps({"ts": T0, "model": "m", "x": 1}).encode() + b"\n")
+            process.stdin.close()
+        threading.Thread(target=feed).start()
+        summary = json.loads(process.stdout.read())
+        process.stdout.close()
+        self.assertEqual(process.wait(), 0)
+        letter, = lines(out / "t-dead-letters.ndjson")
+        self.assertEqual(letter["headers"]["reason"], "too_long")
+        self.assertEqual(int(letter["headers"]["length"]), size + 8)
+        self.assertEqual(len(letter["value"]), 64 << 10)
+        self.assertEqual(summary["records"], 2)
+        self.assertLess(summary["peak_memory_bytes"], 150e6)
+
+    def test_an_empty_file_is_no_error(self):
+        summary, out = run_lines([], name="empty")
+        self.assertEqual((summary["records"], summary["windows"]), (0, 0))
+
+    def test_every_output_is_of_the_promised_shape(self):
+        data = w1(400_000, 20240611)
+        base = WORK / "first10.json"
+        if not base.exists():
+            tidemark("baseline", "build", "--from", data, "--by", "model", "--windows", "10", "--output", base)
+        out = WORK / "shape-out"
+        tidemark("run", "topologies/w1-drift.yaml", "--input", data, "--output", out, "--until-end", "--quiet", "--set", f"baselines.training.file={base}")
+        for topic, schema in (("w1-drift-aggregates", "aggregate"), ("w1-drift-alerts", "alert")):
+            done = subprocess.run([PYTHON, ROOT / "Benchmarks/validate.py", ROOT / f"docs/schemas/{schema}.schema.json", out / f"{topic}.ndjson"],
+                                  capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        shown = tidemark("inspect", out / "w1-drift-alerts.ndjson").stdout
+        self.assertIn("differs from training", shown)
+
+
+class Messages(unittest.TestCase):
+    def refuses(self, code, args, *words):
+        done = tidemark(*args, ok=None)
+        said = done.stdout + done.stderr
+        self.assertEqual(done.returncode, code, said)
+        for word in words:
+            self.assertIn(word, said)
+
+    def lint(self, text, *words):
+        self.refuses(1, ["lint", topology(text, "bad.yaml")], *words)
+
+    def test_usage(self):
+        self.refuses(2, ["rum"], "no verb `rum`", "tidemark run")
+        self.refuses(2, ["run"], "needs TOPOLOGY")
+        self.refuses(2, ["run", "t.yaml", "--untl-end"], "--until-end")
+        self.refuses(2, ["run", "t.yaml", "--input"], "needs a value")
+        self.refuses(2, ["baseline", "bild"], "build")
+
+    def test_files(self):
+        self.refuses(3, ["run", WORK / "none.yaml"], "none.yaml", "No such file")
+        self.refuses(3, ["run", WORK], "irectory")
+        self.refuses(4, ["run", small(), "--input", WORK, "--output", WORK / "o", "--until-end"], "is a directory")
+        self.refuses(4, ["run", small(), "--input", WORK / "none", "--output", WORK / "o", "--until-end"], "No such file")
+        (WORK / "plain").write_text("x")
+        data = WORK / "one.ndjson"
+        data.write_text("{}\n")
+        self.refuses(4, ["run", small(), "--input", data, "--output", WORK / "plain/o", "--until-end"], "cannot make the directory")
+        self.refuses(3, ["lint", topology("", "empty.yaml")][:1] and ["run", topology("", "empty.yaml")], "empty.yaml")
+
+    def test_topologies(self):
+        base = SMALL.format(clock="2023-11-14T22:20:00Z")
+        self.lint(base + "monitors: &a { quality: off }\nlabels: *a\n", "anchor")
+        self.lint(base.replace("windows: [1m]", "windows: [5m every 2m]"), "5m is not a multiple of 2m")
+        self.lint(base + "segmens: 1\n", "`segmens` is not a key", "segments")
+        self.lint(base + "windows: [2m]\n", "stands at")
+        self.lint(base + "monitors: { m: { drfit: all } }\n", "drift")
+        self.lint(base + "monitors: { quality: { quality: all } }\n", "later version")
+        self.lint(base + "baselines: { b: { file: none.json } }\n", "none.json", "No such file")
+        (WORK / "other.json").write_text('{"format":"something-else"}')
+        self.lint(base + "baselines: { b: { file: other.json } }\n", "is no baseline")
+        self.lint(base + "run: { delivery: exactly_once }\n", "exactly_once")
+        self.lint("a: " + "[" * 10_000, "bad.yaml:1:")
+        self.lint(base + "kafka: { sasl: { mechanism: PLAIN, username: u, password: hunter2 } }\n", "secret")
+        self.assertNotIn("hunter2", tidemark("lint", WORK / "bad.yaml", ok=1).stdout)
+
+    def test_shipped_topologies_lint_and_plan(self):
+        for path in sorted((ROOT / "topologies").glob("*.yaml")):
+            tidemark("lint", path)
+            self.assertIn("reads", tidemark("plan", path).stdout)
+
+    def test_unreachable_broker(self):
+        started = time.monotonic()
+        self.refuses(4, ["run", small(), "--set", "kafka.brokers=127.0.0.1:1"], "127.0.0.1:1")
+        self.assertLess(time.monotonic() - started, 20)
+
+
+@unittest.skipUnless(os.access(KAFKA, os.X_OK), f"no Kafka script at {KAFKA}")
+class Kafka(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.environment = dict(os.environ, KAFKA_DIR=str(WORK / "kafka"), KAFKA_PORT="24092")
+        cls.kafka("up")
+        cls.brokers = cls.kafka("bootstrap").strip()
+        cls.environment["TIDEMARK_BROKERS"] = cls.brokers
+        cls.data = w1(200_000, 20240611)
+        cls.kafka("topics", "--create", "--topic", "w1", "--partitions", "4")
+        subprocess.run([ROOT / ".build/release/kafka-bench", "load", cls.brokers, "w1", cls.data], check=True, stdout=subprocess.DEVNULL)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.kafka("wipe")
+
+    @classmethod
+    def kafka(cls, *args):
+        return subprocess.run([KAFKA, *args], env=cls.environment, capture_output=True, text=True, timeout=120).stdout
+
+    def arguments(self, tag, *more, make=True):
+        topics = {"aggregates": f"{tag}-aggregates", "alerts": f"{tag}-alerts", "dead_letters": f"{tag}-dead"}
+        if make:
+            for topic in topics.values():
+                self.kafka("topics", "--create", "--topic", topic, "--partitions", "2")
+        outputs = f"{{ aggregates: {{ topic: {topics['aggregates']}, sketches: [] }}, alerts: {topics['alerts']}, dead_letters: {topics['dead_letters']} }}"
+        return ["run", "topologies/w1.yaml", "--set", f"app={tag}", "--set", f"outputs={outputs}", "--set", "run.commit=100ms",
+                "--set", "source.alignment=10s", *more]
+
+    def read(self, topic):
+        """Values by key: what differs in the revision alone is the same."""
+        found = collections.defaultdict(set)
+        for line in self.kafka("consume", "--topic", topic, "--from-beginning", "--timeout-ms", "4000", "--property", "print.key=true").split("\n"):
+            if "\t" in line:
+                key, value = line.split("\t", 1)
+                found[key].add(re.sub(r'"revision":"[0-9a-f]*"', "", value))
+        return found
+
+    def test_from_kafka_to_files_w1_agrees(self):
+        for workers in (1, 2):
+            out = WORK / f"kafka-out-{workers}"
+            tidemark("run", "topologies/w1.yaml", "--output", out, "--until-end", "--quiet", "--set", f"app=files-{workers}",
+                     "--set", f"run.workers={workers}", env=self.environment)
+            done = subprocess.run([PYTHON, ROOT / "Benchmarks/w1_check.py", self.data, ROOT / "Benchmarks/w1.ref.json", out / "w1-aggregates.ndjson",
+                                   "--sketches", out / "w1-aggregates-sketches.ndjson"], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stdout)
+        one, two = (re.sub(r'"revision":"[0-9a-f]*"', "", (WORK / f"kafka-out-{n}/w1-aggregates.ndjson").read_text()) for n in (1, 2))
+        self.assertEqual(one, two, "1 and 2 workers")
+
+    def test_killed_at_random_moments_it_publishes_what_an_undisturbed_run_does(self):
+        rng = random.Random(SEED)
+        tidemark(*self.arguments("calm", "--until-end", "--quiet"), env=self.environment)
+        resumed = 0
+        for turn in range(5):
+            process = subprocess.Popen([TIDEMARK, *self.arguments("killed", make=turn == 0)], cwd=ROOT, env=self.environment, stderr=subprocess.PIPE, text=True)
+            time.sleep(rng.uniform(0.15, 0.45))
+            process.kill()
+            _, said = process.communicate()
+            for low, at in re.findall(r"event=resumed .*low_water=(\d+) next=(\d+)", said):
+                resumed += 1
+                # A window of W1 is a sixtieth of a partition, the bound a thousandth; partitions may
+                # be the alignment (here 10 s) and some fetches apart, each of up to 1,500 records.
+                self.assertLess(int(at) - int(low), 200_000 / 4 / 60 * 1.6 + 3 * 4096, f"seed {SEED}")
+        done = tidemark(*self.arguments("killed", "--until-end", "--json", make=False), env=self.environment)
+        self.assertGreater(resumed, 0, f"seed {SEED}: no start found a commit\n{done.stderr}")
+        calm, killed = self.read("calm-aggregates"), self.read("killed-aggregates")
+        self.assertEqual(len(calm), 61 * 3 * 16, f"seed {SEED}")
+        self.assertEqual(calm, killed, f"seed {SEED}")
+        self.assertEqual(self.read("calm-dead"), self.read("killed-dead"))
+
+    def test_sigterm_commits_and_publishes_nothing_early(self):
+        process = subprocess.Popen([TIDEMARK, *self.arguments("term", "--json")], cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, text=True)
+        time.sleep(2.5)
+        process.terminate()
+        out, _ = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0)
+        self.assertEqual(json.loads(out)["records"], 200_000)
+        for values in self.read("term-aggregates").values():
+            for value in values:
+                self.assertTrue(json.loads(value.replace('"w1",,', '"w1",'))["complete"])
+
+    def test_a_broker_that_stands_still_holds_back_and_loses_nothing(self):
+        seconds = 60 if os.environ.get("TIDEMARK_LONG") else 10
+        # One record a batch: it is still at work when the broker stops.
+        process = subprocess.Popen([TIDEMARK, *self.arguments("still", "--until-end", "--json", "--set", "run.batch_rows=1")], cwd=ROOT,
+                                   env=self.environment, stdout=subprocess.PIPE, text=True)
+        # At work, not only starting: it has used some CPU.
+        for _ in range(400):
+            fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            if int(fields[11]) + int(fields[12]) > 0.3 * os.sysconf("SC_CLK_TCK"):
+                break
+            time.sleep(0.02)
+        self.kafka("pause", "1")
+        time.sleep(seconds)
+        self.kafka("resume", "1")
+        out, _ = process.communicate(timeout=200)
+        self.assertEqual(process.returncode, 0)
+        summary = json.loads(out)
+        self.assertEqual((summary["records"], summary["aggregates"]), (200_000, 61 * 3 * 16))
+        self.assertLess(summary["peak_memory_bytes"], 126 << 20)
+
+    def test_missing_topics_and_tombstones(self):
+        done = tidemark("run", "topologies/w1.yaml", "--set", "outputs.aggregates=nowhere", ok=4, env=self.environment)
+        self.assertIn("kafka-topics.sh", done.stderr)
+        done = tidemark("run", small(), "--output", WORK / "no-topic", ok=4, env=self.environment)
+        self.assertIn("'t' does not exist", done.stderr)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.argv = [sys.argv[0], "-v", "-k", sys.argv[1]]
+    else:
+        sys.argv.append("-v")
+    try:
+        unittest.main()
+    finally:
+        shutil.rmtree(WORK, ignore_errors=True)

@@ -1,0 +1,150 @@
+import Glibc
+import Testing
+import TidemarkDrift
+import TidemarkKernels
+
+func near(_ a: Double, _ b: Double, _ relative: Double = 1e-12) -> Bool {
+    a == b || abs(a - b) <= relative * max(abs(a), abs(b))
+}
+
+@Suite struct TwoSampleTests {
+    @Test(arguments: tableGoldens.indices)
+    func `tests and distances are scipy's`(index: Int) throws {
+        let golden = tableGoldens[index]
+        let (a, b) = (golden.current, golden.baseline)
+        let ks = try #require(TwoSample.ks(current: a, baseline: b))
+        #expect(near(ks.value, golden.ks.d) && near(ks.p ?? -1, golden.ks.p, 1e-11), "\(ks)")
+        let chi = try #require(TwoSample.chiSquare(current: a, baseline: b))
+        #expect(near(chi.value, golden.chiSquare.value, 1e-10), "\(chi)")
+        // The peer gives 0 below about 1e-308.
+        #expect(abs((chi.p ?? -1) - golden.chiSquare.p) <= max(1e-300, 1e-9 * golden.chiSquare.p))
+        #expect(near(chi.effect, golden.cramersV, 1e-10))
+        let js = try #require(TwoSample.jsDistance(current: a, baseline: b))
+        #expect(abs(js.value - golden.jsDistance) < 1e-10)
+        let most = try #require(TwoSample.lInfinity(current: a, baseline: b))
+        #expect(near(most.value, golden.lInfinity))
+    }
+
+    @Test func `tails are accurate from the centre to 1e-300`() {
+        for (x, p) in kolmogorovGoldens {
+            #expect(near(kolmogorovUpper(x), p, 1e-12), "Q(\(x)) = \(kolmogorovUpper(x))")
+        }
+        #expect(kolmogorovUpper(0) == 1 && kolmogorovUpper(-1) == 1 && kolmogorovUpper(40) == 0)
+        for (degrees, x, p) in chiSquareGoldens {
+            #expect(near(chiSquareUpper(degrees: degrees, x), p, 1e-10), "\(degrees) \(x) \(p)")
+        }
+        for (x, p) in normalGoldens { #expect(near(normalUpper(x), p, 1e-11), "\(x)") }
+    }
+
+    @Test func `PSI takes 0.5 in n + K ⁄ 2 for a cell empty on one side`() throws {
+        let psi = try #require(TwoSample.psi(current: [50, 50, 0, 0], baseline: [40, 0, 60, 0]))
+        // Three cells remain; the fourth is empty on both sides.
+        let empty = 0.5 / 101.5
+        let expected =
+            (0.5 - 0.4) * log(0.5 / 0.4) + (0.5 - empty) * log(0.5 / empty)
+            + (empty - 0.6) * log(empty / 0.6)
+        #expect(near(psi.value, expected) && psi.p == nil && psi.effect == psi.value)
+        let same = try #require(TwoSample.psi(current: [10, 20, 0], baseline: [100, 200, 0]))
+        #expect(same.value == 0)
+    }
+
+    @Test func `degenerate tables`() throws {
+        let one = try #require(TwoSample.chiSquare(current: [0, 700, 0], baseline: [0, 10, 0]))
+        #expect(one == TestResult(value: 0, p: 1, effect: 0))
+        #expect(TwoSample.chiSquare(current: [0, 0], baseline: [1, 2]) == nil)
+        #expect(TwoSample.ks(current: [1], baseline: [0]) == nil)
+        #expect(TwoSample.psi(current: [], baseline: []) == nil)
+        let apart = try #require(TwoSample.ks(current: [0, 5_000_000], baseline: [5_000_000, 0]))
+        #expect(apart.value == 1 && apart.p == 0)
+        // A new category: expected counts are pooled, so nothing divides by zero.
+        let new = try #require(TwoSample.chiSquare(current: [500, 500], baseline: [1_000, 0]))
+        #expect(new.p ?? 1 < 1e-100 && new.effect > 0.5 && new.effect <= 1)
+        #expect(try #require(TwoSample.chiSquare(current: [9, 0], baseline: [0, 9])).effect == 1)
+    }
+
+    @Test func `under the null the p-values of KS and chi-square are not too small too often`() {
+        let random = CounterRandom(key: 18)
+        var draw: UInt64 = 0
+        func sample(_ n: Int) -> [UInt64] {
+            var cells = [UInt64](repeating: 0, count: 22)
+            for _ in 0..<n {
+                draw += 1
+                cells[Int(random.draw(draw) % 22)] += 1
+            }
+            return cells
+        }
+        var ks = 0
+        var chi = 0
+        for _ in 0..<2_000 {
+            let a = sample(600)
+            let b = sample(2_000)
+            if (TwoSample.ks(current: a, baseline: b)?.p ?? 1) <= 0.05 { ks += 1 }
+            if (TwoSample.chiSquare(current: a, baseline: b)?.p ?? 1) <= 0.05 { chi += 1 }
+        }
+        // 100 expected; three standard deviations are 30.
+        #expect(ks <= 130 && ks > 20, "key 18: \(ks)")
+        #expect(chi <= 130 && chi >= 70, "key 18: \(chi)")
+    }
+}
+
+@Suite struct BaselineTests {
+    @Test func `equal bins over the central share ignore outliers`() {
+        let sorted = [-1e9] + (0..<9_998).map { Double($0) / 100 } + [1e9]
+        let edges = Edges.central(sorted: sorted)
+        #expect(edges.count == 21 && Edges.areAscending(edges))
+        // The 10th and the 9,990th of 10,000 values.
+        #expect(edges.first == sorted[9] && edges.last == sorted[9_989])
+        let width = edges[1] - edges[0]
+        #expect(zip(edges, edges.dropFirst()).allSatisfy { abs($1 - $0 - width) < 1e-9 })
+    }
+
+    @Test func `quantile edges take ties once and leave nothing outside`() {
+        let sorted = [Double](repeating: 0, count: 500) + (1...500).map { Double($0) }
+        let edges = Edges.atQuantiles(sorted: sorted, count: 10)
+        #expect(edges == [-.infinity, 100, 200, 300, 400, .infinity])
+        #expect(Edges.atQuantiles(sorted: [3, 3, 3]) == [-.infinity, .infinity])
+    }
+
+    @Test func `edges of a constant column lie around it`() {
+        for x in [0.0, 5, -1e300, 1e-300] {
+            let edges = Edges.regular(from: x, to: x, count: 20)
+            #expect(Edges.areAscending(edges) && edges.count > 2)
+            #expect(edges.first.map { $0 <= x } == true && edges.last.map { x < $0 } == true)
+        }
+        let tight = Edges.regular(from: 1, to: 1.nextUp.nextUp, count: 20)
+        #expect(Edges.areAscending(tight) && tight.count == 3)
+        let wide = Edges.regular(from: -1.7e308, to: 1.7e308, count: 20)
+        #expect(Edges.areAscending(wide) && wide.count == 21 && wide.allSatisfy(\.isFinite))
+    }
+
+    @Test func `quantiles are the smallest value whose rank reaches q`() {
+        let sorted = (1...1_000).map { Double($0) }
+        for i in 1...1_000 { #expect(Edges.quantile(sorted, Double(i) / 1_000) == Double(i)) }
+        #expect(Edges.quantile(sorted, 0) == 1 && Edges.quantile(sorted, 1) == 1_000)
+        #expect(Edges.quantile(sorted, 0.0011) == 2)
+    }
+}
+
+@Suite struct VerdictTests {
+    @Test func `the level is the budget over the tests of its period`() {
+        let week = ErrorBudget(count: 1, periodMs: 7 * 86_400_000)
+        #expect(week.windowsInPeriod(stepMs: 60_000) == 10_080)
+        #expect(near(week.level(testsInPeriod: 13 * 10_080), 1 / (13.0 * 10_080)))
+        #expect(week.level(testsInPeriod: 0.5) == 1 && week.level(testsInPeriod: 0) == 1)
+    }
+
+    @Test func `drift needs significance, size and rows, all three`() {
+        let rule = DriftRule(level: 1e-6)
+        #expect(rule.verdict(p: 1e-6, effect: 0.05, rows: 500, baselineRows: 10) == .drift)
+        #expect(rule.verdict(p: 1.1e-6, effect: 0.5, rows: 500, baselineRows: 10) == .ok)
+        #expect(rule.verdict(p: 0, effect: 0.0499, rows: 500, baselineRows: 10) == .ok)
+        #expect(rule.verdict(p: 0, effect: 1, rows: 499, baselineRows: 10) == .tooFew)
+        #expect(rule.verdict(p: 0, effect: 1, rows: 500, baselineRows: 0) == .tooFew)
+        #expect(rule.verdict(p: 0, effect: 1, rows: 0, baselineRows: nil) == .learning)
+        #expect(rule.verdict(p: nil, effect: 1, rows: 500, baselineRows: 10) == .ok)
+        #expect(
+            DriftRule(level: nil).verdict(p: nil, effect: 1, rows: 500, baselineRows: 10) == .drift
+        )
+        #expect(DriftVerdict.allCases.map(\.rawValue) == ["drift", "ok", "too_few", "learning"])
+    }
+}

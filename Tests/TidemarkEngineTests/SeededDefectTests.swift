@@ -1,0 +1,148 @@
+import Synchronization
+import Testing
+import TidemarkBatch
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkOperators
+import TidemarkRuntime
+
+/// A harness that finds nothing proves nothing: defects are planted, and each must be found.
+@Suite struct SeededDefectTests {
+    @Test func `low-water by seal, not by publication, is found`() throws {
+        var caught = 0
+        for seed in UInt64(0)..<40 {
+            let (outcome, naive, _) = try simulate(
+                seed: seed, faults: .none, crashChance: 0.004,
+                tamper: { committed, partitions in
+                    // The first row of a pane that the partition itself has not sealed.
+                    guard
+                        var metadata = try? CommitMetadata(
+                            committed.metadata, applicationHash: nameHash("sim"),
+                            clusterHash: nameHash("simulated"), dataHash: simulationDataHash,
+                            next: committed.next)
+                    else { return committed }
+                    let partition = partitions.first { $0.name == committed.partition }
+                    var clock = PartitionClock(
+                        boundMs: 5_000, skewMs: 60_000, paneMs: 10_000, fixedReferenceMs: nil)
+                    var firsts: [Int64: (offset: Int64, before: PartitionClock.Reading)] = [:]
+                    for record in partition?.records ?? [] where record.offset < committed.next {
+                        guard let time = eventTime(record) else {
+                            clock.observe(recordMs: record.recordTimeMs)
+                            continue
+                        }
+                        let before = clock.reading
+                        if clock.admit(eventMs: time, recordMs: record.recordTimeMs) == .inTime,
+                            firsts[time / 10_000] == nil
+                        {
+                            firsts[time / 10_000] = (record.offset, before)
+                        }
+                    }
+                    let open = firsts.filter { ($0.key + 1) * 10_000 > clock.watermarkMs }.values
+                    let low = open.min { $0.offset < $1.offset }
+                    metadata.low = max(metadata.low, low?.offset ?? committed.next)
+                    metadata.clock = low?.before ?? clock.reading
+                    return CommittedOffset(
+                        partition: committed.partition, next: committed.next,
+                        metadata: metadata.encoded())
+                })
+            if !differences(outcome, naive).isEmpty { caught += 1 }
+        }
+        #expect(caught > 0, "40 seeds with crashes did not see rows go missing")
+    }
+
+    @Test func `lateness decided per batch is found`() throws {
+        var caught = 0
+        for seed in UInt64(0)..<40 {
+            let (outcome, naive, _) = try simulate(
+                seed: seed, faults: .none, crashChance: 0, wrap: { LateByBatch($0) },
+                isBacklog: true)
+            if !differences(outcome, naive).isEmpty { caught += 1 }
+        }
+        #expect(caught > 0, "40 seeds did not tell a batch from its records")
+    }
+
+    @Test func `a group limit that is first come, first served is found`() throws {
+        var caught = 0
+        let models = (0..<12).map { "m\($0)" }
+        for seed in UInt64(0)..<10 {
+            let arrivals = Mutex<[[UInt8]: UInt64]>([:])
+            let partitions = randomPartitions(
+                seed: seed, rowCount: 400, partitionCount: 2, groupCount: models.count
+            ).map(\.asBacklog)
+            func run(batchRows: Int, firstCome: Bool) throws -> Set<String> {
+                arrivals.withLock { $0 = [:] }
+                var simulation = Simulation(
+                    plan: simulationPlan(batchRows: batchRows, groupCountMax: 4),
+                    cluster: SimulatedCluster(
+                        partitions: partitions, seed: seed &+ UInt64(batchRows),
+                        time: SimulatedTime(), faults: .none),
+                    workerCount: 1, crashChance: 0)
+                if firstCome {
+                    simulation.rank = { part in
+                        arrivals.withLock { known in
+                            let rank = known[part] ?? UInt64(known.count)
+                            known[part] = rank
+                            return rank
+                        }
+                    }
+                }
+                return Set(try simulation.run().aggregates.keys)
+            }
+            #expect(
+                try run(batchRows: 1, firstCome: false) == run(batchRows: 64, firstCome: false),
+                "seed \(seed): the shipped rule does not depend on arrival")
+            if try run(batchRows: 1, firstCome: true) != run(batchRows: 64, firstCome: true) {
+                caught += 1
+            }
+        }
+        #expect(caught > 0, "10 seeds did not see the groups change with the order")
+    }
+}
+
+private func eventTime(_ record: SimulatedRecord) -> Int64? {
+    guard let value = record.value,
+        let text = String(decoding: value, as: UTF8.self).split(separator: "\"ts\":").dropFirst().first
+    else { return nil }
+    return Int64(text.prefix { $0.isNumber }).flatMap { $0 >= 946_684_800_000 ? $0 : nil }
+}
+
+/// The defect of deciding by the watermark that the batch began with.
+private final class LateByBatch: StageOne {
+    private let inner: any StageOne
+    private var open: [Int: (startMs: Int64, partition: TopicPartition)] = [:]
+    private var known: Set<Int> = []
+
+    init(_ inner: any StageOne) { self.inner = inner }
+
+    func decode(_ batch: RecordBatch, into rows: RowTable) {
+        known = Set(open.keys)
+        inner.decode(batch, into: rows)
+    }
+    func deadLetterReason(_ batch: RecordBatch, row: Int) -> DeadLetterReason {
+        inner.deadLetterReason(batch, row: row)
+    }
+    func open(pane id: Int, startMs: Int64, partition: TopicPartition) {
+        open[id] = (startMs, partition)
+        inner.open(pane: id, startMs: startMs, partition: partition)
+    }
+    func fold(_ batch: RecordBatch, rows: RowTable) {
+        for row in 0..<batch.rowCount {
+            guard unsafe rows.fate[row] == RowTable.Fate.late.rawValue else { continue }
+            let time = unsafe rows.eventTimeMs[row]
+            let slot = unsafe Int32(batch.partition[row])
+            for (id, pane) in open
+            where known.contains(id) && pane.partition.partition == slot
+                && pane.startMs <= time && time < pane.startMs + 10_000
+            {
+                unsafe rows.fate[row] = RowTable.Fate.row.rawValue
+                unsafe rows.pane[row] = Int32(id)
+            }
+        }
+        inner.fold(batch, rows: rows)
+    }
+    func seal(pane id: Int) -> any Partial {
+        open[id] = nil
+        return inner.seal(pane: id)
+    }
+    var byteCount: Int { inner.byteCount }
+}

@@ -1,0 +1,232 @@
+import Synchronization
+import TidemarkBatch
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkRuntime
+
+/// SplitMix64: every random choice of a simulation comes from its seed.
+struct SeededRandom: RandomNumberGenerator {
+    private var state: UInt64
+    init(_ seed: UInt64) { state = seed }
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+    mutating func chance(_ share: Double) -> Bool { Double.random(in: 0..<1, using: &self) < share }
+    mutating func below(_ count: Int) -> Int { Int.random(in: 0..<count, using: &self) }
+}
+
+/// A record of the simulated log. Offsets with no record are control records or compacted away.
+struct SimulatedRecord: Sendable {
+    var offset: Int64
+    var recordTimeMs: Int64
+    /// When a reader can see it, on the simulated clock.
+    var availableMs: Int64
+    var key: [UInt8]?
+    var value: [UInt8]?
+}
+
+/// One input partition, whole from the start; a reader sees what is available by its clock.
+struct SimulatedPartition: Sendable {
+    var name: TopicPartition
+    var records: [SimulatedRecord]
+    /// One past the last offset, once everything is available.
+    var end: Int64
+    var beginning: Int64 = 0
+
+    /// The same with everything there from the start, so that batches are full.
+    var asBacklog: SimulatedPartition {
+        var copy = self
+        for index in copy.records.indices { copy.records[index].availableMs = 0 }
+        return copy
+    }
+}
+
+/// Time that the simulation moves.
+final class SimulatedTime: TimeSource {
+    private let now = Mutex<Int64>(0)
+    func advance(ms: Int64) { now.withLock { $0 += ms } }
+    var ms: Int64 { now.withLock { $0 } }
+    func nowNs() -> Int64 { ms * 1_000_000 }
+    func wallMs() -> Int64 { ms }
+}
+
+/// What outlives a process: the log, what was published and acknowledged, the group's offsets.
+final class SimulatedCluster: @unchecked Sendable {
+    // One thread steps the simulation.
+    var partitions: [SimulatedPartition]
+    var published: [OutputRecord] = []
+    var offsets: [TopicPartition: CommittedOffset] = [:]
+    /// Every floor that was ever recorded, by partition.
+    var floors: [TopicPartition: [RecordedFloor]] = [:]
+    var random: SeededRandom
+    let time: SimulatedTime
+    var faults: Faults
+    /// Changes metadata on its way to the store: how a defect is planted.
+    var tamper: ((CommittedOffset) -> CommittedOffset)?
+    var commitCount = 0
+
+    struct Faults: Sendable {
+        /// Chance that a commit fails with an unknown outcome.
+        var commitFails = 0.0
+        /// Chance that the sink's queue is full.
+        var sinkIsFull = 0.0
+        /// Chance that acknowledgements are late.
+        var sinkIsSlow = 0.0
+        /// Chance that a poll brings nothing though there is something.
+        var pollIsEmpty = 0.0
+        static let none = Faults()
+    }
+
+    init(partitions: [SimulatedPartition], seed: UInt64, time: SimulatedTime, faults: Faults) {
+        self.partitions = partitions
+        random = SeededRandom(seed)
+        self.time = time
+        self.faults = faults
+    }
+
+    func availableEnd(_ slot: Int) -> Int64 {
+        let partition = partitions[slot]
+        for record in partition.records where record.availableMs > time.ms { return record.offset }
+        return partition.end
+    }
+}
+
+final class SimulatedSource: Source {
+    let cluster: SimulatedCluster
+    let fixedReferenceMs: Int64? = nil
+    let isBounded = false
+    init(_ cluster: SimulatedCluster) { self.cluster = cluster }
+
+    func extents() throws(ConnectorError) -> [PartitionExtent] {
+        cluster.partitions.indices.map { slot in
+            PartitionExtent(
+                partition: cluster.partitions[slot].name,
+                beginning: cluster.partitions[slot].beginning, end: cluster.availableEnd(slot))
+        }
+    }
+    func firstOffset(_ extent: PartitionExtent, start: SourcePlan.Start) throws(ConnectorError)
+        -> Int64
+    { extent.beginning }
+    func open(_ assignments: [[PartitionStart]]) throws(ConnectorError) -> [any SourceReader] {
+        assignments.map { SimulatedReader(cluster, starts: $0) }
+    }
+    func endOffsets() -> [Int64?] { cluster.partitions.indices.map { cluster.availableEnd($0) } }
+    func close(withinMs: Int64) {}
+}
+
+/// Hands out records in the order of offsets of each partition, interleaved at random.
+final class SimulatedReader: SourceReader {
+    private let cluster: SimulatedCluster
+    private var positions: [Int: Int64] = [:]
+    private var paused: Set<Int> = []
+
+    init(_ cluster: SimulatedCluster, starts: [PartitionStart]) {
+        self.cluster = cluster
+        for start in starts { positions[start.slot] = start.offset }
+    }
+
+    func poll(into batch: RecordBatch, timeoutMs: Int) throws(ConnectorError) {
+        batch.clear()
+        if cluster.random.chance(cluster.faults.pollIsEmpty) { return }
+        var slots = positions.keys.sorted()
+        slots.shuffle(using: &cluster.random)
+        for slot in slots where !paused.contains(slot) && !batch.isFull {
+            let partition = cluster.partitions[slot]
+            let end = cluster.availableEnd(slot)
+            var room = 1 + cluster.random.below(batch.rowCountMax)
+            var position = positions[slot] ?? 0
+            for record in partition.records where record.offset >= position {
+                guard record.offset < end, room > 0, !batch.isFull else { break }
+                room -= 1
+                position = record.offset + 1
+                unsafe (record.key ?? []).withUnsafeBytes { key in
+                    unsafe (record.value ?? []).withUnsafeBytes { value in
+                        unsafe batch.append(
+                            partition: slot, offset: record.offset,
+                            recordTimeMs: record.recordTimeMs,
+                            key: record.key == nil ? nil : key,
+                            value: record.value == nil ? nil : value)
+                    }
+                }
+            }
+            // Past what is no record, if nothing readable is left before the end.
+            if !partition.records.contains(where: { $0.offset >= position && $0.offset < end }),
+                room > 0
+            {
+                position = max(position, end)
+            }
+            positions[slot] = position
+        }
+    }
+
+    func position(_ slot: Int) -> Int64 { positions[slot] ?? 0 }
+    func isAtEnd(_ slot: Int) -> Bool { false }
+    func setPaused(_ isPaused: Bool, slot: Int) {
+        if isPaused { paused.insert(slot) } else { paused.remove(slot) }
+    }
+}
+
+/// Takes records and acknowledges them later; a crash keeps some prefix of what was not yet
+/// acknowledged.
+final class SimulatedSink: Sink, @unchecked Sendable {
+    private let cluster: SimulatedCluster
+    private var queue: [OutputRecord] = []
+    init(_ cluster: SimulatedCluster) { self.cluster = cluster }
+
+    func check(topics: [String]) throws(ConnectorError) {}
+    func produce(_ record: OutputRecord) throws(ConnectorError) -> Bool {
+        if cluster.random.chance(cluster.faults.sinkIsFull) { return false }
+        queue.append(record)
+        return true
+    }
+    func service(timeoutMs: Int) throws(ConnectorError) {
+        if cluster.random.chance(cluster.faults.sinkIsSlow) { return }
+        cluster.published.append(contentsOf: queue)
+        queue = []
+    }
+    var outstandingCount: Int { queue.count }
+    func close(withinMs: Int64) {}
+    func crash() {
+        let kept = queue.isEmpty ? 0 : cluster.random.below(queue.count + 1)
+        cluster.published.append(contentsOf: queue[..<kept])
+        queue = []
+    }
+}
+
+final class SimulatedOffsets: OffsetStore {
+    let cluster: SimulatedCluster
+    let clusterId = "simulated"
+    init(_ cluster: SimulatedCluster) { self.cluster = cluster }
+
+    func committed(_ partitions: [TopicPartition]) throws(ConnectorError) -> [CommittedOffset] {
+        partitions.compactMap { cluster.offsets[$0] }
+    }
+
+    func commit(_ offsets: [CommittedOffset]) throws(ConnectorError) {
+        let fails = cluster.random.chance(cluster.faults.commitFails)
+        // An unknown outcome: stored or not.
+        if !fails || cluster.random.chance(0.5) {
+            cluster.commitCount += 1
+            for offset in offsets {
+                cluster.offsets[offset.partition] = cluster.tamper?(offset) ?? offset
+                guard
+                    let metadata = try? CommitMetadata(
+                        offset.metadata, applicationHash: nameHash("sim"),
+                        clusterHash: nameHash("simulated"), dataHash: simulationDataHash,
+                        next: offset.next)
+                else { continue }
+                for floor in metadata.floors
+                where cluster.floors[offset.partition]?.contains(floor) != true {
+                    cluster.floors[offset.partition, default: []].append(floor)
+                }
+            }
+        }
+        if fails { throw ConnectorError(.retriable, "the commit timed out") }
+    }
+}
+
+let simulationDataHash: UInt64 = 7

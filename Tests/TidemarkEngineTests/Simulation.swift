@@ -1,0 +1,380 @@
+import TidemarkBatch
+import TidemarkCodec
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkOperators
+import TidemarkRuntime
+
+/// The topology that simulations run: counts, exact sums and a histogram by model.
+func simulationPlan(
+    windows: [WindowPlan] = [WindowPlan(lengthMs: 60_000, stepMs: 60_000)], paneMs: Int64 = 10_000,
+    batchRows: Int = 16, groupCountMax: Int = 100, idleMs: Int64? = 5_000
+) -> Plan {
+    var source = SourcePlan(topics: ["in"])
+    source.start = .earliest
+    source.outOfOrdernessMs = 5_000
+    source.skewMs = 60_000
+    source.idleMs = idleMs
+    var x = ColumnPlan(name: "x", role: .feature, type: .number, path: [.key("x")])
+    x.summary.moments = true
+    x.summary.range = true
+    x.summary.histogram = .edges([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    let columns = [
+        ColumnPlan(name: "ts", role: .time, type: .time(.ms), path: [.key("ts")]),
+        ColumnPlan(name: "model", role: .model, type: .category, path: [.key("model")]), x,
+    ]
+    var segment = SegmentPlan(
+        name: "by-model", dimensions: [("model", 1)], windows: Array(windows.indices), columns: [2])
+    segment.groupCountMax = groupCountMax
+    var plan = Plan(
+        name: "sim", app: "sim", revision: "0",
+        stream: StreamPlan(
+            source: source, columns: columns, eventTimeColumn: 0, filter: nil, segments: [segment],
+            windows: windows, paneMs: paneMs, baselines: [], monitors: []),
+        outputs: OutputsPlan(
+            aggregates: "aggregates", alerts: "alerts", deadLetters: "dead", late: "late"))
+    plan.run.batchRows = batchRows
+    plan.run.commitMs = 200
+    return plan
+}
+
+/// What a run left behind, by key: the values of each revision, and how often a row was seen.
+struct SimulationOutcome {
+    /// Key to the values published under it; equal ones folded.
+    var aggregates: [String: Set<String>] = [:]
+    var deadLetters: Set<String> = []
+    var lateRows: Set<String> = []
+    var crashes = 0
+    var rereadMax: Int64 = 0
+}
+
+/// Runs the shipped engine over a simulated cluster, one step at a time, in an order drawn from the
+/// seed, and starts it again after each crash.
+struct Simulation {
+    var plan: Plan
+    var cluster: SimulatedCluster
+    var workerCount: Int
+    var crashChance: Double
+    var untilEnd = false
+    /// Wraps stage 1: how a defect is planted.
+    var wrap: (any StageOne) -> any StageOne = { $0 }
+    var rank: (@Sendable ([UInt8]) -> UInt64)?
+    /// A crash right after each of these commits, by number from 1.
+    var crashAfterCommits: Set<Int> = []
+    /// How long a process is away after a crash.
+    var awayMs: Int64 = 0
+    /// What the processes counted, one after the other.
+    var totals: [RunTotals] = []
+    var reports: [[StartReport]] = []
+
+    struct Stuck: Error { var description: String }
+
+    /// Steps until everything available was read, published and committed.
+    mutating func run(crashesMax: Int = 5) throws -> SimulationOutcome {
+        var outcome = SimulationOutcome()
+        while try !runOnce(mayCrash: outcome.crashes < crashesMax, &outcome) {
+            outcome.crashes += 1
+            cluster.time.advance(ms: awayMs)
+        }
+        collect(&outcome)
+        return outcome
+    }
+
+    /// One process. - Returns: false if it crashed.
+    private mutating func runOnce(mayCrash: Bool, _ outcome: inout SimulationOutcome) throws -> Bool {
+        let sink = SimulatedSink(cluster)
+        let plan = plan
+        let (wrap, rank) = (wrap, rank)
+        let engine: Engine
+        do {
+            engine = try Engine(
+                plan: plan, dataHash: simulationDataHash,
+                parts: EngineParts(
+                    source: SimulatedSource(cluster), sink: sink,
+                    offsets: SimulatedOffsets(cluster),
+                    makeStageOne: {
+                        wrap(
+                            rank.map { StageOneOperator(plan: plan, baselines: [], rank: $0) }
+                                ?? StageOneOperator(plan: plan, baselines: []))
+                    },
+                    makeStageTwo: {
+                        rank.map { StageTwoOperator(plan: plan, baselines: [], rank: $0) }
+                            ?? StageTwoOperator(plan: plan, baselines: [])
+                    },
+                    letters: RecordLetters(plan: plan), time: cluster.time),
+                workerCount: workerCount, untilEnd: untilEnd, pollTimeoutMs: 0)
+        }
+        reports.append(engine.reports)
+        defer { totals.append(engine.coordinator.progress.totals) }
+        var quietSteps = 0
+        for _ in 0..<200_000 {
+            if crashAfterCommits.remove(cluster.commitCount) != nil {
+                sink.crash()
+                return false
+            }
+            cluster.time.advance(ms: Int64(cluster.random.below(40)))
+            if mayCrash, cluster.random.chance(crashChance) {
+                sink.crash()
+                return false
+            }
+            let actor = cluster.random.below(engine.workers.count + 1)
+            if actor == engine.workers.count {
+                let step = engine.coordinator.step()
+                if step == .finished {
+                    if engine.coordinator.failure != nil {
+                        sink.crash()
+                        return false
+                    }
+                    return true
+                }
+                if step == .worked { quietSteps = 0 } else { quietSteps += 1 }
+            } else if engine.workers[actor].step() == .worked {
+                quietSteps = 0
+            }
+            let isReadOut = cluster.partitions.indices.allSatisfy { slot in
+                cluster.availableEnd(slot) == cluster.partitions[slot].end
+                    && cluster.offsets[cluster.partitions[slot].name]?.next
+                        == cluster.partitions[slot].end
+            }
+            // Long enough for idle floors to be recorded, obeyed and committed.
+            if !untilEnd, isReadOut, quietSteps > 1500 { return true }
+        }
+        throw Stuck(
+            description: """
+                200,000 steps and not done at \(cluster.time.ms) ms, quiet for \(quietSteps): \
+                committed \(cluster.partitions.map { cluster.offsets[$0.name]?.next ?? -1 }) of \
+                \(cluster.partitions.map(\.end)), \(engine.coordinator.progress)
+                """)
+    }
+
+    private func collect(_ outcome: inout SimulationOutcome) {
+        for record in cluster.published {
+            let key = String(decoding: record.key ?? [], as: UTF8.self)
+            switch record.topic {
+            case "aggregates":
+                outcome.aggregates[key, default: []].insert(
+                    String(decoding: record.value ?? [], as: UTF8.self))
+            case "dead": outcome.deadLetters.insert(Self.coordinates(record))
+            case "late": outcome.lateRows.insert(Self.coordinates(record))
+            default: break
+            }
+        }
+    }
+
+    static func coordinates(_ record: OutputRecord) -> String {
+        let headers = Dictionary(
+            record.headers.map { ($0.name, String(decoding: $0.value, as: UTF8.self)) },
+            uniquingKeysWith: { a, _ in a })
+        return
+            "\(headers["topic"] ?? "")/\(headers["partition"] ?? "")/\(headers["offset"] ?? "") \(headers["reason"] ?? "")"
+    }
+}
+
+// MARK: The naive recompute
+
+/// What the rows of a partition come to, worked out one by one in plain Swift: nothing of it is
+/// shared with the engine.
+struct NaiveRecompute {
+    struct Cell: Equatable, CustomStringConvertible {
+        var total = 0
+        var value = 0
+        var null = 0
+        var missing = 0
+        var wrongType = 0
+        var late = 0
+        var quarantined = 0
+        var bins = [Int](repeating: 0, count: 12)
+        var min = Double.infinity
+        var max = -Double.infinity
+        var description: String {
+            "\(total) \(value) \(null) \(missing) \(wrongType) \(late) \(quarantined) \(bins) \(min) \(max)"
+        }
+    }
+
+    var cells: [String: Cell] = [:]
+    var deadLetters: Set<String> = []
+    var lateRows: Set<String> = []
+    /// By partition, the final watermark.
+    var watermarks: [Int64] = []
+
+    init(plan: Plan, partitions: [SimulatedPartition], floors: [TopicPartition: [RecordedFloor]]) {
+        let source = plan.stream.source
+        for partition in partitions {
+            var greatest: Int64?
+            var reference: Int64?
+            var floor: Int64?
+            var pending = (floors[partition.name] ?? []).sorted { $0.offset < $1.offset }
+            func watermark() -> Int64? {
+                [greatest.map { $0 - source.outOfOrdernessMs }, floor].compactMap(\.self).max()
+            }
+            for record in partition.records {
+                while let next = pending.first, next.offset <= record.offset {
+                    floor = Swift.max(floor ?? .min, next.floorMs)
+                    pending.removeFirst()
+                }
+                let at = "\(partition.name.topic)/\(partition.name.partition)/\(record.offset)"
+                guard let value = record.value else {
+                    reference = Swift.max(reference ?? .min, record.recordTimeMs)
+                    continue
+                }
+                guard let row = Self.read(value) else {
+                    reference = Swift.max(reference ?? .min, record.recordTimeMs)
+                    deadLetters.insert("\(at) \(value.isEmpty ? "empty" : "not_json")")
+                    continue
+                }
+                guard let time = row.time else {
+                    reference = Swift.max(reference ?? .min, record.recordTimeMs)
+                    deadLetters.insert("\(at) event_time_missing")
+                    continue
+                }
+                guard time >= 946_684_800_000 else {
+                    reference = Swift.max(reference ?? .min, record.recordTimeMs)
+                    deadLetters.insert("\(at) event_time_out_of_range")
+                    continue
+                }
+                let before = watermark()
+                let now = Swift.max(reference ?? .min, record.recordTimeMs)
+                reference = now
+                if time > now + source.skewMs {
+                    if let before { count(row, before, plan) { $0.quarantined += 1 } }
+                    continue
+                }
+                let pane = time / plan.stream.paneMs * plan.stream.paneMs
+                let isLate = before.map { pane + plan.stream.paneMs <= $0 } ?? false
+                if time <= now + source.outOfOrdernessMs { greatest = Swift.max(greatest ?? .min, time) }
+                if isLate, let before {
+                    lateRows.insert("\(at) late")
+                    count(row, before, plan) { $0.late += 1 }
+                    continue
+                }
+                count(row, time, plan) { cell in
+                    cell.total += 1
+                    switch row.x {
+                    case .value(let x):
+                        cell.value += 1
+                        cell.min = Swift.min(cell.min, x)
+                        cell.max = Swift.max(cell.max, x)
+                        cell.bins[x < 0 ? 0 : x >= 10 ? 11 : Int(x) + 1] += 1
+                    case .null: cell.null += 1
+                    case .missing: cell.missing += 1
+                    case .wrongType: cell.wrongType += 1
+                    }
+                }
+            }
+            for next in pending { floor = Swift.max(floor ?? .min, next.floorMs) }
+            watermarks.append(watermark() ?? .min)
+        }
+    }
+
+    private mutating func count(_ row: Row, _ time: Int64, _ plan: Plan, _ change: (inout Cell) -> Void) {
+        let pane = time / plan.stream.paneMs * plan.stream.paneMs
+        for window in plan.stream.windows {
+            var start = pane / window.stepMs * window.stepMs
+            while start + window.lengthMs > pane {
+                let key = "by-model/model=\(row.model)/x/\(window.lengthMs / 1000)s/\(start)"
+                change(&cells[key, default: Cell()])
+                start -= window.stepMs
+            }
+        }
+    }
+
+    enum X { case value(Double), null, missing, wrongType }
+    struct Row {
+        var model: String
+        var time: Int64?
+        var x: X
+    }
+
+    private static func read(_ bytes: [UInt8]) -> Row? {
+        guard let json = try? JSONValue(parsing: bytes), json.asObject != nil else { return nil }
+        let x: X =
+            switch json["x"] {
+            case nil: .missing
+            case .null: .null
+            case let value? where value.asNumber != nil: .value(value.asNumber!)
+            default: .wrongType
+            }
+        return Row(model: json["model"]?.asText ?? "", time: json["ts"]?.asInteger, x: x)
+    }
+
+    /// The same cell as the engine published it.
+    static func cell(_ text: String) -> Cell? {
+        guard let json = try? JSONValue(parsing: Array(text.utf8)) else { return nil }
+        func number(_ name: String) -> Int { Int(json["rows"]?[name]?.asInteger ?? 0) }
+        var cell = Cell()
+        cell.total = number("total")
+        cell.value = number("value")
+        cell.null = number("null")
+        cell.missing = number("missing")
+        cell.wrongType = number("wrong_type")
+        cell.late = number("late")
+        cell.quarantined = number("quarantined")
+        if let min = json["min"]?.asNumber { cell.min = min }
+        if let max = json["max"]?.asNumber { cell.max = max }
+        let histogram = json["histogram"]
+        cell.bins =
+            [Int(histogram?["under"]?.asInteger ?? 0)]
+            + (histogram?["counts"]?.asArray ?? []).map { Int($0.asInteger ?? -1) }
+            + [Int(histogram?["over"]?.asInteger ?? 0)]
+        return cell
+    }
+}
+
+// MARK: Random streams
+
+/// A stream with late, duplicate, future and out-of-order rows, bad records, tombstones, control
+/// records, and (by chance) a partition that falls silent.
+func randomPartitions(seed: UInt64, rowCount: Int, partitionCount: Int, groupCount: Int = 3)
+    -> [SimulatedPartition]
+{
+    var random = SeededRandom(seed ^ 0xabcdef)
+    let t0: Int64 = 1_700_000_040_000
+    var partitions = (0..<partitionCount).map {
+        SimulatedPartition(
+            name: TopicPartition(topic: "in", partition: Int32($0)), records: [], end: 0)
+    }
+    let silent = random.chance(0.5) && partitionCount > 1 ? random.below(partitionCount) : -1
+    let spanMs: Int64 = 300_000
+    for index in 0..<rowCount {
+        let slot = random.below(partitionCount)
+        let progress = Int64(index) * spanMs / Int64(rowCount)
+        if slot == silent, progress > spanMs / 3 { continue }
+        if random.chance(0.01) { partitions[slot].end += Int64(1 + random.below(3)) }
+        var time = t0 + progress + Int64(random.below(4_000))
+        if random.chance(0.04) { time -= Int64(random.below(60_000)) }
+        if random.chance(0.01) { time += Int64(random.below(50_000)) }
+        if random.chance(0.01) { time += 86_400_000 }
+        let model = "m\(random.below(groupCount))"
+        let x: String
+        switch random.below(20) {
+        case 0: x = ",\"x\":null"
+        case 1: x = ""
+        case 2: x = ",\"x\":\"text\""
+        default: x = ",\"x\":\(Double(random.below(1400)) / 100 - 2)"
+        }
+        var value: [UInt8]? = Array("{\"model\":\"\(model)\",\"ts\":\(time)\(x)}".utf8)
+        switch random.below(80) {
+        case 0: value = nil
+        case 1: value = Array("{\"model\":\"\(model)\",\"ts\":".utf8)
+        case 2: value = []
+        case 3: value = Array("{\"model\":\"\(model)\"}".utf8)
+        case 4: value = Array("{\"model\":\"\(model)\",\"ts\":0}".utf8)
+        default: break
+        }
+        let record = SimulatedRecord(
+            offset: partitions[slot].end, recordTimeMs: t0 + progress + Int64(random.below(500)),
+            availableMs: progress / 10, key: random.chance(0.3) ? Array("k\(index)".utf8) : nil,
+            value: value)
+        partitions[slot].records.append(record)
+        partitions[slot].end += 1
+        if random.chance(0.02), value != nil {
+            var again = record
+            again.offset = partitions[slot].end
+            partitions[slot].records.append(again)
+            partitions[slot].end += 1
+        }
+    }
+    // Control records at the end of a transaction.
+    if random.chance(0.5) { partitions[0].end += 1 }
+    return partitions
+}

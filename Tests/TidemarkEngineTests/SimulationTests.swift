@@ -1,0 +1,112 @@
+import Glibc
+import Testing
+import TidemarkBatch
+import TidemarkCodec
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkOperators
+import TidemarkRuntime
+
+/// In `make test`; `TIDEMARK_SEEDS` asks for more, `TIDEMARK_SEED` for one that failed.
+private let seedCount = environment("TIDEMARK_SEEDS").flatMap(Int.init) ?? 200
+
+private func simulationSeeds(_ first: UInt64, count: Int) -> [UInt64] {
+    if let seed = environment("TIDEMARK_SEED").flatMap(UInt64.init) { return [seed] }
+    return (0..<UInt64(count)).map { first + $0 }
+}
+
+func environment(_ name: String) -> String? {
+    guard let value = unsafe getenv(name) else { return nil }
+    return unsafe String(cString: value)
+}
+
+/// A run of the engine and the naive recompute of the same rows with the same recorded floors.
+func simulate(
+    seed: UInt64, faults: SimulatedCluster.Faults, crashChance: Double,
+    tamper: ((CommittedOffset, [SimulatedPartition]) -> CommittedOffset)? = nil,
+    wrap: @escaping (any StageOne) -> any StageOne = { $0 }, isBacklog: Bool = false
+) throws -> (SimulationOutcome, NaiveRecompute, Plan) {
+    var random = SeededRandom(seed)
+    let windows =
+        random.chance(0.5)
+        ? [WindowPlan(lengthMs: 60_000, stepMs: 60_000)]
+        : [WindowPlan(lengthMs: 60_000, stepMs: 20_000), WindowPlan(lengthMs: 30_000, stepMs: 30_000)]
+    let plan = simulationPlan(windows: windows, batchRows: random.chance(0.5) ? 7 : 64)
+    var partitions = randomPartitions(
+        seed: seed, rowCount: 200 + random.below(600), partitionCount: 1 + random.below(4))
+    if isBacklog { partitions = partitions.map(\.asBacklog) }
+    let cluster = SimulatedCluster(
+        partitions: partitions, seed: seed, time: SimulatedTime(), faults: faults)
+    if let tamper { cluster.tamper = { [partitions] in tamper($0, partitions) } }
+    var simulation = Simulation(
+        plan: plan, cluster: cluster, workerCount: 1 + random.below(2), crashChance: crashChance)
+    simulation.wrap = wrap
+    let outcome = try simulation.run()
+    let naive = NaiveRecompute(plan: plan, partitions: partitions, floors: cluster.floors)
+    return (outcome, naive, plan)
+}
+
+/// What differs between the engine and the recompute, over windows that every partition passed.
+func differences(_ outcome: SimulationOutcome, _ naive: NaiveRecompute) -> [String] {
+    var found: [String] = []
+    let merged = naive.watermarks.min() ?? .min
+    var compared = 0
+    for (key, want) in naive.cells {
+        let parts = key.split(separator: "/")
+        guard let start = parts.last.flatMap({ Int64($0) }),
+            let length = Int64(parts[3].dropLast()), start + length * 1000 <= merged
+        else { continue }
+        compared += 1
+        guard let values = outcome.aggregates[key] else {
+            found.append("\(key) was not published; expected \(want)")
+            continue
+        }
+        if values.count > 1 { found.append("\(key) was published with different values: \(values)") }
+        for value in values where NaiveRecompute.cell(value) != want {
+            found.append(
+                "\(key): \(NaiveRecompute.cell(value)?.description ?? value), expected \(want)")
+        }
+    }
+    for key in outcome.aggregates.keys where naive.cells[key] == nil {
+        found.append("\(key) should not exist")
+    }
+    if outcome.deadLetters != naive.deadLetters {
+        found.append(
+            "dead letters differ: \(outcome.deadLetters.symmetricDifference(naive.deadLetters).sorted().prefix(5))")
+    }
+    if outcome.lateRows != naive.lateRows {
+        found.append(
+            "late rows differ: \(outcome.lateRows.symmetricDifference(naive.lateRows).sorted().prefix(5))")
+    }
+    if compared == 0, !naive.cells.isEmpty { found.append("nothing was compared") }
+    return found
+}
+
+private let allFaults: SimulatedCluster.Faults = {
+    var faults = SimulatedCluster.Faults()
+    faults.commitFails = 0.02
+    faults.sinkIsFull = 0.1
+    faults.sinkIsSlow = 0.2
+    faults.pollIsEmpty = 0.3
+    return faults
+}()
+
+@Suite struct SimulationTests {
+    @Test(arguments: simulationSeeds(0, count: seedCount))
+    func `crashes, slow sinks and unknown commits leave the outputs of an undisturbed run`(
+        seed: UInt64
+    ) throws {
+        let (outcome, naive, _) = try simulate(seed: seed, faults: allFaults, crashChance: 0.002)
+        let found = differences(outcome, naive)
+        #expect(found.isEmpty, "seed \(seed): \(found.prefix(3))")
+    }
+
+    @Test(arguments: simulationSeeds(1000, count: seedCount / 4))
+    func `without faults a seeded stream equals the naive recompute, counter by counter`(
+        seed: UInt64
+    ) throws {
+        let (outcome, naive, _) = try simulate(seed: seed, faults: .none, crashChance: 0)
+        let found = differences(outcome, naive)
+        #expect(found.isEmpty, "seed \(seed): \(found.prefix(3))")
+    }
+}

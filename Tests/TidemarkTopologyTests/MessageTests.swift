@@ -1,0 +1,255 @@
+import Testing
+import TidemarkDataflow
+import TidemarkPlanner
+import TidemarkTopology
+
+/// What is wrong is said in place, at once, with a way out.
+struct MessageTests {
+    /// A topology on lines 1 to 5; more begins at line 6.
+    private let base = """
+        name: t
+        source:
+          topic: rows
+          schema: { ts: time_ms, model: model, amount: number, country: category, score: score }
+        baselines: { training: { file: t.json } }
+
+        """
+
+    private func world(_ text: String) -> World {
+        var world = World(text)
+        world.baselines["t.json"] = summary(
+            "ab", groups: ["*"], numbers: ["amount", "score"], categories: ["country"])
+        return world
+    }
+
+    private func errors(_ more: String) -> [String] { lines(world(base + more).plan().diagnostics) }
+
+    @Test(arguments: [
+        (
+            "windows: [60]",
+            "6:11 bad-duration: `60` has no unit · expected: a duration from 1s to 1w · try: `60s`, or `60m` if minutes were meant"
+        ),
+        (
+            "run: { stop_within: 5 sec }",
+            "6:21 bad-duration: `5 sec` is not a duration · expected: like 250ms, 5s, 1h30m · try: `5s`"
+        ),
+        (
+            "alerts: { cool_down: PT1M }",
+            "6:22 bad-duration: ISO 8601 is not read here · expected: like 250ms, 5s, 1h30m · try: `1m`"
+        ),
+        (
+            "alerts: { clear_below: 50 }",
+            "6:24 bad-share: `50` would be 5000% · expected: 0% to 100% · try: `50%`"
+        ),
+        (
+            "limits:\n  memory: 512",
+            "7:11 bad-size: `512` has no unit · expected: like 64MiB · try: `512MiB`"
+        ),
+        (
+            "alerts:\n  alert: yes",
+            "7:10 bad-boolean: `yes` is a word, not a boolean · expected: true or false · try: `true`"
+        ),
+        (
+            "monitors: { quality: off }\nmonitors: { volume: off }",
+            "7:1 duplicate-key: `monitors` stands at 6:1 already · expected: once · try: move these entries there"
+        ),
+        (
+            "monitors:\n  drift: &d { test: psi }",
+            "7:10 yaml-anchor: anchors and aliases are not read · expected: plain YAML · try: `alerts` for common keys"
+        ),
+        (
+            "filter:",
+            "6:1 empty-value: `filter` has nothing behind it · expected: a row condition · try: delete the line for the default (keep all)"
+        ),
+        (
+            "summaries:\n  - columns: *_usd",
+            "7:14 yaml-alias: a `*` in front makes this a YAML alias · expected: quotes · try: `\"*_usd\"`"
+        ),
+        (
+            "segments: { big: { by: [], where: least(amount, score) > 1 } }",
+            "6:35 yaml-comma: inside { } a comma ends the value `least(amount` · expected: quotes · try: `\"least(amount, score) > 1\"`"
+        ),
+        (
+            "kafka: { brokers: ${env:B} }",
+            "6:19 yaml-brace: inside { } YAML reads `${env:B}` as a map · expected: quotes · try: `\"${env:B}\"`"
+        ),
+        (
+            "monitors:\n  drift: { drift: amuont }",
+            "7:19 unknown-column: no column `amuont` · expected: one of 5 columns · try: `amount`"
+        ),
+        (
+            "monitors:\n  drift: { drift: g* }",
+            "7:19 matches-nothing: `g*` matches no column · expected: at least one · try: `a*` (1 column)"
+        ),
+        (
+            "monitors:\n  fast: { severity: page }",
+            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, quality, rule, volume, freshness, metric, when, detect, any_of, all_of · try: `drift: all`"
+        ),
+        (
+            "monitors:\n  both: { drift: scores, volume: rows }",
+            "7:26 two-kinds: `volume` is a second kind beside `drift` (7:11) · expected: one · try: two monitors"
+        ),
+        (
+            "monitors:\n  drift:\n    against: trainig",
+            "8:14 unknown-baseline: no baseline `trainig` · expected: training · try: `training`"
+        ),
+        (
+            "monitors:\n  drift:\n    treshold: 3",
+            "8:5 unknown-key: `treshold` is not a key of a drift monitor · expected: drift, test, ignore_below, against, segments, windows, min_rows, … · try: `ignore_below`; how often it may be wrong is set once, in `budget`"
+        ),
+        (
+            "filter: amount == \"100\"",
+            "6:19 type-mismatch: `amount` is a number, `\"100\"` is text · expected: a number · try: `amount == 100`"
+        ),
+        (
+            "filter: country = \"BR\"",
+            "6:17 one-equals: `=` is not an operator · expected: == != < <= > >= · try: `country == \"BR\"`"
+        ),
+        (
+            "filter: amount > mean(amount)",
+            "6:18 aggregate-in-row: `mean` needs a window; a filter sees one row · expected: a row condition · try: a metric and a `when` monitor"
+        ),
+        (
+            "filter: abs(amount)",
+            "6:9 not-a-condition: this is a number · expected: true or false · try: a comparison, `abs(amount) > 0`"
+        ),
+        (
+            "kafka:\n  brokers: ${env:BROKERS}",
+            "7:12 env-unset: BROKERS is not set · expected: a value · try: set it, or `${env:BROKERS:-default}`"
+        ),
+        (
+            "kafka:\n  sasl: { mechanism: PLAIN, username: tm, password: hunter2 }",
+            "7:53 secret-literal: a secret may not stand in a topology · expected: a reference · try: `${file:/run/secrets/kafka}`; and change this one, it is in a file now"
+        ),
+        (
+            "windows: [5m every 2m]",
+            "6:11 window-step: 5m is not a multiple of 2m · expected: a step that divides the length · try: `6m every 2m` or `5m every 1m`"
+        ),
+        (
+            "run: { delivery: exactly_once }",
+            "6:18 later: `exactly_once` comes in a later version · expected: at_least_once · try: `at_least_once`"
+        ),
+        (
+            "monitors: { volume: { drop: 30% } }",
+            "6:13 later: monitor `volume` comes in a later version · expected: drift · try: `volume: off`"
+        ),
+        (
+            "metrics: { m: count() }",
+            "6:1 later: `metrics` comes in a later version · expected: keys of this version · try: delete it for now"
+        ),
+        ("owner: ~", "6:8 empty-value: `~` is not a value · expected: text of at most 1024 letters · try: a value, or delete the line"),
+        ("a\tb: 1\n\tc: 2", "7:1 yaml-tab: a tab · expected: spaces · try: two spaces for each level"),
+        ("---\nname: u", "6:1 yaml-documents: a second document begins here · expected: one document a file · try: another file"),
+        ("owner: !!str x", "6:8 yaml-tag: tags are not read · expected: plain YAML · try: delete what begins with `!`, or put the value into quotes"),
+    ])
+    func `a mistake is named at its place with a way out`(text: String, message: String) {
+        #expect(errors(text) == [message])
+    }
+
+    @Test func `a key one level too deep is sent up`() {
+        let text = "name: t\nsource:\n  windows: [5m]\n  topic: rows\n  schema: { ts: time_ms, a: score }"
+        #expect(
+            lines(world(text).plan().diagnostics) == [
+                "3:3 misplaced-key: `windows` is not a key of `source` · expected: at the top level · try: move it out two spaces"
+            ])
+    }
+
+    @Test func `two baselines need a choice, a missing column a new baseline`() {
+        let two = base.replacing(
+            "baselines: { training: { file: t.json } }",
+            with: "baselines: { training: { file: t.json }, usual: { file: t.json } }\nmonitors:\n  drift: { test: auto }")
+        #expect(
+            lines(world(two).plan().diagnostics) == [
+                "7:3 against-needed: `drift` could use training or usual · expected: `against` · try: `against: training`"
+            ])
+        let lacking = base.replacing("amount: number", with: "amount: number, spend: number")
+            + "monitors:\n  drift: { drift: all }"
+        #expect(
+            lines(world(lacking).plan().diagnostics) == [
+                "5:32 baseline-lacks-column: t.json has no `spend` · expected: every column of `drift` (7:19) · try: build it again, or `drift: [all, -spend]`"
+            ])
+    }
+
+    @Test func `all mistakes are said at once in order of place`() {
+        let text = "windows: [60]\nlimits: { memory: 1 }\nfilter: amont > 1\nrun: { comit: 1s }"
+        #expect(errors(text).map { $0.prefix { $0 != ":" } } == ["6", "7", "8", "9"])
+    }
+
+    @Test func `no secret is printed`() throws {
+        var world = world(
+            base + "kafka:\n  sasl: { mechanism: PLAIN, username: u, password: \"${env:PW}\" }\n"
+                + "  properties: { ssl.key.password: \"${file:/k}\", client.rack: r1 }")
+        world.environment["PW"] = "hunter2"
+        world.files["/k"] = "hunter3\n"
+        let result = world.plan()
+        #expect(lines(result.diagnostics) == [])
+        let plan = try #require(result.plan)
+        #expect(plan.kafka.sasl?.password?.reveal() == "hunter2")
+        #expect(plan.kafka.properties.map(\.name) == ["ssl.key.password", "client.rack"])
+        #expect(plan.kafka.properties.map { $0.value.reveal() } == ["hunter3", "r1"])
+        let printed = planText(result) + planJSON(result) + "\(plan)"
+        #expect(!printed.contains("hunter"))
+    }
+
+    @Test func `bytes that are no text are found at their place`() {
+        func first(_ bytes: [UInt8]) -> Diagnostic? {
+            readYAML(bytes, file: "t.yaml").diagnostics.first
+        }
+        let broken = first(Array("a: b\nc: é".utf8) + [0xff])
+        #expect(broken?.rule == "not-utf8")
+        #expect(broken?.line == 2)
+        #expect(broken?.column == 5)
+        let control = first(Array("a: b\n\nc: x\u{1b}y".utf8))
+        #expect(control?.rule == "control-character")
+        #expect(control?.line == 3)
+        #expect(control?.column == 5)
+        #expect(first([])?.rule == "file-empty")
+        #expect(first(Array("# only words\n".utf8))?.rule == "file-empty")
+        #expect(first(Array(repeating: 0x20, count: (1 << 20) + 1))?.rule == "file-too-long")
+        #expect(first(Array(repeating: 0x5b, count: 1 << 20))?.rule == "yaml-depth")
+        let lines = String(repeating: "- a\n", count: 100_001)
+        #expect(first(Array(lines.utf8))?.rule == "yaml-nodes")
+    }
+
+    @Test func `overlay and overrides win in order and keep their own places`() throws {
+        var world = world(base + "owner: a\nwindows: [1m]")
+        world.files["o.yaml"] = "owner: b\nlimits: { memory: 64MiB }"
+        let plan = try #require(world.plan(set: ["owner=c", "limits.record=1MiB"], with: "o.yaml").plan)
+        #expect(plan.owner == "c")
+        #expect(plan.limits.memoryBytes == 64 << 20)
+        #expect(plan.limits.recordBytes == 1 << 20)
+        let wrong = world.plan(set: ["limits.memory=12"])
+        #expect(wrong.plan == nil)
+        #expect(wrong.diagnostics.filter { $0.severity == .error }.map(\.file) == ["--set"])
+        #expect(wrong.diagnostics.filter { $0.severity == .error }.map(\.column) == [15])
+    }
+
+    @Test func `every rule that is said can be explained`() {
+        for rule in ruleNames { #expect(explain(rule: rule) != nil) }
+        #expect(explain(rule: "no-such-rule") == nil)
+    }
+
+    @Test func `expressions become typed trees`() throws {
+        func filter(_ text: String) throws -> RowExpression? {
+            let result = world(base + "filter: '\(text)'").plan()
+            #expect(lines(result.diagnostics) == [], "\(text)")
+            return try #require(result.plan).stream.filter
+        }
+        #expect(
+            try filter("amount > 1 and not country in [\"a\", \"b\"] or score is null")
+                == .or(
+                    .and(
+                        .compare(.greater, .column(2), .number(1)),
+                        .not(.isIn(.column(3), [.text("a"), .text("b")]))), .isNull(.column(4))))
+        #expect(
+            try filter("-amount * 2 + 5% < round(score, 1)")
+                == .compare(
+                    .less,
+                    .arithmetic(
+                        .add, .arithmetic(.multiply, .negate(.column(2)), .number(2)), .number(0.05)),
+                    .call(.round, [.column(4), .number(1)])))
+        #expect(
+            try filter("starts_with(lower(country), \"b\")")
+                == .call(.startsWith, [.call(.lower, [.column(3)]), .text("b")]))
+    }
+}
