@@ -12,6 +12,7 @@ import pathlib
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -275,11 +276,24 @@ class Messages(unittest.TestCase):
         self.assertLess(time.monotonic() - started, 20)
 
 
+def free_port(count):
+    """The first of `count` consecutive ports that nobody listens on."""
+    for first in range(31_000, 40_000, 40):
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
+    raise RuntimeError("no free ports for Kafka")
+
+
 @unittest.skipUnless(os.access(KAFKA, os.X_OK), f"no Kafka script at {KAFKA}")
 class Kafka(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.environment = dict(os.environ, KAFKA_DIR=str(WORK / "kafka"), KAFKA_PORT="24092")
+        cls.environment = dict(os.environ, KAFKA_DIR=str(WORK / "kafka"), KAFKA_PORT=str(free_port(20)))
         cls.kafka("up")
         cls.brokers = cls.kafka("bootstrap").strip()
         cls.environment["TIDEMARK_BROKERS"] = cls.brokers
