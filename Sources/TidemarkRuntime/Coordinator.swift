@@ -78,7 +78,6 @@ package final class Coordinator {
         var snapshot: SlotSnapshot?
         /// Sealed panes of which a window is not yet published, by start.
         var origins: [Int64: PaneOrigin] = [:]
-        var isPaused = false
     }
 
     private struct OpenWindow: Hashable, Comparable {
@@ -101,6 +100,7 @@ package final class Coordinator {
     private let start: CoordinatorStart
     private let mailbox: Mailbox
     private let controls: [WorkerControl]
+    private let alignment: Alignment
     private let stage: any StageTwo
     private let sink: any Sink
     private let offsets: any OffsetStore
@@ -139,13 +139,14 @@ package final class Coordinator {
 
     package init(
         plan: Plan, start: CoordinatorStart, mailbox: Mailbox, controls: [WorkerControl],
-        stage: any StageTwo, sink: any Sink, offsets: any OffsetStore,
+        alignment: Alignment, stage: any StageTwo, sink: any Sink, offsets: any OffsetStore,
         endOffsets: @escaping () -> [Int64?], time: any TimeSource, untilEnd: Bool
     ) {
         self.plan = plan
         self.start = start
         self.mailbox = mailbox
         self.controls = controls
+        self.alignment = alignment
         self.stage = stage
         self.sink = sink
         self.offsets = offsets
@@ -551,33 +552,6 @@ package final class Coordinator {
         return !proposedFloors.isEmpty
     }
 
-    // MARK: Alignment
-
-    /// Pauses partitions that are further ahead of the slowest one with lag than `alignment` (D7),
-    /// so that low-water and the panes held stay near.
-    private func align(_ ends: [Int64?]) {
-        guard let alignmentMs = plan.stream.source.alignmentMs else { return }
-        var slowest = Int64.max
-        for (index, slot) in slots.enumerated() where !slot.hasEnded {
-            // One that is read to its end does not hold the others: idleness is for it.
-            if index < ends.count, let end = ends[index], slot.next >= end { continue }
-            slowest = min(slowest, slot.watermarkMs)
-        }
-        var paused: Set<Int> = []
-        if slowest != .max, slowest != TimeLimit.never {
-            for (index, slot) in slots.enumerated() where !slot.hasEnded {
-                // Some way back before it goes on: a pause throws away what was fetched.
-                let limitMs = slot.isPaused ? alignmentMs / 2 : alignmentMs
-                if slot.watermarkMs > slowest + limitMs { paused.insert(index) }
-            }
-        }
-        guard slots.indices.contains(where: { slots[$0].isPaused != paused.contains($0) }) else {
-            return
-        }
-        for index in slots.indices { slots[index].isPaused = paused.contains(index) }
-        for control in controls { control.give { $0.paused = paused } }
-    }
-
     // MARK: Progress
 
     private func refreshProgress() {
@@ -596,7 +570,11 @@ package final class Coordinator {
         }
         progress.lag = isKnown ? lag : nil
         progress.positions = slots.map(\.next)
-        align(ends)
+        alignment.setHolds { index in
+            if slots[index].hasEnded { return false }
+            if index < ends.count, let end = ends[index] { return slots[index].next < end }
+            return true
+        }
         progress.heldBy = slots.filter { !$0.hasEnded }
             .min { $0.watermarkMs < $1.watermarkMs }?.partition
     }

@@ -123,12 +123,14 @@ package final class Engine {
         let readers = try parts.source.open(starts.map { $0.map(\.start) })
         let mailbox = Mailbox(byteCountMax: plan.limits.memory.mailboxBytes)
         let controls = (0..<workerCount).map { _ in WorkerControl() }
+        let alignment = Alignment(
+            slotCount: extents.count, limitMs: plan.stream.source.alignmentMs)
         workers = (0..<workerCount).map { index in
             Worker(
                 index: index, plan: plan.stream, batchRows: plan.run.batchRows,
                 starts: starts[index], slotCount: extents.count, reader: readers[index],
                 stage: parts.makeStageOne(), letters: parts.letters, mailbox: mailbox,
-                control: controls[index], fixedReferenceMs: parts.source.fixedReferenceMs,
+                control: controls[index], alignment: alignment, fixedReferenceMs: parts.source.fixedReferenceMs,
                 untilEnd: untilEnd, pollTimeoutMs: pollTimeoutMs)
         }
         let source = parts.source
@@ -138,7 +140,7 @@ package final class Engine {
                 partitions: extents.map(\.partition), nexts: nexts, metadata: metadata,
                 applicationHash: applicationHash, clusterHash: clusterHash, dataHash: dataHash,
                 stateEpoch: stateEpoch),
-            mailbox: mailbox, controls: controls, stage: parts.makeStageTwo(), sink: parts.sink,
+            mailbox: mailbox, controls: controls, alignment: alignment, stage: parts.makeStageTwo(), sink: parts.sink,
             offsets: parts.offsets, endOffsets: { source.endOffsets() }, time: parts.time,
             untilEnd: untilEnd)
         self.mailbox = mailbox
