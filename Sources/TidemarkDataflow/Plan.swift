@@ -20,6 +20,11 @@ package struct Plan: Sendable {
     package var limits = Limits()
     package var run = RunSettings()
 
+    /// The compacted topic of entry state; `nil` where nothing outlives a window.
+    package var stateTopic: String? {
+        stream.monitors.contains(where: \.alerts) ? "\(app)-state" : nil
+    }
+
     package init(
         name: String, app: String, revision: String, stream: StreamPlan, outputs: OutputsPlan
     ) {
@@ -455,5 +460,15 @@ package struct RunSettings: Sendable {
     package var commitMs: Int64 = 1000
     /// SIGTERM to exit.
     package var stopWithinMs: Int64 = 30_000
+    package var delivery: Delivery = .exactlyOnce
+    /// A unit of commit does not wait for the tick when its outputs are this large, bytes.
+    package var unitBytesMax = 4 << 20
+
+    /// What a crash may repeat.
+    package enum Delivery: String, Sendable, CaseIterable {
+        case exactlyOnce = "exactly_once"
+        case atLeastOnce = "at_least_once"
+    }
+
     package init() {}
 }

@@ -10,6 +10,8 @@ package final class WorkerControl: Sendable {
         package var barrierEpoch = 0
         /// Floors to record with that barrier, by slot. The worker parks until they are.
         package var floors: [Int: Int64] = [:]
+        /// All workers have answered this barrier: go on.
+        package var releasedEpoch = 0
         /// The greatest epoch that is committed: floors of its barrier may be obeyed.
         package var committedEpoch = 0
         /// The last barrier: nothing is read after it.
@@ -69,8 +71,8 @@ package final class Worker {
         case worked
         /// Nothing was there to read.
         case idle
-        /// The mailbox is full, a floor waits to be recorded, or every partition came to its end:
-        /// only orders are obeyed.
+        /// The mailbox is full, a barrier was answered and others have still to, a floor waits to be
+        /// recorded, or every partition came to its end: only orders are obeyed.
         case blocked
         /// The coordinator said stop.
         case finished
@@ -201,7 +203,10 @@ package final class Worker {
 
     private func obeyOrders() {
         if let newer = control.newer(than: &seenOrders) { orders = newer }
-        if isParked, !orders.isLast, orders.committedEpoch >= answeredEpoch {
+        let waitsForCommit = tasks.contains { $0.pendingFloorMs != nil }
+        if isParked, !orders.isLast,
+            (waitsForCommit ? orders.committedEpoch : orders.releasedEpoch) >= answeredEpoch
+        {
             isParked = false
             for place in tasks.indices {
                 guard let floor = tasks[place].pendingFloorMs else { continue }
@@ -215,9 +220,8 @@ package final class Worker {
             answeredEpoch = orders.barrierEpoch
             for (slot, floor) in orders.floors where places[slot] >= 0 {
                 tasks[places[slot]].pendingFloorMs = floor
-                isParked = true
             }
-            if orders.isLast { isParked = true }
+            isParked = true
             mailbox.push(
                 .snapshot(worker: index, epoch: answeredEpoch, slots: tasks.map(snapshot)))
         }

@@ -11,7 +11,7 @@ import TidemarkRuntime
     @Test func `low-water by seal, not by publication, is found`() throws {
         var caught = 0
         for seed in UInt64(0)..<40 {
-            let (outcome, naive, _) = try simulate(
+            let (outcome, naive, plan) = try simulate(
                 seed: seed, faults: .none, crashChance: 0.004,
                 tamper: { committed, partitions in
                     // The first row of a pane that the partition itself has not sealed.
@@ -45,7 +45,7 @@ import TidemarkRuntime
                         partition: committed.partition, next: committed.next,
                         metadata: metadata.encoded())
                 })
-            if !differences(outcome, naive).isEmpty { caught += 1 }
+            if !differences(outcome, naive, plan).isEmpty { caught += 1 }
         }
         #expect(caught > 0, "40 seeds with crashes did not see rows go missing")
     }
@@ -53,10 +53,10 @@ import TidemarkRuntime
     @Test func `lateness decided per batch is found`() throws {
         var caught = 0
         for seed in UInt64(0)..<40 {
-            let (outcome, naive, _) = try simulate(
+            let (outcome, naive, plan) = try simulate(
                 seed: seed, faults: .none, crashChance: 0, wrap: { LateByBatch($0) },
                 isBacklog: true)
-            if !differences(outcome, naive).isEmpty { caught += 1 }
+            if !differences(outcome, naive, plan).isEmpty { caught += 1 }
         }
         #expect(caught > 0, "40 seeds did not tell a batch from its records")
     }
