@@ -461,6 +461,9 @@ package struct RunSettings: Sendable {
     /// SIGTERM to exit.
     package var stopWithinMs: Int64 = 30_000
     package var delivery: Delivery = .exactlyOnce
+    /// A process without news commits its positions all the same, so that one that another has
+    /// replaced learns of it, and the group's offsets do not expire.
+    package var heartbeatMs: Int64 = 5_000
     /// A unit of commit does not wait for the tick when its outputs are this large, bytes.
     package var unitBytesMax = 4 << 20
 

@@ -436,7 +436,7 @@ package final class Coordinator {
                 beginBarrier()
             } else if isStopping || (isDue && hasNews)
                 || (isUrgent && sinceMs >= commitSpacingMs)
-                || outboxBytes >= plan.run.unitBytesMax
+                || outboxBytes >= plan.run.unitBytesMax || sinceMs >= plan.run.heartbeatMs
             {
                 beginBarrier()
             } else if isDue, proposeFloors() {

@@ -49,6 +49,8 @@ func simulationPlan(
     plan.run.batchRows = batchRows
     plan.run.commitMs = 200
     plan.run.delivery = delivery
+    // Quiet means done, here.
+    plan.run.heartbeatMs = .max
     return plan
 }
 
