@@ -74,6 +74,9 @@ package final class KafkaClient: Sendable {
             log: log,
             telemetry: telemetry
         )
+        if let problem = handle.advice.startProblem {
+            log.warning("kafka client", ["problem": problem])
+        }
         self.settings = settings
         self.limits = limits
         self.connectMs = connectMs
