@@ -92,6 +92,27 @@ final class ClientHandle: @unchecked Sendable {
 
     /// The partitions of a topic, as the cluster says; `nil` if it has no such topic.
     func partitions(of topic: String, withinMs: Int64) throws(ConnectorError) -> [Int32]? {
+        switch try lookUp(topic, withinMs: withinMs) {
+        case .found(let ids, _): return ids
+        case .missing: return nil
+        case .denied(let code):
+            throw ConnectorError(
+                .environment,
+                "topic '\(topic)' at \(brokers): \(codeText(code))",
+                hint: advice.hint(denied: code, resource: "--topic \(topic)")
+            )
+        }
+    }
+
+    /// What the cluster says of a topic.
+    enum Lookup {
+        case found(partitions: [Int32], replicas: Int)
+        case missing
+        case denied(rd_kafka_resp_err_t)
+    }
+
+    /// Asks the cluster for a topic, waiting at most so long for it to answer.
+    func lookUp(_ topic: String, withinMs: Int64) throws(ConnectorError) -> Lookup {
         guard let handle = unsafe self.topic(topic) else {
             throw ConnectorError(.environment, "'\(topic)' is no name for a Kafka topic")
         }
@@ -115,23 +136,21 @@ final class ClientHandle: @unchecked Sendable {
                     code = unsafe entry.err
                     if code == RD_KAFKA_RESP_ERR_NO_ERROR {
                         var ids: [Int32] = []
+                        var replicas = Int.max
                         for place in unsafe 0..<Int(entry.partition_cnt) {
                             unsafe ids.append(entry.partitions[place].id)
+                            replicas = unsafe min(replicas, Int(entry.partitions[place].replica_cnt))
                         }
-                        return ids.sorted()
+                        return .found(partitions: ids.sorted(), replicas: replicas)
                     }
                 }
             }
             switch code {
             case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-                return nil
+                return .missing
             case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
                 RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-                throw ConnectorError(
-                    .environment,
-                    "topic '\(topic)' at \(brokers): \(codeText(code))",
-                    hint: advice.hint(denied: code, resource: "--topic \(topic)")
-                )
+                return .denied(code)
             default: break
             }
             let isWrongListener = events.snapshot.suspected != nil && leftMs < withinMs - 3000

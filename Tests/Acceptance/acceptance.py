@@ -314,6 +314,7 @@ class Kafka(unittest.TestCase):
         if make:
             for topic in topics.values():
                 self.kafka("topics", "--create", "--topic", topic, "--partitions", "2")
+            self.kafka("topics", "--create", "--topic", f"{tag}-state", "--config", "cleanup.policy=compact")
         outputs = f"{{ aggregates: {{ topic: {topics['aggregates']}, sketches: [] }}, alerts: {topics['alerts']}, dead_letters: {topics['dead_letters']} }}"
         return ["run", "topologies/w1.yaml", "--set", f"app={tag}", "--set", f"outputs={outputs}", "--set", "run.commit=100ms",
                 "--set", "source.alignment=10s", *more]
@@ -392,7 +393,8 @@ class Kafka(unittest.TestCase):
 
     def test_missing_topics_and_tombstones(self):
         done = tidemark("run", "topologies/w1.yaml", "--set", "outputs.aggregates=nowhere", ok=4, env=self.environment)
-        self.assertIn("kafka-topics.sh", done.stderr)
+        self.assertIn("'nowhere'", done.stderr)
+        self.assertIn("tidemark topics create topologies/w1.yaml", done.stderr)
         done = tidemark("run", small(), "--output", WORK / "no-topic", ok=4, env=self.environment)
         self.assertIn("'t' does not exist", done.stderr)
 

@@ -320,6 +320,87 @@ class SecurityOnNewer(Security):
             raise RuntimeError(f"the newer library is not the one that is used: {said}")
 
 
+class Topics(OnKafka):
+    def check(self, path, *args, ok=0):
+        done = self.tidemark("topics", "check", path, "--json", *args, ok=ok)
+        return {topic["name"]: topic for topic in json.loads(done.stdout)["topics"]}
+
+    def test_missing_ones_are_named_and_made_and_a_second_make_changes_nothing(self):
+        path = topology("made")
+        self.broker.create("made", partitions=3)
+        needed = {f"made-{tail}" for tail in ("aggregates", "alerts", "dead-letters", "late", "state")}
+        found = self.check(path, ok=1)
+        self.assertEqual({name for name, topic in found.items() if topic["problems"] == ["it does not exist"]}, needed)
+        done = self.tidemark("run", path, "--until-end", "--quiet", ok=4, seconds=10)
+        for name in needed:
+            self.assertIn(f"'{name}'", done.stderr)
+        self.assertIn(f"tidemark topics create {path}", done.stderr)
+        self.tidemark("topics", "create", path, "--dry-run")
+        self.assertEqual(self.check(path, ok=1), found)
+        self.assertEqual(self.tidemark("topics", "create", path, "--partitions", 6).stdout.count(" made\n"), 5)
+        found = self.check(path)
+        self.assertIn("6 partitions × 1, cleanup.policy=delete", found["made-aggregates"]["there"])
+        self.assertIn("1 partition × 1, cleanup.policy=compact", found["made-state"]["there"])
+        self.assertEqual(self.tidemark("topics", "create", path).stdout.count(" ok\n"), 6)
+        self.assertEqual(self.check(path), found)
+        self.tidemark("run", path, "--until-end", "--quiet")
+
+    def test_what_is_wrong_with_a_topic_is_said_and_refused(self):
+        path = topology("wrong")
+        self.broker.create("wrong", cleanup_policy="compact", retention_ms="60000")
+        self.broker.create("wrong-aggregates", cleanup_policy="compact")
+        self.broker.create("wrong-alerts", min_insync_replicas="2")
+        self.broker.create("wrong-dead-letters", max_message_bytes="100000")
+        self.broker.create("wrong-late")
+        self.broker.create("wrong-state", cleanup_policy="compact,delete", partitions=65)
+        found = self.check(path, ok=1)
+        expected = {"wrong": ["it is compacted", "retention.ms is 60000, and a restart may read 152000 ms again"],
+                    "wrong-aggregates": ["cleanup.policy is compact"], "wrong-alerts": ["min.insync.replicas is 2 and it has 1 replicas"],
+                    "wrong-dead-letters": ["max.message.bytes is 100000"], "wrong-late": [],
+                    "wrong-state": ["it has 65 partitions; at most 64", "cleanup.policy is compact,delete"]}
+        for name, words in expected.items():
+            self.assertEqual(len(found[name]["problems"]), len(words), found[name])
+            for word in words:
+                self.assertTrue(any(word in problem for problem in found[name]["problems"]), found[name])
+        said = self.tidemark("topics", "check", path, ok=1).stdout
+        self.assertIn("--entity-name wrong --add-config cleanup.policy=delete", said)
+        done = self.tidemark("run", path, "--until-end", "--quiet", ok=4, seconds=10)
+        self.assertIn("it is compacted", done.stderr)
+        self.assertIn("tidemark topics check", done.stderr)
+        # Files in place of topics need no topic.
+        data = WORK / "wrong.ndjson"
+        data.write_bytes(b"\n".join(rows(10)) + b"\n")
+        self.tidemark("run", path, "--input", data, "--output", WORK / "wrong-out", "--until-end", "--quiet")
+
+    def test_what_leaves_little_room_is_a_note_and_stops_nothing(self):
+        path = topology("tight")
+        self.broker.create("tight", retention_ms="200000", message_timestamp_after_max_ms="9223372036854775807")
+        self.broker.create("tight-aggregates", "tight-alerts", "tight-dead-letters", "tight-late")
+        self.broker.create("tight-state", cleanup_policy="compact")
+        notes = self.check(path)["tight"]["notes"]
+        self.assertEqual(len(notes), 2, notes)
+        self.assertIn("rows are lost if the process is down", notes[0])
+        self.assertIn("reference clock", notes[1])
+        self.tidemark("run", path, "--until-end", "--quiet")
+
+    def test_a_topic_that_may_not_be_seen_is_no_missing_topic(self):
+        path = topology("hidden")
+        self.broker.create("hidden", "hidden-aggregates", "hidden-alerts", "hidden-dead-letters", "hidden-late")
+        self.broker.create("hidden-state", cleanup_policy="compact")
+        self.broker.deny("--operation", "All", "--topic", "hidden-alerts")
+        done = self.tidemark("topics", "check", path, "--json", "--set", f"kafka.tls.ca={self.broker.tls}/ca.pem", "--set",
+                             'kafka.sasl={ mechanism: PLAIN, username: alice, password: "${env:PASSWORD}" }', ok=1, brokers=self.broker.secure)
+        found = {topic["name"]: topic for topic in json.loads(done.stdout)["topics"]}
+        self.assertIn("uthorization failed", found["hidden-alerts"]["problems"][0])
+        self.assertEqual([name for name, topic in found.items() if topic["problems"]], ["hidden-alerts"])
+
+    def test_usage(self):
+        self.assertIn("try: tidemark topics check", self.tidemark("topics", "chekc", topology("usage"), ok=2).stderr)
+        self.tidemark("topics", "create", topology("usage"), "--replication", "none", ok=2)
+        self.tidemark("topics", "check", WORK / "no-such.yaml", ok=3)
+        self.assertIn("127.0.0.1:1", self.tidemark("topics", "check", topology("usage"), ok=4, brokers="127.0.0.1:1", seconds=15).stderr)
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         sys.argv = [sys.argv[0], "-v", "-k", sys.argv[1]]
