@@ -92,6 +92,9 @@ def main():
         environment["TIDEMARK_BROKERS"] = brokers
         for topic, partitions in TOPICS.items():
             kafka("topics", "--create", "--topic", topic, "--partitions", str(partitions))
+        for app in [f"bench-{turn}" for turn in range(count)] + [f"bench2-{turn}" for turn in range(count)]:
+            subprocess.run([TIDEMARK, "topics", "create", "topologies/w1.yaml", "--set", f"app={app}"], env=environment, cwd=ROOT, check=True,
+                           capture_output=True)
         subprocess.run(["swift", "build", "-c", "release", "--product", "kafka-bench"], cwd=ROOT, check=True, capture_output=True)
         subprocess.run([ROOT / ".build/release/kafka-bench", "load", brokers, "w1", data], check=True)
         runs = []

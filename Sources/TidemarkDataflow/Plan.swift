@@ -57,6 +57,8 @@ package struct KafkaSettings: Sendable {
         package var mechanism: String
         package var username: String?
         package var password: Secret?
+        /// A JSON web token, read anew whenever the last one nears its end (`OAUTHBEARER`).
+        package var token: Secret?
         package init(mechanism: String) { self.mechanism = mechanism }
     }
 

@@ -1,6 +1,7 @@
 import CRdKafka
 import Synchronization
 import TidemarkCore
+import TidemarkDataflow
 import TidemarkTelemetry
 
 /// What a client reports beside data: errors, statistics, log lines.
@@ -19,20 +20,38 @@ final class ClientEvents: Sendable {
         var fatal: Failure?
         /// The cluster refused our credentials, or we its certificate.
         var refused: Failure?
+        /// What looks like a listener of another kind than we took it for.
+        var suspected: Failure?
+        /// What was said in the log of each code, without what differs from time to time.
+        var said: [Int32: Substring] = [:]
+        /// Why there is no token to show the cluster.
+        var tokenProblem: String?
         /// Last stable offset and high-water mark, from the statistics.
         var ends: [TopicPartition: (stable: Int64, highWater: Int64)] = [:]
+
+        /// Waiting longer for the cluster will not help.
+        var isHopeless: Bool { refused != nil || tokenProblem != nil }
     }
 
     let role: String
     let log: Log
     let redactor: Redactor
+    /// Where the token callback finds a token; `nil`: the library's own ways.
+    let token: Secret?
     private let telemetry: Telemetry
     private let state = Mutex(State())
     /// Set once with `fatal`, so that the data path need not take the lock.
     private let hasFatal = Atomic<Bool>(false)
     private let errorCount: Counter
 
-    init(role: String, log: Log, redactor: Redactor, telemetry: Telemetry) {
+    init(
+        role: String,
+        log: Log,
+        redactor: Redactor,
+        token: Secret?,
+        telemetry: Telemetry
+    ) {
+        self.token = token
         self.role = role
         self.log = log
         self.redactor = redactor
@@ -56,7 +75,19 @@ final class ClientEvents: Sendable {
         state.withLock { state in
             state.last = nil
             state.refused = nil
+            state.suspected = nil
         }
+    }
+
+    /// What became of the newest attempt to get a token; `nil`: there is one.
+    func noteToken(problem: String?) {
+        let problem = problem.map(redactor.clean)
+        let isNews = state.withLock { state in
+            defer { state.tokenProblem = problem }
+            return state.tokenProblem != problem
+        }
+        guard isNews, let problem else { return }
+        log.warning("no token", ["client": role, "reason": problem])
     }
 
     /// Both as of the last statistics, at most a second old.
@@ -68,12 +99,23 @@ final class ClientEvents: Sendable {
         let failure = Failure(code: code, text: redactor.clean(text))
         errorCount.add()
         let isNews = state.withLock { state in
-            let isNews = state.last?.text != failure.text
-            state.last = failure
+            let gist =
+                code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ? "" : failure.text.prefix { $0 != "(" }
+            let isNews = state.said.updateValue(gist, forKey: code.rawValue) != gist
+            // That all brokers are down is never why.
+            if code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || state.last == nil {
+                state.last = failure
+            }
             switch code {
             case RD_KAFKA_RESP_ERR__AUTHENTICATION, RD_KAFKA_RESP_ERR__SSL,
                 RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
                 state.refused = failure
+            // A broker that wants a certificate of ours says so after the handshake, as it closes.
+            case RD_KAFKA_RESP_ERR__TRANSPORT where failure.text.contains("SSL alert"):
+                state.refused = failure
+            case RD_KAFKA_RESP_ERR__TRANSPORT
+            where ["security.protocol", "listener?"].contains(where: failure.text.contains):
+                state.suspected = failure
             default: break
             }
             if isFatal { state.fatal = failure }
@@ -93,6 +135,11 @@ final class ClientEvents: Sendable {
         if facility == "CONFWARN", text.utf8.count < 400, text.contains(" will be ignored by this ")
         {
             return
+        }
+        // Newer libraries report it nowhere else.
+        if facility == "FAIL", text.contains("in state APIVERSION_QUERY") {
+            let failure = Failure(code: RD_KAFKA_RESP_ERR__TRANSPORT, text: redactor.clean(text))
+            state.withLock { $0.suspected = $0.suspected ?? failure }
         }
         let level: Log.Level =
             switch level {

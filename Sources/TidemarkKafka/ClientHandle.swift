@@ -15,6 +15,7 @@ final class ClientHandle: @unchecked Sendable {
     let client: OpaquePointer
     let events: ClientEvents
     let brokers: String
+    let advice: SecurityAdvice
     private let time: any TimeSource
     private let log: Log
     /// Topic handles by name; destroyed before the client.
@@ -40,6 +41,7 @@ final class ClientHandle: @unchecked Sendable {
             role: role,
             log: log,
             redactor: Redactor(secrets: configuration.secrets),
+            token: configuration.token,
             telemetry: telemetry
         )
         let conf = unsafe try configuration.make()
@@ -48,11 +50,22 @@ final class ClientHandle: @unchecked Sendable {
         unsafe rd_kafka_conf_set_log_cb(conf, onClientLog)
         unsafe rd_kafka_conf_set_stats_cb(conf, onClientStatistics)
         if type == RD_KAFKA_PRODUCER { unsafe rd_kafka_conf_set_dr_msg_cb(conf, onDelivery) }
+        // Nobody polls a producer while it waits for a transaction: tokens come from a thread of the
+        // library's own.
+        let usesTokens = configuration.value("sasl.mechanism") == "OAUTHBEARER"
+        if usesTokens { unsafe rd_kafka_conf_enable_sasl_queue(conf, 1) }
+        if configuration.token != nil {
+            unsafe rd_kafka_conf_set_oauthbearer_token_refresh_cb(conf, onTokenWanted)
+        }
         let text = ErrorText()
         guard let client = unsafe rd_kafka_new(type, conf, text.buffer, text.capacity) else {
             unsafe rd_kafka_conf_destroy(conf)
             throw ConnectorError(.environment, "kafka: \(events.redactor.clean(text.string))")
         }
+        if usesTokens, let failure = unsafe rd_kafka_sasl_background_callbacks_enable(client) {
+            unsafe rd_kafka_error_destroy(failure)
+        }
+        advice = SecurityAdvice(configuration)
         unsafe self.client = unsafe client
         self.events = events
         self.brokers = brokers
@@ -79,6 +92,27 @@ final class ClientHandle: @unchecked Sendable {
 
     /// The partitions of a topic, as the cluster says; `nil` if it has no such topic.
     func partitions(of topic: String, withinMs: Int64) throws(ConnectorError) -> [Int32]? {
+        switch try lookUp(topic, withinMs: withinMs) {
+        case .found(let ids, _): return ids
+        case .missing: return nil
+        case .denied(let code):
+            throw ConnectorError(
+                .environment,
+                "topic '\(topic)' at \(brokers): \(codeText(code))",
+                hint: advice.hint(denied: code, resource: "--topic \(topic)")
+            )
+        }
+    }
+
+    /// What the cluster says of a topic.
+    enum Lookup {
+        case found(partitions: [Int32], replicas: Int)
+        case missing
+        case denied(rd_kafka_resp_err_t)
+    }
+
+    /// Asks the cluster for a topic, waiting at most so long for it to answer.
+    func lookUp(_ topic: String, withinMs: Int64) throws(ConnectorError) -> Lookup {
         guard let handle = unsafe self.topic(topic) else {
             throw ConnectorError(.environment, "'\(topic)' is no name for a Kafka topic")
         }
@@ -102,29 +136,29 @@ final class ClientHandle: @unchecked Sendable {
                     code = unsafe entry.err
                     if code == RD_KAFKA_RESP_ERR_NO_ERROR {
                         var ids: [Int32] = []
+                        var replicas = Int.max
                         for place in unsafe 0..<Int(entry.partition_cnt) {
                             unsafe ids.append(entry.partitions[place].id)
+                            replicas = unsafe min(replicas, Int(entry.partitions[place].replica_cnt))
                         }
-                        return ids.sorted()
+                        return .found(partitions: ids.sorted(), replicas: replicas)
                     }
                 }
             }
             switch code {
             case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-                return nil
+                return .missing
             case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
                 RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-                throw ConnectorError(
-                    .environment,
-                    "topic '\(topic)' at \(brokers): \(codeText(code))"
-                )
+                return .denied(code)
             default: break
             }
-            if events.snapshot.refused != nil || time.nowNs() >= deadlineNs {
+            let isWrongListener = events.snapshot.suspected != nil && leftMs < withinMs - 3000
+            if events.snapshot.isHopeless || isWrongListener || time.nowNs() >= deadlineNs {
                 throw unreachable(code, waitedMs: withinMs)
             }
-            sliceMs *= 2
-            // Errors that come at once, such as a leader that is being chosen.
+            // Errors may come at once, thousands of times.
+            sliceMs = min(2 * sliceMs, 30_000)
             usleep(50_000)
         }
     }
@@ -132,19 +166,26 @@ final class ClientHandle: @unchecked Sendable {
     /// Why a call that waited for the cluster failed, with what the library said meanwhile.
     func unreachable(_ code: rd_kafka_resp_err_t, waitedMs: Int64) -> ConnectorError {
         let snapshot = events.snapshot
+        if let problem = snapshot.tokenProblem {
+            return ConnectorError(
+                .environment,
+                "no token for Kafka at \(brokers): \(problem)",
+                hint: "kafka.sasl.token: a file or variable with a token that has not expired"
+            )
+        }
         if let refused = snapshot.refused {
             return ConnectorError(
                 .environment,
-                "Kafka at \(brokers) refused the connection: \(refused.text)",
-                hint: "check kafka.sasl and kafka.tls in the topology, and the secrets they name"
+                "Kafka at \(brokers) refused the connection: \(advice.reason(refused.text))",
+                hint: advice.hint(refused.text)
             )
         }
-        let reason = snapshot.last?.text ?? codeText(code)
+        let reason = (snapshot.suspected ?? snapshot.last)?.text ?? codeText(code)
         let seconds = Double(waitedMs) / 1000
         return ConnectorError(
             .environment,
             "no answer from Kafka at \(brokers) within \(seconds) s: \(reason)",
-            hint: "check kafka.brokers in the topology, and that the broker is up"
+            hint: advice.hint(unanswered: reason)
         )
     }
 
@@ -168,7 +209,11 @@ final class ClientHandle: @unchecked Sendable {
             let last = events.snapshot.last.map { ": \($0.text)" } ?? ""
             return ConnectorError(.retriable, text + last)
         default:
-            return ConnectorError(.environment, text)
+            return ConnectorError(
+                .environment,
+                text,
+                hint: advice.hint(denied: code, resource: nil)
+            )
         }
     }
 

@@ -31,6 +31,12 @@ struct Configuration {
 
     private(set) var entries: [(name: String, value: String, isSecret: Bool, origin: String)] = []
 
+    /// Where a token for OAUTHBEARER is found, if the topology says.
+    private(set) var token: Secret?
+
+    /// What the client will take for a property: the last that was set.
+    func value(_ name: String) -> String? { entries.last { $0.name == name }?.value }
+
     /// What must never be seen in a log line or an error.
     var secrets: [String] {
         entries.filter { $0.isSecret && $0.value.utf8.count >= 3 }.map(\.value)
@@ -84,6 +90,15 @@ struct Configuration {
             if let name = sasl.username { set("sasl.username", name) }
             if let password = sasl.password {
                 try set("sasl.password", password, origin: "kafka.sasl.password")
+            }
+            if let token = sasl.token {
+                guard sasl.mechanism == "OAUTHBEARER" else {
+                    throw ConnectorError(
+                        .environment,
+                        "kafka.sasl.token is for OAUTHBEARER, and kafka.sasl.mechanism is \(sasl.mechanism)"
+                    )
+                }
+                self.token = token
             }
         }
     }

@@ -9,6 +9,7 @@ package import TidemarkTelemetry
 package final class KafkaClient: Sendable {
     package let source: KafkaSource
     package let offsets: KafkaOffsets
+    package let admin: KafkaAdmin
 
     private let handle: ClientHandle
     private let settings: KafkaSettings
@@ -74,6 +75,9 @@ package final class KafkaClient: Sendable {
             log: log,
             telemetry: telemetry
         )
+        if let problem = handle.advice.startProblem {
+            log.warning("kafka client", ["problem": problem])
+        }
         self.settings = settings
         self.limits = limits
         self.connectMs = connectMs
@@ -91,6 +95,7 @@ package final class KafkaClient: Sendable {
             telemetry: telemetry
         )
         offsets = KafkaOffsets(handle: handle, app: app, connectMs: connectMs)
+        admin = KafkaAdmin(handle: handle, connectMs: connectMs)
     }
 
     /// A producer of its own: idempotent, its queue as large as the plan says.

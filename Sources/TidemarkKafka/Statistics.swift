@@ -97,7 +97,7 @@ struct Statistics {
 
 /// A reader for the JSON of one known writer: objects, numbers and plain words.
 @unsafe
-private struct StatisticsReader {
+struct StatisticsReader {
     let bytes: UnsafeRawBufferPointer
     var index = 0
 
@@ -107,7 +107,7 @@ private struct StatisticsReader {
 
     private var next: UInt8 { unsafe index < bytes.count ? bytes[index] : 0 }
 
-    private mutating func skipSpace() {
+    mutating func skipSpace() {
         while unsafe next == 0x20 || next == 0x0A || next == 0x0D || next == 0x09 {
             unsafe index += 1
         }
@@ -135,7 +135,7 @@ private struct StatisticsReader {
         }
     }
 
-    private mutating func readString() -> String {
+    mutating func readString() -> String {
         unsafe index += 1
         let start = unsafe index
         while unsafe index < bytes.count, unsafe next != 0x22 {

@@ -81,6 +81,9 @@ enum Spec {
                 required: true, "how it is proved"),
             FieldSpec("username", .text(lengthMax: 1024), "the user"),
             FieldSpec("password", .secret, "`${env:NAME}` or `${file:PATH}`"),
+            FieldSpec(
+                "token", .secret,
+                "a JSON web token for OAUTHBEARER, read anew before it expires: `${file:PATH}`"),
         ],
         example:
             "sasl: { mechanism: SCRAM-SHA-512, username: tm, password: \"${file:/run/secrets/kafka}\" }")

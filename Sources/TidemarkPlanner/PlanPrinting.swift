@@ -85,6 +85,15 @@ package func planText(_ result: PlanResult) -> String {
     }
     if !budget.isEmpty { row("budget", budget.joined(separator: "; ")) }
     row("publishes", plan.outputs.topics.joined(separator: " "))
+    row(
+        "needs",
+        plan.neededTopics.map { need in
+            switch need.cleanup {
+            case .compact: "\(need.name) (compacted)"
+            case .uncompacted: "\(need.name) (not compacted)"
+            case .any, .delete: need.name
+            }
+        }.joined(separator: " "))
     return text
 }
 
@@ -285,6 +294,12 @@ package func planJSON(_ result: PlanResult) -> String {
             ("dead_letters", quoted(plan.outputs.deadLetters)),
             ("late", plan.outputs.late.map(quoted) ?? "null"),
         ])),
+        ("topics", array(plan.neededTopics.map { need in
+            object([
+                ("name", quoted(need.name)), ("role", quoted(need.role.rawValue)),
+                ("cleanup", quoted(need.cleanup.rawValue)),
+            ])
+        })),
         ("limits", object([
             ("memory_bytes", "\(plan.limits.memoryBytes)"),
             ("record_bytes", "\(plan.limits.recordBytes)"),

@@ -136,6 +136,7 @@ final class Resolver {
             var sasl = KafkaSettings.SASL(mechanism: reading.choice(s, "mechanism") ?? "PLAIN")
             sasl.username = reading.string(s, "username")
             sasl.password = s["password"].flatMap(reading.secret)
+            sasl.token = s["token"].flatMap(reading.secret)
             settings.sasl = sasl
         }
         if let node = f["properties"] {

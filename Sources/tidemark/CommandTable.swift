@@ -116,6 +116,24 @@ let verbs: [Verb] = [
                 help: "write an hour without drift to a file instead: what its baseline is made of"),
         ], argumentCount: 0...0),
     Verb(
+        name: "topics", arguments: "check|create TOPOLOGY",
+        summary: "compare the topics of a topology with the cluster's, or make the missing ones",
+        details: """
+            check says what is there, what is needed and what would put it right; exit code 1 where
+            something must be done. create makes missing outputs and internal topics, never a source,
+            and changes nothing that exists.
+            """,
+        flags: [
+            Flag(name: "--dry-run", value: nil, help: "ask the cluster whether it would make them"),
+            Flag(
+                name: "--replication", value: "N",
+                help: "replicas of what is made (default: the brokers'); from 3 on min.insync is one less"),
+            Flag(
+                name: "--partitions", value: "N",
+                help: "partitions of aggregates and sketches that are made (default 4)"),
+            Flag(name: "--json", value: nil, help: "the same as data"),
+        ] + overrideFlags, argumentCount: 1...2),
+    Verb(
         name: "list", arguments: "operators", summary: "what topologies can use",
         details: "", flags: [], argumentCount: 1...1),
     Verb(

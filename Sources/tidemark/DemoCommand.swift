@@ -93,6 +93,8 @@ private func demo(
         watcher.join()
     }
     var options = RunOptions(untilEnd: true)
+    // The embedded cluster makes any topic, and answers no question about settings.
+    options.checksTopics = false
     options.makeSource = { inner in BoundedSource(inner) { state.shared.withLock { $0.ends } } }
     options.onProgress = { reading in
         state.shared.withLock { $0.positions = reading.positions }

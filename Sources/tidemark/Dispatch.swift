@@ -33,6 +33,7 @@ private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
     case "baseline": return try baselineCommand(invocation)
     case "inspect": return try inspectCommand(invocation)
     case "demo": return try demoCommand(invocation)
+    case "topics": return try topicsCommand(invocation)
     case "list":
         guard invocation.arguments.first == "operators" else {
             throw UsageError(
@@ -84,7 +85,7 @@ private func runCommand(_ invocation: Invocation) -> Int32 {
     let options = RunOptions(
         input: invocation.value("--input"), output: invocation.value("--output"),
         untilEnd: invocation.has("--until-end"), json: invocation.has("--json"),
-        quiet: invocation.has("--quiet"))
+        quiet: invocation.has("--quiet"), topologyPath: invocation.arguments[0])
     do throws(ConnectorError) {
         let summary = try run(loaded, options)
         printOut(options.json ? summary.json() + "\n" : summary.text())

@@ -24,6 +24,10 @@ struct RunOptions {
     var untilEnd = false
     var json = false
     var quiet = false
+    /// Named in commands that would help.
+    var topologyPath = "TOPOLOGY"
+    /// Compare the topics with what the plan needs before anything is read.
+    var checksTopics = true
     /// Called with each progress reading, for those who draw their own.
     var onProgress: ((RunProgress) -> Void)?
     /// Puts another source around the cluster's.
@@ -105,6 +109,20 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
         client = try KafkaClient(
             settings: plan.kafka, app: plan.app, source: plan.stream.source, limits: plan.limits,
             workers: workerCount, time: time, log: log, telemetry: telemetry)
+    }
+    if let client, options.checksTopics {
+        // What this run reads and writes on the cluster.
+        let needs = plan.neededTopics.filter {
+            // A file has no position to keep state beside.
+            if $0.role == .state { return options.output == nil && inputPath == nil }
+            return $0.isOurs ? options.output == nil : inputPath == nil
+        }
+        do throws(ConnectorError) {
+            try checkTopics(needs, client.admin, topologyPath: options.topologyPath)
+        } catch {
+            client.close(withinMs: 2000)
+            throw error
+        }
     }
     let source: any Source
     let offsets: any OffsetStore

@@ -426,7 +426,8 @@ class Kafka(unittest.TestCase):
 
     def test_missing_topics_and_tombstones(self):
         done = tidemark("run", "topologies/w1.yaml", "--set", "outputs.aggregates=nowhere", ok=4, env=self.environment)
-        self.assertIn("kafka-topics.sh", done.stderr)
+        self.assertIn("'nowhere'", done.stderr)
+        self.assertIn("tidemark topics create topologies/w1.yaml", done.stderr)
         done = tidemark("run", small(), "--output", WORK / "no-topic", ok=4, env=self.environment)
         self.assertIn("'t' does not exist", done.stderr)
 

@@ -1,0 +1,414 @@
+#!/usr/bin/env python3
+"""The wire and the hand: security of the listener, topics, offsets, dead letters, on a real Kafka.
+
+usage: wire.py [PATTERN]      (run by ops/run-tests; needs .venv of `ops/setup test`)
+
+One broker with TLS and SASL, and a listener more that asks for a client certificate. Tests that need
+it look for its script at TIDEMARK_TEST_KAFKA and say so where there is none.
+"""
+import base64
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+TIDEMARK = str(ROOT / ".build/release/tidemark")
+KAFKA = os.environ.get("TIDEMARK_TEST_KAFKA", str(ROOT / "../shared/kafka/kafka"))
+NEWER = ROOT / ".venv/librdkafka"
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="tidemark-wire-"))
+T0 = 1_700_000_040_000
+
+
+def free_port(count):
+    """The first of `count` consecutive ports that nobody listens on."""
+    for first in range(26_000, 29_000, 20):
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
+    raise RuntimeError("no free ports for Kafka")
+
+
+class Broker:
+    """One broker of all listeners, started with the first test that needs it."""
+    current = None
+
+    @classmethod
+    def get(cls):
+        cls.current = cls.current or Broker()
+        return cls.current
+
+    def __init__(self):
+        self.directory = WORK / "kafka"
+        self.port = free_port(10)
+        self.environment = dict(os.environ, KAFKA_DIR=str(self.directory), KAFKA_PORT=str(self.port))
+        self.kafka("up", "--secure")
+        # A listener that takes nobody without a certificate: TLS says who we are, no SASL.
+        self.kafka("stop", "1")
+        path = self.directory / "1/server.properties"
+        lines = []
+        for line in path.read_text().splitlines():
+            name = line.split("=", 1)[0]
+            more = {"listeners": f",SSL://127.0.0.1:{self.port + 5}", "advertised.listeners": f",SSL://127.0.0.1:{self.port + 5}",
+                    "listener.security.protocol.map": ",SSL:SSL"}.get(name, "")
+            lines.append(line + more)
+        path.write_text("\n".join(lines + ["listener.name.ssl.ssl.client.auth=required", ""]))
+        self.kafka("start", "1")
+        self.plain, self.secure, self.mutual = (f"127.0.0.1:{self.port + n}" for n in (0, 1, 5))
+        self.tls = self.directory / "tls"
+
+    def kafka(self, *args):
+        done = subprocess.run([KAFKA, *args], env=self.environment, capture_output=True, text=True, timeout=120)
+        if done.returncode != 0:
+            raise RuntimeError(f"kafka {' '.join(args)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def client(self, kind, **more):
+        import confluent_kafka
+        import confluent_kafka.admin
+        kinds = {"admin": confluent_kafka.admin.AdminClient, "producer": confluent_kafka.Producer, "consumer": confluent_kafka.Consumer}
+        return kinds[kind]({"bootstrap.servers": self.plain, **more})
+
+    def create(self, *topics, partitions=1, **config):
+        from confluent_kafka.admin import NewTopic
+        wanted = [NewTopic(topic, partitions, 1, config={k.replace("_", "."): v for k, v in config.items()}) for topic in topics]
+        admin = self.client("admin")
+        for future in admin.create_topics(wanted).values():
+            future.result(20)
+
+    def deny(self, *args):
+        self.kafka("acls", "--add", "--deny-principal", "User:alice", *args)
+
+    def produce(self, topic, records):
+        """Records are (partition, key, value, headers)."""
+        producer = self.client("producer", **{"linger.ms": 5})
+        for partition, key, value, headers in records:
+            producer.produce(topic, value, key, partition=partition, headers=headers)
+        if producer.flush(20):
+            raise RuntimeError("records were not taken")
+
+    def read(self, topic):
+        """Every committed record of a topic, partition by partition."""
+        from confluent_kafka import TopicPartition
+        consumer = self.client("consumer", **{"group.id": "reader", "enable.partition.eof": True, "enable.auto.commit": False,
+                                               "auto.offset.reset": "earliest"})
+        partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
+        found, ended = [], set()
+        deadline = time.monotonic() + 30
+        while len(ended) < len(partitions):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{topic} was not read to its end")
+            message = consumer.poll(1)
+            if message is None:
+                continue
+            if message.error():
+                ended.add(message.partition())
+            else:
+                found.append(message)
+        consumer.close()
+        return sorted(found, key=lambda m: (m.partition(), m.offset()))
+
+
+TOPOLOGY = """name: {name}
+source:
+  topic: {name}
+  start: earliest
+  out_of_orderness: 2s
+  schema: {{ ts: time_ms, model: model, x: number, c: category }}
+windows: [1m]
+outputs: {{ aggregates: {name}-aggregates, alerts: {name}-alerts, dead_letters: {name}-dead-letters, late: {name}-late }}
+"""
+
+
+def topology(name, extra=""):
+    path = WORK / f"{name}.yaml"
+    path.write_text(TOPOLOGY.format(name=name) + extra)
+    return path
+
+
+def rows(count, start=T0, step=100):
+    return [json.dumps({"ts": start + i * step, "model": "m", "x": i % 7, "c": "a"}).encode() for i in range(count)]
+
+
+def token(seconds, subject="admin"):
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+    now = time.time()
+    return f"{part({'alg': 'none'})}.{part({'sub': subject, 'iat': now - 60, 'exp': now + seconds})}."
+
+
+@unittest.skipUnless(os.access(KAFKA, os.X_OK), f"no Kafka script at {KAFKA}")
+class OnKafka(unittest.TestCase):
+    #: A librdkafka to be put in front of the system's.
+    library = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.broker = Broker.get()
+
+    def tidemark(self, *args, ok=0, seconds=60, brokers=None, more={}):
+        environment = dict(os.environ, TIDEMARK_BROKERS=brokers or self.broker.plain, PASSWORD="alice-secret", WRONG="wrong-horse-battery", **more)
+        if self.library:
+            environment["LD_LIBRARY_PATH"] = str(self.library)
+        started = time.monotonic()
+        done = subprocess.run([TIDEMARK, *map(str, args)], capture_output=True, text=True, cwd=ROOT, timeout=120, env=environment)
+        said = done.stdout + done.stderr
+        for secret in ("alice-secret", "wrong-horse"):
+            self.assertNotIn(secret, said)
+        if ok is not None:
+            self.assertEqual(done.returncode, ok, f"tidemark {' '.join(map(str, args))}\n{said}")
+        self.assertLess(time.monotonic() - started, seconds, said)
+        return done
+
+
+class Security(OnKafka):
+    """Every way to be known to a broker, and every way to be refused."""
+    topic = "secured"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        name = cls.topic
+        cls.path = topology(name)
+        cls.broker.create(name, f"{name}-aggregates", f"{name}-alerts", f"{name}-dead-letters", f"{name}-late")
+        cls.broker.create(f"{name}-state", cleanup_policy="compact")
+        cls.broker.produce(name, [(0, None, value, None) for value in rows(1300)])
+        cls.other = WORK / f"{name}-other.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=other", "-keyout",
+                        WORK / f"{name}-other.key", "-out", cls.other], check=True, capture_output=True)
+
+    def run_as(self, listener, *settings, ok=0, **more):
+        sets = [word for setting in settings for word in ("--set", setting)]
+        app = f"{self.topic}-{self.id().rsplit('.', 1)[1]}"
+        return self.tidemark("run", self.path, "--until-end", "--json", "--set", f"app={app}", *sets, ok=ok, brokers=listener, **more)
+
+    def reads(self, listener, *settings, **more):
+        name = self.id().rsplit(".", 1)[1]
+        self.broker.create(f"{self.topic}-{name}-state", cleanup_policy="compact")
+        done = self.run_as(listener, *settings, **more)
+        self.assertEqual(json.loads(done.stdout)["records"], 1300)
+        return done
+
+    def is_refused(self, listener, *settings, words, seconds=8, **more):
+        done = self.run_as(listener, *settings, ok=4, seconds=seconds, **more)
+        said = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("ts="))
+        for word in words:
+            self.assertIn(word, said)
+        return done
+
+    @property
+    def ca(self):
+        return f"kafka.tls.ca={self.broker.tls}/ca.pem"
+
+    def sasl(self, mechanism, password="PASSWORD", user="alice"):
+        return f'kafka.sasl={{ mechanism: {mechanism}, username: {user}, password: "${{env:{password}}}" }}'
+
+    def token_file(self, text):
+        path = WORK / f"{self.topic}.token"
+        path.write_text(text + "\n")
+        return f'kafka.sasl={{ mechanism: OAUTHBEARER, token: "${{file:{path}}}" }}'
+
+    def test_plain_over_tls(self):
+        self.reads(self.broker.secure, self.ca, self.sasl("PLAIN"))
+
+    def test_a_client_certificate(self):
+        self.reads(self.broker.mutual, self.ca, f"kafka.tls.cert={self.broker.tls}/client.pem", f'kafka.tls.key="${{file:{self.broker.tls}/client.pk8}}"')
+
+    def test_a_certificate_and_a_password(self):
+        self.reads(self.broker.secure, self.ca, self.sasl("PLAIN"), f"kafka.tls.cert={self.broker.tls}/client.pem",
+                   f'kafka.tls.key="${{file:{self.broker.tls}/client.pk8}}"')
+
+    def test_a_token_from_a_file(self):
+        self.reads(self.broker.secure, self.ca, self.token_file(token(300)))
+
+    def test_a_token_of_the_librarys_own_making(self):
+        self.reads(self.broker.secure, self.ca, "kafka.sasl={ mechanism: OAUTHBEARER }",
+                   'kafka.properties={ enable.sasl.oauthbearer.unsecure.jwt: "true", sasl.oauthbearer.config: "${env:JWT}" }',
+                   more={"JWT": "principal=admin"})
+
+    def test_scram(self):
+        for bits in (256, 512):
+            # Every librdkafka before 2.6.1 sends a wrong nonce, which brokers check since 3.8.1.
+            if self.library is None and "librdkafka 2.0." in subprocess.run([TIDEMARK, "version"], capture_output=True, text=True).stdout:
+                done = self.is_refused(self.broker.secure, self.ca, self.sasl(f"SCRAM-SHA-{bits}"),
+                                       words=["refused the connection", "librdkafka 2.0.", f"cannot do SCRAM-SHA-{bits}", "2.6.1", "LD_LIBRARY_PATH"])
+                # At start, before anybody refused anything.
+                first = next(line for line in done.stderr.splitlines() if "level=warning" in line)
+                self.assertIn("wrong nonce", first)
+            else:
+                app = f"{self.topic}-scram{bits}"
+                self.broker.create(f"{app}-state", cleanup_policy="compact")
+                done = self.tidemark("run", self.path, "--until-end", "--json", "--set", f"app={app}", "--set", self.ca, "--set",
+                                     self.sasl(f"SCRAM-SHA-{bits}"), brokers=self.broker.secure)
+                self.assertEqual(json.loads(done.stdout)["records"], 1300)
+                self.assertNotIn("nonce", done.stderr)
+
+    def test_a_wrong_password(self):
+        for mechanism in ("PLAIN",) if self.library is None else ("PLAIN", "SCRAM-SHA-256"):
+            self.is_refused(self.broker.secure, self.ca, self.sasl(mechanism, "WRONG"), words=["refused the connection", "uthentication failed", "kafka.sasl"])
+
+    def test_a_secret_that_is_not_there(self):
+        self.is_refused(self.broker.secure, self.ca, self.sasl("PLAIN", "NOT_SET"), words=["${env:NOT_SET} stands for nothing"])
+
+    def test_an_authority_that_nobody_knows(self):
+        self.is_refused(self.broker.secure, f"kafka.tls.ca={self.other}", self.sasl("PLAIN"), words=["certificate verify failed", "kafka.tls.ca"])
+
+    def test_a_certificate_that_is_wanted_and_not_there(self):
+        self.is_refused(self.broker.mutual, self.ca, words=["refused the connection", "asks for a certificate of ours", "kafka.tls.cert"])
+
+    def test_a_certificate_of_a_stranger(self):
+        self.is_refused(self.broker.mutual, self.ca, f"kafka.tls.cert={self.other}", f'kafka.tls.key="${{file:{WORK}/{self.topic}-other.key}}"',
+                        words=["refused the connection", "authority that the broker trusts"])
+
+    def test_a_token_that_expired(self):
+        self.is_refused(self.broker.secure, self.ca, self.token_file(token(-5)), words=["no token", "unexpired", "kafka.sasl.token"])
+
+    def test_a_token_that_is_none(self):
+        self.is_refused(self.broker.secure, self.ca, self.token_file("nonsense"), words=["no token", "holds no JSON web token"])
+
+    def test_a_listener_taken_for_another_kind(self):
+        self.is_refused(self.broker.secure, words=["kafka.tls: {}"], seconds=15)
+        if self.library:
+            return
+        self.is_refused(self.broker.plain, self.ca, words=["kafka.tls: off"], seconds=15)
+        self.is_refused(self.broker.secure, self.ca, words=["kafka.sasl: the listener may ask who we are"], seconds=15)
+
+    def test_topics_that_are_denied(self):
+        name = f"{self.topic}-denied"
+        path = topology(name)
+        self.broker.create(name, f"{name}-aggregates", f"{name}-alerts", f"{name}-dead-letters", f"{name}-late")
+        self.broker.create(f"{name}-state", cleanup_policy="compact")
+        self.broker.produce(name, [(0, None, value, None) for value in rows(1300)])
+        as_alice = ["--set", self.ca, "--set", self.sasl("PLAIN")]
+
+        def refused(*words):
+            done = self.tidemark("run", path, "--until-end", "--quiet", *as_alice, ok=4, seconds=20, brokers=self.broker.secure)
+            for word in words:
+                self.assertIn(word, done.stderr)
+        # May be seen, may not be written: the broker says so when the first window is sent.
+        self.broker.kafka("acls", "--add", "--allow-principal", "User:alice", "--operation", "Describe", "--operation", "DescribeConfigs", "--topic",
+                          f"{name}-aggregates")
+        refused(f"{name}-aggregates", "uthorization failed", "kafka-acls.sh")
+        # May not be read, nor seen.
+        self.broker.deny("--operation", "All", "--topic", name)
+        refused(f"'{name}'", "uthorization failed", "kafka-acls.sh")
+
+
+class SecurityOnNewer(Security):
+    """The same through a newer librdkafka, put in front of the system's."""
+    topic = "newer"
+    library = NEWER
+
+    @classmethod
+    def setUpClass(cls):
+        if not (NEWER / "librdkafka.so.1").exists():
+            raise unittest.SkipTest(f"no newer librdkafka in {NEWER}: ops/setup test")
+        super().setUpClass()
+        said = subprocess.run([TIDEMARK, "version"], capture_output=True, text=True, env=dict(os.environ, LD_LIBRARY_PATH=str(NEWER))).stdout
+        if "librdkafka 2.16." not in said:
+            raise RuntimeError(f"the newer library is not the one that is used: {said}")
+
+
+class Topics(OnKafka):
+    def check(self, path, *args, ok=0):
+        done = self.tidemark("topics", "check", path, "--json", *args, ok=ok)
+        return {topic["name"]: topic for topic in json.loads(done.stdout)["topics"]}
+
+    def test_missing_ones_are_named_and_made_and_a_second_make_changes_nothing(self):
+        path = topology("made")
+        self.broker.create("made", partitions=3)
+        needed = {f"made-{tail}" for tail in ("aggregates", "alerts", "dead-letters", "late", "state")}
+        found = self.check(path, ok=1)
+        self.assertEqual({name for name, topic in found.items() if topic["problems"] == ["it does not exist"]}, needed)
+        done = self.tidemark("run", path, "--until-end", "--quiet", ok=4, seconds=10)
+        for name in needed:
+            self.assertIn(f"'{name}'", done.stderr)
+        self.assertIn(f"tidemark topics create {path}", done.stderr)
+        self.tidemark("topics", "create", path, "--dry-run")
+        self.assertEqual(self.check(path, ok=1), found)
+        self.assertEqual(self.tidemark("topics", "create", path, "--partitions", 6).stdout.count(" made\n"), 5)
+        found = self.check(path)
+        self.assertIn("6 partitions × 1, cleanup.policy=delete", found["made-aggregates"]["there"])
+        self.assertIn("1 partition × 1, cleanup.policy=compact", found["made-state"]["there"])
+        self.assertEqual(self.tidemark("topics", "create", path).stdout.count(" ok\n"), 6)
+        self.assertEqual(self.check(path), found)
+        self.tidemark("run", path, "--until-end", "--quiet")
+
+    def test_what_is_wrong_with_a_topic_is_said_and_refused(self):
+        path = topology("wrong")
+        self.broker.create("wrong", cleanup_policy="compact", retention_ms="60000")
+        self.broker.create("wrong-aggregates", cleanup_policy="compact")
+        self.broker.create("wrong-alerts", min_insync_replicas="2")
+        self.broker.create("wrong-dead-letters", max_message_bytes="100000")
+        self.broker.create("wrong-late")
+        self.broker.create("wrong-state", cleanup_policy="compact,delete", partitions=65)
+        found = self.check(path, ok=1)
+        expected = {"wrong": ["it is compacted", "retention.ms is 60000, and a restart may read 152000 ms again"],
+                    "wrong-aggregates": ["cleanup.policy is compact"], "wrong-alerts": ["min.insync.replicas is 2 and it has 1 replicas"],
+                    "wrong-dead-letters": ["max.message.bytes is 100000"], "wrong-late": [],
+                    "wrong-state": ["it has 65 partitions; at most 64", "cleanup.policy is compact,delete"]}
+        for name, words in expected.items():
+            self.assertEqual(len(found[name]["problems"]), len(words), found[name])
+            for word in words:
+                self.assertTrue(any(word in problem for problem in found[name]["problems"]), found[name])
+        said = self.tidemark("topics", "check", path, ok=1).stdout
+        self.assertIn("--entity-name wrong --add-config cleanup.policy=delete", said)
+        done = self.tidemark("run", path, "--until-end", "--quiet", ok=4, seconds=10)
+        self.assertIn("it is compacted", done.stderr)
+        self.assertIn("tidemark topics check", done.stderr)
+        # Files in place of topics need no topic.
+        data = WORK / "wrong.ndjson"
+        data.write_bytes(b"\n".join(rows(10)) + b"\n")
+        self.tidemark("run", path, "--input", data, "--output", WORK / "wrong-out", "--until-end", "--quiet")
+
+    def test_what_leaves_little_room_is_a_note_and_stops_nothing(self):
+        path = topology("tight")
+        self.broker.create("tight", retention_ms="200000", message_timestamp_after_max_ms="9223372036854775807")
+        self.broker.create("tight-aggregates", "tight-alerts", "tight-dead-letters", "tight-late")
+        self.broker.create("tight-state", cleanup_policy="compact")
+        notes = self.check(path)["tight"]["notes"]
+        self.assertEqual(len(notes), 2, notes)
+        self.assertIn("rows are lost if the process is down", notes[0])
+        self.assertIn("reference clock", notes[1])
+        self.tidemark("run", path, "--until-end", "--quiet")
+
+    def test_a_topic_that_may_not_be_seen_is_no_missing_topic(self):
+        path = topology("hidden")
+        self.broker.create("hidden", "hidden-aggregates", "hidden-alerts", "hidden-dead-letters", "hidden-late")
+        self.broker.create("hidden-state", cleanup_policy="compact")
+        self.broker.deny("--operation", "All", "--topic", "hidden-alerts")
+        done = self.tidemark("topics", "check", path, "--json", "--set", f"kafka.tls.ca={self.broker.tls}/ca.pem", "--set",
+                             'kafka.sasl={ mechanism: PLAIN, username: alice, password: "${env:PASSWORD}" }', ok=1, brokers=self.broker.secure)
+        found = {topic["name"]: topic for topic in json.loads(done.stdout)["topics"]}
+        self.assertIn("uthorization failed", found["hidden-alerts"]["problems"][0])
+        self.assertEqual([name for name, topic in found.items() if topic["problems"]], ["hidden-alerts"])
+
+    def test_usage(self):
+        self.assertIn("try: tidemark topics check", self.tidemark("topics", "chekc", topology("usage"), ok=2).stderr)
+        self.tidemark("topics", "create", topology("usage"), "--replication", "none", ok=2)
+        self.tidemark("topics", "check", WORK / "no-such.yaml", ok=3)
+        self.assertIn("127.0.0.1:1", self.tidemark("topics", "check", topology("usage"), ok=4, brokers="127.0.0.1:1", seconds=15).stderr)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.argv = [sys.argv[0], "-v", "-k", sys.argv[1]]
+    else:
+        sys.argv.append("-v")
+    try:
+        unittest.main()
+    finally:
+        if Broker.current:
+            Broker.current.kafka("wipe")
+        shutil.rmtree(WORK, ignore_errors=True)
