@@ -166,6 +166,7 @@ package final class Coordinator {
         self.stage = stage
         self.log = log
         self.staleEntries = staleEntries
+        hasNews = !staleEntries.isEmpty
         self.endOffsets = endOffsets
         self.wakeWorkers = wakeWorkers
         self.time = time

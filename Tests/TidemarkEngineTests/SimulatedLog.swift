@@ -68,14 +68,31 @@ final class SimulatedCluster: @unchecked Sendable {
     /// Changes metadata on its way to the store: how a defect is planted.
     var tamper: ((CommittedOffset) -> CommittedOffset)?
     var commitCount = 0
+    /// Told of every commit.
+    var onCommit: (([CommittedOffset]) -> Void)?
     /// The state topic, compacted at once; what a transaction left open lies beside it.
     var state: [[UInt8]: [UInt8]] = [:]
     /// The epoch of the transactional id: its newest producer's.
     var producerEpoch = 0
     /// Decided by the coordinator, not yet visible; an `initialize` completes it.
     var prepared: SimulatedTransaction?
-    /// Entries of a restore that a defect leaves out.
-    var restoreLimit: Int?
+    var defects = Defects()
+
+    /// What may be wrong with a cluster or with the code that talks to it: planted, to be found.
+    struct Defects: Sendable {
+        /// A restore that ends at the last stable offset: what the newest commits wrote is missing.
+        var restoreIsStale = false
+        /// Old producers are not refused.
+        var noFencing = false
+        /// After an unknown outcome, old offsets are taken for the truth.
+        var unknownIsAborted = false
+        /// Offsets are stored before the outputs that go with them.
+        var offsetsFirst = false
+    }
+    /// The state topic as the last stable offset would show it.
+    var staleState: [[UInt8]: [UInt8]] = [:]
+    /// What the group held before its newest commit.
+    var olderOffsets: [TopicPartition: CommittedOffset] = [:]
 
     struct Faults: Sendable {
         /// Chance that a commit fails with an unknown outcome.
@@ -216,6 +233,8 @@ extension SimulatedCluster {
     /// Takes positions in, and notes the floors in them.
     func store(_ positions: [CommittedOffset]) {
         commitCount += 1
+        olderOffsets = offsets
+        onCommit?(positions)
         for offset in positions {
             offsets[offset.partition] = tamper?(offset) ?? offset
             guard
@@ -232,6 +251,7 @@ extension SimulatedCluster {
 
     /// What a reader of the topics sees from now on.
     func publish(_ records: [OutputRecord]) {
+        staleState = state
         for record in records {
             if record.topic == "sim-state" {
                 state[record.key ?? []] = record.value
@@ -247,9 +267,9 @@ final class SimulatedStateReader: StateReader {
     init(_ cluster: SimulatedCluster) { self.cluster = cluster }
 
     func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) {
-        let keys = cluster.state.keys.sorted { $0.lexicographicallyPrecedes($1) }
-        for key in keys.prefix(cluster.restoreLimit ?? .max) {
-            take(StateEntry(key: key, value: cluster.state[key]))
+        let state = cluster.defects.restoreIsStale ? cluster.staleState : cluster.state
+        for key in state.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+            take(StateEntry(key: key, value: state[key]))
         }
     }
 }
@@ -292,8 +312,11 @@ final class SimulatedProducer: TransactionalProducer, @unchecked Sendable {
     func check(topics: [String]) throws(ConnectorError) {}
     func close(withinMs: Int64) { open = nil }
     func committed(_ partitions: [TopicPartition]) throws(ConnectorError) -> [CommittedOffset] {
-        partitions.compactMap { cluster.offsets[$0] }
+        let isStale = cluster.defects.unknownIsAborted && wasRenewed
+        wasRenewed = false
+        return partitions.compactMap { (isStale ? cluster.olderOffsets : cluster.offsets)[$0] }
     }
+    private var wasRenewed = false
 
     func initialize(waitMs: Int) throws(TransactionError) {
         try fail()
@@ -326,6 +349,7 @@ final class SimulatedProducer: TransactionalProducer, @unchecked Sendable {
     func sendOffsets(_ offsets: [CommittedOffset], waitMs: Int) throws(TransactionError) {
         try fail()
         try lose()
+        if cluster.defects.offsetsFirst { cluster.store(offsets) }
         open?.offsets = offsets
     }
 
@@ -356,13 +380,14 @@ final class SimulatedProducer: TransactionalProducer, @unchecked Sendable {
     func renew() throws(ConnectorError) {
         // A new producer: it has no epoch until it is initialized.
         epoch = 0
+        wasRenewed = true
         isDead = false
         open = nil
     }
 
     private func fail() throws(TransactionError) {
         precondition(!isDead, "a dead producer is thrown away")
-        if epoch != 0, epoch < cluster.producerEpoch { throw .fenced("epoch \(epoch)") }
+        if epoch != 0, epoch < cluster.producerEpoch, !cluster.defects.noFencing { throw .fenced("epoch \(epoch)") }
         if cluster.random.chance(cluster.faults.callFails) { throw .again("timed out") }
     }
 
@@ -373,7 +398,7 @@ final class SimulatedProducer: TransactionalProducer, @unchecked Sendable {
 
     private func apply(_ transaction: SimulatedTransaction) {
         cluster.publish(transaction.records)
-        cluster.store(transaction.offsets)
+        if !cluster.defects.offsetsFirst { cluster.store(transaction.offsets) }
     }
 }
 

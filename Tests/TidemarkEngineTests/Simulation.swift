@@ -471,12 +471,16 @@ func randomPartitions(seed: UInt64, rowCount: Int, partitionCount: Int, groupCou
     }
     let silent = random.chance(0.5) && partitionCount > 1 ? random.below(partitionCount) : -1
     let spanMs: Int64 = 300_000
+    let returnsMs = random.chance(0.5) ? spanMs * 2 / 3 : spanMs
     for index in 0..<rowCount {
         let slot = random.below(partitionCount)
         let progress = Int64(index) * spanMs / Int64(rowCount)
-        if slot == silent, progress > spanMs / 3 { continue }
+        // It may come back, with rows of the past.
+        let isBack = progress > returnsMs
+        if slot == silent, progress > spanMs / 3, !isBack { continue }
         if random.chance(0.01) { partitions[slot].end += Int64(1 + random.below(3)) }
         var time = t0 + progress + Int64(random.below(4_000))
+        if slot == silent, isBack, random.chance(0.3) { time -= Int64(random.below(60_000)) }
         if random.chance(0.04) { time -= Int64(random.below(60_000)) }
         if random.chance(0.01) { time += Int64(random.below(50_000)) }
         if random.chance(0.01) { time += 86_400_000 }

@@ -8,7 +8,7 @@ import TidemarkOperators
 import TidemarkRuntime
 
 /// In `make test`; `TIDEMARK_SEEDS` asks for more, `TIDEMARK_SEED` for one that failed.
-private let seedCount = environment("TIDEMARK_SEEDS").flatMap(Int.init) ?? 200
+private let seedCount = environment("TIDEMARK_SEEDS").flatMap(Int.init) ?? 600
 
 private func simulationSeeds(_ first: UInt64, count: Int) -> [UInt64] {
     if let seed = environment("TIDEMARK_SEED").flatMap(UInt64.init) { return [seed] }
@@ -25,7 +25,7 @@ func simulate(
     seed: UInt64, faults: SimulatedCluster.Faults, crashChance: Double,
     tamper: ((CommittedOffset, [SimulatedPartition]) -> CommittedOffset)? = nil,
     wrap: @escaping (any StageOne) -> any StageOne = { $0 }, isBacklog: Bool = false,
-    delivery: RunSettings.Delivery = .exactlyOnce,
+    delivery: RunSettings.Delivery = .exactlyOnce, defects: SimulatedCluster.Defects = .init(),
     wrapLog: @escaping (any CommitLog) -> any CommitLog = { $0 }
 ) throws -> (SimulationOutcome, NaiveRecompute, Plan) {
     var random = SeededRandom(seed)
@@ -40,6 +40,7 @@ func simulate(
     if isBacklog { partitions = partitions.map(\.asBacklog) }
     let cluster = SimulatedCluster(
         partitions: partitions, seed: seed, time: SimulatedTime(), faults: faults)
+    cluster.defects = defects
     if let tamper { cluster.tamper = { [partitions] in tamper($0, partitions) } }
     var simulation = Simulation(
         plan: plan, cluster: cluster, workerCount: 1 + random.below(2), crashChance: crashChance)
@@ -94,7 +95,7 @@ func differences(_ outcome: SimulationOutcome, _ naive: NaiveRecompute, _ plan: 
     return found
 }
 
-private let allFaults: SimulatedCluster.Faults = {
+let allFaults: SimulatedCluster.Faults = {
     var faults = SimulatedCluster.Faults()
     faults.commitFails = 0.02
     faults.sinkIsFull = 0.1
