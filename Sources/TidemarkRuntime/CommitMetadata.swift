@@ -94,7 +94,7 @@ package struct CommitMetadata: Sendable, Equatable {
         _ text: String, applicationHash: UInt64, clusterHash: UInt64, dataHash: UInt64,
         next: Int64
     ) throws(Rejection) {
-        guard !text.isEmpty else { throw .absent }
+        guard !text.isEmpty, PositionMark(text) == nil else { throw .absent }
         var words = text.split(separator: " ").map(String.init)
         guard words.count >= 14, words.count % 2 == 0, words[0] == "tm1",
             let sum = words.popLast().flatMap({ UInt32($0, radix: 36) }),

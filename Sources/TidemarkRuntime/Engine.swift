@@ -95,7 +95,7 @@ package final class Engine {
                     stateEpoch = max(stateEpoch, read.stateEpoch)
                 } catch {
                     kind = .newEpoch(error)
-                    stateEpoch += 1
+                    stateEpoch = max(stateEpoch + 1, PositionMark(position.metadata)?.stateEpoch ?? 0)
                 }
                 if offset < extent.beginning {
                     offset = extent.beginning

@@ -24,6 +24,10 @@ struct RunOptions {
     var untilEnd = false
     var json = false
     var quiet = false
+    /// Publish no alerts, commit nothing: beside a live process.
+    var isShadow = false
+    /// Appended to the topics of a shadow's aggregates; `nil`: they are published to no topic.
+    var suffix: String?
     /// Named in commands that would help.
     var topologyPath = "TOPOLOGY"
     /// Compare the topics with what the plan needs before anything is read.
@@ -112,9 +116,10 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
     }
     if let client, options.checksTopics {
         // What this run reads and writes on the cluster.
-        let needs = plan.neededTopics.filter {
-            $0.isOurs ? options.output == nil : inputPath == nil
-        }
+        let all =
+            options.isShadow
+            ? ShadowOutputs.needs(plan, suffix: options.suffix) : plan.neededTopics
+        let needs = all.filter { $0.isOurs ? options.output == nil : inputPath == nil }
         do throws(ConnectorError) {
             try checkTopics(needs, client.admin, topologyPath: options.topologyPath)
         } catch {
@@ -132,12 +137,22 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
         offsets = NoOffsets()
     } else if let client {
         source = options.makeSource?(client.source) ?? client.source
-        offsets = client.offsets
+        offsets = options.isShadow ? NoOffsets() : client.offsets
     } else {
         preconditionFailure("a client is made wherever no file is given")
     }
     let sink: any Sink
-    if let directory = options.output {
+    if options.isShadow {
+        let suffix = options.output == nil ? options.suffix : ""
+        var inner: (any Sink)?
+        if let directory = options.output {
+            inner = FileSink(directory: directory, appends: false)
+        } else if options.suffix != nil {
+            inner = try client?.sink()
+        }
+        sink = ShadowSink(ShadowOutputs(plan, suffix: suffix ?? ""), inner: inner)
+        log.info("shadow: nothing is committed, no alert is published")
+    } else if let directory = options.output {
         sink = FileSink(directory: directory, appends: inputPath == nil)
     } else if let client {
         sink = try client.sink()
