@@ -20,9 +20,12 @@ package struct Plan: Sendable {
     package var limits = Limits()
     package var run = RunSettings()
 
+    /// What the application's state topic is called, whether or not it needs one.
+    package var stateTopicName: String { "\(app)-state" }
+
     /// The compacted topic of entry state; `nil` where nothing outlives a window.
     package var stateTopic: String? {
-        stream.monitors.contains(where: \.alerts) ? "\(app)-state" : nil
+        stream.monitors.contains(where: \.alerts) ? stateTopicName : nil
     }
 
     package init(

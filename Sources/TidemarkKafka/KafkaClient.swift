@@ -11,13 +11,13 @@ package final class KafkaClient: Sendable {
     package let offsets: KafkaOffsets
     package let admin: KafkaAdmin
 
-    private let handle: ClientHandle
-    private let settings: KafkaSettings
+    let handle: ClientHandle
+    let settings: KafkaSettings
     private let limits: Limits
-    private let connectMs: Int64
-    private let time: any TimeSource
-    private let log: Log
-    private let telemetry: Telemetry
+    let connectMs: Int64
+    let time: any TimeSource
+    let log: Log
+    let telemetry: Telemetry
 
     /// Makes the client of consumer group `app`; nothing is asked of the cluster yet.
     ///

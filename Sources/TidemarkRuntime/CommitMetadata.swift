@@ -101,7 +101,7 @@ package struct CommitMetadata: Sendable, Equatable {
         _ text: String, applicationHash: UInt64, clusterHash: UInt64, dataHash: UInt64,
         next: Int64
     ) throws(Rejection) {
-        guard !text.isEmpty else { throw .absent }
+        guard !text.isEmpty, PositionMark(text) == nil else { throw .absent }
         var words = text.split(separator: " ").map(String.init)
         // `tm1`, from before there were transactions, lacks the last two.
         guard let magic = words.first, magic == "tm1" || magic == "tm2" else { throw .unreadable }

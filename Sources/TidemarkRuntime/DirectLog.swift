@@ -33,7 +33,9 @@ package final class DirectLog: CommitLog, @unchecked Sendable {
     }
 
     package var clusterId: String { offsets.clusterId }
-    package func check(topics: [String]) throws(ConnectorError) { try sink.check(topics: topics) }
+    package func check(topics: [String]) throws(ConnectorError) { 
+        try sink.check(topics: topics + [stateTopic].compactMap(\.self))
+    }
     /// Nothing to fence with.
     package func takeOver() {}
     package func committed(

@@ -73,7 +73,7 @@ package final class Engine {
         plan: Plan, dataHash: UInt64, parts: EngineParts, workerCount: Int, untilEnd: Bool,
         pollTimeoutMs: Int = 50
     ) throws(ConnectorError) {
-        try parts.log.check(topics: plan.outputs.topics + [plan.stateTopic].compactMap(\.self))
+        try parts.log.check(topics: plan.outputs.topics)
         let extents = try parts.source.extents()
         guard !extents.isEmpty else {
             throw ConnectorError(.environment, "the source has no partitions")
@@ -169,6 +169,9 @@ package final class Engine {
                 } catch {
                     kind = .newEpoch(error)
                     isNewEpoch = true
+                    if let mark = PositionMark(position.metadata) {
+                        found.epochMax = max(found.epochMax, mark.stateEpoch - 1)
+                    }
                 }
                 if offset < extent.beginning {
                     // What was published stays published; what was open lost rows.

@@ -61,7 +61,7 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
 
     package var clusterId: String { producer.clusterId }
     package func check(topics: [String]) throws(ConnectorError) {
-        try producer.check(topics: topics)
+        try producer.check(topics: topics + [stateTopic].compactMap(\.self))
     }
 
     package func takeOver() throws(ConnectorError) {

@@ -59,6 +59,12 @@ let verbs: [Verb] = [
             Flag(
                 name: "--until-end", value: nil,
                 help: "stop at the end of the input, publish what is open as incomplete"),
+            Flag(
+                name: "--no-alerts", value: nil,
+                help: "a shadow beside a live process: no alerts, no commits, no state; from source.start"),
+            Flag(
+                name: "--suffix", value: "TEXT",
+                help: "with --no-alerts: publish aggregates to topics of that name and TEXT"),
             Flag(name: "--json", value: nil, help: "print the closing summary as one JSON object"),
             Flag(name: "--quiet", value: nil, help: "no progress"),
         ] + overrideFlags, argumentCount: 1...1),
@@ -131,8 +137,42 @@ let verbs: [Verb] = [
             Flag(
                 name: "--partitions", value: "N",
                 help: "partitions of aggregates and sketches that are made (default 4)"),
+            Flag(
+                name: "--suffix", value: "TEXT",
+                help: "the topics of `run --no-alerts --suffix TEXT` instead"),
             Flag(name: "--json", value: nil, help: "the same as data"),
         ] + overrideFlags, argumentCount: 1...2),
+    Verb(
+        name: "offsets", arguments: "show|set TOPOLOGY",
+        summary: "show where an application stands in its topics, or set it",
+        details: """
+            show prints per partition: first offset, low-water (where a restart reads from), next, end,
+            lag, and what the commit's metadata says. set begins a new state epoch at the given place;
+            it refuses while a process of the application is seen at work.
+            """,
+        flags: [
+            Flag(
+                name: "--to", value: "PLACE",
+                help: "earliest, latest, a time (2026-01-31T12:00:00Z) or an offset"),
+            Flag(name: "--partition", value: "P", help: "that one alone; TOPIC/P where there are several topics"),
+            Flag(name: "--dry-run", value: nil, help: "say what would be done"),
+            Flag(name: "--yes", value: nil, help: "do not ask"),
+            Flag(name: "--json", value: nil, help: "with show: the same as data"),
+        ] + overrideFlags, argumentCount: 1...2),
+    Verb(
+        name: "reset", arguments: "TOPOLOGY", summary: "forget an application's state",
+        details: """
+            Takes every entry of the state topic away and begins a new state epoch where the
+            application stands, or at --to; both in one transaction. Refuses while a process of the
+            application is seen at work, and fences one that is not seen.
+            """,
+        flags: [
+            Flag(
+                name: "--to", value: "PLACE",
+                help: "earliest, latest, a time (2026-01-31T12:00:00Z) or an offset"),
+            Flag(name: "--dry-run", value: nil, help: "say what would be done"),
+            Flag(name: "--yes", value: nil, help: "do not ask"),
+        ] + overrideFlags, argumentCount: 1...1),
     Verb(
         name: "list", arguments: "operators", summary: "what topologies can use",
         details: "", flags: [], argumentCount: 1...1),

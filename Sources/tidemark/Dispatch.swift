@@ -27,12 +27,14 @@ func runTidemark(_ words: [String]) -> Int32 {
 
 private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
     switch invocation.verb.name {
-    case "run": return runCommand(invocation)
+    case "run": return try runCommand(invocation)
     case "lint": return lintCommand(invocation)
     case "plan": return planCommand(invocation)
     case "baseline": return try baselineCommand(invocation)
     case "inspect": return try inspectCommand(invocation)
     case "demo": return try demoCommand(invocation)
+    case "offsets": return try offsetsCommand(invocation)
+    case "reset": return try resetCommand(invocation)
     case "topics": return try topicsCommand(invocation)
     case "list":
         guard invocation.arguments.first == "operators" else {
@@ -78,20 +80,42 @@ func load(_ path: String, _ invocation: Invocation, quietly: Bool = false) -> Lo
     }
 }
 
-private func runCommand(_ invocation: Invocation) -> Int32 {
+private func runCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
+    let isShadow = invocation.has("--no-alerts")
+    let suffix = invocation.value("--suffix")
+    if let suffix {
+        guard isShadow, invocation.value("--output") == nil else {
+            throw UsageError(
+                message: "`--suffix` names the topics of a shadow", hint: "--no-alerts --suffix \(suffix)")
+        }
+        guard !suffix.isEmpty, suffix.utf8.allSatisfy(isTopicByte) else {
+            throw UsageError(
+                message: "`--suffix \(suffix)` can't end the name of a topic", hint: "--suffix .shadow")
+        }
+    }
     guard let loaded = load(invocation.arguments[0], invocation, quietly: true) else {
         return ExitCode.topology
     }
-    let options = RunOptions(
+    var options = RunOptions(
         input: invocation.value("--input"), output: invocation.value("--output"),
         untilEnd: invocation.has("--until-end"), json: invocation.has("--json"),
-        quiet: invocation.has("--quiet"), topologyPath: invocation.arguments[0])
+        quiet: invocation.has("--quiet"))
+    options.topologyPath = invocation.arguments[0] + (suffix.map { " --suffix \($0)" } ?? "")
+    options.isShadow = isShadow
+    options.suffix = suffix
     do throws(ConnectorError) {
         let summary = try run(loaded, options)
         printOut(options.json ? summary.json() + "\n" : summary.text())
         return ExitCode.done
     } catch {
         return printFailure(error)
+    }
+}
+
+private func isTopicByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x61...0x7a, 0x41...0x5a, 0x30...0x39, 0x2d, 0x2e, 0x5f: true
+    default: false
     }
 }
 

@@ -24,6 +24,10 @@ struct RunOptions {
     var untilEnd = false
     var json = false
     var quiet = false
+    /// Publish no alerts, commit nothing: beside a live process.
+    var isShadow = false
+    /// Appended to the topics of a shadow's aggregates; `nil`: they are published to no topic.
+    var suffix: String?
     /// Named in commands that would help.
     var topologyPath = "TOPOLOGY"
     /// Compare the topics with what the plan needs before anything is read.
@@ -112,7 +116,10 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
     }
     if let client, options.checksTopics {
         // What this run reads and writes on the cluster.
-        let needs = plan.neededTopics.filter {
+        let all =
+            options.isShadow
+            ? ShadowOutputs.needs(plan, suffix: options.suffix) : plan.neededTopics
+        let needs = all.filter {
             // A file has no position to keep state beside.
             if $0.role == .state { return options.output == nil && inputPath == nil }
             return $0.isOurs ? options.output == nil : inputPath == nil
@@ -134,12 +141,24 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
         offsets = NoOffsets()
     } else if let client {
         source = options.makeSource?(client.source) ?? client.source
-        offsets = client.offsets
+        offsets = options.isShadow ? NoOffsets() : client.offsets
     } else {
         preconditionFailure("a client is made wherever no file is given")
     }
     let commits: any CommitLog
-    if let directory = options.output {
+    if options.isShadow {
+        let suffix = options.output == nil ? options.suffix : ""
+        var inner: (any Sink)?
+        if let directory = options.output {
+            inner = FileSink(directory: directory, appends: false)
+        } else if options.suffix != nil {
+            inner = try client?.sink()
+        }
+        commits = DirectLog(
+            sink: ShadowSink(ShadowOutputs(plan, suffix: suffix ?? ""), inner: inner),
+            offsets: offsets)
+        log.info("shadow: nothing is committed, no alert is published")
+    } else if let directory = options.output {
         // Files know no transactions, and keep no state.
         commits = DirectLog(
             sink: FileSink(directory: directory, appends: inputPath == nil), offsets: offsets)

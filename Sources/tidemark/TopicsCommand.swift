@@ -56,6 +56,13 @@ func checkTopics(
             lines.append("\(roleText(topic.need.role)) topic '\(topic.need.name)' at \(admin.brokers): \(finding.text)")
         }
     }
+    for topic in bad {
+        for case .grant(let rights)? in topic.findings.map(\.change) where topic.findings[0].isProblem {
+            throw ConnectorError(
+                .environment, lines.joined(separator: "\n          "),
+                hint: changeText(.grant(rights), topic.need, admin.brokers))
+        }
+    }
     let canCreate = bad.contains { $0.isMissing && $0.need.isOurs }
     throw ConnectorError(
         .environment, lines.joined(separator: "\n          "),
@@ -89,7 +96,10 @@ func topicsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     do throws(ConnectorError) {
         let client = try handClient(plan)
         defer { client.close(withinMs: 2000) }
-        var compared = try compareTopics(plan.neededTopics, client.admin)
+        let suffix = invocation.value("--suffix")
+        let needs =
+            suffix == nil ? plan.neededTopics : ShadowOutputs.needs(plan, suffix: suffix)
+        var compared = try compareTopics(needs, client.admin)
         var notes: [String: String] = [:]
         if action == "create" {
             let isDry = invocation.has("--dry-run")
@@ -107,7 +117,7 @@ func topicsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
                     problem.map { "could not be made: \($0)" }
                     ?? (isDry ? "would be made" : "made")
             }
-            if !isDry, !notes.isEmpty { compared = try settled(plan.neededTopics, client.admin, notes) }
+            if !isDry, !notes.isEmpty { compared = try settled(needs, client.admin, notes) }
         }
         printOut(
             invocation.has("--json")
@@ -183,7 +193,8 @@ private func changeText(
     case .create: "tidemark topics create"
     case .set(let setting):
         "kafka-configs.sh --bootstrap-server \(brokers) --alter --entity-type topics --entity-name \(need.name) --add-config \(setting)"
-    case .grant(let rights): "grant \(rights) on the topic (kafka-acls.sh --add)"
+    case .grant(let rights):
+        "kafka-acls.sh --bootstrap-server \(brokers) --add --allow-principal User:US \(rights.split(separator: " ").filter { $0 != "and" }.map { "--operation \($0)" }.joined(separator: " ")) --topic \(need.name)"
     }
 }
 

@@ -1,0 +1,180 @@
+import CRdKafka
+package import TidemarkCore
+package import TidemarkDataflow
+import TidemarkTelemetry
+
+/// A record that a verb sends by hand.
+package struct HandRecord: Sendable {
+    package var topic: String
+    /// `nil`: as Kafka's Java producer would place the key.
+    package var partition: Int32?
+    package var key: [UInt8]?
+    package var value: [UInt8]?
+    package var headers: [(name: String, value: [UInt8])]
+    /// Milliseconds since 1970; `nil`: now.
+    package var timestampMs: Int64?
+
+    package init(
+        topic: String, partition: Int32?, key: [UInt8]?, value: [UInt8]?,
+        headers: [(name: String, value: [UInt8])] = [], timestampMs: Int64? = nil
+    ) {
+        self.topic = topic
+        self.partition = partition
+        self.key = key
+        self.value = value
+        self.headers = headers
+        self.timestampMs = timestampMs
+    }
+}
+
+/// A producer for what verbs do by hand: records and positions of a group, all or nothing.
+///
+/// To begin is to take over its transactional id: an older owner is fenced and can finish nothing.
+@safe
+package final class HandTransaction {
+    private let handle: ClientHandle
+    private let waitMs: Int32 = 30_000
+    private var partitionCounts: [String: Int32] = [:]
+
+    fileprivate init(_ client: KafkaClient, id: String) throws(ConnectorError) {
+        var configuration = Configuration()
+        try configuration.set(connection: client.settings)
+        configuration.set("statistics.interval.ms", 0)
+        configuration.set("message.max.bytes", 64 << 20)
+        configuration.set("batch.size", 900_000)
+        configuration.set("compression.codec", "lz4")
+        try configuration.set(properties: client.settings.properties)
+        configuration.set("transactional.id", id)
+        configuration.set("transaction.timeout.ms", 60_000)
+        handle = try ClientHandle(
+            type: RD_KAFKA_PRODUCER,
+            configuration: configuration,
+            role: "by-hand",
+            controlled: false,
+            brokers: client.settings.brokers,
+            time: client.time,
+            log: client.log,
+            telemetry: client.telemetry
+        )
+        unsafe try check(
+            rd_kafka_init_transactions(handle.client, waitMs), "cannot take over '\(id)'")
+    }
+
+    deinit { handle.close(withinMs: 2000) }
+
+    /// Sends the records and moves the positions of a group, or does neither.
+    package func run(
+        _ records: [HandRecord],
+        group: String,
+        offsets: [CommittedOffset]
+    ) throws(ConnectorError) {
+        unsafe try check(rd_kafka_begin_transaction(handle.client), "cannot begin a transaction")
+        do throws(ConnectorError) {
+            for record in records { try send(record) }
+            unsafe rd_kafka_flush(handle.client, waitMs)
+            if !offsets.isEmpty { try send(offsets, group) }
+            unsafe try check(
+                rd_kafka_commit_transaction(handle.client, waitMs), "cannot commit")
+        } catch {
+            if let failure = unsafe rd_kafka_abort_transaction(handle.client, waitMs) {
+                unsafe rd_kafka_error_destroy(failure)
+            }
+            throw error
+        }
+    }
+
+    private func send(_ offsets: [CommittedOffset], _ group: String) throws(ConnectorError) {
+        let list = PartitionList(capacity: offsets.count)
+        for offset in offsets {
+            list.append(offset.partition, offset: offset.next, metadata: offset.metadata)
+        }
+        guard let metadata = unsafe rd_kafka_consumer_group_metadata_new(group) else {
+            throw ConnectorError(.retriable, "the Kafka client has no memory")
+        }
+        defer { unsafe rd_kafka_consumer_group_metadata_destroy(metadata) }
+        unsafe try check(
+            rd_kafka_send_offsets_to_transaction(handle.client, list.list, metadata, waitMs),
+            "cannot move the offsets of group '\(group)'")
+    }
+
+    private func send(_ record: HandRecord) throws(ConnectorError) {
+        guard let topic = unsafe handle.topic(record.topic) else {
+            throw ConnectorError(.environment, "'\(record.topic)' is no name for a Kafka topic")
+        }
+        var partition = record.partition ?? RD_KAFKA_PARTITION_UA
+        if record.partition == nil, let key = record.key {
+            partition = javaPartition(key.span, partitionCount: try partitionCount(record.topic))
+        }
+        while true {
+            let headers = unsafe clientHeaders(record.headers)
+            let code = unsafe withBytes(record.key) { key in
+                unsafe withBytes(record.value) { value in
+                    unsafe tidemark_produce(
+                        handle.client, topic, partition, key.start, key.count, value.start,
+                        value.count, headers, record.timestampMs ?? 0, nil)
+                }
+            }
+            if code == RD_KAFKA_RESP_ERR_NO_ERROR { break }
+            if let headers = unsafe headers { unsafe rd_kafka_headers_destroy(headers) }
+            guard code == RD_KAFKA_RESP_ERR__QUEUE_FULL else {
+                throw handle.error(code, "a record for '\(record.topic)' was not taken")
+            }
+            unsafe rd_kafka_poll(handle.client, 20)
+        }
+        unsafe rd_kafka_poll(handle.client, 0)
+    }
+
+    private func partitionCount(_ topic: String) throws(ConnectorError) -> Int32 {
+        if let known = partitionCounts[topic] { return known }
+        guard let ids = try handle.partitions(of: topic, withinMs: 10_000), !ids.isEmpty else {
+            throw ConnectorError(
+                .environment, "topic '\(topic)' does not exist at \(handle.brokers)")
+        }
+        partitionCounts[topic] = Int32(ids.count)
+        return Int32(ids.count)
+    }
+
+    private func check(_ failure: OpaquePointer?, _ what: String) throws(ConnectorError) {
+        guard let failure = unsafe failure else { return }
+        defer { unsafe rd_kafka_error_destroy(failure) }
+        let code = unsafe rd_kafka_error_code(failure)
+        let said = unsafe String(cString: rd_kafka_error_string(failure))
+        var error = handle.error(code, what)
+        if code == RD_KAFKA_RESP_ERR__TIMED_OUT {
+            error.message += "; whether it was done is not known: look, and run it again"
+        } else if !error.message.contains(said) {
+            error.message += ": \(said)"
+        }
+        throw error
+    }
+}
+
+extension KafkaClient {
+    /// Takes over a transactional id, waiting for what its last owner left open.
+    package func takeOver(_ id: String) throws(ConnectorError) -> HandTransaction {
+        try HandTransaction(self, id: id)
+    }
+
+    /// Positions and metadata of another group of these partitions.
+    package func committed(
+        _ partitions: [TopicPartition], group: String
+    ) throws(ConnectorError) -> [CommittedOffset] {
+        var configuration = Configuration()
+        try configuration.set(connection: settings)
+        configuration.set("statistics.interval.ms", 0)
+        try configuration.set(properties: settings.properties)
+        configuration.set("group.id", group)
+        let other = try ClientHandle(
+            type: RD_KAFKA_CONSUMER,
+            configuration: configuration,
+            role: "offsets",
+            controlled: true,
+            brokers: settings.brokers,
+            time: time,
+            log: log,
+            telemetry: telemetry
+        )
+        defer { other.close(withinMs: 2000) }
+        return try KafkaOffsets(handle: other, app: group, connectMs: connectMs).committed(partitions)
+    }
+}

@@ -1,0 +1,386 @@
+import Glibc
+import TidemarkCodec
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkKafka
+import TidemarkPlanner
+import TidemarkRuntime
+
+/// A partition's position as the group has it, beside the log.
+private struct Position {
+    var extent: PartitionExtent
+    /// `nil`: nothing was committed.
+    var next: Int64?
+    /// What the metadata says, if it can be read at all.
+    var metadata: CommitMetadata?
+    /// Why the next start would not use it; `nil`: it would.
+    var rejection: String?
+
+    var lag: Int64? { next.map { max(0, extent.end - $0) } }
+    var stateEpoch: Int?
+}
+
+private func positions(
+    _ plan: Plan, _ dataHash: String, _ client: KafkaClient
+) throws(ConnectorError) -> [Position] {
+    let extents = try client.source.extents()
+    let committed = try client.offsets.committed(extents.map(\.partition))
+    let cluster = nameHash(client.offsets.clusterId)
+    return extents.map { extent in
+        guard let found = committed.first(where: { $0.partition == extent.partition }) else {
+            return Position(extent: extent, next: nil, metadata: nil, rejection: nil)
+        }
+        var position = Position(
+            extent: extent, next: found.next, metadata: nil, rejection: nil, stateEpoch: nil)
+        do throws(CommitMetadata.Rejection) {
+            position.metadata = try CommitMetadata(
+                found.metadata, applicationHash: nameHash(plan.app), clusterHash: cluster,
+                dataHash: nameHash(dataHash), next: found.next)
+        } catch {
+            position.rejection = PositionMark(found.metadata) == nil ? words(error) : "set by hand"
+            position.metadata = decoded(found)
+        }
+        position.stateEpoch =
+            position.metadata?.stateEpoch ?? PositionMark(found.metadata)?.stateEpoch
+        if position.rejection == nil, let low = position.metadata?.low, low < extent.beginning {
+            position.rejection = "low-water is gone from the log"
+        }
+        return position
+    }
+}
+
+/// Metadata by its own word, whatever it belongs to.
+private func decoded(_ offset: CommittedOffset) -> CommitMetadata? {
+    let words = offset.metadata.split(separator: " ")
+    guard words.count > 4, let application = UInt64(words[1], radix: 36),
+        let cluster = UInt64(words[2], radix: 36), let data = UInt64(words[3], radix: 36),
+        let next = Int64(words[4], radix: 36)
+    else { return nil }
+    return try? CommitMetadata(
+        offset.metadata, applicationHash: application, clusterHash: cluster, dataHash: data,
+        next: next)
+}
+
+private func words(_ rejection: CommitMetadata.Rejection) -> String {
+    switch rejection {
+    case .absent: "absent"
+    case .unreadable: "unreadable"
+    case .otherApplication: "of another application"
+    case .otherCluster: "of another cluster"
+    case .otherTopology: "of another topology"
+    case .otherOffset: "of another offset"
+    }
+}
+
+/// `tidemark offsets show|set TOPOLOGY`.
+func offsetsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
+    let action = invocation.arguments[0]
+    guard action == "show" || action == "set" else {
+        throw UsageError(
+            message: "`offsets` does not know `\(action)`",
+            hint: "tidemark offsets \(nearest(action, among: ["show", "set"]) ?? "show") TOPOLOGY")
+    }
+    guard invocation.arguments.count == 2 else {
+        throw UsageError(
+            message: "`offsets \(action)` needs TOPOLOGY", hint: "tidemark offsets \(action) TOPOLOGY")
+    }
+    let target = try invocation.value("--to").map(parsedTarget)
+    if action == "set", target == nil {
+        throw UsageError(
+            message: "`offsets set` needs --to", hint: "--to earliest|latest|2026-01-31T12:00:00Z|OFFSET")
+    }
+    guard let (plan, dataHash) = handPlan(invocation.arguments[1], invocation) else {
+        return ExitCode.topology
+    }
+    do throws(ConnectorError) {
+        let client = try handClient(plan)
+        defer { client.close(withinMs: 2000) }
+        let before = try positions(plan, dataHash, client)
+        guard action == "set", let target else {
+            printOut(invocation.has("--json") ? json(plan, before) : text(plan, before))
+            return ExitCode.done
+        }
+        let chosen = try choose(before, invocation.value("--partition"), plan)
+        var moves: [Move] = []
+        for position in chosen {
+            moves.append(Move(position: position, to: try offset(target, position.extent, client)))
+        }
+        return try carryOut(moves, all: before, plan, client, invocation, clearsState: false)
+    } catch {
+        return printFailure(error)
+    }
+}
+
+/// `tidemark reset TOPOLOGY`.
+func resetCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
+    let target = try invocation.value("--to").map(parsedTarget)
+    guard let (plan, dataHash) = handPlan(invocation.arguments[0], invocation) else {
+        return ExitCode.topology
+    }
+    do throws(ConnectorError) {
+        let client = try handClient(plan)
+        defer { client.close(withinMs: 2000) }
+        let before = try positions(plan, dataHash, client)
+        var moves: [Move] = []
+        for position in before {
+            if let target {
+                moves.append(Move(position: position, to: try offset(target, position.extent, client)))
+            } else if let next = position.next {
+                moves.append(Move(position: position, to: next))
+            }
+        }
+        return try carryOut(moves, all: before, plan, client, invocation, clearsState: true)
+    } catch {
+        return printFailure(error)
+    }
+}
+
+// MARK: Where to
+
+private enum Target {
+    case earliest, latest
+    case time(Int64)
+    case offset(Int64)
+}
+
+private func parsedTarget(_ text: String) throws(UsageError) -> Target {
+    switch text {
+    case "earliest": return .earliest
+    case "latest": return .latest
+    default: break
+    }
+    if let offset = Int64(text), offset >= 0 { return .offset(offset) }
+    if let ms = timeMs(text) { return .time(ms) }
+    throw UsageError(
+        message: "`--to \(text)` is no place in a topic",
+        hint: "--to earliest|latest|2026-01-31T12:00:00Z|OFFSET")
+}
+
+private func offset(
+    _ target: Target, _ extent: PartitionExtent, _ client: KafkaClient
+) throws(ConnectorError) -> Int64 {
+    switch target {
+    case .earliest: return extent.beginning
+    case .latest: return extent.end
+    case .time(let ms): return try client.source.firstOffset(extent, start: .time(ms: ms))
+    case .offset(let offset):
+        guard (extent.beginning...extent.end).contains(offset) else {
+            throw ConnectorError(
+                .environment,
+                "\(extent.partition) has the offsets \(extent.beginning) to \(extent.end), not \(offset)")
+        }
+        return offset
+    }
+}
+
+/// `3` of the only topic, or `topic/3`.
+private func choose(
+    _ positions: [Position], _ name: String?, _ plan: Plan
+) throws(ConnectorError) -> [Position] {
+    guard let name else { return positions }
+    let parts = name.split(separator: "/").map(String.init)
+    let topics = plan.stream.source.topics
+    let topic = parts.count == 2 ? parts[0] : topics.count == 1 ? topics[0] : nil
+    let found = positions.filter {
+        $0.extent.partition.topic == topic && "\($0.extent.partition.partition)" == parts.last
+    }
+    guard !found.isEmpty else {
+        throw ConnectorError(
+            .environment, "no partition `\(name)` in \(topics.joined(separator: ", "))",
+            hint: topics.count == 1 ? "--partition 0" : "--partition \(topics[0])/0")
+    }
+    return found
+}
+
+// MARK: To do it
+
+private struct Move {
+    var position: Position
+    var to: Int64
+}
+
+/// Moves positions to a new state epoch, and takes state away if asked for: in one transaction, under
+/// the transactional id of the application, so that an older process can finish nothing afterwards.
+private func carryOut(
+    _ moves: [Move], all: [Position], _ plan: Plan, _ client: KafkaClient,
+    _ invocation: Invocation, clearsState: Bool
+) throws(ConnectorError) -> Int32 {
+    let epoch = (all.compactMap(\.stateEpoch).max() ?? 0) + 1
+    var tombstones: [HandRecord] = []
+    var hasStateTopic = false
+    if clearsState {
+        var live: [TopicPartition: Set<[UInt8]>] = [:]
+        let read = try client.scan(plan.stateTopicName, group: plan.app) { record in
+            guard let key = record.key else { return true }
+            if record.value == nil {
+                live[record.place]?.remove(key)
+            } else {
+                live[record.place, default: []].insert(key)
+            }
+            return true
+        }
+        hasStateTopic = read != nil
+        for (place, keys) in live {
+            for key in keys {
+                tombstones.append(
+                    HandRecord(
+                        topic: place.topic, partition: place.partition, key: key, value: nil))
+            }
+        }
+    }
+    for move in moves {
+        let from = move.position.next.map { "\($0)" } ?? "-"
+        printOut(
+            "\(move.position.extent.partition)  \(from) to \(move.to)  (\(move.position.extent.beginning) to \(move.position.extent.end))\n")
+    }
+    if clearsState {
+        printOut(
+            hasStateTopic
+                ? "\(plan.stateTopicName)  \(grouped(Int64(tombstones.count))) entries to be taken away\n"
+                : "\(plan.stateTopicName)  does not exist: no state to take away\n")
+    }
+    printOut("state epoch \(epoch): the first windows of the next start are incomplete\n")
+    if invocation.has("--dry-run") { return ExitCode.done }
+    if let reason = try liveReason(plan, client) {
+        throw ConnectorError(
+            .environment, "'\(plan.app)' seems to be at work: \(reason)",
+            hint: "stop it, then run this again")
+    }
+    guard try isConfirmed(invocation) else {
+        printError("tidemark: nothing was changed\n")
+        return ExitCode.findings
+    }
+    let mark = PositionMark(stateEpoch: epoch).text
+    let transaction = try client.takeOver(plan.app)
+    try transaction.run(
+        tombstones, group: plan.app,
+        offsets: moves.map {
+            CommittedOffset(
+                partition: $0.position.extent.partition, next: $0.to, metadata: mark)
+        })
+    printOut("done\n")
+    return ExitCode.done
+}
+
+/// What can be known of a process that works under this application: members of its group, positions
+/// that move. An idle process shows neither; it is fenced.
+private func liveReason(_ plan: Plan, _ client: KafkaClient) throws(ConnectorError) -> String? {
+    let members = try client.admin.memberCount(of: plan.app)
+    if members > 0 { return "its group has \(members) member\(members == 1 ? "" : "s")" }
+    let partitions = try client.source.extents().map(\.partition)
+    let first = try client.offsets.committed(partitions)
+    sleepMs(Int(min(max(2 * plan.run.commitMs + 500, 700), 20_500)))
+    return try client.offsets.committed(partitions) == first
+        ? nil : "its positions move while we look"
+}
+
+/// `--yes`, or a yes from a person at a terminal.
+private func isConfirmed(_ invocation: Invocation) throws(ConnectorError) -> Bool {
+    if invocation.has("--yes") { return true }
+    guard isatty(0) == 1 else {
+        throw ConnectorError(
+            .environment, "nobody is there to confirm it",
+            hint: "tidemark \(invocation.verb.name) \(invocation.arguments.joined(separator: " ")) --yes")
+    }
+    printOut("do it? [y/N] ")
+    let answer = readLine() ?? ""
+    return answer == "y" || answer == "yes"
+}
+
+// MARK: Printed
+
+private func time(_ ms: Int64?) -> String {
+    guard let ms, ms != TimeLimit.never else { return "-" }
+    return timeText(ms)
+}
+
+private func text(_ plan: Plan, _ positions: [Position]) -> String {
+    var cells = [
+        [
+            "partition", "beginning", "low-water", "next", "end", "lag", "epoch",
+            "published through", "metadata",
+        ]
+    ]
+    for position in positions {
+        let metadata = position.metadata
+        cells.append([
+            "\(position.extent.partition)", "\(position.extent.beginning)",
+            metadata.map { "\($0.low)" } ?? "-", position.next.map { "\($0)" } ?? "-",
+            "\(position.extent.end)", position.lag.map { "\($0)" } ?? "-",
+            position.stateEpoch.map { "\($0)" } ?? "-", time(metadata?.publishedThroughMs),
+            position.next == nil ? "nothing committed" : position.rejection ?? "valid",
+        ])
+    }
+    let widths = cells[0].indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
+    var text = "group \(plan.app)\n"
+    for row in cells {
+        let line = zip(row, widths).map { $0.padded($1) }.joined(separator: "  ")
+        text += line.trimmedEnd + "\n"
+    }
+    for position in positions {
+        guard let metadata = position.metadata else { continue }
+        var more: [String] = []
+        if metadata.incompleteThroughMs != TimeLimit.never {
+            more.append(
+                "incomplete through \(time(metadata.incompleteThroughMs)), rev \(metadata.incompleteRev)")
+        }
+        for floor in metadata.floors {
+            more.append("floor \(time(floor.floorMs)) from offset \(floor.offset)")
+        }
+        if !more.isEmpty { text += "\(position.extent.partition): \(more.joined(separator: "; "))\n" }
+    }
+    return text
+}
+
+private func json(_ plan: Plan, _ positions: [Position]) -> String {
+    var json = JSONWriter()
+    func timeMember(_ name: String, _ ms: Int64) {
+        if ms != TimeLimit.never { json.member(name, ms) }
+    }
+    json.beginObject()
+    json.member("group", plan.app)
+    json.key("partitions")
+    json.beginArray()
+    for position in positions {
+        json.beginObject()
+        json.member("topic", position.extent.partition.topic)
+        json.member("partition", Int(position.extent.partition.partition))
+        json.member("beginning", position.extent.beginning)
+        json.member("end", position.extent.end)
+        if let next = position.next {
+            json.member("next", next)
+            json.member("lag", position.lag ?? 0)
+            json.member("metadata", position.rejection ?? "valid")
+        }
+        if let epoch = position.stateEpoch { json.member("state_epoch", epoch) }
+        if let metadata = position.metadata {
+            json.member("low_water", metadata.low)
+            timeMember("published_through", metadata.publishedThroughMs)
+            timeMember("incomplete_through", metadata.incompleteThroughMs)
+            json.member("incomplete_rev", metadata.incompleteRev)
+            timeMember("max_event_time", metadata.clock.maxEventMs)
+            timeMember("reference_clock", metadata.clock.referenceMs)
+            json.key("floors")
+            json.beginArray()
+            for floor in metadata.floors {
+                json.beginObject()
+                json.member("offset", floor.offset)
+                json.member("floor", floor.floorMs)
+                json.endObject()
+            }
+            json.endArray()
+        }
+        json.endObject()
+    }
+    json.endArray()
+    json.endObject()
+    return String(decoding: json.bytes, as: UTF8.self) + "\n"
+}
+
+extension String {
+    var trimmedEnd: String {
+        var text = self
+        while text.last == " " { text.removeLast() }
+        return text
+    }
+}
