@@ -596,6 +596,122 @@ class ByHand(OnKafka):
         self.assertEqual([p["metadata"] for p in self.positions(path)], ["valid"] * 2)
 
 
+class DeadLetters(OnKafka):
+    BAD = [(b"k1", b"nonsense"), (None, b"[1]"), (b"k2", b""), (b"k3", b'{"model":"m"}'), (b"k4", b"\xff\xfe")]
+
+    def prepare(self, name, bad, **config):
+        path = topology(name, "limits: { record: 64KiB }\n" if config.pop("short", False) else "")
+        self.broker.create(name, partitions=2)
+        self.tidemark("topics", "create", path)
+        good = [(i % 2, None, value, None) for i, value in enumerate(rows(100))]
+        self.broker.produce(name, good + [(i % 2, key, value, None) for i, (key, value) in enumerate(bad)])
+        self.tidemark("run", path, "--until-end", "--quiet")
+        return path
+
+    def replay(self, path, *args, **more):
+        return json.loads(self.tidemark("dlq", "replay", path, "--json", *args, **more).stdout)
+
+    def replayed(self, topic):
+        found = []
+        for message in self.broker.read(topic):
+            headers = dict(message.headers() or [])
+            if "tidemark-replay" in headers:
+                found.append((message.partition(), message.key(), message.value(), headers["tidemark-replay-of"].decode(),
+                              headers["tidemark-replay-reason"].decode()))
+        return found
+
+    def test_list_counts_letters_and_samples_their_coordinates(self):
+        path = self.prepare("listed", self.BAD * 3)
+        found = json.loads(self.tidemark("dlq", "list", path, "--json").stdout)
+        self.assertEqual((found["letters"], found["foreign"]), (15, 0))
+        by_reason = {}
+        for count in found["counts"]:
+            self.assertEqual((count["operator"], count["topic"]), ("listed", "listed"))
+            by_reason[count["reason"]] = by_reason.get(count["reason"], 0) + count["count"]
+        self.assertEqual(by_reason, {"not_json": 3, "not_an_object": 3, "empty": 3, "event_time_missing": 3, "not_utf8": 3})
+        self.assertEqual(sum(c["count"] for c in found["counts"] if c["partition"] == 0), 8)
+        places = [sample["place"] for sample in found["samples"] if sample["reason"] == "not_json"]
+        # The first bad record of each turn: rows 0, 5, 10 after 50 good ones a partition.
+        self.assertEqual(sorted(places), ["listed/0/50", "listed/0/55", "listed/1/52"])
+        said = self.tidemark("dlq", "list", path, "--reason", "empty", "--samples", 1).stdout
+        self.assertIn("3 letters", said)
+        self.assertNotIn("not_json", said)
+        self.assertIn("0 letters", self.tidemark("dlq", "list", path, "--since", "2100-01-01").stdout)
+        # Values are shown by nobody.
+        self.assertNotIn("nonsense", self.tidemark("dlq", "list", path).stdout)
+
+    def test_replay_sends_the_original_bytes_back_once(self):
+        path = self.prepare("sent", self.BAD)
+        end = len(self.broker.read("sent"))
+        dry = self.replay(path, "--dry-run")
+        self.assertEqual((dry["letters"], dry["replayed"], dry["dry_run"]), (5, 5, True))
+        self.assertEqual(len(self.broker.read("sent")), end)
+        self.assertEqual(self.replay(path)["replayed"], 5)
+        reasons = ["not_json", "not_an_object", "empty", "event_time_missing", "not_utf8"]
+        expected = [(i % 2, key, value, f"sent/{i % 2}/{50 + i // 2}", reasons[i]) for i, (key, value) in enumerate(self.BAD)]
+        self.assertEqual(sorted(self.replayed("sent"), key=str), sorted(expected, key=str))
+        again = self.replay(path)
+        self.assertEqual((again["replayed"], again["already_replayed"]), (0, 5))
+        self.assertEqual(len(self.replayed("sent")), 5)
+        # Time of the original, so that what is decided by it is decided alike.
+        times = {m.offset(): m.timestamp()[1] for m in self.broker.read("sent") if m.partition() == 0}
+        replayed = [m for m in self.broker.read("sent") if m.partition() == 0 and m.headers()]
+        for message in replayed:
+            of = dict(message.headers())["tidemark-replay-of"].decode()
+            self.assertEqual(times[message.offset()], times[int(of.rsplit("/", 1)[1])])
+        # They are dead again, under coordinates of their own: five new letters.
+        self.tidemark("run", path, "--until-end", "--quiet")
+        self.assertEqual(self.replay(path, "--dry-run")["replayed"], 5)
+
+    def test_replay_in_parts_remembers_each(self):
+        path = self.prepare("parts", self.BAD * 4)
+        self.assertEqual(self.replay(path, "--reason", "empty")["replayed"], 4)
+        self.assertEqual(self.replay(path, "--reason", "empty", "--reason", "not_json")["replayed"], 4)
+        first = self.replay(path, "--limit", 3)
+        self.assertEqual((first["replayed"], first["already_replayed"]), (3, 8))
+        self.assertEqual(self.replay(path, "--since", "2100-01-01")["replayed"], 0)
+        self.assertEqual(self.replay(path)["replayed"], 9)
+        self.assertEqual(self.replay(path)["replayed"], 0)
+        found = self.replayed("parts")
+        self.assertEqual(len(found), 20)
+        self.assertEqual(len({of for _, _, _, of, _ in found}), 20)
+
+    def test_replay_elsewhere_keeps_keys_together_and_leaves_out_what_was_cut(self):
+        path = self.prepare("cut", self.BAD + [(b"long", b"x" * 100_000)], short=True)
+        self.broker.create("repair", partitions=3)
+        done = self.replay(path, "--to", "repair")
+        self.assertEqual((done["letters"], done["cut"], done["replayed"]), (6, 1, 5))
+        self.assertEqual(sorted((key, value) for _, key, value, _, _ in self.replayed("repair") if key),
+                         sorted((key, value) for key, value in self.BAD if key))
+        again = self.replay(path)
+        self.assertEqual((again["replayed"], again["already_replayed"], again["cut"]), (0, 5, 1))
+
+    def test_what_is_no_letter_or_of_no_source_is_left_alone(self):
+        path = self.prepare("odd", self.BAD[:1])
+        self.broker.produce("odd-dead-letters", [(0, None, b"hello", None), (0, None, b"x", [
+            ("reason", b"not_json"), ("topic", b"elsewhere"), ("partition", b"0"), ("offset", b"3")])])
+        done = self.replay(path)
+        self.assertEqual((done["letters"], done["foreign"], done["other_topic"], done["replayed"]), (2, 1, 1, 1))
+        self.assertIn("of topics that are no source", self.tidemark("dlq", "replay", path).stdout)
+
+    def test_two_replays_at_once_send_nothing_twice(self):
+        path = self.prepare("race", self.BAD * 40)
+        command = [TIDEMARK, "dlq", "replay", path, "--json"]
+        environment = dict(os.environ, TIDEMARK_BROKERS=self.broker.plain)
+        both = [subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        said = [process.communicate(timeout=60) for process in both]
+        self.assertIn(0, [process.returncode for process in both], said)
+        self.replay(path)
+        found = self.replayed("race")
+        self.assertEqual((len(found), len({of for _, _, _, of, _ in found})), (200, 200), said)
+
+    def test_usage(self):
+        path = topology("dlq-usage")
+        self.tidemark("dlq", "lst", path, ok=2)
+        self.tidemark("dlq", "replay", path, "--since", "yesterday", ok=2)
+        self.assertIn("does not exist", self.tidemark("dlq", "list", path, ok=4).stderr)
+
+
 def main():
     """Runs the classes side by side: most of what they do is to wait for a broker."""
     loader = unittest.TestLoader()
