@@ -58,6 +58,8 @@ let package = Package(
             name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(
             name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(
             name: "CJSON", cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"] + json)],
             linkerSettings: [.linkedLibrary("simdjson")]),
@@ -72,7 +74,7 @@ let package = Package(
         module("TidemarkBatch", ["TidemarkCore"]),
         module(
             "TidemarkCodec",
-            ["TidemarkCore", "TidemarkBatch", "TidemarkKernels", "CJSON", "CCrypto"]),
+            ["TidemarkCore", "TidemarkBatch", "TidemarkKernels", "CJSON", "CCrypto", "CLZ4"]),
         module("TidemarkDataflow", ["TidemarkCore", "TidemarkBatch"]),
         module(
             "TidemarkOperators",

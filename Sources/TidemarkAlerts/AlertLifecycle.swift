@@ -255,3 +255,33 @@ package struct AlertLifecycle: Sendable, Hashable {
         phase == .firing ? (openingStartMs, firstSeenMs) : nil
     }
 }
+
+extension AlertLifecycle {
+    /// Everything that it knows, as numbers, for a state entry: `init(state:)` makes it again.
+    package var state: [Int64] {
+        [
+            Int64(phase.rawValue), Int64(bitPattern: history), rowStartMs == nil ? 0 : 1,
+            rowStartMs ?? 0, rowEndMs, openingStartMs, firstSeenMs, Int64(bitPattern: ordinal),
+        ] + breaches.flatMap { [$0.startMs, $0.endMs, Int64(bitPattern: $0.ordinal)] }
+    }
+
+    /// A life cycle as `state` gave it; nil if these numbers are none.
+    package init?(state: [Int64]) {
+        guard state.count >= 8, (state.count - 8) % 3 == 0, state.count <= 8 + 3 * 64,
+            let phase = UInt8(exactly: state[0]).flatMap(AlertPhase.init(rawValue:)),
+            state[2] == 0 || state[2] == 1
+        else { return nil }
+        self.init()
+        self.phase = phase
+        history = UInt64(bitPattern: state[1])
+        rowStartMs = state[2] == 1 ? state[3] : nil
+        rowEndMs = state[4]
+        openingStartMs = state[5]
+        firstSeenMs = state[6]
+        ordinal = UInt64(bitPattern: state[7])
+        breaches = stride(from: 8, to: state.count, by: 3).map { at in
+            Breach(
+                startMs: state[at], endMs: state[at + 1], ordinal: UInt64(bitPattern: state[at + 2]))
+        }
+    }
+}

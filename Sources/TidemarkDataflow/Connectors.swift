@@ -101,9 +101,11 @@ package protocol SourceReader: AnyObject {
     func isAtEnd(_ slot: Int) -> Bool
     /// Stops or resumes handing out a partition (alignment). Called between polls by the owner.
     func setPaused(_ paused: Bool, slot: Int) throws(ConnectorError)
+    /// Ends a wait of `poll`, or the next one, early. The one call that any thread may make.
+    func wake()
 }
 
-/// Where records go. Called by the coordinator alone.
+/// Where records go, without transactions. Called by one thread.
 package protocol Sink: AnyObject, Sendable {
     /// Fails, with the command that helps, unless every topic can be written.
     func check(topics: [String]) throws(ConnectorError)

@@ -20,6 +20,14 @@ package struct Plan: Sendable {
     package var limits = Limits()
     package var run = RunSettings()
 
+    /// What the application's state topic is called, whether or not it needs one.
+    package var stateTopicName: String { "\(app)-state" }
+
+    /// The compacted topic of entry state; `nil` where nothing outlives a window.
+    package var stateTopic: String? {
+        stream.monitors.contains(where: \.alerts) ? stateTopicName : nil
+    }
+
     package init(
         name: String, app: String, revision: String, stream: StreamPlan, outputs: OutputsPlan
     ) {
@@ -457,5 +465,18 @@ package struct RunSettings: Sendable {
     package var commitMs: Int64 = 1000
     /// SIGTERM to exit.
     package var stopWithinMs: Int64 = 30_000
+    package var delivery: Delivery = .exactlyOnce
+    /// A process without news commits its positions all the same, so that one that another has
+    /// replaced learns of it, and the group's offsets do not expire.
+    package var heartbeatMs: Int64 = 5_000
+    /// A unit of commit does not wait for the tick when its outputs are this large, bytes.
+    package var unitBytesMax = 4 << 20
+
+    /// What a crash may repeat.
+    package enum Delivery: String, Sendable, CaseIterable {
+        case exactlyOnce = "exactly_once"
+        case atLeastOnce = "at_least_once"
+    }
+
     package init() {}
 }

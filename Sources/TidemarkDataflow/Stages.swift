@@ -107,6 +107,17 @@ package struct WindowTally: Sendable, Equatable {
     package init() {}
 }
 
+/// What became of a state entry that was read back.
+package enum StateRestoration: Sendable, Equatable {
+    case taken
+    /// Of another state epoch: it is taken away with the next commit.
+    case otherEpoch(Int)
+    /// A form that only a newer version writes.
+    case newer(version: Int)
+    /// Its bytes are damaged, or nothing of this topology has such a key.
+    case unusable(String)
+}
+
 /// Stage 2: merges partials into windows, tests and publishes them. One thread calls it.
 package protocol StageTwo: AnyObject {
     /// Merges the partials of one pane, given in the canonical order of partitions, into each of
@@ -114,6 +125,13 @@ package protocol StageTwo: AnyObject {
     func merge(_ partials: [any Partial], into windows: [(window: Window, size: Int)])
     /// Publishes a window and forgets it.
     func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally
+    /// Takes one restored entry in, before the first window.
+    ///
+    /// - Returns: what became of it; one that is not `taken` changes nothing.
+    func restore(_ entry: StateEntry, epoch: Int) -> StateRestoration
+    /// What changed since the last call, as entries of this epoch, for the next unit of commit. That
+    /// unit is through when it is called again.
+    func takeEntries(epoch: Int) -> [StateEntry]
     /// Memory that open windows hold, bytes.
     var byteCount: Int { get }
 }

@@ -84,9 +84,6 @@ package struct TopicFinding: Sendable, Equatable {
 }
 
 extension Plan {
-    /// The compacted topic that holds what later windows need of closed ones.
-    package var stateTopic: String { "\(app)-state" }
-
     /// Every topic that a run on a cluster needs: what `run`, `topics` and `plan` go by.
     package var neededTopics: [TopicNeed] {
         let source = stream.source
@@ -118,14 +115,16 @@ extension Plan {
         output(outputs.deadLetters, .deadLetters, .delete, 1)
         output(outputs.late, .late, .delete, 1)
         // One process holds all slots: one partition is one write a commit. 64 slots are the most.
-        needs.append(
-            TopicNeed(
-                name: stateTopic, role: .state, cleanup: .compact, partitionCounts: 1...64,
-                partitionCount: 1, rereadMs: nil, batchBytes: batchBytes,
-                settings: [
-                    TopicSetting("min.cleanable.dirty.ratio", "0.1"),
-                    TopicSetting("segment.bytes", "67108864"),
-                ]))
+        if let stateTopic {
+            needs.append(
+                TopicNeed(
+                    name: stateTopic, role: .state, cleanup: .compact, partitionCounts: 1...64,
+                    partitionCount: 1, rereadMs: nil, batchBytes: batchBytes,
+                    settings: [
+                        TopicSetting("min.cleanable.dirty.ratio", "0.1"),
+                        TopicSetting("segment.bytes", "67108864"),
+                    ]))
+        }
         return needs
     }
 }

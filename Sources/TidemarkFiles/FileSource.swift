@@ -113,6 +113,7 @@ final class FileReader: SourceReader {
     func position(_ slot: Int) -> Int64 { line }
     func isAtEnd(_ slot: Int) -> Bool { isAtFileEnd && start == end }
     func setPaused(_ paused: Bool, slot: Int) {}
+    func wake() {}
 
     func poll(into batch: RecordBatch, timeoutMs: Int) throws(ConnectorError) {
         batch.clearRows()

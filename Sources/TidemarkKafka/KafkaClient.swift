@@ -111,6 +111,40 @@ package final class KafkaClient: Sendable {
         )
     }
 
+    /// Transactions under the application's id; `timeoutMs` is how long one may stay open.
+    package func transactions(app: String, timeoutMs: Int64) throws(ConnectorError)
+        -> KafkaTransactions
+    {
+        let (settings, limits, handle) = (settings, limits, handle)
+        let (connectMs, time, log, telemetry) = (connectMs, time, log, telemetry)
+        return try KafkaTransactions(app: app, offsets: offsets) { () throws(ConnectorError) in
+            try KafkaSink(
+                settings: settings,
+                limits: limits,
+                metadata: handle,
+                connectMs: connectMs,
+                transactions: TransactionSettings(id: app, timeoutMs: timeoutMs),
+                time: time,
+                log: log,
+                telemetry: telemetry
+            )
+        }
+    }
+
+    /// A reader of the state topic. It waits as long as a transaction of an earlier process may stay
+    /// open.
+    package func stateReader(topic: String, waitMs: Int64) -> KafkaStateReader {
+        KafkaStateReader(
+            settings: settings,
+            topic: topic,
+            connectMs: connectMs,
+            waitMs: waitMs,
+            time: time,
+            log: log,
+            telemetry: telemetry
+        )
+    }
+
     /// Gives everything up, waiting at most so long.
     ///
     /// Call it last: offsets and sinks use it.

@@ -35,7 +35,7 @@ final class LoadProducer {
         }
         unsafe self.client = unsafe client
         unsafe deliveries = .allocate(capacity: 1)
-        unsafe deliveries.initialize(to: Deliveries())
+        unsafe deliveries.initialize(to: Deliveries(shortens: false))
     }
 
     deinit {

@@ -166,6 +166,11 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
         unsafe intake.pointee.isPaused[slot] = false
     }
 
+    package func wake() {
+        guard !isReleased.load(ordering: .sequentiallyConsistent) else { return }
+        unsafe rd_kafka_queue_yield(queue)
+    }
+
     /// Gives the queue back, once no poll is running; false if one still is after that time.
     func release(withinMs: Int64) -> Bool {
         isReleased.store(true, ordering: .sequentiallyConsistent)

@@ -17,7 +17,7 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         let partitionCount: Int32
     }
 
-    private let handle: ClientHandle
+    let handle: ClientHandle
     /// The consumer's handle: asking through it never creates a topic.
     private let metadata: ClientHandle
     private let connectMs: Int64
@@ -38,6 +38,7 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         limits: Limits,
         metadata: ClientHandle,
         connectMs: Int64,
+        transactions: TransactionSettings? = nil,
         time: any TimeSource,
         log: Log,
         telemetry: Telemetry
@@ -45,7 +46,8 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         var configuration = Configuration()
         try configuration.set(connection: settings)
         configuration.set("compression.codec", "lz4")
-        configuration.set("linger.ms", 10)
+        // A transaction is sent in one burst; what comes alone should not wait.
+        configuration.set("linger.ms", transactions == nil ? 10 : 1)
         configuration.set("queue.buffering.max.messages", 1_000_000)
         configuration.set(
             "queue.buffering.max.kbytes",
@@ -56,10 +58,14 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         // A batch, unlike one large record, must never be over the broker's default limit.
         configuration.set("batch.size", 900_000)
         // Results wait for the cluster as long as it takes; the queue's limit holds the input back.
-        configuration.set("message.timeout.ms", 0)
+        configuration.set("message.timeout.ms", transactions.map { Int($0.timeoutMs) } ?? 0)
+        if let transactions {
+            configuration.set("transaction.timeout.ms", Int(transactions.timeoutMs))
+        }
         try configuration.set(properties: settings.properties)
         configuration.set("enable.idempotence", "true")
         configuration.set("acks", "all")
+        if let transactions { configuration.set("transactional.id", transactions.id) }
         handle = try ClientHandle(
             type: RD_KAFKA_PRODUCER,
             configuration: configuration,
@@ -90,7 +96,25 @@ package final class KafkaSink: Sink, @unchecked Sendable {
             help: "Records that found the producer's queue full."
         )
         unsafe deliveries = .allocate(capacity: 1)
-        unsafe deliveries.initialize(to: Deliveries())
+        unsafe deliveries.initialize(to: Deliveries(shortens: transactions == nil))
+    }
+
+    /// Forgets what was delivered and what failed: a transaction begins.
+    func reset() {
+        producedCount = 0
+        countedCount = 0
+        let shortens = unsafe deliveries.pointee.shortens
+        unsafe deliveries.pointee = Deliveries(shortens: shortens)
+    }
+
+    /// The first delivery that failed since `reset`.
+    var firstFailure: (error: ConnectorError, foreignBytes: Int?)? {
+        guard unsafe deliveries.pointee.failure != RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
+        let isTooLarge = unsafe deliveries.pointee.failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+        let foreignBytes = unsafe isTooLarge && deliveries.pointee.failedIsForeign
+            ? deliveries.pointee.failedByteCount : nil
+        do throws(ConnectorError) { try throwDelivery() } catch { return (error, foreignBytes) }
+        return nil
     }
 
     deinit {
@@ -105,6 +129,18 @@ package final class KafkaSink: Sink, @unchecked Sendable {
 
     package func produce(_ record: OutputRecord) throws(ConnectorError) -> Bool {
         try throwFailure()
+        let code = try send(record)
+        guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return true }
+        guard code != RD_KAFKA_RESP_ERR__QUEUE_FULL else {
+            queueFullCount.add()
+            return false
+        }
+        try handle.checkFatal()
+        throw handle.error(code, failureText(code, record.topic, record.byteCount))
+    }
+
+    /// Gives the record to the client, whose answer it returns.
+    func send(_ record: OutputRecord) throws(ConnectorError) -> rd_kafka_resp_err_t {
         let target = try target(record.topic)
         var partition = RD_KAFKA_PARTITION_UA
         if let key = record.partitionKey ?? record.key {
@@ -133,15 +169,10 @@ package final class KafkaSink: Sink, @unchecked Sendable {
             producedCount += 1
             recordCount.add()
             byteCount.add(UInt64(record.byteCount))
-            return true
+            return code
         }
         if let headers = unsafe headers { unsafe rd_kafka_headers_destroy(headers) }
-        guard code != RD_KAFKA_RESP_ERR__QUEUE_FULL else {
-            queueFullCount.add()
-            return false
-        }
-        try handle.checkFatal()
-        throw handle.error(code, failureText(code, record.topic, record.byteCount))
+        return code
     }
 
     package func service(timeoutMs: Int) throws(ConnectorError) {
@@ -199,6 +230,10 @@ package final class KafkaSink: Sink, @unchecked Sendable {
 
     private func throwFailure() throws(ConnectorError) {
         try handle.checkFatal()
+        try throwDelivery()
+    }
+
+    private func throwDelivery() throws(ConnectorError) {
         let code = unsafe deliveries.pointee.failure
         guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
         let topic = unsafe deliveries.pointee.failedTopic.flatMap {
@@ -229,6 +264,9 @@ package final class KafkaSink: Sink, @unchecked Sendable {
 struct Deliveries {
     /// Set in the opaque pointer of somebody else's bytes, which may be shortened.
     static let foreignTag: UInt = 1
+    /// A foreign record that is too large is sent again shortened, at once. Not in a transaction:
+    /// that is lost by then.
+    var shortens: Bool
     /// Reports, good and bad.
     var count = 0
     var failedCount = 0
@@ -236,6 +274,14 @@ struct Deliveries {
     var failure = RD_KAFKA_RESP_ERR_NO_ERROR
     var failedTopic: OpaquePointer?
     var failedByteCount = 0
+    var failedIsForeign = false
+}
+
+/// The transactional side of a producer.
+struct TransactionSettings: Sendable {
+    var id: String
+    /// After it the broker aborts a transaction that is still open.
+    var timeoutMs: Int64
 }
 
 /// The delivery report of one record, whose opaque pointer is the sink's `Deliveries`.
@@ -250,7 +296,8 @@ func onDelivery(
         bitPattern: UInt(bitPattern: own) & ~Deliveries.foreignTag
     )
     guard let deliveries = unsafe untagged?.assumingMemoryBound(to: Deliveries.self) else { return }
-    if unsafe isForeign && message.pointee.err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+    if unsafe isForeign && message.pointee.err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+        && deliveries.pointee.shortens,
         unsafe produceShortened(client, message, deliveries)
     {
         return  // Its own report will count.
@@ -262,6 +309,7 @@ func onDelivery(
     unsafe deliveries.pointee.failure = message.pointee.err
     unsafe deliveries.pointee.failedTopic = message.pointee.rkt
     unsafe deliveries.pointee.failedByteCount = message.pointee.len
+    unsafe deliveries.pointee.failedIsForeign = isForeign
 }
 
 /// Sends the first 64 KiB of a foreign record that the broker found too large, with its whole length

@@ -1,4 +1,5 @@
 import TidemarkAlerts
+import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkDrift
@@ -8,15 +9,6 @@ import TidemarkKernels
 ///
 /// Verdicts rest on counts in fixed cells alone: order-free summaries.
 struct DriftMonitors {
-    /// Whose alert it is.
-    private struct Series: Hashable {
-        var monitor: Int
-        var segment: Int
-        var size: Int
-        var column: Int
-        var group: [UInt8]
-    }
-
     private let plan: Plan
     private let baselines: [BaselineTable]
     private let rules: [[DriftRule]]
@@ -25,12 +17,12 @@ struct DriftMonitors {
         let hash = murmur3(bytes)
         return (hash.low, hash.high)
     }
-    /// Alerts that are pending or firing; the others are forgotten.
-    private var alerts: [Series: AlertLifecycle] = [:]
+    private var alerts: AlertStates
 
     init(plan: Plan, baselines: [BaselineTable]) {
         self.plan = plan
         self.baselines = baselines
+        alerts = AlertStates(plan: plan)
         rules = plan.stream.monitors.map { monitor in
             Self.sizes(of: monitor).map { _, ignoreBelow in
                 DriftRule(
@@ -111,7 +103,7 @@ struct DriftMonitors {
                     monitor, outcome, p: outcome.significance?.p, effect: best.result.effect,
                     best.verdict, record, ignoreBelow: size.ignoreBelow))
             let event = advance(
-                Series(
+                AlertSeries(
                     monitor: index, segment: segment, size: closing.size, column: column,
                     group: cell.shape.part),
                 best.verdict, effect: best.result.effect, p: outcome.significance?.p,
@@ -131,6 +123,14 @@ struct DriftMonitors {
             )
         }
         return events
+    }
+
+    // MARK: State
+
+    mutating func takeEntries(epoch: Int) -> [StateEntry] { alerts.takeEntries(epoch: epoch) }
+
+    mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration {
+        alerts.restore(frame, key: key)
     }
 
     // MARK: Testing
@@ -212,7 +212,7 @@ struct DriftMonitors {
     // MARK: Alerts
 
     private mutating func advance(
-        _ series: Series, _ verdict: DriftVerdict, effect: Double, p: Double?,
+        _ series: AlertSeries, _ verdict: DriftVerdict, effect: Double, p: Double?,
         ignoreBelow: Double, _ closing: WindowClosing
     ) -> (event: AlertEvent, transition: AlertRecord.Transition)? {
         let monitor = plan.stream.monitors[series.monitor]
@@ -226,11 +226,7 @@ struct DriftMonitors {
             said =
                 isSignificant && effect >= ignoreBelow * monitor.clearBelow ? .between : .cleared
         }
-        var life = alerts[series] ?? AlertLifecycle()
-        let action = life.observe(
-            said, startMs: closing.window.startMs, endMs: closing.window.endMs,
-            complete: closing.complete, options: options[series.monitor])
-        alerts[series] = life.phase == .inactive ? nil : life
+        let action = alerts.observe(series, said, closing, options: options[series.monitor])
         switch action {
         case .none: return nil
         case .fire(let event): return (event, .firing)

@@ -144,6 +144,29 @@ package final class StageTwoOperator: StageTwo {
         return cells.sorted { $0.shape.part.lexicographicallyPrecedes($1.shape.part) }
     }
 
+    // MARK: State
+
+    package func takeEntries(epoch: Int) -> [StateEntry] {
+        monitors.takeEntries(epoch: epoch).sorted { $0.key.lexicographicallyPrecedes($1.key) }
+    }
+
+    package func restore(_ entry: StateEntry, epoch: Int) -> StateRestoration {
+        let frame: StateFrame
+        do throws(StateFrame.Rejection) {
+            frame = try StateFrame(entry.value ?? [])
+        } catch {
+            switch error {
+            case .newer(let version): return .newer(version: version)
+            case .damaged(let why): return .unusable(why)
+            }
+        }
+        guard frame.epoch == epoch else { return .otherEpoch(frame.epoch) }
+        switch frame.kind {
+        case .alert: return monitors.restore(frame, key: entry.key)
+        case .baseline: return .unusable("this topology learns no baseline")
+        }
+    }
+
     // MARK: Closing
 
     package func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally {

@@ -322,7 +322,7 @@ enum Spec {
         "run", path: "run", "how it is run; results do not depend on it",
         [
             FieldSpec(
-                "delivery", .choice(["at_least_once"]), "at_least_once", "what a crash may repeat"),
+                "delivery", .choice(["exactly_once", "at_least_once"]), "exactly_once", "what a crash may repeat"),
             FieldSpec("merge", .choice(["local"]), "local", "where partitions meet"),
             FieldSpec(
                 "commit", .duration(100...10 * secondMs), "1s", "longest wait between commits"),

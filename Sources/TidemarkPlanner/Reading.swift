@@ -450,7 +450,7 @@ final class Reading {
         "decode": [
             "avro", "protobuf", "cloudevents", "kserve_v1", "kserve_v2", "seldon", "sagemaker", "csv",
         ],
-        "delivery": ["exactly_once"], "merge": ["kafka"], "layout": ["wide"],
+        "merge": ["kafka"], "layout": ["wide"],
         "sketch": ["req", "ddsketch", "tdigest", "theta"], "per": ["stream", "monitor"],
         "method": ["e_lond", "lord", "saffron", "addis", "e_bh"],
         "test": [

@@ -585,7 +585,9 @@ extension Resolver {
         guard let node = top["run"], let f = reading.fields(node, Spec.run, what: "`run`") else {
             return settings
         }
-        _ = reading.choice(f, "delivery")
+        if let word = reading.choice(f, "delivery"), let delivery = RunSettings.Delivery(rawValue: word) {
+            settings.delivery = delivery
+        }
         _ = reading.choice(f, "merge")
         if let ms = reading.duration(f, "commit") { settings.commitMs = ms }
         if let node = f["workers"], node.text != "auto" {

@@ -32,7 +32,11 @@ package struct CommitMetadata: Sendable, Equatable {
     /// The greatest end of a window that was published with `complete:false`, and its `rev`.
     package var incompleteThroughMs: Int64
     package var incompleteRev: Int
+    /// Windows that begin before it lack rows: the log was entered in its middle.
+    package var enteredBeforeMs: Int64
     package var stateEpoch: Int
+    /// Counts the commits of the application, so that no two say the same.
+    package var sequence: Int
     /// At most `floorCountMax` (the last place is kept for the end of the input), those that count at or after `low`.
     package var floors: [RecordedFloor]
 
@@ -43,7 +47,7 @@ package struct CommitMetadata: Sendable, Equatable {
     package init(
         applicationHash: UInt64, clusterHash: UInt64, dataHash: UInt64, next: Int64, low: Int64,
         clock: PartitionClock.Reading, publishedThroughMs: Int64, incompleteThroughMs: Int64,
-        incompleteRev: Int, stateEpoch: Int, floors: [RecordedFloor]
+        incompleteRev: Int, enteredBeforeMs: Int64, stateEpoch: Int, sequence: Int, floors: [RecordedFloor]
     ) {
         self.applicationHash = applicationHash
         self.clusterHash = clusterHash
@@ -54,7 +58,9 @@ package struct CommitMetadata: Sendable, Equatable {
         self.publishedThroughMs = publishedThroughMs
         self.incompleteThroughMs = incompleteThroughMs
         self.incompleteRev = incompleteRev
+        self.enteredBeforeMs = enteredBeforeMs
         self.stateEpoch = stateEpoch
+        self.sequence = sequence
         self.floors = floors
     }
 
@@ -77,14 +83,15 @@ package struct CommitMetadata: Sendable, Equatable {
             Self.text(clock.maxEventMs), Self.text(clock.referenceMs), Self.text(clock.floorMs),
             Self.text(publishedThroughMs), Self.text(incompleteThroughMs),
             Self.text(Int64(incompleteRev)), Self.text(Int64(stateEpoch)),
+            Self.text(Int64(sequence)), Self.text(enteredBeforeMs),
         ]
         precondition(floors.count <= Self.floorCountMax, "the coordinator merges older floors")
         for floor in floors {
             fields.append(Self.text(floor.offset))
             fields.append(Self.text(floor.floorMs))
         }
-        let body = "tm1 " + fields.joined(separator: " ")
-        let text = body + " " + String(Self.checksum(body), radix: 36)
+        let body = "tm2 " + fields.joined(separator: " ")
+        let text = body + " " + String(crc32c(body.utf8), radix: 36)
         precondition(text.utf8.count <= Self.byteCountMax, "every field is bounded")
         return text
     }
@@ -96,9 +103,12 @@ package struct CommitMetadata: Sendable, Equatable {
     ) throws(Rejection) {
         guard !text.isEmpty, PositionMark(text) == nil else { throw .absent }
         var words = text.split(separator: " ").map(String.init)
-        guard words.count >= 14, words.count % 2 == 0, words[0] == "tm1",
+        // `tm1`, from before there were transactions, lacks the last two.
+        guard let magic = words.first, magic == "tm1" || magic == "tm2" else { throw .unreadable }
+        let fieldCount = magic == "tm1" ? 9 : 11
+        guard words.count >= fieldCount + 5, (words.count - fieldCount - 5) % 2 == 0,
             let sum = words.popLast().flatMap({ UInt32($0, radix: 36) }),
-            sum == Self.checksum(words.joined(separator: " "))
+            sum == crc32c(words.joined(separator: " ").utf8)
         else { throw .unreadable }
         let hashes = words[1...3].compactMap { UInt64($0, radix: 36) }
         let numbers = words[4...].compactMap { Self.number($0) }
@@ -112,7 +122,7 @@ package struct CommitMetadata: Sendable, Equatable {
         reading.referenceMs = numbers[3]
         reading.floorMs = numbers[4]
         var floors: [RecordedFloor] = []
-        var index = 9
+        var index = fieldCount
         while index + 1 < numbers.count {
             floors.append(RecordedFloor(offset: numbers[index], floorMs: numbers[index + 1]))
             index += 2
@@ -121,7 +131,9 @@ package struct CommitMetadata: Sendable, Equatable {
             applicationHash: applicationHash, clusterHash: clusterHash, dataHash: dataHash,
             next: next, low: numbers[1], clock: reading, publishedThroughMs: numbers[5],
             incompleteThroughMs: numbers[6], incompleteRev: Int(numbers[7]),
-            stateEpoch: Int(numbers[8]), floors: floors)
+            enteredBeforeMs: magic == "tm1" ? TimeLimit.never : numbers[10],
+            stateEpoch: Int(numbers[8]), sequence: magic == "tm1" ? 0 : Int(numbers[9]),
+            floors: floors)
     }
 
     private static func text(_ number: Int64) -> String {
@@ -130,16 +142,6 @@ package struct CommitMetadata: Sendable, Equatable {
 
     private static func number(_ text: String) -> Int64? {
         text == "-" ? TimeLimit.never : Int64(text, radix: 36)
-    }
-
-    /// CRC-32C, bit by bit: a hundred bytes a commit.
-    private static func checksum(_ text: String) -> UInt32 {
-        var crc: UInt32 = ~0
-        for byte in text.utf8 {
-            crc ^= UInt32(byte)
-            for _ in 0..<8 { crc = crc >> 1 ^ (crc & 1 == 1 ? 0x82f6_3b78 : 0) }
-        }
-        return ~crc
     }
 }
 

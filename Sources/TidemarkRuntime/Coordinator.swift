@@ -35,6 +35,9 @@ package struct RunProgress: Sendable {
 /// What the coordinator starts from.
 package struct CoordinatorStart: Sendable {
     package var partitions: [TopicPartition]
+    /// Where reading begins.
+    package var offsets: [Int64]
+    /// What was committed; records below are read again.
     package var nexts: [Int64]
     package var metadata: [CommitMetadata?]
     package var applicationHash: UInt64
@@ -43,10 +46,12 @@ package struct CoordinatorStart: Sendable {
     package var stateEpoch: Int
 
     package init(
-        partitions: [TopicPartition], nexts: [Int64], metadata: [CommitMetadata?],
+        partitions: [TopicPartition], offsets: [Int64], nexts: [Int64],
+        metadata: [CommitMetadata?],
         applicationHash: UInt64, clusterHash: UInt64, dataHash: UInt64, stateEpoch: Int
     ) {
         self.partitions = partitions
+        self.offsets = offsets
         self.nexts = nexts
         self.metadata = metadata
         self.applicationHash = applicationHash
@@ -78,7 +83,6 @@ package final class Coordinator {
         var snapshot: SlotSnapshot?
         /// Sealed panes of which a window is not yet published, by start.
         var origins: [Int64: PaneOrigin] = [:]
-        var isPaused = false
     }
 
     private struct OpenWindow: Hashable, Comparable {
@@ -91,20 +95,22 @@ package final class Coordinator {
 
     private enum Commit {
         case none
-        /// Waits for the snapshots of these workers.
+        /// Waits for the snapshots of these workers, which park until all have answered: what stands
+        /// in the mailbox then is what the snapshots stand for, no more.
         case barrier(epoch: Int, missing: Set<Int>)
-        /// Outputs are on their way; then this is stored.
-        case draining(epoch: Int, [CommittedOffset])
+        /// On its way.
+        case committing(epoch: Int, CommitUnit)
     }
 
     private let plan: Plan
     private let start: CoordinatorStart
     private let mailbox: Mailbox
     private let controls: [WorkerControl]
+    private let alignment: Alignment
     private let stage: any StageTwo
-    private let sink: any Sink
-    private let offsets: any OffsetStore
+    private let log: any CommitLog
     private let endOffsets: () -> [Int64?]
+    private let wakeWorkers: () -> Void
     private let time: any TimeSource
     private let untilEnd: Bool
 
@@ -120,36 +126,49 @@ package final class Coordinator {
     private let earlierIncompleteThroughMs: Int64
     private let earlierIncompleteRev: Int
     /// Rows before the start of a partition that began inside its log may lie in such windows.
-    private var incompleteBeforeMs = TimeLimit.never
+    private var incompleteBeforeMs: Int64
+    /// What the next unit of commit publishes.
     private var outbox: [OutputRecord] = []
-    private var outboxHead = 0
+    private var outboxBytes = 0
+    /// Tombstones of entries of earlier state epochs, for the first commit.
+    private var staleEntries: [StateEntry]
+    private var sequence: Int
     private var commit = Commit.none
     private var epoch = 0
     private var lastCommitNs: Int64
     private var lastProgressNs = Int64.min / 2
     private var hasNews = false
-    private var endedWorkers = 0
+    /// A window that just ended was closed, or an alert fires: they do not wait for the tick.
+    private var isUrgent = false
     private var isStopping = false
     private var isClosing = false
     private var isDone = false
 
     package private(set) var progress = RunProgress()
     package private(set) var failure: ConnectorError?
+    /// Windows that ended no longer ago than this, beside the bound, are live.
+    private let liveMs: Int64 = 10_000
+    /// A transaction that begins sooner after the last meets its end markers, and waits 100 ms.
+    private let commitSpacingMs: Int64 = 10
     private let maxAgeMs: Int64
 
     package init(
         plan: Plan, start: CoordinatorStart, mailbox: Mailbox, controls: [WorkerControl],
-        stage: any StageTwo, sink: any Sink, offsets: any OffsetStore,
-        endOffsets: @escaping () -> [Int64?], time: any TimeSource, untilEnd: Bool
+        alignment: Alignment, stage: any StageTwo, log: any CommitLog,
+        staleEntries: [StateEntry] = [], endOffsets: @escaping () -> [Int64?],
+        wakeWorkers: @escaping () -> Void, time: any TimeSource, untilEnd: Bool
     ) {
         self.plan = plan
         self.start = start
         self.mailbox = mailbox
         self.controls = controls
+        self.alignment = alignment
         self.stage = stage
-        self.sink = sink
-        self.offsets = offsets
+        self.log = log
+        self.staleEntries = staleEntries
+        hasNews = !staleEntries.isEmpty
         self.endOffsets = endOffsets
+        self.wakeWorkers = wakeWorkers
         self.time = time
         self.untilEnd = untilEnd
         let now = time.nowNs()
@@ -159,23 +178,29 @@ package final class Coordinator {
         mergedThroughMs = publishedThroughMs
         incompleteThroughMs = known.map(\.incompleteThroughMs).max() ?? TimeLimit.never
         incompleteRev = known.map(\.incompleteRev).max() ?? 0
+        incompleteBeforeMs = known.map(\.enteredBeforeMs).max() ?? TimeLimit.never
+        sequence = known.map(\.sequence).max() ?? 0
         earlierIncompleteThroughMs = incompleteThroughMs
         earlierIncompleteRev = incompleteRev
         maxAgeMs = plan.stream.monitors.map(\.maxAgeMs).max() ?? 3_600_000
         slots = start.partitions.indices.map { slot in
             Slot(
                 partition: start.partitions[slot],
-                next: start.metadata[slot]?.low ?? start.nexts[slot],
+                next: start.offsets[slot],
                 committedNext: start.nexts[slot], lastMovedNs: now,
                 floors: start.metadata[slot]?.floors ?? [])
         }
-        progress.isRebuilding = zip(start.metadata, start.nexts).contains { metadata, next in
-            metadata.map { $0.low < next } ?? false
-        }
+        progress.isRebuilding = zip(start.offsets, start.nexts).contains { $0 < $1 }
     }
 
     /// Commits what was read and ends; open panes are left to the re-read.
-    package func stop() { isStopping = true }
+    package func stop() {
+        guard !isStopping else { return }
+        isStopping = true
+        stopDeadlineNs = time.nowNs() + plan.run.stopWithinMs * 1_000_000
+    }
+
+    private var stopDeadlineNs = Int64.max
 
     package func step() -> Step {
         if isDone || failure != nil { return .finished }
@@ -188,26 +213,30 @@ package final class Coordinator {
     }
 
     private func advance() throws(ConnectorError) -> Bool {
-        var worked = try publish()
-        if outboxHead == outbox.count, !isDraining {
-            // A few at a time, so that publishing and committing get their turn.
+        var worked = false
+        if !isCommitting {
+            // A few at a time, so that committing gets its turn.
             for _ in 0..<256 {
                 guard let message = mailbox.pop() else { break }
                 worked = true
                 try receive(message)
-                if !outbox.isEmpty || isDraining { break }
+                if isCommitting || outboxBytes >= plan.run.unitBytesMax { break }
             }
             advanceWindows()
         }
-        worked = try publish() || worked
-        try advanceCommit()
+        worked = try advanceCommit() || worked
         refreshProgress()
         return worked
     }
 
-    private var isDraining: Bool {
-        if case .draining = commit { return true }
+    private var isCommitting: Bool {
+        if case .committing = commit { return true }
         return false
+    }
+
+    private func emit(_ record: OutputRecord) {
+        outboxBytes += record.byteCount
+        outbox.append(record)
     }
 
     // MARK: Input
@@ -226,7 +255,7 @@ package final class Coordinator {
         case .entered(let beforeMs):
             incompleteBeforeMs = max(incompleteBeforeMs, beforeMs)
         case .letters(let records):
-            outbox.append(contentsOf: records)
+            for record in records { emit(record) }
             hasNews = true
         case .progress(let slot, let watermarkMs, let position, let referenceMs):
             if position > slots[slot].next {
@@ -253,7 +282,8 @@ package final class Coordinator {
             commit = .barrier(epoch: epoch, missing: missing)
             if missing.isEmpty {
                 advanceWindows()
-                commit = .draining(epoch: epoch, makeCommit())
+                commit = .committing(epoch: epoch, makeUnit())
+                for control in controls { control.give { $0.releasedEpoch = epoch } }
             }
         case .failed(let error):
             throw error
@@ -312,7 +342,7 @@ package final class Coordinator {
                 dropPublishedOrigins()
             }
         }
-        if isClosing, !isDone, outboxHead == outbox.count, case .none = commit, !isFinal {
+        if isClosing, !isDone, case .none = commit, !isFinal, !progress.isRebuilding {
             closeAll()
         }
     }
@@ -338,6 +368,9 @@ package final class Coordinator {
     }
 
     private func closeWindows(endingBy watermarkMs: Int64, complete: Bool) {
+        // While catching up, windows go with the tick: a transaction each would cost more than it
+        // brings.
+        let liveFromMs = time.wallMs() - liveMs - plan.stream.source.outOfOrdernessMs
         for open in openWindows.keys.sorted() where open.window.endMs <= watermarkMs {
             let reference = openWindows.removeValue(forKey: open) ?? TimeLimit.never
             let wasIncomplete = open.window.endMs <= earlierIncompleteThroughMs
@@ -347,11 +380,12 @@ package final class Coordinator {
                 rev: wasIncomplete ? earlierIncompleteRev + 1 : 0,
                 backfill: reference != TimeLimit.never
                     && reference - open.window.endMs > maxAgeMs)
-            let tally = stage.close(closing) { outbox.append($0) }
+            let tally = stage.close(closing) { emit($0) }
             progress.totals.windows += 1
             progress.totals.aggregates += tally.aggregates
             progress.totals.alerts += tally.alerts
             hasNews = true
+            if open.window.endMs >= liveFromMs || tally.alerts > 0 { isUrgent = true }
         }
     }
 
@@ -379,64 +413,56 @@ package final class Coordinator {
         }
     }
 
-    // MARK: Output and commit
+    // MARK: Commit
 
-    private func publish() throws(ConnectorError) -> Bool {
-        let before = outboxHead
-        while outboxHead < outbox.count {
-            guard try sink.produce(outbox[outboxHead]) else {
-                try sink.service(timeoutMs: 10)
-                break
-            }
-            outboxHead += 1
-        }
-        let produced = outboxHead > before
-        if outboxHead == outbox.count, outboxHead > 0 {
-            outbox.removeAll(keepingCapacity: outbox.count < 10_000)
-            outboxHead = 0
-        }
-        return produced
-    }
-
-    private func advanceCommit() throws(ConnectorError) {
+    /// - Returns: something moved.
+    private func advanceCommit() throws(ConnectorError) -> Bool {
         switch commit {
         case .none:
             if progress.isRebuilding {
-                // A commit now would go backwards: what is published meanwhile is published again
-                // after a crash, with the same bytes.
+                // A commit now would go backwards. What is published meanwhile waits for the first.
                 progress.isRebuilding = zip(slots, start.nexts).contains { $0.next < $1 }
                 if progress.isRebuilding {
                     isDone = isStopping
-                    return
+                    return false
                 }
             }
-            let now = time.nowNs()
-            let isDue = now - lastCommitNs >= plan.run.commitMs * 1_000_000
+            let sinceMs = (time.nowNs() - lastCommitNs) / 1_000_000
+            let isDue = sinceMs >= plan.run.commitMs
             if isFinal {
-                guard outboxHead == outbox.count else { return }
                 if !hasNews {
                     isDone = true
-                    return
+                    return true
                 }
                 beginBarrier()
-            } else if isStopping || (isDue && hasNews) {
+            } else if isStopping || (isDue && hasNews)
+                || (isUrgent && sinceMs >= commitSpacingMs)
+                || outboxBytes >= plan.run.unitBytesMax || sinceMs >= plan.run.heartbeatMs
+            {
                 beginBarrier()
             } else if isDue, proposeFloors() {
                 beginBarrier()
+            } else {
+                return false
             }
-        case .barrier: break
-        case .draining(let epoch, let positions):
-            guard outboxHead == outbox.count else { return }
-            if sink.outstandingCount > 0 {
-                try sink.service(timeoutMs: 10)
-                guard sink.outstandingCount == 0 else { return }
+            return true
+        case .barrier: return false
+        case .committing(let epoch, let unit):
+            guard try log.commit(unit, waitMs: 10) else {
+                guard time.nowNs() < stopDeadlineNs else {
+                    throw ConnectorError(
+                        .retriable,
+                        "the last commit was not through within \(plan.run.stopWithinMs) ms of the"
+                            + " request to stop; the next start does it again")
+                }
+                return false
             }
-            try offsets.commit(positions)
             progress.totals.commits += 1
             commit = .none
             lastCommitNs = time.nowNs()
             proposedFloors = [:]
-            for (slot, position) in positions.enumerated() {
+            staleEntries = []
+            for (slot, position) in unit.offsets.enumerated() {
                 slots[slot].committedNext = position.next
             }
             for control in controls {
@@ -447,12 +473,14 @@ package final class Coordinator {
             }
             for slot in slots.indices { slots[slot].snapshot = nil }
             if isStopping || isFinal { isDone = true }
+            return true
         }
     }
 
     private func beginBarrier() {
         epoch += 1
         hasNews = false
+        isUrgent = false
         let floors = proposedFloors
         let epoch = epoch
         let isLast = isFinal || isStopping
@@ -464,9 +492,22 @@ package final class Coordinator {
                 $0.isLast = isLast
             }
         }
+        wakeWorkers()
     }
 
-    private func makeCommit() -> [CommittedOffset] {
+    private func makeUnit() -> CommitUnit {
+        sequence += 1
+        let offsets = positions()
+        defer {
+            outbox = []
+            outboxBytes = 0
+        }
+        return CommitUnit(
+            records: outbox, entries: staleEntries + stage.takeEntries(epoch: start.stateEpoch),
+            offsets: offsets)
+    }
+
+    private func positions() -> [CommittedOffset] {
         let finalFloorMs = isFinal ? mergedThroughMs : TimeLimit.never
         return slots.indices.map { index in
             guard let snapshot = slots[index].snapshot else {
@@ -498,7 +539,8 @@ package final class Coordinator {
                 applicationHash: start.applicationHash, clusterHash: start.clusterHash,
                 dataHash: start.dataHash, next: next, low: low, clock: clock,
                 publishedThroughMs: publishedThroughMs, incompleteThroughMs: incompleteThroughMs,
-                incompleteRev: incompleteRev, stateEpoch: start.stateEpoch,
+                incompleteRev: incompleteRev, enteredBeforeMs: incompleteBeforeMs,
+                stateEpoch: start.stateEpoch, sequence: sequence,
                 floors: slots[index].floors)
             return CommittedOffset(
                 partition: slots[index].partition, next: next, metadata: metadata.encoded())
@@ -551,33 +593,6 @@ package final class Coordinator {
         return !proposedFloors.isEmpty
     }
 
-    // MARK: Alignment
-
-    /// Pauses partitions that are further ahead of the slowest one with lag than `alignment` (D7),
-    /// so that low-water and the panes held stay near.
-    private func align(_ ends: [Int64?]) {
-        guard let alignmentMs = plan.stream.source.alignmentMs else { return }
-        var slowest = Int64.max
-        for (index, slot) in slots.enumerated() where !slot.hasEnded {
-            // One that is read to its end does not hold the others: idleness is for it.
-            if index < ends.count, let end = ends[index], slot.next >= end { continue }
-            slowest = min(slowest, slot.watermarkMs)
-        }
-        var paused: Set<Int> = []
-        if slowest != .max, slowest != TimeLimit.never {
-            for (index, slot) in slots.enumerated() where !slot.hasEnded {
-                // Some way back before it goes on: a pause throws away what was fetched.
-                let limitMs = slot.isPaused ? alignmentMs / 2 : alignmentMs
-                if slot.watermarkMs > slowest + limitMs { paused.insert(index) }
-            }
-        }
-        guard slots.indices.contains(where: { slots[$0].isPaused != paused.contains($0) }) else {
-            return
-        }
-        for index in slots.indices { slots[index].isPaused = paused.contains(index) }
-        for control in controls { control.give { $0.paused = paused } }
-    }
-
     // MARK: Progress
 
     private func refreshProgress() {
@@ -596,7 +611,11 @@ package final class Coordinator {
         }
         progress.lag = isKnown ? lag : nil
         progress.positions = slots.map(\.next)
-        align(ends)
+        alignment.setHolds { index in
+            if slots[index].hasEnded { return false }
+            if index < ends.count, let end = ends[index] { return slots[index].next < end }
+            return true
+        }
         progress.heldBy = slots.filter { !$0.hasEnded }
             .min { $0.watermarkMs < $1.watermarkMs }?.partition
     }

@@ -6,21 +6,19 @@ package import TidemarkDataflow
 /// The parts that a run is put together from; the executable and the simulation make them.
 package struct EngineParts {
     package var source: any Source
-    package var sink: any Sink
-    package var offsets: any OffsetStore
+    package var log: any CommitLog
     package var makeStageOne: () -> any StageOne
     package var makeStageTwo: () -> any StageTwo
     package var letters: any LetterWriter
     package var time: any TimeSource
 
     package init(
-        source: any Source, sink: any Sink, offsets: any OffsetStore,
+        source: any Source, log: any CommitLog,
         makeStageOne: @escaping () -> any StageOne, makeStageTwo: @escaping () -> any StageTwo,
         letters: any LetterWriter, time: any TimeSource
     ) {
         self.source = source
-        self.sink = sink
-        self.offsets = offsets
+        self.log = log
         self.makeStageOne = makeStageOne
         self.makeStageTwo = makeStageTwo
         self.letters = letters
@@ -42,8 +40,20 @@ package struct StartReport: Sendable, Equatable {
         case newEpoch(CommitMetadata.Rejection)
         /// Low-water is gone from the log (retention): the first windows are incomplete.
         case expired
+        /// The topic grew since the last commit: read from its beginning.
+        case joined
     }
     package var kind: Kind
+}
+
+/// What the state topic held at the start.
+package struct StateReport: Sendable {
+    package var taken = 0
+    /// Of earlier state epochs; taken away with the first commit.
+    package var stale = 0
+    /// Entries that nothing could be made of, by key, with the reason; taken away too.
+    package var unusable: [(key: String, why: String)] = []
+    package init() {}
 }
 
 /// A run, put together and not yet moving: workers and coordinator that can be stepped.
@@ -53,7 +63,8 @@ package final class Engine {
     package let mailbox: Mailbox
     package let controls: [WorkerControl]
     package let reports: [StartReport]
-    private let parts: EngineParts
+    package let state: StateReport
+    private let time: any TimeSource
 
     /// Reads positions, opens the source and places every partition on a worker.
     ///
@@ -62,22 +73,84 @@ package final class Engine {
         plan: Plan, dataHash: UInt64, parts: EngineParts, workerCount: Int, untilEnd: Bool,
         pollTimeoutMs: Int = 50
     ) throws(ConnectorError) {
-        self.parts = parts
-        try parts.sink.check(topics: plan.outputs.topics)
+        try parts.log.check(topics: plan.outputs.topics)
         let extents = try parts.source.extents()
         guard !extents.isEmpty else {
             throw ConnectorError(.environment, "the source has no partitions")
         }
-        let committed = try parts.offsets.committed(extents.map(\.partition))
-        let applicationHash = nameHash(plan.app)
-        let clusterHash = nameHash(parts.offsets.clusterId)
+        // First: after it no earlier process moves what is read next.
+        try parts.log.takeOver()
+        let positions = try Self.positions(extents, plan, dataHash, parts)
+        reports = positions.reports
+        let stage = parts.makeStageTwo()
+        let state = try Self.restore(into: stage, positions, parts.log)
+        self.state = state.report
         let workerCount = max(1, min(workerCount, extents.count))
         var starts: [[TaskStart]] = Array(repeating: [], count: workerCount)
+        for (slot, extent) in extents.enumerated() {
+            let (offset, next) = (positions.offsets[slot], positions.nexts[slot])
+            let known = positions.metadata[slot]
+            starts[slot % workerCount].append(
+                TaskStart(
+                    start: PartitionStart(slot: slot, partition: extent.partition, offset: offset),
+                    committedNext: next, clock: known?.clock ?? .init(),
+                    floors: known?.floors ?? [],
+                    end: untilEnd && !parts.source.isBounded ? max(extent.end, offset) : nil,
+                    isInsideLog: offset > 0 && positions.reports[slot].kind != .resumed
+                        && positions.reports[slot].kind != .joined))
+        }
+        let readers = try parts.source.open(starts.map { $0.map(\.start) })
+        let mailbox = Mailbox(byteCountMax: plan.limits.memory.mailboxBytes)
+        let controls = (0..<workerCount).map { _ in WorkerControl() }
+        let alignment = Alignment(
+            slotCount: extents.count, limitMs: plan.stream.source.alignmentMs)
+        workers = (0..<workerCount).map { index in
+            Worker(
+                index: index, plan: plan.stream, batchRows: plan.run.batchRows,
+                starts: starts[index], slotCount: extents.count, reader: readers[index],
+                stage: parts.makeStageOne(), letters: parts.letters, mailbox: mailbox,
+                control: controls[index], alignment: alignment,
+                fixedReferenceMs: parts.source.fixedReferenceMs, untilEnd: untilEnd,
+                pollTimeoutMs: pollTimeoutMs)
+        }
+        let source = parts.source
+        coordinator = Coordinator(
+            plan: plan,
+            start: CoordinatorStart(
+                partitions: extents.map(\.partition), offsets: positions.offsets,
+                nexts: positions.nexts, metadata: positions.metadata,
+                applicationHash: positions.applicationHash, clusterHash: positions.clusterHash,
+                dataHash: dataHash, stateEpoch: state.epoch),
+            mailbox: mailbox, controls: controls, alignment: alignment, stage: stage,
+            log: parts.log, staleEntries: state.stale, endOffsets: { source.endOffsets() },
+            wakeWorkers: { for reader in readers { reader.wake() } }, time: parts.time,
+            untilEnd: untilEnd)
+        self.mailbox = mailbox
+        self.controls = controls
+        time = parts.time
+    }
+
+    /// What was committed, partition by partition, and what can be made of it.
+    private struct Positions {
+        var offsets: [Int64] = []
         var nexts: [Int64] = []
         var metadata: [CommitMetadata?] = []
         var reports: [StartReport] = []
-        var stateEpoch = 0
-        for (slot, extent) in extents.enumerated() {
+        var applicationHash: UInt64
+        var clusterHash: UInt64
+        /// The state epoch that the metadata names; `nil`: a new one has to begin.
+        var epoch: Int?
+        var epochMax = 0
+    }
+
+    private static func positions(
+        _ extents: [PartitionExtent], _ plan: Plan, _ dataHash: UInt64, _ parts: EngineParts
+    ) throws(ConnectorError) -> Positions {
+        var found = Positions(
+            applicationHash: nameHash(plan.app), clusterHash: nameHash(parts.log.clusterId))
+        let committed = try parts.log.committed(extents.map(\.partition))
+        var isNewEpoch = committed.isEmpty
+        for extent in extents {
             var offset: Int64
             var known: CommitMetadata?
             var kind = StartReport.Kind.fresh
@@ -87,63 +160,77 @@ package final class Engine {
                 offset = next
                 do throws(CommitMetadata.Rejection) {
                     let read = try CommitMetadata(
-                        position.metadata, applicationHash: applicationHash,
-                        clusterHash: clusterHash, dataHash: dataHash, next: next)
+                        position.metadata, applicationHash: found.applicationHash,
+                        clusterHash: found.clusterHash, dataHash: dataHash, next: next)
                     known = read
                     offset = read.low
                     kind = .resumed
-                    stateEpoch = max(stateEpoch, read.stateEpoch)
+                    found.epochMax = max(found.epochMax, read.stateEpoch)
                 } catch {
                     kind = .newEpoch(error)
-                    stateEpoch = max(stateEpoch + 1, PositionMark(position.metadata)?.stateEpoch ?? 0)
+                    isNewEpoch = true
+                    if let mark = PositionMark(position.metadata) {
+                        found.epochMax = max(found.epochMax, mark.stateEpoch - 1)
+                    }
                 }
                 if offset < extent.beginning {
+                    // What was published stays published; what was open lost rows.
                     offset = extent.beginning
                     kind = .expired
-                    known = nil
                 }
+            } else if committed.contains(where: { $0.partition.topic == extent.partition.topic }) {
+                // The topic grew: nothing of the new partition was read.
+                offset = extent.beginning
+                next = offset
+                kind = .joined
             } else {
                 offset = try parts.source.firstOffset(extent, start: plan.stream.source.start)
                 next = offset
             }
-            let isInsideLog = kind != .resumed && offset > 0
-            starts[slot % workerCount].append(
-                TaskStart(
-                    start: PartitionStart(slot: slot, partition: extent.partition, offset: offset),
-                    committedNext: max(next, offset), clock: known?.clock ?? .init(),
-                    floors: known?.floors ?? [],
-                    end: untilEnd && !parts.source.isBounded ? max(extent.end, offset) : nil,
-                    isInsideLog: isInsideLog))
-            nexts.append(max(next, offset))
-            metadata.append(known)
-            reports.append(
+            found.offsets.append(offset)
+            found.nexts.append(max(next, offset))
+            found.metadata.append(known)
+            found.reports.append(
                 StartReport(
                     partition: extent.partition, offset: offset, next: next, kind: kind))
         }
-        let readers = try parts.source.open(starts.map { $0.map(\.start) })
-        let mailbox = Mailbox(byteCountMax: plan.limits.memory.mailboxBytes)
-        let controls = (0..<workerCount).map { _ in WorkerControl() }
-        workers = (0..<workerCount).map { index in
-            Worker(
-                index: index, plan: plan.stream, batchRows: plan.run.batchRows,
-                starts: starts[index], slotCount: extents.count, reader: readers[index],
-                stage: parts.makeStageOne(), letters: parts.letters, mailbox: mailbox,
-                control: controls[index], fixedReferenceMs: parts.source.fixedReferenceMs,
-                untilEnd: untilEnd, pollTimeoutMs: pollTimeoutMs)
+        if !isNewEpoch { found.epoch = found.epochMax }
+        return found
+    }
+
+    private static func restore(
+        into stage: any StageTwo, _ positions: Positions, _ log: any CommitLog
+    ) throws(ConnectorError) -> (epoch: Int, stale: [StateEntry], report: StateReport) {
+        var report = StateReport()
+        var stale: [StateEntry] = []
+        var epochMax = positions.epochMax
+        var newer: (key: String, version: Int)?
+        try log.restore { entry in
+            let outcome = stage.restore(entry, epoch: positions.epoch ?? -1)
+            if case .taken = outcome {
+                report.taken += 1
+                return
+            }
+            stale.append(StateEntry(key: entry.key, value: nil))
+            switch outcome {
+            case .taken: break
+            case .otherEpoch(let epoch):
+                report.stale += 1
+                epochMax = max(epochMax, epoch)
+            case .unusable(let why):
+                report.unusable.append((String(decoding: entry.key, as: UTF8.self), why))
+            case .newer(let version):
+                newer = (String(decoding: entry.key, as: UTF8.self), version)
+            }
         }
-        let source = parts.source
-        coordinator = Coordinator(
-            plan: plan,
-            start: CoordinatorStart(
-                partitions: extents.map(\.partition), nexts: nexts, metadata: metadata,
-                applicationHash: applicationHash, clusterHash: clusterHash, dataHash: dataHash,
-                stateEpoch: stateEpoch),
-            mailbox: mailbox, controls: controls, stage: parts.makeStageTwo(), sink: parts.sink,
-            offsets: parts.offsets, endOffsets: { source.endOffsets() }, time: parts.time,
-            untilEnd: untilEnd)
-        self.mailbox = mailbox
-        self.controls = controls
-        self.reports = reports
+        if let newer {
+            throw ConnectorError(
+                .environment,
+                "state entry '\(newer.key)' is of format \(newer.version), which a newer version of"
+                    + " tidemark wrote: this one would lose it",
+                hint: "run the newer version, or give up alert states with: tidemark reset")
+        }
+        return (positions.epoch ?? epochMax + 1, stale, report)
     }
 
     /// Runs to the end of the input, a failure, or a stop: a thread a worker, the coordinator on the
@@ -157,11 +244,11 @@ package final class Engine {
     ) throws(ConnectorError) -> RunTotals {
         let threads = workers.map { WorkerThread($0, mailbox: mailbox) }
         for thread in threads { thread.start() }
-        var lastLookNs = parts.time.nowNs()
+        var lastLookNs = time.nowNs()
         while true {
             let step = coordinator.step()
             if step == .finished { break }
-            let now = parts.time.nowNs()
+            let now = time.nowNs()
             if now - lastLookNs > 50_000_000 {
                 lastLookNs = now
                 if shouldStop() { coordinator.stop() }

@@ -10,9 +10,10 @@ package final class WorkerControl: Sendable {
         package var barrierEpoch = 0
         /// Floors to record with that barrier, by slot. The worker parks until they are.
         package var floors: [Int: Int64] = [:]
+        /// All workers have answered this barrier: go on.
+        package var releasedEpoch = 0
         /// The greatest epoch that is committed: floors of its barrier may be obeyed.
         package var committedEpoch = 0
-        package var paused: Set<Int> = []
         /// The last barrier: nothing is read after it.
         package var isLast = false
         package var isStopping = false
@@ -70,8 +71,8 @@ package final class Worker {
         case worked
         /// Nothing was there to read.
         case idle
-        /// The mailbox is full, a floor waits to be recorded, or every partition came to its end:
-        /// only orders are obeyed.
+        /// The mailbox is full, a barrier was answered and others have still to, a floor waits to be
+        /// recorded, or every partition came to its end: only orders are obeyed.
         case blocked
         /// The coordinator said stop.
         case finished
@@ -110,12 +111,15 @@ package final class Worker {
     private let letters: any LetterWriter
     private let mailbox: Mailbox
     private let control: WorkerControl
+    private let alignment: Alignment
     private let untilEnd: Bool
     private let batch: RecordBatch
     private let rows: RowTable
     private var tasks: [Task]
     /// Slot to place in `tasks`; -1 for the slots of other workers.
     private var places: [Int]
+    /// What `align` reports; kept for its memory.
+    private var heard: [(slot: Int, watermarkMs: Int64)] = []
     private var freePanes: [Int32] = []
     private var paneCount: Int32 = 0
     private var seenOrders = 0
@@ -128,8 +132,8 @@ package final class Worker {
     package init(
         index: Int, plan: StreamPlan, batchRows: Int, starts: [TaskStart], slotCount: Int,
         reader: any SourceReader, stage: any StageOne, letters: any LetterWriter,
-        mailbox: Mailbox, control: WorkerControl, fixedReferenceMs: Int64?, untilEnd: Bool,
-        pollTimeoutMs: Int = 50
+        mailbox: Mailbox, control: WorkerControl, alignment: Alignment, fixedReferenceMs: Int64?,
+        untilEnd: Bool, pollTimeoutMs: Int = 50
     ) {
         self.index = index
         self.plan = plan
@@ -138,6 +142,7 @@ package final class Worker {
         self.letters = letters
         self.mailbox = mailbox
         self.control = control
+        self.alignment = alignment
         self.untilEnd = untilEnd
         self.pollTimeoutMs = pollTimeoutMs
         batch = RecordBatch(rowCountMax: batchRows, arenaCapacity: 1 << 20)
@@ -163,7 +168,10 @@ package final class Worker {
         if hasFailed || (untilEnd && tasks.allSatisfy(\.hasEnded)) { return .blocked }
         if mailbox.isFull { return .blocked }
         do throws(ConnectorError) {
-            try reader.poll(into: batch, timeoutMs: pollTimeoutMs)
+            try align()
+            // What waits is looked at again soon: others may have caught up.
+            let isWaiting = tasks.contains(where: \.isPaused)
+            try reader.poll(into: batch, timeoutMs: isWaiting ? min(pollTimeoutMs, 2) : pollTimeoutMs)
         } catch {
             hasFailed = true
             mailbox.push(.failed(error))
@@ -174,21 +182,31 @@ package final class Worker {
         return batch.rowCount > 0 ? .worked : .idle
     }
 
+    /// Pauses and resumes partitions of its own, so that none is too far ahead.
+    private func align() throws(ConnectorError) {
+        heard.removeAll(keepingCapacity: true)
+        for task in tasks where !task.hasEnded {
+            heard.append((task.slot, task.clock.watermarkMs))
+        }
+        var changed: [Int] = []
+        alignment.update(heard) { slot, waits in
+            if tasks[places[slot]].isPaused != waits { changed.append(places[slot]) }
+        }
+        for place in changed {
+            let waits = !tasks[place].isPaused
+            try reader.setPaused(waits, slot: tasks[place].slot)
+            tasks[place].isPaused = waits
+        }
+    }
+
     // MARK: Orders
 
     private func obeyOrders() {
         if let newer = control.newer(than: &seenOrders) { orders = newer }
-        for place in tasks.indices {
-            let wanted = orders.paused.contains(tasks[place].slot)
-            guard wanted != tasks[place].isPaused else { continue }
-            do throws(ConnectorError) {
-                try reader.setPaused(wanted, slot: tasks[place].slot)
-                tasks[place].isPaused = wanted
-            } catch {
-                mailbox.push(.failed(error))
-            }
-        }
-        if isParked, !orders.isLast, orders.committedEpoch >= answeredEpoch {
+        let waitsForCommit = tasks.contains { $0.pendingFloorMs != nil }
+        if isParked, !orders.isLast,
+            (waitsForCommit ? orders.committedEpoch : orders.releasedEpoch) >= answeredEpoch
+        {
             isParked = false
             for place in tasks.indices {
                 guard let floor = tasks[place].pendingFloorMs else { continue }
@@ -202,9 +220,8 @@ package final class Worker {
             answeredEpoch = orders.barrierEpoch
             for (slot, floor) in orders.floors where places[slot] >= 0 {
                 tasks[places[slot]].pendingFloorMs = floor
-                isParked = true
             }
-            if orders.isLast { isParked = true }
+            isParked = true
             mailbox.push(
                 .snapshot(worker: index, epoch: answeredEpoch, slots: tasks.map(snapshot)))
         }

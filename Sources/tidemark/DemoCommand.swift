@@ -319,6 +319,7 @@ private final class BoundedReader: SourceReader {
     }
     func position(_ slot: Int) -> Int64 { inner.position(slot) }
     func isAtEnd(_ slot: Int) -> Bool { ends().map { inner.position(slot) >= $0[slot] } ?? false }
+    func wake() { inner.wake() }
     func setPaused(_ paused: Bool, slot: Int) throws(ConnectorError) {
         try inner.setPaused(paused, slot: slot)
     }

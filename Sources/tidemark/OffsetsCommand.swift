@@ -210,7 +210,7 @@ private func carryOut(
     var hasStateTopic = false
     if clearsState {
         var live: [TopicPartition: Set<[UInt8]>] = [:]
-        let read = try client.scan(plan.stateTopic, group: plan.app) { record in
+        let read = try client.scan(plan.stateTopicName, group: plan.app) { record in
             guard let key = record.key else { return true }
             if record.value == nil {
                 live[record.place]?.remove(key)
@@ -236,8 +236,8 @@ private func carryOut(
     if clearsState {
         printOut(
             hasStateTopic
-                ? "\(plan.stateTopic)  \(grouped(Int64(tombstones.count))) entries to be taken away\n"
-                : "\(plan.stateTopic)  does not exist: no state to take away\n")
+                ? "\(plan.stateTopicName)  \(grouped(Int64(tombstones.count))) entries to be taken away\n"
+                : "\(plan.stateTopicName)  does not exist: no state to take away\n")
     }
     printOut("state epoch \(epoch): the first windows of the next start are incomplete\n")
     if invocation.has("--dry-run") { return ExitCode.done }

@@ -119,7 +119,11 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
         let all =
             options.isShadow
             ? ShadowOutputs.needs(plan, suffix: options.suffix) : plan.neededTopics
-        let needs = all.filter { $0.isOurs ? options.output == nil : inputPath == nil }
+        let needs = all.filter {
+            // A file has no position to keep state beside.
+            if $0.role == .state { return options.output == nil && inputPath == nil }
+            return $0.isOurs ? options.output == nil : inputPath == nil
+        }
         do throws(ConnectorError) {
             try checkTopics(needs, client.admin, topologyPath: options.topologyPath)
         } catch {
@@ -141,7 +145,7 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
     } else {
         preconditionFailure("a client is made wherever no file is given")
     }
-    let sink: any Sink
+    let commits: any CommitLog
     if options.isShadow {
         let suffix = options.output == nil ? options.suffix : ""
         var inner: (any Sink)?
@@ -150,12 +154,16 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
         } else if options.suffix != nil {
             inner = try client?.sink()
         }
-        sink = ShadowSink(ShadowOutputs(plan, suffix: suffix ?? ""), inner: inner)
+        commits = DirectLog(
+            sink: ShadowSink(ShadowOutputs(plan, suffix: suffix ?? ""), inner: inner),
+            offsets: offsets)
         log.info("shadow: nothing is committed, no alert is published")
     } else if let directory = options.output {
-        sink = FileSink(directory: directory, appends: inputPath == nil)
+        // Files know no transactions, and keep no state.
+        commits = DirectLog(
+            sink: FileSink(directory: directory, appends: inputPath == nil), offsets: offsets)
     } else if let client {
-        sink = try client.sink()
+        commits = try kafkaLog(client, plan, isFile: inputPath != nil, time)
     } else {
         preconditionFailure("a client is made wherever no directory is given")
     }
@@ -163,13 +171,13 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
     let engine = try Engine(
         plan: plan, dataHash: nameHash(loaded.dataHash),
         parts: EngineParts(
-            source: source, sink: sink, offsets: offsets,
+            source: source, log: commits,
             makeStageOne: { StageOneOperator(plan: plan, baselines: baselines) },
             makeStageTwo: { StageTwoOperator(plan: plan, baselines: baselines) },
             letters: RecordLetters(plan: plan), time: time),
         workerCount: workerCount,
         untilEnd: options.untilEnd || inputPath == "-")
-    logStart(engine.reports, log)
+    logStart(engine.reports, engine.state, log)
     let progress = ProgressLine(log: log, time: time, isQuiet: options.quiet || options.json)
     let engineMetrics = EngineMetrics(telemetry)
     let totals: RunTotals
@@ -185,13 +193,13 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
             })
     } catch {
         progress.finish()
-        sink.close(withinMs: 1000)
+        commits.close(withinMs: 1000)
         source.close(withinMs: 1000)
         client?.close(withinMs: 2000)
         throw error
     }
     progress.finish()
-    sink.close(withinMs: plan.run.stopWithinMs)
+    commits.close(withinMs: plan.run.stopWithinMs)
     source.close(withinMs: 5000)
     client?.close(withinMs: 5000)
     return RunSummary(
@@ -199,10 +207,44 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
         peakMemoryBytes: peakMemoryBytes(), clockMs: source.fixedReferenceMs)
 }
 
-private func logStart(_ reports: [StartReport], _ log: Log) {
+/// How results reach a cluster, as `run.delivery` says.
+private func kafkaLog(
+    _ client: KafkaClient, _ plan: Plan, isFile: Bool, _ time: any TimeSource
+) throws(ConnectorError) -> any CommitLog {
+    // A burst of milliseconds; what is open for longer hangs on a broker that does not answer.
+    let timeoutMs = max(60_000, 5 * plan.run.commitMs)
+    let reader = plan.stateTopic.map { client.stateReader(topic: $0, waitMs: timeoutMs + 10_000) }
+    // A file is read from its beginning every time: there is no position to commit with.
+    if isFile || plan.run.delivery == .atLeastOnce {
+        return DirectLog(
+            sink: try client.sink(), offsets: isFile ? NoOffsets() : client.offsets,
+            stateTopic: isFile ? nil : plan.stateTopic, reader: isFile ? nil : reader)
+    }
+    return TransactionLog(
+        producer: try client.transactions(app: plan.app, timeoutMs: timeoutMs),
+        stateTopic: plan.stateTopic, reader: reader, time: time, transactionTimeoutMs: timeoutMs)
+}
+
+private func logStart(_ reports: [StartReport], _ state: StateReport, _ log: Log) {
+    if state.taken > 0 { log.info("state restored", ["entries": state.taken]) }
+    if state.stale > 0 {
+        log.warning(
+            "state entries of an earlier epoch are taken away: alerts begin anew",
+            ["entries": state.stale])
+    }
+    for entry in state.unusable {
+        log.error("state entry is of no use and is taken away", ["key": entry.key, "why": entry.why])
+    }
     for report in reports {
         switch report.kind {
         case .fresh: break
+        case .joined:
+            log.warning(
+                "the topic grew: a new partition is read from its beginning",
+                [
+                    "topic": report.partition.topic, "partition": report.partition.partition,
+                    "offset": report.offset,
+                ])
         case .resumed:
             log.info(
                 "resumed",

@@ -260,7 +260,7 @@ class Messages(unittest.TestCase):
         self.lint(base + "baselines: { b: { file: none.json } }\n", "none.json", "No such file")
         (WORK / "other.json").write_text('{"format":"something-else"}')
         self.lint(base + "baselines: { b: { file: other.json } }\n", "is no baseline")
-        self.lint(base + "run: { delivery: exactly_once }\n", "exactly_once")
+        self.lint(base + "run: { delivery: exactly_onec }\n", "exactly_once")
         self.lint("a: " + "[" * 10_000, "bad.yaml:1:")
         self.lint(base + "kafka: { sasl: { mechanism: PLAIN, username: u, password: hunter2 } }\n", "secret")
         self.assertNotIn("hunter2", tidemark("lint", WORK / "bad.yaml", ok=1).stdout)
@@ -309,23 +309,24 @@ class Kafka(unittest.TestCase):
     def kafka(cls, *args):
         return subprocess.run([KAFKA, *args], env=cls.environment, capture_output=True, text=True, timeout=120).stdout
 
-    def arguments(self, tag, *more, make=True):
+    def arguments(self, tag, *more, make=True, topology="w1"):
         topics = {"aggregates": f"{tag}-aggregates", "alerts": f"{tag}-alerts", "dead_letters": f"{tag}-dead"}
         if make:
             for topic in topics.values():
                 self.kafka("topics", "--create", "--topic", topic, "--partitions", "2")
-            self.kafka("topics", "--create", "--topic", f"{tag}-state", "--config", "cleanup.policy=compact")
+            self.kafka("topics", "--create", "--topic", f"{tag}-state", "--partitions", "1", "--config", "cleanup.policy=compact")
         outputs = f"{{ aggregates: {{ topic: {topics['aggregates']}, sketches: [] }}, alerts: {topics['alerts']}, dead_letters: {topics['dead_letters']} }}"
-        return ["run", "topologies/w1.yaml", "--set", f"app={tag}", "--set", f"outputs={outputs}", "--set", "run.commit=100ms",
+        return ["run", f"topologies/{topology}.yaml", "--set", f"app={tag}", "--set", f"outputs={outputs}", "--set", "run.commit=100ms",
                 "--set", "source.alignment=10s", *more]
 
     def read(self, topic):
-        """Values by key: what differs in the revision alone is the same."""
-        found = collections.defaultdict(set)
-        for line in self.kafka("consume", "--topic", topic, "--from-beginning", "--timeout-ms", "4000", "--property", "print.key=true").split("\n"):
+        """What a read_committed reader sees: values by key, in order. What differs in the revision alone is the same."""
+        found = collections.defaultdict(list)
+        for line in self.kafka("consume", "--topic", topic, "--from-beginning", "--timeout-ms", "4000", "--property", "print.key=true",
+                               "--isolation-level", "read_committed").split("\n"):
             if "\t" in line:
                 key, value = line.split("\t", 1)
-                found[key].add(re.sub(r'"revision":"[0-9a-f]*"', "", value))
+                found[key].append(re.sub(r'"revision":"[0-9a-f]*"', "", value))
         return found
 
     def test_from_kafka_to_files_w1_agrees(self):
@@ -339,13 +340,23 @@ class Kafka(unittest.TestCase):
         one, two = (re.sub(r'"revision":"[0-9a-f]*"', "", (WORK / f"kafka-out-{n}/w1-aggregates.ndjson").read_text()) for n in (1, 2))
         self.assertEqual(one, two, "1 and 2 workers")
 
-    def test_killed_at_random_moments_it_publishes_what_an_undisturbed_run_does(self):
+    def await_work(self, process):
+        """Until it is at work, not only starting: it has used some CPU."""
+        for _ in range(400):
+            fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            if int(fields[11]) + int(fields[12]) > 0.3 * os.sysconf("SC_CLK_TCK"):
+                return
+            time.sleep(0.02)
+        self.fail("the process does nothing")
+
+    def killed(self, tag, turns, *more):
+        """Runs w1-drift, killed at random moments, to its end; how often a start found a commit."""
         rng = random.Random(SEED)
-        tidemark(*self.arguments("calm", "--until-end", "--quiet"), env=self.environment)
         resumed = 0
-        for turn in range(5):
-            process = subprocess.Popen([TIDEMARK, *self.arguments("killed", make=turn == 0)], cwd=ROOT, env=self.environment, stderr=subprocess.PIPE, text=True)
-            time.sleep(rng.uniform(0.15, 0.45))
+        for turn in range(turns):
+            process = subprocess.Popen([TIDEMARK, *self.arguments(tag, *more, make=turn == 0, topology="w1-drift")], cwd=ROOT,
+                                       env=self.environment, stderr=subprocess.PIPE, text=True)
+            time.sleep(rng.uniform(0.15, 0.9))
             process.kill()
             _, said = process.communicate()
             for low, at in re.findall(r"event=resumed .*low_water=(\d+) next=(\d+)", said):
@@ -353,12 +364,38 @@ class Kafka(unittest.TestCase):
                 # A window of W1 is a sixtieth of a partition, the bound a thousandth; partitions may
                 # be the alignment (here 10 s) and some fetches apart, each of up to 1,500 records.
                 self.assertLess(int(at) - int(low), 200_000 / 4 / 60 * 1.6 + 3 * 4096, f"seed {SEED}")
-        done = tidemark(*self.arguments("killed", "--until-end", "--json", make=False), env=self.environment)
+        done = tidemark(*self.arguments(tag, *more, "--until-end", make=False, topology="w1-drift"), env=self.environment)
         self.assertGreater(resumed, 0, f"seed {SEED}: no start found a commit\n{done.stderr}")
-        calm, killed = self.read("calm-aggregates"), self.read("killed-aggregates")
-        self.assertEqual(len(calm), 61 * 3 * 16, f"seed {SEED}")
-        self.assertEqual(calm, killed, f"seed {SEED}")
-        self.assertEqual(self.read("calm-dead"), self.read("killed-dead"))
+
+    def test_killed_at_random_moments_it_publishes_what_an_undisturbed_run_does_exactly_once(self):
+        tidemark(*self.arguments("calm", "--until-end", "--quiet", topology="w1-drift"), env=self.environment)
+        calm = {name: self.read(f"calm-{name}") for name in ("aggregates", "alerts", "dead")}
+        self.assertEqual(len(calm["aggregates"]), 61 * 3 * 16, f"seed {SEED}")
+        self.assertEqual(len(calm["alerts"]), 9, f"seed {SEED}")
+        self.killed("killed", 8)
+        for name, want in calm.items():
+            self.assertEqual(want, self.read(f"killed-{name}"), f"seed {SEED}: {name}")
+        self.killed("once", 3, "--set", "run.delivery=at_least_once")
+        for name, want in calm.items():
+            seen = self.read(f"once-{name}")
+            self.assertEqual(want.keys(), seen.keys(), f"seed {SEED}: {name}")
+            for key, values in want.items():
+                self.assertEqual(set(values), set(seen[key]), f"seed {SEED}: {name} {key}: repeats never differ")
+
+    def test_the_newest_process_fences_the_older_one_which_ends_and_says_so(self):
+        older = subprocess.Popen([TIDEMARK, *self.arguments("twice", "--set", "run.batch_rows=1")], cwd=ROOT, env=self.environment,
+                                 stderr=subprocess.PIPE, text=True)
+        try:
+            self.await_work(older)
+            done = tidemark(*self.arguments("twice", "--until-end", "--json", make=False), env=self.environment)
+            _, said = older.communicate(timeout=30)
+        finally:
+            older.kill()
+        self.assertEqual(older.returncode, 4, said)
+        self.assertIn("another process of this application has taken over", said)
+        twice = self.read("twice-aggregates")
+        self.assertEqual(len(twice), 61 * 3 * 16, done.stderr)
+        self.assertTrue(all(len(values) == 1 for values in twice.values()))
 
     def test_sigterm_commits_and_publishes_nothing_early(self):
         process = subprocess.Popen([TIDEMARK, *self.arguments("term", "--json")], cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, text=True)
@@ -368,6 +405,7 @@ class Kafka(unittest.TestCase):
         self.assertEqual(process.returncode, 0)
         self.assertEqual(json.loads(out)["records"], 200_000)
         for values in self.read("term-aggregates").values():
+            self.assertEqual(len(values), 1)
             for value in values:
                 self.assertTrue(json.loads(value.replace('"w1",,', '"w1",'))["complete"])
 
@@ -376,12 +414,7 @@ class Kafka(unittest.TestCase):
         # One record a batch: it is still at work when the broker stops.
         process = subprocess.Popen([TIDEMARK, *self.arguments("still", "--until-end", "--json", "--set", "run.batch_rows=1")], cwd=ROOT,
                                    env=self.environment, stdout=subprocess.PIPE, text=True)
-        # At work, not only starting: it has used some CPU.
-        for _ in range(400):
-            fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-            if int(fields[11]) + int(fields[12]) > 0.3 * os.sysconf("SC_CLK_TCK"):
-                break
-            time.sleep(0.02)
+        self.await_work(process)
         self.kafka("pause", "1")
         time.sleep(seconds)
         self.kafka("resume", "1")

@@ -243,6 +243,160 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
             counted[1].records == Int64(rows.count) - simulation.reports[1][0].next,
             "what was committed is counted once")
     }
+
+    @Test func `1_2 two workers commit in one unit`() throws {
+        // One worker's partition feeds the other's windows: half a commit would lose or repeat.
+        let rows = (0..<2).map { slot in (0..<200).map { row(Double($0) + Double(slot) / 2) } }
+        for commit in 1..<8 {
+            var simulation = Simulation(
+                plan: simulationPlan(idleMs: nil), cluster: cluster(rows, seed: UInt64(commit)),
+                workerCount: 2, crashChance: 0)
+            simulation.crashAfterCommits = [commit]
+            let outcome = try simulation.run()
+            #expect(total(outcome, 0) == 120 && total(outcome, 1) == 120, "commit \(commit)")
+            #expect(outcome.repeats.isEmpty, "commit \(commit)")
+        }
+    }
+
+    @Test func `1_9 an aborted transaction changes nothing and is sent again whole`() throws {
+        let rows = (0..<2).map { _ in (0..<300).map { row(Double($0)) } }
+        var faults = SimulatedCluster.Faults()
+        faults.aborts = 0.5
+        let log = SimulatedCluster(
+            partitions: partitions(rows), seed: 9, time: SimulatedTime(), faults: faults)
+        var simulation = Simulation(
+            plan: simulationPlan(idleMs: nil), cluster: log, workerCount: 1, crashChance: 0)
+        let outcome = try simulation.run()
+        for window in 0..<4 { #expect(total(outcome, Int64(window)) == 120) }
+        #expect(outcome.repeats.isEmpty)
+    }
+
+    @Test func `1_10 at least once, a window that comes again does not move an alert twice`() throws {
+        // x moves out of the baseline at two minutes, and back at five.
+        let rows = (0..<480).map { second in
+            row(Double(second), x: 120..<300 ~= second ? 20 : Double(second * 7 % 140) / 10 - 2)
+        }
+        var faults = SimulatedCluster.Faults()
+        faults.commitFails = 0.3
+        for seed in UInt64(0)..<20 {
+            let log = SimulatedCluster(
+                partitions: partitions([rows]), seed: seed, time: SimulatedTime(), faults: faults)
+            var simulation = Simulation(
+                plan: simulationPlan(idleMs: nil, delivery: .atLeastOnce), cluster: log,
+                workerCount: 1, crashChance: 0)
+            let outcome = try simulation.run()
+            // Two of three windows: it opens in the third minute, fires in the fourth.
+            #expect(
+                Set(outcome.alerts) == [
+                    AlertsByHand.event("firing", "a", t0 + 180_000, t0 + 240_000, t0 + 120_000),
+                    AlertsByHand.event("resolved", "a", t0 + 300_000, t0 + 360_000, t0 + 120_000),
+                ], "seed \(seed), \(outcome.crashes) crashes")
+        }
+    }
+
+    @Test func `1_13 a partition that joins is read from its beginning`() throws {
+        let log = cluster([(0..<70).map { row(Double($0)) }])
+        var simulation = Simulation(
+            plan: simulationPlan(idleMs: nil), cluster: log, workerCount: 1, crashChance: 0)
+        _ = try simulation.run()
+        for second in 70..<200 {
+            var more = row(Double(second))
+            more.offset = Int64(second)
+            log.partitions[0].records.append(more)
+        }
+        log.partitions[0].end = 200
+        var joined = partitions([[], (80..<200).map { row(Double($0)) }])[1]
+        joined.beginning = 0
+        log.partitions.append(joined)
+        let outcome = try simulation.run()
+        #expect(simulation.reports.last?.map(\.kind) == [.resumed, .joined])
+        #expect(total(outcome, 1) == 100, "80 to 120 s came on both partitions")
+        #expect(outcome.aggregates[key(1)]?.first?.contains("\"complete\":true") == true)
+    }
+
+    @Test func `1_15 rows that retention took from an open window leave it incomplete, not silent`() throws {
+        let log = cluster([(0..<90).map { row(Double($0)) }])
+        var simulation = Simulation(
+            plan: simulationPlan(idleMs: nil), cluster: log, workerCount: 1, crashChance: 0)
+        _ = try simulation.run()
+        // Low-water is 60; the first 75 go.
+        log.partitions[0].records.removeAll { $0.offset < 75 }
+        log.partitions[0].beginning = 75
+        for second in 90..<200 {
+            var more = row(Double(second))
+            more.offset = Int64(second)
+            log.partitions[0].records.append(more)
+        }
+        log.partitions[0].end = 200
+        // It stays incomplete when the process dies once more.
+        simulation.crashAfterCommits = [log.commitCount + 1]
+        let outcome = try simulation.run()
+        #expect(simulation.reports.contains { $0.first?.kind == .expired })
+        #expect(total(outcome, 1) == 45)
+        #expect(outcome.aggregates[key(1)]?.first?.contains("\"complete\":false") == true)
+        #expect(outcome.aggregates[key(2)]?.first?.contains("\"complete\":true") == true)
+        #expect(outcome.aggregates[key(0)]?.count == 1 && outcome.repeats.isEmpty)
+    }
+
+    @Test func `1_16 no partition runs further ahead than the alignment and a batch`() throws {
+        var plan = simulationPlan(batchRows: 8, idleMs: nil)
+        plan.stream.source.alignmentMs = 20_000
+        let ahead = (0..<2_000).map { row(Double($0)) }
+        let behind = (0..<2_000).map { row(Double($0), availableMs: Int64($0) * 20) }
+        let log = cluster([ahead, behind])
+        var simulation = Simulation(plan: plan, cluster: log, workerCount: 2, crashChance: 0)
+        var furthest: Int64 = 0
+        log.onCommit = { offsets in
+            let nexts = offsets.map(\.next)
+            // Until everything of the one behind is there; then nobody waits for it.
+            if let least = nexts.min(), let most = nexts.max(), least < 1_900 {
+                furthest = max(furthest, most - least)
+            }
+        }
+        let outcome = try simulation.run()
+        #expect(total(outcome, 5) == 120)
+        // 20 s, the bound's share, a batch on both sides.
+        #expect(furthest <= 20 + 5 + 2 * 8 + 1, "\(furthest) s ahead")
+    }
+
+    @Test(arguments: ["foreign", "moved", "gone"])
+    func `1_18 metadata that does not belong starts a new epoch, and old state is not used`(
+        how: String
+    ) throws {
+        let rows = (0..<300).map { row(Double($0), x: $0 < 120 ? Double($0 * 7 % 140) / 10 - 2 : 20) }
+        let log = cluster([rows])
+        var simulation = Simulation(
+            plan: simulationPlan(idleMs: nil), cluster: log, workerCount: 1, crashChance: 0)
+        let first = try simulation.run()
+        #expect(first.alerts.count == 1 && !log.state.isEmpty, "an alert fires")
+        let name = log.partitions[0].name
+        switch how {
+        case "foreign": log.offsets[name]?.metadata = "from a mirror"
+        case "moved": log.offsets[name]?.next = 30
+        default: log.offsets = [:]
+        }
+        let second = try simulation.run()
+        #expect(simulation.reports.last?.first?.kind != .resumed)
+        // The group moved or gone: all of it is read again, by a process that knows of no alert.
+        if how != "foreign" { #expect(second.alerts.count == 1 && second.repeats.count > 0) }
+        #expect(
+            log.state.values.allSatisfy { (try? StateFrame($0).epoch) == 2 },
+            "entries of the first epoch are taken away")
+    }
+
+    @Test func `1_19 the newest process fences the older one, which ends`() throws {
+        let rows = (0..<400).map { row(Double($0), availableMs: Int64($0) * 50) }
+        var faults = SimulatedCluster.Faults()
+        faults.zombies = 1
+        let log = SimulatedCluster(
+            partitions: partitions([rows]), seed: 4, time: SimulatedTime(), faults: faults)
+        var simulation = Simulation(
+            plan: simulationPlan(idleMs: nil), cluster: log, workerCount: 1, crashChance: 0.003)
+        let outcome = try simulation.run()
+        #expect(outcome.crashes > 0 && outcome.fenced > 0)
+        #expect(outcome.repeats.isEmpty)
+        for window in 0..<5 { #expect(total(outcome, Int64(window)) == 60) }
+    }
 }
 
 /// The kept groups are those of the smallest hashes, and no row is missing.

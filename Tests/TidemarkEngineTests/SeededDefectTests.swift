@@ -1,6 +1,7 @@
 import Synchronization
 import Testing
 import TidemarkBatch
+import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkOperators
@@ -11,7 +12,7 @@ import TidemarkRuntime
     @Test func `low-water by seal, not by publication, is found`() throws {
         var caught = 0
         for seed in UInt64(0)..<40 {
-            let (outcome, naive, _) = try simulate(
+            let (outcome, naive, plan) = try simulate(
                 seed: seed, faults: .none, crashChance: 0.004,
                 tamper: { committed, partitions in
                     // The first row of a pane that the partition itself has not sealed.
@@ -45,7 +46,7 @@ import TidemarkRuntime
                         partition: committed.partition, next: committed.next,
                         metadata: metadata.encoded())
                 })
-            if !differences(outcome, naive).isEmpty { caught += 1 }
+            if !differences(outcome, naive, plan).isEmpty { caught += 1 }
         }
         #expect(caught > 0, "40 seeds with crashes did not see rows go missing")
     }
@@ -53,10 +54,10 @@ import TidemarkRuntime
     @Test func `lateness decided per batch is found`() throws {
         var caught = 0
         for seed in UInt64(0)..<40 {
-            let (outcome, naive, _) = try simulate(
+            let (outcome, naive, plan) = try simulate(
                 seed: seed, faults: .none, crashChance: 0, wrap: { LateByBatch($0) },
                 isBacklog: true)
-            if !differences(outcome, naive).isEmpty { caught += 1 }
+            if !differences(outcome, naive, plan).isEmpty { caught += 1 }
         }
         #expect(caught > 0, "40 seeds did not tell a batch from its records")
     }
@@ -97,6 +98,96 @@ import TidemarkRuntime
         }
         #expect(caught > 0, "10 seeds did not see the groups change with the order")
     }
+
+    // Of the log of commits and of state.
+
+    @Test func `a restore that stops at the last stable offset is found`() throws {
+        try expectFound(plant: { $0.restoreIsStale = true })
+    }
+
+    @Test func `two processes of which neither is fenced are found`() throws {
+        try expectFound(plant: { $0.noFencing = true })
+    }
+
+    @Test func `an unknown outcome that is taken for an abort is found`() throws {
+        try expectFound(plant: { $0.unknownIsAborted = true })
+    }
+
+    @Test func `offsets that are stored before their outputs are found`() throws {
+        try expectFound(plant: { $0.offsetsFirst = true })
+    }
+
+    @Test func `floors that are obeyed and not recorded are found`() throws {
+        try expectFound(tamper: {
+            $0.floors = []
+            $0.clock.floorMs = TimeLimit.never
+        })
+    }
+
+    @Test func `windows that are applied to alerts twice are found`() throws {
+        try expectFound(delivery: .atLeastOnce, wrapLog: { ForgetsAppliedThrough($0) })
+    }
+
+    /// At least one of 150 seeds with every fault in it sees the defect; none sees anything without it.
+    private func expectFound(
+        delivery: RunSettings.Delivery = .exactlyOnce,
+        tamper: ((inout CommitMetadata) -> Void)? = nil,
+        wrapLog: @escaping (any CommitLog) -> any CommitLog = { $0 },
+        plant: (inout SimulatedCluster.Defects) -> Void = { _ in }
+    ) throws {
+        var defects = SimulatedCluster.Defects()
+        plant(&defects)
+        var change: ((CommittedOffset, [SimulatedPartition]) -> CommittedOffset)?
+        if let tamper {
+            change = { committed, _ in
+                guard
+                    var metadata = try? CommitMetadata(
+                        committed.metadata, applicationHash: nameHash("sim"),
+                        clusterHash: nameHash("simulated"), dataHash: simulationDataHash,
+                        next: committed.next)
+                else { return committed }
+                tamper(&metadata)
+                return CommittedOffset(
+                    partition: committed.partition, next: committed.next,
+                    metadata: metadata.encoded())
+            }
+        }
+        for seed in UInt64(0)..<150 {
+            do {
+                let (outcome, naive, plan) = try simulate(
+                    seed: seed, faults: allFaults, crashChance: 0.004, tamper: change,
+                    delivery: delivery, defects: defects, wrapLog: wrapLog)
+                if !differences(outcome, naive, plan).isEmpty { return }
+            } catch is Simulation.Stuck {
+                return
+            }
+        }
+        Issue.record("150 seeds did not see the defect")
+    }
+}
+
+/// The defect of state that does not say through which window it was applied.
+private final class ForgetsAppliedThrough: CommitLog, @unchecked Sendable {
+    private let inner: any CommitLog
+    init(_ inner: any CommitLog) { self.inner = inner }
+
+    var clusterId: String { inner.clusterId }
+    func check(topics: [String]) throws(ConnectorError) { try inner.check(topics: topics) }
+    func takeOver() throws(ConnectorError) { try inner.takeOver() }
+    func committed(_ partitions: [TopicPartition]) throws(ConnectorError) -> [CommittedOffset] {
+        try inner.committed(partitions)
+    }
+    func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) {
+        try inner.restore { entry in
+            guard var frame = try? StateFrame(entry.value ?? []) else { return }
+            frame.appliedThroughMs = TimeLimit.never
+            take(StateEntry(key: entry.key, value: frame.encoded()))
+        }
+    }
+    func commit(_ unit: CommitUnit, waitMs: Int) throws(ConnectorError) -> Bool {
+        try inner.commit(unit, waitMs: waitMs)
+    }
+    func close(withinMs: Int64) { inner.close(withinMs: withinMs) }
 }
 
 private func eventTime(_ record: SimulatedRecord) -> Int64? {

@@ -1,3 +1,4 @@
+import TidemarkAlerts
 import TidemarkBatch
 import TidemarkCodec
 import TidemarkCore
@@ -8,7 +9,8 @@ import TidemarkRuntime
 /// The topology that simulations run: counts, exact sums and a histogram by model.
 func simulationPlan(
     windows: [WindowPlan] = [WindowPlan(lengthMs: 60_000, stepMs: 60_000)], paneMs: Int64 = 10_000,
-    batchRows: Int = 16, groupCountMax: Int = 100, idleMs: Int64? = 5_000
+    batchRows: Int = 16, groupCountMax: Int = 100, idleMs: Int64? = 5_000,
+    delivery: RunSettings.Delivery = .exactlyOnce
 ) -> Plan {
     var source = SourcePlan(topics: ["in"])
     source.start = .earliest
@@ -26,17 +28,42 @@ func simulationPlan(
     var segment = SegmentPlan(
         name: "by-model", dimensions: [("model", 1)], windows: Array(windows.indices), columns: [2])
     segment.groupCountMax = groupCountMax
+    // Of about forty rows a window, so that alerts come and go all the time.
+    var monitor = MonitorPlan(
+        name: "drift", columns: [2], segments: [0], windows: Array(windows.indices), baseline: 0,
+        tests: .automatic)
+    monitor.minRows = 10
+    monitor.ignoreBelow = 0.3
+    monitor.clearBelow = 1
+    monitor.hold = .windows(2, of: 3)
+    monitor.clearHold = .windows(1, of: 1)
     var plan = Plan(
         name: "sim", app: "sim", revision: "0",
         stream: StreamPlan(
             source: source, columns: columns, eventTimeColumn: 0, filter: nil, segments: [segment],
-            windows: windows, paneMs: paneMs, baselines: [], monitors: []),
+            windows: windows, paneMs: paneMs,
+            baselines: [BaselinePlan(name: "training", path: "", contentHash: "0")],
+            monitors: [monitor]),
         outputs: OutputsPlan(
             aggregates: "aggregates", alerts: "alerts", deadLetters: "dead", late: "late"))
     plan.run.batchRows = batchRows
     plan.run.commitMs = 200
+    plan.run.delivery = delivery
+    // Quiet means done, here.
+    plan.run.heartbeatMs = .max
     return plan
 }
+
+/// What `simulationPlan` compares with.
+let simulationBaseline = BaselineTable(records: [
+    BaselineTable.Record(
+        group: "*", column: "x",
+        entry: BaselineTable.Entry(
+            shape: .numeric(
+                edges: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], isOpen: false, under: 1_400,
+                counts: Array(repeating: 700, count: 10), over: 1_400), rowCount: 9_800,
+            nullCount: 0))
+])
 
 /// What a run left behind, by key: the values of each revision, and how often a row was seen.
 struct SimulationOutcome {
@@ -44,8 +71,13 @@ struct SimulationOutcome {
     var aggregates: [String: Set<String>] = [:]
     var deadLetters: Set<String> = []
     var lateRows: Set<String> = []
+    /// In the order of publication: `firing|resolved group window opened`.
+    var alerts: [String] = []
+    /// What a reader saw more than once: keys with their revision, coordinates, ids of events.
+    var repeats: [String] = []
     var crashes = 0
-    var rereadMax: Int64 = 0
+    /// How often a process was told that another has taken over.
+    var fenced = 0
 }
 
 /// Runs the shipped engine over a simulated cluster, one step at a time, in an order drawn from the
@@ -59,6 +91,8 @@ struct Simulation {
     /// Wraps stage 1: how a defect is planted.
     var wrap: (any StageOne) -> any StageOne = { $0 }
     var rank: (@Sendable ([UInt8]) -> UInt64)?
+    /// Wraps the log of commits: how a defect is planted there.
+    var wrapLog: (any CommitLog) -> any CommitLog = { $0 }
     /// A crash right after each of these commits, by number from 1.
     var crashAfterCommits: Set<Int> = []
     /// How long a process is away after a crash.
@@ -69,6 +103,14 @@ struct Simulation {
 
     struct Stuck: Error { var description: String }
 
+    /// A process that was left running beside its successor.
+    var zombie: Process?
+
+    struct Process {
+        var engine: Engine
+        var sink: SimulatedSink?
+    }
+
     /// Steps until everything available was read, published and committed.
     mutating func run(crashesMax: Int = 5) throws -> SimulationOutcome {
         var outcome = SimulationOutcome()
@@ -76,56 +118,87 @@ struct Simulation {
             outcome.crashes += 1
             cluster.time.advance(ms: awayMs)
         }
+        zombie = nil
         collect(&outcome)
         return outcome
     }
 
-    /// One process. - Returns: false if it crashed.
-    private mutating func runOnce(mayCrash: Bool, _ outcome: inout SimulationOutcome) throws -> Bool {
-        let sink = SimulatedSink(cluster)
+    private func start() throws(ConnectorError) -> Process {
         let plan = plan
         let (wrap, rank) = (wrap, rank)
-        let engine: Engine
-        do {
-            engine = try Engine(
-                plan: plan, dataHash: simulationDataHash,
-                parts: EngineParts(
-                    source: SimulatedSource(cluster), sink: sink,
-                    offsets: SimulatedOffsets(cluster),
-                    makeStageOne: {
-                        wrap(
-                            rank.map { StageOneOperator(plan: plan, baselines: [], rank: $0) }
-                                ?? StageOneOperator(plan: plan, baselines: []))
-                    },
-                    makeStageTwo: {
-                        rank.map { StageTwoOperator(plan: plan, baselines: [], rank: $0) }
-                            ?? StageTwoOperator(plan: plan, baselines: [])
-                    },
-                    letters: RecordLetters(plan: plan), time: cluster.time),
-                workerCount: workerCount, untilEnd: untilEnd, pollTimeoutMs: 0)
+        let reader = SimulatedStateReader(cluster)
+        var sink: SimulatedSink?
+        let log: any CommitLog
+        switch plan.run.delivery {
+        case .exactlyOnce:
+            log = TransactionLog(
+                producer: SimulatedProducer(cluster), stateTopic: plan.stateTopic, reader: reader,
+                time: cluster.time, transactionTimeoutMs: 60_000)
+        case .atLeastOnce:
+            let direct = SimulatedSink(cluster)
+            sink = direct
+            log = DirectLog(
+                sink: direct, offsets: SimulatedOffsets(cluster), stateTopic: plan.stateTopic,
+                reader: reader)
         }
+        let baselines = [simulationBaseline]
+        let engine = try Engine(
+            plan: plan, dataHash: simulationDataHash,
+            parts: EngineParts(
+                source: SimulatedSource(cluster), log: wrapLog(log),
+                makeStageOne: {
+                    wrap(
+                        rank.map { StageOneOperator(plan: plan, baselines: baselines, rank: $0) }
+                            ?? StageOneOperator(plan: plan, baselines: baselines))
+                },
+                makeStageTwo: {
+                    rank.map { StageTwoOperator(plan: plan, baselines: baselines, rank: $0) }
+                        ?? StageTwoOperator(plan: plan, baselines: baselines)
+                },
+                letters: RecordLetters(plan: plan), time: cluster.time),
+            workerCount: workerCount, untilEnd: untilEnd, pollTimeoutMs: 0)
+        return Process(engine: engine, sink: sink)
+    }
+
+    /// One process. - Returns: false if it crashed.
+    private mutating func runOnce(mayCrash: Bool, _ outcome: inout SimulationOutcome) throws -> Bool {
+        let process = try start()
+        let engine = process.engine
         reports.append(engine.reports)
         defer { totals.append(engine.coordinator.progress.totals) }
         var quietSteps = 0
+        func crash(_ simulation: inout Simulation) -> Bool {
+            process.sink?.crash()
+            // Whoever believes it dead is wrong about it: it goes on until it is told.
+            if process.sink == nil, simulation.cluster.random.chance(simulation.cluster.faults.zombies) {
+                simulation.zombie = process
+            }
+            return false
+        }
         for _ in 0..<200_000 {
             if crashAfterCommits.remove(cluster.commitCount) != nil {
-                sink.crash()
+                process.sink?.crash()
                 return false
             }
             cluster.time.advance(ms: Int64(cluster.random.below(40)))
-            if mayCrash, cluster.random.chance(crashChance) {
-                sink.crash()
-                return false
+            if mayCrash, cluster.random.chance(crashChance) { return crash(&self) }
+            if let old = zombie, cluster.random.chance(0.3) {
+                let actor = cluster.random.below(old.engine.workers.count + 1)
+                if actor < old.engine.workers.count {
+                    _ = old.engine.workers[actor].step()
+                } else if old.engine.coordinator.step() == .finished {
+                    if old.engine.coordinator.failure?.kind == .fenced { outcome.fenced += 1 }
+                    zombie = nil
+                }
             }
             let actor = cluster.random.below(engine.workers.count + 1)
             if actor == engine.workers.count {
                 let step = engine.coordinator.step()
                 if step == .finished {
-                    if engine.coordinator.failure != nil {
-                        sink.crash()
-                        return false
-                    }
-                    return true
+                    guard let failure = engine.coordinator.failure else { return true }
+                    if failure.kind == .fenced { outcome.fenced += 1 }
+                    process.sink?.crash()
+                    return false
                 }
                 if step == .worked { quietSteps = 0 } else { quietSteps += 1 }
             } else if engine.workers[actor].step() == .worked {
@@ -148,14 +221,30 @@ struct Simulation {
     }
 
     private func collect(_ outcome: inout SimulationOutcome) {
+        var seen: Set<String> = []
+        func see(_ what: String) { if !seen.insert(what).inserted { outcome.repeats.append(what) } }
         for record in cluster.published {
             let key = String(decoding: record.key ?? [], as: UTF8.self)
+            let value = String(decoding: record.value ?? [], as: UTF8.self)
             switch record.topic {
             case "aggregates":
-                outcome.aggregates[key, default: []].insert(
-                    String(decoding: record.value ?? [], as: UTF8.self))
-            case "dead": outcome.deadLetters.insert(Self.coordinates(record))
-            case "late": outcome.lateRows.insert(Self.coordinates(record))
+                outcome.aggregates[key, default: []].insert(value)
+                let json = try? JSONValue(parsing: Array(value.utf8))
+                see("\(key) rev \(json?["rev"]?.asInteger ?? -1)")
+            case "dead":
+                outcome.deadLetters.insert(Self.coordinates(record))
+                see(Self.coordinates(record))
+            case "late":
+                outcome.lateRows.insert(Self.coordinates(record))
+                see(Self.coordinates(record))
+            case "alerts":
+                guard let json = try? JSONValue(parsing: Array(value.utf8)) else { continue }
+                let event = AlertsByHand.event(
+                    json["state"]?.asText ?? "", json["group"]?["model"]?.asText ?? "",
+                    json["window"]?["start"]?.asInteger ?? 0, json["window"]?["end"]?.asInteger ?? 0,
+                    json["opened"]?.asInteger ?? 0)
+                see(event)
+                if outcome.repeats.last != event { outcome.alerts.append(event) }
             default: break
             }
         }
@@ -167,6 +256,53 @@ struct Simulation {
             uniquingKeysWith: { a, _ in a })
         return
             "\(headers["topic"] ?? "")/\(headers["partition"] ?? "")/\(headers["offset"] ?? "") \(headers["reason"] ?? "")"
+    }
+}
+
+/// The alerts that the verdicts in published aggregates must bring about, window by window: no crash
+/// and no commit has a part in it.
+enum AlertsByHand {
+    static func event(
+        _ state: String, _ model: String, _ start: Int64, _ end: Int64, _ opened: Int64
+    ) -> String { "\(model) \(start)-\(end) \(state) opened \(opened)" }
+
+    static func events(_ outcome: SimulationOutcome, _ plan: Plan) -> Set<String> {
+        var series: [String: [(start: Int64, end: Int64, breached: Bool)]] = [:]
+        for values in outcome.aggregates.values {
+            for value in values {
+                guard let json = try? JSONValue(parsing: Array(value.utf8)),
+                    value.contains("\"complete\":true"),
+                    let verdict = json["verdicts"]?.asArray?.first?["verdict"]?.asText,
+                    verdict == "drift" || verdict == "ok",
+                    let start = json["window"]?["start"]?.asInteger,
+                    let end = json["window"]?["end"]?.asInteger
+                else { continue }
+                let model = json["group"]?["model"]?.asText ?? ""
+                series["\(model) \(end - start)", default: []].append((start, end, verdict == "drift"))
+            }
+        }
+        var events: Set<String> = []
+        for (name, windows) in series {
+            let model = name.split(separator: " ").first.map(String.init) ?? ""
+            var life = AlertLifecycle()
+            let options = AlertOptions(
+                hold: .windows(count: 2, of: 3), clearHold: .windows(count: 1, of: 1))
+            for window in windows.sorted(by: { $0.end < $1.end }) {
+                switch life.observe(
+                    window.breached ? .breached : .cleared, startMs: window.start,
+                    endMs: window.end, complete: true, options: options)
+                {
+                case .none: break
+                case .fire(let event):
+                    events.insert(
+                        Self.event("firing", model, window.start, window.end, event.openingStartMs))
+                case .resolve(let event):
+                    events.insert(
+                        Self.event("resolved", model, window.start, window.end, event.openingStartMs))
+                }
+            }
+        }
+        return events
     }
 }
 
@@ -335,12 +471,16 @@ func randomPartitions(seed: UInt64, rowCount: Int, partitionCount: Int, groupCou
     }
     let silent = random.chance(0.5) && partitionCount > 1 ? random.below(partitionCount) : -1
     let spanMs: Int64 = 300_000
+    let returnsMs = random.chance(0.5) ? spanMs * 2 / 3 : spanMs
     for index in 0..<rowCount {
         let slot = random.below(partitionCount)
         let progress = Int64(index) * spanMs / Int64(rowCount)
-        if slot == silent, progress > spanMs / 3 { continue }
+        // It may come back, with rows of the past.
+        let isBack = progress > returnsMs
+        if slot == silent, progress > spanMs / 3, !isBack { continue }
         if random.chance(0.01) { partitions[slot].end += Int64(1 + random.below(3)) }
         var time = t0 + progress + Int64(random.below(4_000))
+        if slot == silent, isBack, random.chance(0.3) { time -= Int64(random.below(60_000)) }
         if random.chance(0.04) { time -= Int64(random.below(60_000)) }
         if random.chance(0.01) { time += Int64(random.below(50_000)) }
         if random.chance(0.01) { time += 86_400_000 }

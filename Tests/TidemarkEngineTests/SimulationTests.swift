@@ -8,7 +8,7 @@ import TidemarkOperators
 import TidemarkRuntime
 
 /// In `make test`; `TIDEMARK_SEEDS` asks for more, `TIDEMARK_SEED` for one that failed.
-private let seedCount = environment("TIDEMARK_SEEDS").flatMap(Int.init) ?? 200
+private let seedCount = environment("TIDEMARK_SEEDS").flatMap(Int.init) ?? 600
 
 private func simulationSeeds(_ first: UInt64, count: Int) -> [UInt64] {
     if let seed = environment("TIDEMARK_SEED").flatMap(UInt64.init) { return [seed] }
@@ -24,30 +24,35 @@ func environment(_ name: String) -> String? {
 func simulate(
     seed: UInt64, faults: SimulatedCluster.Faults, crashChance: Double,
     tamper: ((CommittedOffset, [SimulatedPartition]) -> CommittedOffset)? = nil,
-    wrap: @escaping (any StageOne) -> any StageOne = { $0 }, isBacklog: Bool = false
+    wrap: @escaping (any StageOne) -> any StageOne = { $0 }, isBacklog: Bool = false,
+    delivery: RunSettings.Delivery = .exactlyOnce, defects: SimulatedCluster.Defects = .init(),
+    wrapLog: @escaping (any CommitLog) -> any CommitLog = { $0 }
 ) throws -> (SimulationOutcome, NaiveRecompute, Plan) {
     var random = SeededRandom(seed)
     let windows =
         random.chance(0.5)
         ? [WindowPlan(lengthMs: 60_000, stepMs: 60_000)]
         : [WindowPlan(lengthMs: 60_000, stepMs: 20_000), WindowPlan(lengthMs: 30_000, stepMs: 30_000)]
-    let plan = simulationPlan(windows: windows, batchRows: random.chance(0.5) ? 7 : 64)
+    let plan = simulationPlan(
+        windows: windows, batchRows: random.chance(0.5) ? 7 : 64, delivery: delivery)
     var partitions = randomPartitions(
         seed: seed, rowCount: 200 + random.below(600), partitionCount: 1 + random.below(4))
     if isBacklog { partitions = partitions.map(\.asBacklog) }
     let cluster = SimulatedCluster(
         partitions: partitions, seed: seed, time: SimulatedTime(), faults: faults)
+    cluster.defects = defects
     if let tamper { cluster.tamper = { [partitions] in tamper($0, partitions) } }
     var simulation = Simulation(
         plan: plan, cluster: cluster, workerCount: 1 + random.below(2), crashChance: crashChance)
     simulation.wrap = wrap
+    simulation.wrapLog = wrapLog
     let outcome = try simulation.run()
     let naive = NaiveRecompute(plan: plan, partitions: partitions, floors: cluster.floors)
     return (outcome, naive, plan)
 }
 
 /// What differs between the engine and the recompute, over windows that every partition passed.
-func differences(_ outcome: SimulationOutcome, _ naive: NaiveRecompute) -> [String] {
+func differences(_ outcome: SimulationOutcome, _ naive: NaiveRecompute, _ plan: Plan) -> [String] {
     var found: [String] = []
     let merged = naive.watermarks.min() ?? .min
     var compared = 0
@@ -78,26 +83,46 @@ func differences(_ outcome: SimulationOutcome, _ naive: NaiveRecompute) -> [Stri
         found.append(
             "late rows differ: \(outcome.lateRows.symmetricDifference(naive.lateRows).sorted().prefix(5))")
     }
+    let alerts = AlertsByHand.events(outcome, plan)
+    if Set(outcome.alerts) != alerts {
+        found.append(
+            "alerts differ: \(Set(outcome.alerts).symmetricDifference(alerts).sorted().prefix(5))")
+    }
+    if plan.run.delivery == .exactlyOnce, !outcome.repeats.isEmpty {
+        found.append("seen more than once: \(outcome.repeats.prefix(5))")
+    }
     if compared == 0, !naive.cells.isEmpty { found.append("nothing was compared") }
     return found
 }
 
-private let allFaults: SimulatedCluster.Faults = {
+let allFaults: SimulatedCluster.Faults = {
     var faults = SimulatedCluster.Faults()
     faults.commitFails = 0.02
     faults.sinkIsFull = 0.1
     faults.sinkIsSlow = 0.2
     faults.pollIsEmpty = 0.3
+    faults.callFails = 0.1
+    faults.aborts = 0.03
+    faults.zombies = 0.4
     return faults
 }()
 
 @Suite struct SimulationTests {
     @Test(arguments: simulationSeeds(0, count: seedCount))
-    func `crashes, slow sinks and unknown commits leave the outputs of an undisturbed run`(
+    func `crashes, aborts, zombies and unknown outcomes leave what an undisturbed run publishes, once`(
         seed: UInt64
     ) throws {
-        let (outcome, naive, _) = try simulate(seed: seed, faults: allFaults, crashChance: 0.002)
-        let found = differences(outcome, naive)
+        let (outcome, naive, plan) = try simulate(
+            seed: seed, faults: allFaults, crashChance: 0.002)
+        let found = differences(outcome, naive, plan)
+        #expect(found.isEmpty, "seed \(seed): \(found.prefix(3))")
+    }
+
+    @Test(arguments: simulationSeeds(0, count: seedCount / 2))
+    func `at least once, outputs may repeat and never differ`(seed: UInt64) throws {
+        let (outcome, naive, plan) = try simulate(
+            seed: seed, faults: allFaults, crashChance: 0.002, delivery: .atLeastOnce)
+        let found = differences(outcome, naive, plan)
         #expect(found.isEmpty, "seed \(seed): \(found.prefix(3))")
     }
 
@@ -105,8 +130,20 @@ private let allFaults: SimulatedCluster.Faults = {
     func `without faults a seeded stream equals the naive recompute, counter by counter`(
         seed: UInt64
     ) throws {
-        let (outcome, naive, _) = try simulate(seed: seed, faults: .none, crashChance: 0)
-        let found = differences(outcome, naive)
+        let (outcome, naive, plan) = try simulate(seed: seed, faults: .none, crashChance: 0)
+        let found = differences(outcome, naive, plan)
         #expect(found.isEmpty, "seed \(seed): \(found.prefix(3))")
+    }
+
+    @Test func `the seeds see alerts fire and resolve, crashes, and processes that are fenced`() throws {
+        var (firing, resolved, crashes, fenced) = (0, 0, 0, 0)
+        for seed in UInt64(0)..<40 {
+            let (outcome, _, _) = try simulate(seed: seed, faults: allFaults, crashChance: 0.002)
+            firing += outcome.alerts.count { $0.contains("firing") }
+            resolved += outcome.alerts.count { $0.contains("resolved") }
+            crashes += outcome.crashes
+            fenced += outcome.fenced
+        }
+        #expect(firing > 20 && resolved > 10 && crashes > 40 && fenced > 5, "\(firing) \(resolved) \(crashes) \(fenced)")
     }
 }

@@ -1,0 +1,146 @@
+import CLZ4
+import TidemarkCore
+
+/// A state entry's value: which epoch and window it belongs to, and what it keeps.
+///
+///     0   "TMS", version (1)
+///     4   kind
+///     5   flags: 1 = the payload is an LZ4 frame
+///     6   state epoch, i64 LE
+///     14  applied through: end of the last window, ms, i64 LE
+///     22  length of the payload before compression, u32 LE
+///     26  payload
+///     n−4 CRC-32C of everything before, u32 LE
+///
+/// A version reads every earlier one. A later one is refused, never skipped: going back to an older
+/// version of tidemark needs `tidemark reset`, unless the formats are the same.
+package struct StateFrame: Sendable, Equatable {
+    package static let version: UInt8 = 1
+    /// Payloads above it are damaged, whatever they say.
+    package static let payloadBytesMax = 64 << 20
+
+    /// What is kept.
+    package enum Kind: UInt8, Sendable {
+        case alert = 1
+        case baseline = 2
+    }
+
+    package var kind: Kind
+    package var epoch: Int
+    package var appliedThroughMs: Int64
+    package var payload: [UInt8]
+
+    package init(kind: Kind, epoch: Int, appliedThroughMs: Int64, payload: [UInt8]) {
+        self.kind = kind
+        self.epoch = epoch
+        self.appliedThroughMs = appliedThroughMs
+        self.payload = payload
+    }
+
+    /// Why bytes are no frame.
+    package enum Rejection: Error, Sendable, Equatable {
+        case newer(version: Int)
+        case damaged(String)
+    }
+
+    package func encoded() -> [UInt8] {
+        let compressed = Self.compress(payload)
+        let isCompressed = compressed.count < payload.count
+        let body = isCompressed ? compressed : payload
+        var bytes: [UInt8] = Array("TMS".utf8) + [Self.version, kind.rawValue, isCompressed ? 1 : 0]
+        bytes.reserveCapacity(30 + body.count)
+        bytes.append(littleEndian: Int64(epoch))
+        bytes.append(littleEndian: appliedThroughMs)
+        bytes.append(littleEndian: UInt32(payload.count))
+        bytes.append(contentsOf: body)
+        bytes.append(littleEndian: crc32c(bytes))
+        return bytes
+    }
+
+    /// - Throws: `Rejection`; nothing in `bytes` can make it trap.
+    package init(_ bytes: [UInt8]) throws(Rejection) {
+        guard bytes.count >= 4, bytes.starts(with: "TMS".utf8) else {
+            throw .damaged("it does not begin like a state entry")
+        }
+        guard bytes[3] <= Self.version else { throw .newer(version: Int(bytes[3])) }
+        guard bytes.count >= 30 else { throw .damaged("it is cut short") }
+        let sum = UInt32(truncatingIfNeeded: Self.number(bytes, bytes.count - 4, 4))
+        guard sum == crc32c(bytes[..<(bytes.count - 4)]) else {
+            throw .damaged("its checksum does not match")
+        }
+        guard let kind = Kind(rawValue: bytes[4]) else { throw .damaged("kind \(bytes[4]) is unknown") }
+        self.kind = kind
+        epoch = Int(Self.number(bytes, 6, 8))
+        appliedThroughMs = Self.number(bytes, 14, 8)
+        let count = Int(Self.number(bytes, 22, 4))
+        guard count <= Self.payloadBytesMax else { throw .damaged("it is larger than any entry") }
+        let body = Array(bytes[26..<(bytes.count - 4)])
+        guard bytes[5] & 1 == 1 else {
+            guard body.count == count else { throw .damaged("its length does not match") }
+            payload = body
+            return
+        }
+        guard let whole = Self.decompress(body, count: count) else {
+            throw .damaged("its LZ4 frame is damaged")
+        }
+        payload = whole
+    }
+
+    private static func number(_ bytes: [UInt8], _ start: Int, _ count: Int) -> Int64 {
+        var value: UInt64 = 0
+        for index in (0..<count).reversed() { value = value << 8 | UInt64(bytes[start + index]) }
+        return Int64(bitPattern: value)
+    }
+
+    private static func compress(_ bytes: [UInt8]) -> [UInt8] {
+        let capacity = LZ4F_compressFrameBound(bytes.count, nil)
+        return unsafe Array(unsafeUninitializedCapacity: capacity) { target, count in
+            let size = unsafe LZ4F_compressFrame(
+                target.baseAddress, capacity, bytes, bytes.count, nil)
+            precondition(LZ4F_isError(size) == 0, "the bound is enough")
+            count = size
+        }
+    }
+
+    private static func decompress(_ bytes: [UInt8], count: Int) -> [UInt8]? {
+        var context: OpaquePointer?
+        guard unsafe LZ4F_isError(LZ4F_createDecompressionContext(&context, UInt32(LZ4F_VERSION))) == 0
+        else { return nil }
+        defer { unsafe LZ4F_freeDecompressionContext(context) }
+        // One byte more than announced, so that a longer frame shows.
+        var produced = 0
+        var isWhole = false
+        let result = unsafe [UInt8](unsafeUninitializedCapacity: count + 1) { target, used in
+            var consumed = 0
+            while consumed < bytes.count {
+                var room = count + 1 - produced
+                var taken = bytes.count - consumed
+                let hint = unsafe bytes.withUnsafeBytes { source in
+                    unsafe LZ4F_decompress(
+                        context, target.baseAddress.map { unsafe $0 + produced }, &room,
+                        source.baseAddress.map { unsafe $0 + consumed }, &taken, nil)
+                }
+                guard LZ4F_isError(hint) == 0, taken > 0 || room > 0 else { break }
+                produced += room
+                consumed += taken
+                if hint == 0 {
+                    isWhole = consumed == bytes.count
+                    break
+                }
+                if produced > count { break }
+            }
+            used = produced
+        }
+        return isWhole && produced == count ? result : nil
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func append(littleEndian value: some FixedWidthInteger) {
+        var value = value
+        for _ in 0..<(value.bitWidth / 8) {
+            append(UInt8(truncatingIfNeeded: value))
+            value >>= 8
+        }
+    }
+}

@@ -1,0 +1,167 @@
+import CRdKafka
+import Glibc
+package import TidemarkCore
+package import TidemarkDataflow
+import TidemarkTelemetry
+
+/// A transactional producer over librdkafka, one call at a time.
+///
+/// The transactional id is the application's, so the newest process fences the older one. Offsets
+/// go to a group without members: partitions are assigned by hand, so there is no generation to
+/// check; the producer's epoch fences.
+///
+/// `@unchecked Sendable`: the coordinator is the only caller, one thread at a time.
+@safe
+package final class KafkaTransactions: TransactionalProducer, @unchecked Sendable {
+    private let make: @Sendable () throws(ConnectorError) -> KafkaSink
+    private let offsets: KafkaOffsets
+    private let app: String
+    private var sink: KafkaSink
+    private var topics: [String] = []
+    /// A broker refused somebody else's record of one byte more: longer ones are shortened.
+    private var foreignBytesMax = Int.max
+
+    init(
+        app: String, offsets: KafkaOffsets,
+        make: @escaping @Sendable () throws(ConnectorError) -> KafkaSink
+    ) throws(ConnectorError) {
+        self.app = app
+        self.offsets = offsets
+        self.make = make
+        sink = try make()
+    }
+
+    package var clusterId: String { offsets.clusterId }
+
+    package func check(topics: [String]) throws(ConnectorError) {
+        self.topics = topics
+        try sink.check(topics: topics)
+    }
+
+    package func committed(
+        _ partitions: [TopicPartition]
+    ) throws(ConnectorError) -> [CommittedOffset] { try offsets.committed(partitions) }
+
+    package func initialize(waitMs: Int) throws(TransactionError) {
+        unsafe try take(rd_kafka_init_transactions(sink.handle.client, Int32(max(waitMs, 1000))))
+    }
+
+    package func begin() throws(TransactionError) {
+        sink.reset()
+        unsafe try take(rd_kafka_begin_transaction(sink.handle.client))
+    }
+
+    package func produce(_ record: OutputRecord) throws(TransactionError) -> Bool {
+        let code: rd_kafka_resp_err_t
+        do throws(ConnectorError) {
+            code = unsafe try sink.send(
+                record.form == .foreign && (record.value?.count ?? 0) > foreignBytesMax
+                    ? record.shortened(to: Intake.keptBytes) : record)
+        } catch {
+            throw .environment(error)
+        }
+        switch code {
+        case RD_KAFKA_RESP_ERR_NO_ERROR: return true
+        case RD_KAFKA_RESP_ERR__QUEUE_FULL: return false
+        case RD_KAFKA_RESP_ERR__FATAL, RD_KAFKA_RESP_ERR__FENCED: throw fatal(codeText(code))
+        // The transaction failed meanwhile; the abort says why.
+        case RD_KAFKA_RESP_ERR__STATE: throw .abort("the transaction failed while records were sent")
+        default:
+            throw .environment(
+                sink.handle.error(code, "a record for '\(record.topic)' was not taken"))
+        }
+    }
+
+    package func service(waitMs: Int) { unsafe rd_kafka_poll(sink.handle.client, Int32(waitMs)) }
+
+    package func sendOffsets(
+        _ positions: [CommittedOffset], waitMs: Int
+    ) throws(TransactionError) {
+        let list = PartitionList(capacity: positions.count)
+        for position in positions {
+            precondition(
+                position.metadata.utf8.count <= KafkaOffsets.metadataBytesMax,
+                "metadata stays below what brokers refuse")
+            list.append(position.partition, offset: position.next, metadata: position.metadata)
+        }
+        guard let group = unsafe rd_kafka_consumer_group_metadata_new(app) else {
+            throw .again("the Kafka client has no memory")
+        }
+        defer { unsafe rd_kafka_consumer_group_metadata_destroy(group) }
+        unsafe try take(
+            rd_kafka_send_offsets_to_transaction(
+                sink.handle.client, list.list, group, Int32(max(waitMs, 1000))))
+    }
+
+    package func commit(waitMs: Int) throws(TransactionError) {
+        unsafe try take(rd_kafka_commit_transaction(sink.handle.client, Int32(max(waitMs, 1000))))
+    }
+
+    package func abort(waitMs: Int) throws(TransactionError) {
+        let failure = sink.firstFailure
+        unsafe try take(rd_kafka_abort_transaction(sink.handle.client, Int32(max(waitMs, 1000))))
+        guard let failure else { return }
+        if let bytes = failure.foreignBytes {
+            foreignBytesMax = min(foreignBytesMax, bytes - 1)
+        } else if failure.error.kind != .retriable {
+            throw .environment(failure.error)
+        }
+    }
+
+    package func renew() throws(ConnectorError) {
+        // Without waiting for it: what it holds is of no use, and `initialize` of the next decides.
+        sink.close(withinMs: 0)
+        sink = try make()
+        try sink.check(topics: topics)
+    }
+
+    package func close(withinMs: Int64) { sink.close(withinMs: withinMs) }
+
+    /// Throws what a call of the library returned; `nil` is success.
+    private func take(_ failure: OpaquePointer?) throws(TransactionError) {
+        guard let failure = unsafe failure else { return }
+        defer { unsafe rd_kafka_error_destroy(failure) }
+        let code = unsafe rd_kafka_error_code(failure)
+        let detail = unsafe rd_kafka_error_string(failure).map { unsafe String(cString: $0) } ?? ""
+        let text = "\(sink.handle.events.redactor.clean(detail)) (\(codeName(code)))"
+        if unsafe rd_kafka_error_is_fatal(failure) != 0 { throw fatal(text, code) }
+        if unsafe rd_kafka_error_txn_requires_abort(failure) != 0 { throw .abort(text) }
+        if unsafe rd_kafka_error_is_retriable(failure) != 0 { throw .again(text) }
+        switch code {
+        case RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__TRANSPORT: throw .again(text)
+        case RD_KAFKA_RESP_ERR__FENCED, RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+            RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
+            throw .fenced(text)
+        case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+            RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+            RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
+            throw .environment(
+                ConnectorError(.environment, "transactions of '\(app)': \(text)"))
+        default: throw .fatal(text)
+        }
+    }
+
+    private func fatal(
+        _ text: String, _ code: rd_kafka_resp_err_t = RD_KAFKA_RESP_ERR__FATAL
+    ) -> TransactionError {
+        switch sink.handle.events.fatal?.code ?? code {
+        case RD_KAFKA_RESP_ERR__FENCED, RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+            RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
+            .fenced(text)
+        default: .fatal(text)
+        }
+    }
+}
+
+extension OutputRecord {
+    /// Its first bytes, with its whole length in the header `length`.
+    fileprivate func shortened(to count: Int) -> OutputRecord {
+        var copy = self
+        guard let value, value.count > count else { return self }
+        copy.value = Array(value[..<count])
+        if !headers.contains(where: { $0.name == "length" }) {
+            copy.headers.append(("length", Array(String(value.count).utf8)))
+        }
+        return copy
+    }
+}

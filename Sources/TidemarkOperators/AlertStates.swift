@@ -1,0 +1,150 @@
+import TidemarkAlerts
+import TidemarkCodec
+import TidemarkCore
+import TidemarkDataflow
+
+/// Whose alert it is.
+struct AlertSeries: Hashable {
+    var monitor: Int
+    var segment: Int
+    var size: Int
+    var column: Int
+    var group: [UInt8]
+}
+
+/// The life cycles of all alerts that are pending or firing, and which of them a commit has still
+/// to write down.
+///
+/// An entry says through which window it was applied, and a window is applied once: after a crash
+/// between state and offsets (delivery at least once) the windows that come again change nothing.
+/// So that an alert that went away is not taken for one that never was, its entry is written once
+/// more as inactive, and taken away by the commit after that.
+struct AlertStates {
+    private struct Alert {
+        var life = AlertLifecycle()
+        var appliedThroughMs = TimeLimit.never
+        /// The state topic may hold it.
+        var isStored = false
+    }
+
+    private let keys: AlertKeys
+    private var alerts: [AlertSeries: Alert] = [:]
+    private var dirty: Set<AlertSeries> = []
+    /// Written as inactive by the unit before.
+    private var leaving: Set<AlertSeries> = []
+
+    init(plan: Plan) { keys = AlertKeys(plan: plan) }
+
+    /// Alerts that are remembered.
+    var count: Int { alerts.count }
+
+    /// Takes the verdict of a closed window in; a window that was applied before does nothing.
+    mutating func observe(
+        _ series: AlertSeries, _ verdict: AlertVerdict, _ closing: WindowClosing,
+        options: AlertOptions
+    ) -> AlertAction {
+        // Of an incomplete window nothing is learned; it comes again.
+        guard closing.complete, verdict != .none else { return .none }
+        var alert = alerts[series] ?? Alert()
+        guard closing.window.endMs > alert.appliedThroughMs else { return .none }
+        let before = alert.life
+        let action = alert.life.observe(
+            verdict, startMs: closing.window.startMs, endMs: closing.window.endMs,
+            complete: true, options: options)
+        if alert.life.phase == .inactive && !alert.isStored {
+            alerts[series] = nil
+            dirty.remove(series)
+            return action
+        }
+        alert.appliedThroughMs = closing.window.endMs
+        alerts[series] = alert
+        if alert.life != before || alert.life.phase != .inactive { dirty.insert(series) }
+        return action
+    }
+
+    mutating func takeEntries(epoch: Int) -> [StateEntry] {
+        var entries: [StateEntry] = []
+        for series in leaving where !dirty.contains(series) {
+            alerts[series] = nil
+            entries.append(StateEntry(key: keys.key(series), value: nil))
+        }
+        leaving = []
+        for series in dirty {
+            guard var alert = alerts[series] else { continue }
+            if alert.life.phase == .inactive { leaving.insert(series) }
+            alert.isStored = true
+            alerts[series] = alert
+            let frame = StateFrame(
+                kind: .alert, epoch: epoch, appliedThroughMs: alert.appliedThroughMs,
+                payload: Self.bytes(alert.life.state))
+            entries.append(StateEntry(key: keys.key(series), value: frame.encoded()))
+        }
+        dirty = []
+        return entries
+    }
+
+    mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration {
+        guard let series = keys.series(key) else {
+            return .unusable("no monitor of this topology has it")
+        }
+        guard let life = Self.numbers(frame.payload).flatMap(AlertLifecycle.init(state:)) else {
+            return .unusable("it is no alert")
+        }
+        alerts[series] = Alert(
+            life: life, appliedThroughMs: frame.appliedThroughMs, isStored: true)
+        // Written as inactive before the crash; the tombstone is still due.
+        if life.phase == .inactive { leaving.insert(series) }
+        return .taken
+    }
+
+    private static func bytes(_ numbers: [Int64]) -> [UInt8] {
+        numbers.flatMap { number in (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) } }
+    }
+
+    private static func numbers(_ bytes: [UInt8]) -> [Int64]? {
+        guard bytes.count % 8 == 0 else { return nil }
+        return stride(from: 0, to: bytes.count, by: 8).map { start in
+            (0..<8).reduce(0) { $0 | Int64(bytes[start + $1]) << Int64($1 * 8) }
+        }
+    }
+}
+
+/// Keys of alert entries: `alert/monitor/segment/size/column/group`, each percent-encoded, by name, so
+/// that they outlive an edit of the topology that leaves the series as it was.
+private struct AlertKeys {
+    private let monitors: [[UInt8]]
+    private let segments: [[UInt8]]
+    private let sizes: [[UInt8]]
+    private let columns: [[UInt8]]
+
+    init(plan: Plan) {
+        func encoded(_ name: String) -> [UInt8] { percentEncoded(Array(name.utf8)) }
+        monitors = plan.stream.monitors.map { encoded($0.name) }
+        segments = plan.stream.segments.map { encoded($0.name) }
+        sizes = plan.stream.windows.map {
+            Array("\(lengthText($0.lengthMs))-\(lengthText($0.stepMs))".utf8)
+        }
+        columns = plan.stream.columns.map { encoded($0.name) }
+    }
+
+    func key(_ series: AlertSeries) -> [UInt8] {
+        Array(
+            [
+                Array("alert".utf8), monitors[series.monitor], segments[series.segment],
+                sizes[series.size], columns[series.column], series.group,
+            ].joined(separator: [0x2f]))
+    }
+
+    func series(_ key: [UInt8]) -> AlertSeries? {
+        let parts = key.split(separator: 0x2f, maxSplits: 5, omittingEmptySubsequences: false)
+            .map(Array.init)
+        guard parts.count == 6, parts[0] == Array("alert".utf8),
+            let monitor = monitors.firstIndex(of: parts[1]),
+            let segment = segments.firstIndex(of: parts[2]),
+            let size = sizes.firstIndex(of: parts[3]),
+            let column = columns.firstIndex(of: parts[4])
+        else { return nil }
+        return AlertSeries(
+            monitor: monitor, segment: segment, size: size, column: column, group: parts[5])
+    }
+}

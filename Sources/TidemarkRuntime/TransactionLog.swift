@@ -1,0 +1,216 @@
+package import TidemarkCore
+package import TidemarkDataflow
+
+/// Delivery exactly once: a unit is one transaction of outputs, state entries and offsets (D16).
+///
+/// A transaction begins late, when the whole unit is there, so that it is open for as long as it
+/// takes to send and no longer. The unit stays in memory until its outcome is known, so an abort
+/// undoes nothing in stage 2: the same unit is sent again in a new transaction. Where the outcome is
+/// not known (the producer died in mid-commit), a new producer takes the id over, which decides the
+/// old transaction, and the group's offsets tell: they are the unit's (done), those before it (send
+/// it again), or somebody else's (another process has taken over).
+///
+/// `@unchecked Sendable`: the coordinator is the only caller, one thread at a time.
+package final class TransactionLog: CommitLog, @unchecked Sendable {
+    private enum Phase: Equatable {
+        case idle
+        case sending(Int)
+        case offsets
+        case committing
+        case aborting
+        /// The producer is gone; is the unit committed?
+        case renewing
+        case initializing
+        case verifying
+    }
+
+    private let producer: any TransactionalProducer
+    private let stateTopic: String?
+    private let reader: (any StateReader)?
+    private let time: any TimeSource
+    /// After it the broker aborts an open transaction by itself, which looks like fencing.
+    private let transactionTimeoutMs: Int64
+    private let initializeMs: Int64
+    private var phase = Phase.idle
+    private var beganNs: Int64 = 0
+    private var retryNs = Int64.min
+    /// What the group holds, as far as this process knows: read at the start, then its own commits.
+    private var known: [TopicPartition: CommittedOffset] = [:]
+
+    /// How often things went wrong, for metrics and tests.
+    package private(set) var abortCount = 0
+    package private(set) var unknownCount = 0
+    /// Of the last failure.
+    package private(set) var lastReason = ""
+
+    /// - Parameters:
+    ///   - stateTopic: `nil` where nothing outlives a window.
+    ///   - transactionTimeoutMs: that of the producer (`transaction.timeout.ms`).
+    ///   - initializeMs: the longest wait for the transaction coordinator at the start.
+    package init(
+        producer: any TransactionalProducer, stateTopic: String?, reader: (any StateReader)?,
+        time: any TimeSource, transactionTimeoutMs: Int64, initializeMs: Int64 = 30_000
+    ) {
+        self.producer = producer
+        self.stateTopic = stateTopic
+        self.reader = reader
+        self.time = time
+        self.transactionTimeoutMs = transactionTimeoutMs
+        self.initializeMs = initializeMs
+    }
+
+    package var clusterId: String { producer.clusterId }
+    package func check(topics: [String]) throws(ConnectorError) {
+        try producer.check(topics: topics + [stateTopic].compactMap(\.self))
+    }
+
+    package func takeOver() throws(ConnectorError) {
+        let deadlineNs = time.nowNs() + initializeMs * 1_000_000
+        while true {
+            do throws(TransactionError) {
+                try producer.initialize(waitMs: 1000)
+                return
+            } catch {
+                switch error {
+                case .again(let reason), .abort(let reason):
+                    guard time.nowNs() < deadlineNs else {
+                        throw ConnectorError(
+                            .environment,
+                            "the cluster gives no transactions within \(initializeMs) ms: \(reason)")
+                    }
+                case .fatal(let reason): throw ConnectorError(.environment, reason)
+                case .fenced(let reason): throw fenced(reason)
+                case .environment(let error): throw error
+                }
+            }
+        }
+    }
+
+    package func committed(
+        _ partitions: [TopicPartition]
+    ) throws(ConnectorError) -> [CommittedOffset] {
+        let found = try producer.committed(partitions)
+        for offset in found { known[offset.partition] = offset }
+        return found
+    }
+
+    package func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) {
+        try reader?.restore(take)
+    }
+
+    package func close(withinMs: Int64) {
+        // What is open is aborted at once, not when its time is up: readers wait behind it.
+        if phase != .idle, phase != .renewing { try? producer.abort(waitMs: Int(min(withinMs, 2000))) }
+        producer.close(withinMs: withinMs)
+    }
+
+    package func commit(_ unit: CommitUnit, waitMs: Int) throws(ConnectorError) -> Bool {
+        precondition(!unit.offsets.isEmpty, "a transaction carries offsets: without them nothing is checked")
+        while true {
+            do throws(TransactionError) {
+                if try advance(unit, waitMs) { return true }
+            } catch {
+                try handle(error)
+                return false
+            }
+        }
+    }
+
+    /// The next call. - Returns: the unit is committed.
+    private func advance(_ unit: CommitUnit, _ waitMs: Int) throws(TransactionError) -> Bool {
+        switch phase {
+        case .idle:
+            guard time.nowNs() >= retryNs else { throw .again(lastReason) }
+            beganNs = time.nowNs()
+            try producer.begin()
+            phase = .sending(0)
+        case .sending(var sent):
+            let count = unit.records.count + (stateTopic == nil ? 0 : unit.entries.count)
+            while sent < count {
+                guard try producer.produce(record(sent, unit)) else {
+                    phase = .sending(sent)
+                    producer.service(waitMs: waitMs)
+                    throw .again("the producer's queue is full")
+                }
+                sent += 1
+            }
+            phase = .offsets
+        case .offsets:
+            try producer.sendOffsets(unit.offsets, waitMs: waitMs)
+            phase = .committing
+        case .committing:
+            try producer.commit(waitMs: waitMs)
+            return finish(unit)
+        case .aborting:
+            try producer.abort(waitMs: waitMs)
+            phase = .idle
+        case .renewing:
+            guard time.nowNs() >= retryNs else { throw .again(lastReason) }
+            do throws(ConnectorError) { try producer.renew() } catch { throw .environment(error) }
+            phase = .initializing
+        case .initializing:
+            try producer.initialize(waitMs: waitMs)
+            phase = .verifying
+        case .verifying:
+            let found: [CommittedOffset]
+            do throws(ConnectorError) {
+                found = try producer.committed(unit.offsets.map(\.partition))
+            } catch {
+                guard error.kind == .retriable else { throw .environment(error) }
+                throw .again(error.message)
+            }
+            let now = Dictionary(uniqueKeysWithValues: found.map { ($0.partition, $0) })
+            if unit.offsets.allSatisfy({ now[$0.partition] == $0 }) { return finish(unit) }
+            guard unit.offsets.allSatisfy({ now[$0.partition] == known[$0.partition] }) else {
+                throw .fenced("the group's offsets are another process's")
+            }
+            phase = .idle
+        }
+        return false
+    }
+
+    private func record(_ index: Int, _ unit: CommitUnit) -> OutputRecord {
+        guard index >= unit.records.count, let stateTopic else { return unit.records[index] }
+        return unit.entries[index - unit.records.count].record(topic: stateTopic)
+    }
+
+    private func finish(_ unit: CommitUnit) -> Bool {
+        for offset in unit.offsets { known[offset.partition] = offset }
+        phase = .idle
+        return true
+    }
+
+    private func handle(_ error: TransactionError) throws(ConnectorError) {
+        switch error {
+        case .again(let reason): lastReason = reason
+        case .abort(let reason):
+            lastReason = reason
+            abortCount += 1
+            phase = .aborting
+            retryNs = time.nowNs() + 100_000_000
+        case .fenced(let reason):
+            // The broker gives a transaction that took too long the same end as a fenced one.
+            guard phase != .idle, phase != .verifying,
+                time.nowNs() - beganNs >= transactionTimeoutMs * 1_000_000
+            else { throw fenced(reason) }
+            lose(reason)
+        case .fatal(let reason): lose(reason)
+        case .environment(let error): throw error
+        }
+    }
+
+    private func lose(_ reason: String) {
+        lastReason = reason
+        unknownCount += 1
+        phase = .renewing
+        beganNs = time.nowNs()
+        retryNs = time.nowNs() + 100_000_000
+    }
+
+    private func fenced(_ reason: String) -> ConnectorError {
+        ConnectorError(
+            .fenced,
+            "another process of this application has taken over (\(reason)); this one ends",
+            hint: "run one process an application, or give the other one another `app`")
+    }
+}
