@@ -133,7 +133,7 @@ let package = Package(
             "TidemarkKafkaTests",
             [
                 "TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry",
-                "TidemarkKafka", "TidemarkTestSupport",
+                "TidemarkKafka", "TidemarkRuntime", "TidemarkTestSupport",
             ]),
         tests(
             "TidemarkEngineTests",

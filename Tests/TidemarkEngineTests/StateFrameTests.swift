@@ -1,0 +1,92 @@
+import Testing
+import TidemarkAlerts
+import TidemarkCodec
+import TidemarkCore
+
+@Suite struct StateFrameTests {
+    private func frame(_ payload: [UInt8], epoch: Int = 3) -> StateFrame {
+        StateFrame(kind: .alert, epoch: epoch, appliedThroughMs: 1_700_000_040_000, payload: payload)
+    }
+
+    @Test func `a frame is read as it was written, long and short`() throws {
+        for payload in [[], [7], Array(repeating: 1, count: 100_000), Array("state".utf8)] as [[UInt8]] {
+            let made = frame(payload)
+            #expect(try StateFrame(made.encoded()) == made)
+        }
+        #expect(frame(Array(repeating: 1, count: 100_000)).encoded().count < 1_000, "it is compressed")
+    }
+
+    @Test func `a frame of format 1 is read for ever`() throws {
+        let bytes = StateFrame(
+            kind: .alert, epoch: 2, appliedThroughMs: 1_700_000_100_000, payload: [1, 2, 3]
+        ).encoded()
+        #expect(Array(bytes.prefix(6)) == [0x54, 0x4d, 0x53, 1, 1, 0])
+        #expect(Array(bytes[6..<14]) == [2, 0, 0, 0, 0, 0, 0, 0])
+        #expect(Array(bytes[22..<29]) == [3, 0, 0, 0, 1, 2, 3])
+        #expect(crc32c("123456789".utf8) == 0xe306_9283)
+    }
+
+    @Test func `a later format is refused by its number, not skipped`() {
+        var bytes = frame([1, 2, 3]).encoded()
+        bytes[3] = 2
+        #expect(throws: StateFrame.Rejection.newer(version: 2)) { try StateFrame(bytes) }
+    }
+
+    @Test func `any changed, missing or added byte is found, and nothing traps`() {
+        let bytes = frame(Array(repeating: 1, count: 300)).encoded()
+        for index in bytes.indices where index != 3 {
+            var damaged = bytes
+            damaged[index] ^= 0x41
+            #expect(throws: StateFrame.Rejection.self, "byte \(index)") { try StateFrame(damaged) }
+        }
+        for count in bytes.indices {
+            #expect(throws: StateFrame.Rejection.self) { try StateFrame(Array(bytes[..<count])) }
+        }
+        #expect(throws: StateFrame.Rejection.self) { try StateFrame(bytes + [0]) }
+        var random = SeededRandom(5)
+        for _ in 0..<20_000 {
+            // With a sound checksum, so that what lies behind it is reached.
+            var damaged = bytes
+            damaged.removeLast(4)
+            for _ in 0...random.below(4) {
+                damaged[5 + random.below(damaged.count - 5)] = UInt8(truncatingIfNeeded: random.next())
+            }
+            let sum = crc32c(damaged)
+            damaged += (0..<4).map { UInt8(truncatingIfNeeded: sum >> ($0 * 8)) }
+            _ = try? StateFrame(damaged)
+        }
+    }
+
+    @Test func `a life cycle is the same after it was written and read`() {
+        var random = SeededRandom(11)
+        for _ in 0..<200 {
+            let options = AlertOptions(
+                hold: random.chance(0.5) ? .windows(count: 2, of: 5) : .duration(ms: 120_000),
+                clearHold: random.chance(0.5) ? .windows(count: 2, of: 3) : .duration(ms: 60_000))
+            var life = AlertLifecycle()
+            var copy = life
+            for window in 0..<60 {
+                let start = Int64(window) * 60_000
+                let verdict: AlertVerdict = [.breached, .cleared, .between, .none][random.below(4)]
+                let action = life.observe(
+                    verdict, startMs: start, endMs: start + 60_000, complete: true, options: options)
+                let same = copy.observe(
+                    verdict, startMs: start, endMs: start + 60_000, complete: true, options: options)
+                #expect(action == same)
+                guard let read = AlertLifecycle(state: copy.state) else {
+                    Issue.record("\(copy.state) was not read")
+                    return
+                }
+                #expect(read == life)
+                copy = read
+            }
+        }
+    }
+
+    @Test func `numbers that are no life cycle are refused`() {
+        #expect(AlertLifecycle(state: []) == nil)
+        #expect(AlertLifecycle(state: [9, 0, 0, 0, 0, 0, 0, 0]) == nil)
+        #expect(AlertLifecycle(state: [1, 0, 2, 0, 0, 0, 0, 0]) == nil)
+        #expect(AlertLifecycle(state: [1, 0, 0, 0, 0, 0, 0, 0, 1]) == nil)
+    }
+}
