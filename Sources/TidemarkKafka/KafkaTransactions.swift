@@ -20,6 +20,8 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
     private var topics: [String] = []
     /// A broker refused somebody else's record of one byte more: longer ones are shortened.
     private var foreignBytesMax = Int.max
+    /// Somebody may not do what we do: said after the abort, since trying again is of no use.
+    private var denial: ConnectorError?
 
     init(
         app: String, offsets: KafkaOffsets,
@@ -100,6 +102,7 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
     package func abort(waitMs: Int) throws(TransactionError) {
         let failure = sink.firstFailure
         unsafe try take(rd_kafka_abort_transaction(sink.handle.client, Int32(max(waitMs, 1000))))
+        if let denial { throw .environment(denial) }
         guard let failure else { return }
         if let bytes = failure.foreignBytes {
             foreignBytesMax = min(foreignBytesMax, bytes - 1)
@@ -125,7 +128,12 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         let detail = unsafe rd_kafka_error_string(failure).map { unsafe String(cString: $0) } ?? ""
         let text = "\(sink.handle.events.redactor.clean(detail)) (\(codeName(code)))"
         if unsafe rd_kafka_error_is_fatal(failure) != 0 { throw fatal(text, code) }
-        if unsafe rd_kafka_error_txn_requires_abort(failure) != 0 { throw .abort(text) }
+        if unsafe rd_kafka_error_txn_requires_abort(failure) != 0 {
+            if let hint = sink.handle.advice.hint(denied: code, resource: nil) {
+                denial = ConnectorError(.environment, "transactions of '\(app)': \(text)", hint: hint)
+            }
+            throw .abort(text)
+        }
         if unsafe rd_kafka_error_is_retriable(failure) != 0 { throw .again(text) }
         switch code {
         case RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__TRANSPORT: throw .again(text)

@@ -143,6 +143,24 @@ let verbs: [Verb] = [
             Flag(name: "--json", value: nil, help: "the same as data"),
         ] + overrideFlags, argumentCount: 1...2),
     Verb(
+        name: "dlq", arguments: "list|replay TOPOLOGY",
+        summary: "count the dead letters of a topology, or send them to its source again",
+        details: """
+            list counts letters by reason, operator and partition and samples their coordinates. replay
+            sends the original key and bytes to where they came from, with headers that say so, and
+            remembers what it sent in the group <app>-dlq, in the same transaction: run twice, it sends
+            nothing twice.
+            """,
+        flags: [
+            Flag(name: "--reason", value: "NAME", help: "letters of that reason alone", repeats: true),
+            Flag(name: "--since", value: "TIME", help: "letters written since (2h, or 2026-01-31T12:00:00Z)"),
+            Flag(name: "--samples", value: "N", help: "with list: samples of each reason (default 3)"),
+            Flag(name: "--limit", value: "N", help: "with replay: at most so many, the oldest first"),
+            Flag(name: "--to", value: "TOPIC", help: "with replay: send them there instead"),
+            Flag(name: "--dry-run", value: nil, help: "with replay: say what would be sent"),
+            Flag(name: "--json", value: nil, help: "the same as data"),
+        ] + overrideFlags, argumentCount: 1...2),
+    Verb(
         name: "offsets", arguments: "show|set TOPOLOGY",
         summary: "show where an application stands in its topics, or set it",
         details: """

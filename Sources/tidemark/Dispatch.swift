@@ -33,6 +33,7 @@ private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
     case "baseline": return try baselineCommand(invocation)
     case "inspect": return try inspectCommand(invocation)
     case "demo": return try demoCommand(invocation)
+    case "dlq": return try dlqCommand(invocation)
     case "offsets": return try offsetsCommand(invocation)
     case "reset": return try resetCommand(invocation)
     case "topics": return try topicsCommand(invocation)

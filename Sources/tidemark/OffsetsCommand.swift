@@ -262,8 +262,9 @@ private func carryOut(
     return ExitCode.done
 }
 
-/// What can be known of a process that works under this application: members of its group, positions
-/// that move. An idle process shows neither; it is fenced.
+/// What can be known of a process of this application that is at work; `nil`: nothing.
+///
+/// Members of its group, positions that move. An idle process shows neither; it is fenced.
 private func liveReason(_ plan: Plan, _ client: KafkaClient) throws(ConnectorError) -> String? {
     let members = try client.admin.memberCount(of: plan.app)
     if members > 0 { return "its group has \(members) member\(members == 1 ? "" : "s")" }

@@ -9,7 +9,7 @@ struct ShadowOutputs {
     /// The name of each output topic that is written.
     let names: [String: String]
 
-    /// - Parameter suffix: appended to names of topics; empty in a directory of files.
+    /// `suffix` is appended to names of topics; empty in a directory of files.
     init(_ plan: Plan, suffix: String) {
         var names: [String: String] = [:]
         for topic in [plan.outputs.aggregates, plan.outputs.sketchesTopic].compactMap(\.self) {

@@ -137,8 +137,19 @@ source:
   out_of_orderness: 2s
   schema: {{ ts: time_ms, model: model, x: number, c: category }}
 windows: [1m]
+baselines: {{ training: {{ file: training.json }} }}
 outputs: {{ aggregates: {name}-aggregates, alerts: {name}-alerts, dead_letters: {name}-dead-letters, late: {name}-late }}
 """
+
+
+def make_baseline():
+    """What the topologies compare with: so that alerts, and a state topic, are asked for."""
+    plain = WORK / "plain.yaml"
+    plain.write_text(TOPOLOGY.format(name="plain").replace("baselines: { training: { file: training.json } }\n", ""))
+    data = WORK / "training.ndjson"
+    data.write_bytes(b"\n".join(rows(3000)) + b"\n")
+    subprocess.run([TIDEMARK, "baseline", "build", "--from", data, "--by", "model", "--topology", plain, "--output", WORK / "training.json"],
+                   check=True, capture_output=True)
 
 
 def topology(name, extra=""):
@@ -445,7 +456,8 @@ class ByHand(OnKafka):
             self.assertEqual((position["beginning"], position["end"]), (0, 1500))
         self.tidemark("run", path, "--until-end", "--quiet")
         for position in self.positions(path):
-            self.assertEqual((position["next"], position["lag"], position["metadata"], position["state_epoch"]), (1500, 0, "valid", 0))
+            self.assertEqual((position["next"], position["lag"], position["metadata"]), (1500, 0, "valid"))
+            self.assertIn("state_epoch", position)
             # 300 s of rows: five windows, the last published as incomplete; low-water lies before its first row.
             self.assertIn(position["published_through"], range(T0 + 240_000, T0 + 300_000))
             self.assertEqual(position["incomplete_through"], T0 + 300_000)
@@ -464,20 +476,21 @@ class ByHand(OnKafka):
         path = self.prepare("moved")
         self.tidemark("run", path, "--until-end", "--quiet")
         before = self.positions(path)
+        epoch = max(p["state_epoch"] for p in before)
         self.tidemark("offsets", "set", path, "--to", "100", "--dry-run")
         self.assertIn("--yes", self.tidemark("offsets", "set", path, "--to", "100", ok=4, more={}).stderr)
         self.assertEqual(self.positions(path), before)
         self.tidemark("offsets", "set", path, "--to", "100", "--partition", "1", "--yes")
         self.tidemark("offsets", "set", path, "--to", "2023-11-14T22:15:00Z", "--partition", "moved/0", "--yes")
         zero, one = self.positions(path)
-        self.assertEqual((one["next"], one["metadata"], one["state_epoch"]), (100, "set by hand", 1))
+        self.assertEqual((one["next"], one["metadata"], one["state_epoch"]), (100, "set by hand", epoch + 1))
         # Records carry the time of their making: that of 2023 is before them all.
-        self.assertEqual((zero["next"], zero["state_epoch"]), (0, 2))
+        self.assertEqual((zero["next"], zero["state_epoch"]), (0, epoch + 2))
         done = self.tidemark("run", path, "--until-end", "--json")
         self.assertEqual(json.loads(done.stdout)["records"], 1500 + 1400)
         self.assertEqual(done.stderr.count("new state epoch"), 2)
         self.assertEqual([p["metadata"] for p in self.positions(path)], ["valid"] * 2)
-        self.assertGreaterEqual(min(p["state_epoch"] for p in self.positions(path)), 2)
+        self.assertGreaterEqual(min(p["state_epoch"] for p in self.positions(path)), epoch + 2)
         self.assertIn("0 to 1500", self.tidemark("offsets", "set", path, "--to", "1501", "--yes", ok=4).stderr)
         self.assertIn("--to", self.tidemark("offsets", "set", path, ok=2).stderr)
         self.tidemark("offsets", "set", path, "--to", "yesterday", ok=2)
@@ -486,16 +499,19 @@ class ByHand(OnKafka):
     def test_reset_takes_state_away_and_begins_a_new_epoch(self):
         path = self.prepare("again")
         self.tidemark("run", path, "--until-end", "--quiet")
+        epoch = max(p["state_epoch"] for p in self.positions(path))
+        own = {m.key() for m in self.broker.read("again-state") if m.value() is not None}
+        count = len(self.broker.read("again-state"))
         self.broker.produce("again-state", [(0, b"a", b"1", None), (0, b"b", b"1", None), (0, b"c", b"1", None), (0, b"b", None, None)])
         self.assertIn("nobody is there to confirm", self.tidemark("reset", path, ok=4).stderr)
-        self.assertIn("2 entries", self.tidemark("reset", path, "--dry-run").stdout)
-        self.assertEqual(len(self.broker.read("again-state")), 4)
+        self.assertIn(f"{len(own) + 2} entries", self.tidemark("reset", path, "--dry-run").stdout)
+        self.assertEqual(len(self.broker.read("again-state")), count + 4)
         self.tidemark("reset", path, "--yes")
         last = {message.key(): message.value() for message in self.broker.read("again-state")}
-        self.assertEqual(last, {b"a": None, b"b": None, b"c": None})
-        self.assertEqual([(p["next"], p["metadata"], p["state_epoch"]) for p in self.positions(path)], [(1500, "set by hand", 1)] * 2)
+        self.assertEqual(last, dict.fromkeys([b"a", b"b", b"c", *own]))
+        self.assertEqual([(p["next"], p["metadata"], p["state_epoch"]) for p in self.positions(path)], [(1500, "set by hand", epoch + 1)] * 2)
         self.tidemark("reset", path, "--to", "earliest", "--yes")
-        self.assertEqual([(p["next"], p["state_epoch"]) for p in self.positions(path)], [(0, 2)] * 2)
+        self.assertEqual([(p["next"], p["state_epoch"]) for p in self.positions(path)], [(0, epoch + 2)] * 2)
         done = self.tidemark("run", path, "--until-end", "--json")
         self.assertEqual(json.loads(done.stdout)["records"], 3000)
 
@@ -534,6 +550,7 @@ class ByHand(OnKafka):
     def test_reset_fences_a_transaction_that_an_older_owner_left_open(self):
         path = self.prepare("owned")
         self.tidemark("run", path, "--until-end", "--quiet")
+        before = [(m.key(), m.value()) for m in self.broker.read("owned-state")]
         import confluent_kafka
         older = self.broker.client("producer", **{"transactional.id": "owned"})
         older.init_transactions(20)
@@ -544,7 +561,9 @@ class ByHand(OnKafka):
         with self.assertRaises(confluent_kafka.KafkaException) as caught:
             older.commit_transaction(10)
         self.assertTrue(caught.exception.args[0].fatal(), caught.exception)
-        self.assertEqual(self.broker.read("owned-state"), [])
+        after = [(m.key(), m.value()) for m in self.broker.read("owned-state")]
+        self.assertNotIn((b"a", b"late"), after)
+        self.assertEqual(after[:len(before)], before)
 
     def test_a_shadow_disturbs_nothing_of_the_live_one(self):
         path = self.prepare("live")
@@ -596,6 +615,122 @@ class ByHand(OnKafka):
         self.assertEqual([p["metadata"] for p in self.positions(path)], ["valid"] * 2)
 
 
+class DeadLetters(OnKafka):
+    BAD = [(b"k1", b"nonsense"), (None, b"[1]"), (b"k2", b""), (b"k3", b'{"model":"m"}'), (b"k4", b"\xff\xfe")]
+
+    def prepare(self, name, bad, **config):
+        path = topology(name, "limits: { record: 64KiB }\n" if config.pop("short", False) else "")
+        self.broker.create(name, partitions=2)
+        self.tidemark("topics", "create", path)
+        good = [(i % 2, None, value, None) for i, value in enumerate(rows(100))]
+        self.broker.produce(name, good + [(i % 2, key, value, None) for i, (key, value) in enumerate(bad)])
+        self.tidemark("run", path, "--until-end", "--quiet")
+        return path
+
+    def replay(self, path, *args, **more):
+        return json.loads(self.tidemark("dlq", "replay", path, "--json", *args, **more).stdout)
+
+    def replayed(self, topic):
+        found = []
+        for message in self.broker.read(topic):
+            headers = dict(message.headers() or [])
+            if "tidemark-replay" in headers:
+                found.append((message.partition(), message.key(), message.value(), headers["tidemark-replay-of"].decode(),
+                              headers["tidemark-replay-reason"].decode()))
+        return found
+
+    def test_list_counts_letters_and_samples_their_coordinates(self):
+        path = self.prepare("listed", self.BAD * 3)
+        found = json.loads(self.tidemark("dlq", "list", path, "--json").stdout)
+        self.assertEqual((found["letters"], found["foreign"]), (15, 0))
+        by_reason = {}
+        for count in found["counts"]:
+            self.assertEqual((count["operator"], count["topic"]), ("listed", "listed"))
+            by_reason[count["reason"]] = by_reason.get(count["reason"], 0) + count["count"]
+        self.assertEqual(by_reason, {"not_json": 3, "not_an_object": 3, "empty": 3, "event_time_missing": 3, "not_utf8": 3})
+        self.assertEqual(sum(c["count"] for c in found["counts"] if c["partition"] == 0), 8)
+        places = [sample["place"] for sample in found["samples"] if sample["reason"] == "not_json"]
+        # The first bad record of each turn: rows 0, 5, 10 after 50 good ones a partition.
+        self.assertEqual(sorted(places), ["listed/0/50", "listed/0/55", "listed/1/52"])
+        said = self.tidemark("dlq", "list", path, "--reason", "empty", "--samples", 1).stdout
+        self.assertIn("3 letters", said)
+        self.assertNotIn("not_json", said)
+        self.assertIn("0 letters", self.tidemark("dlq", "list", path, "--since", "2100-01-01").stdout)
+        # Values are shown by nobody.
+        self.assertNotIn("nonsense", self.tidemark("dlq", "list", path).stdout)
+
+    def test_replay_sends_the_original_bytes_back_once(self):
+        path = self.prepare("sent", self.BAD)
+        end = len(self.broker.read("sent"))
+        dry = self.replay(path, "--dry-run")
+        self.assertEqual((dry["letters"], dry["replayed"], dry["dry_run"]), (5, 5, True))
+        self.assertEqual(len(self.broker.read("sent")), end)
+        self.assertEqual(self.replay(path)["replayed"], 5)
+        reasons = ["not_json", "not_an_object", "empty", "event_time_missing", "not_utf8"]
+        expected = [(i % 2, key, value, f"sent/{i % 2}/{50 + i // 2}", reasons[i]) for i, (key, value) in enumerate(self.BAD)]
+        self.assertEqual(sorted(self.replayed("sent"), key=str), sorted(expected, key=str))
+        again = self.replay(path)
+        self.assertEqual((again["replayed"], again["already_replayed"]), (0, 5))
+        self.assertEqual(len(self.replayed("sent")), 5)
+        # Time of the original, so that what is decided by it is decided alike.
+        times = {m.offset(): m.timestamp()[1] for m in self.broker.read("sent") if m.partition() == 0}
+        replayed = [m for m in self.broker.read("sent") if m.partition() == 0 and m.headers()]
+        for message in replayed:
+            of = dict(message.headers())["tidemark-replay-of"].decode()
+            self.assertEqual(times[message.offset()], times[int(of.rsplit("/", 1)[1])])
+        # They are dead again, under coordinates of their own: five new letters.
+        self.tidemark("run", path, "--until-end", "--quiet")
+        self.assertEqual(self.replay(path, "--dry-run")["replayed"], 5)
+
+    def test_replay_in_parts_remembers_each(self):
+        path = self.prepare("parts", self.BAD * 4)
+        self.assertEqual(self.replay(path, "--reason", "empty")["replayed"], 4)
+        self.assertEqual(self.replay(path, "--reason", "empty", "--reason", "not_json")["replayed"], 4)
+        first = self.replay(path, "--limit", 3)
+        self.assertEqual((first["replayed"], first["already_replayed"]), (3, 8))
+        self.assertEqual(self.replay(path, "--since", "2100-01-01")["replayed"], 0)
+        self.assertEqual(self.replay(path)["replayed"], 9)
+        self.assertEqual(self.replay(path)["replayed"], 0)
+        found = self.replayed("parts")
+        self.assertEqual(len(found), 20)
+        self.assertEqual(len({of for _, _, _, of, _ in found}), 20)
+
+    def test_replay_elsewhere_keeps_keys_together_and_leaves_out_what_was_cut(self):
+        path = self.prepare("cut", self.BAD + [(b"long", b"x" * 100_000)], short=True)
+        self.broker.create("repair", partitions=3)
+        done = self.replay(path, "--to", "repair")
+        self.assertEqual((done["letters"], done["cut"], done["replayed"]), (6, 1, 5))
+        self.assertEqual(sorted((key, value) for _, key, value, _, _ in self.replayed("repair") if key),
+                         sorted((key, value) for key, value in self.BAD if key))
+        again = self.replay(path)
+        self.assertEqual((again["replayed"], again["already_replayed"], again["cut"]), (0, 5, 1))
+
+    def test_what_is_no_letter_or_of_no_source_is_left_alone(self):
+        path = self.prepare("odd", self.BAD[:1])
+        self.broker.produce("odd-dead-letters", [(0, None, b"hello", None), (0, None, b"x", [
+            ("reason", b"not_json"), ("topic", b"elsewhere"), ("partition", b"0"), ("offset", b"3")])])
+        done = self.replay(path)
+        self.assertEqual((done["letters"], done["foreign"], done["other_topic"], done["replayed"]), (2, 1, 1, 1))
+        self.assertIn("of topics that are no source", self.tidemark("dlq", "replay", path).stdout)
+
+    def test_two_replays_at_once_send_nothing_twice(self):
+        path = self.prepare("race", self.BAD * 40)
+        command = [TIDEMARK, "dlq", "replay", path, "--json"]
+        environment = dict(os.environ, TIDEMARK_BROKERS=self.broker.plain)
+        both = [subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        said = [process.communicate(timeout=60) for process in both]
+        self.assertIn(0, [process.returncode for process in both], said)
+        self.replay(path)
+        found = self.replayed("race")
+        self.assertEqual((len(found), len({of for _, _, _, of, _ in found})), (200, 200), said)
+
+    def test_usage(self):
+        path = topology("dlq-usage")
+        self.tidemark("dlq", "lst", path, ok=2)
+        self.tidemark("dlq", "replay", path, "--since", "yesterday", ok=2)
+        self.assertIn("does not exist", self.tidemark("dlq", "list", path, ok=4).stderr)
+
+
 def main():
     """Runs the classes side by side: most of what they do is to wait for a broker."""
     loader = unittest.TestLoader()
@@ -604,6 +739,7 @@ def main():
     classes = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, unittest.TestCase) and c is not OnKafka]
     suites = [suite for suite in map(loader.loadTestsFromTestCase, classes) if suite.countTestCases()]
     started = time.monotonic()
+    make_baseline()
 
     def run(suite):
         stream = io.StringIO()

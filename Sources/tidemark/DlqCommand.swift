@@ -1,0 +1,393 @@
+import TidemarkCodec
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkKafka
+import TidemarkPlanner
+import TidemarkRuntime
+import TidemarkTelemetry
+
+/// A dead letter as its headers tell of it.
+private struct Letter {
+    var reason: String
+    var detail: String
+    var operatorName: String
+    var source: TopicPartition
+    var offset: Int64
+    /// Of the original record.
+    var timestampMs: Int64?
+    /// Only its beginning was kept.
+    var isCut: Bool
+
+    /// `nil`: it is no letter of ours.
+    init?(_ record: ScannedRecord) {
+        guard let reason = record.header("reason"), let topic = record.header("topic"),
+            let partition = record.header("partition").flatMap({ Int32($0) }),
+            let offset = record.header("offset").flatMap({ Int64($0) })
+        else { return nil }
+        self.reason = reason
+        detail = record.header("detail") ?? ""
+        operatorName = record.header("operator") ?? "-"
+        source = TopicPartition(topic: topic, partition: partition)
+        self.offset = offset
+        timestampMs = record.header("timestamp").flatMap { Int64($0) }
+        isCut = record.header("length") != nil
+    }
+
+    var place: String { "\(source.topic)/\(source.partition)/\(offset)" }
+}
+
+/// What `--reason` and `--since` let through.
+private struct LetterFilter {
+    var reasons: Set<String>
+    var sinceMs: Int64?
+
+    func takes(_ letter: Letter, _ record: ScannedRecord) -> Bool {
+        if !reasons.isEmpty, !reasons.contains(letter.reason) { return false }
+        guard let sinceMs else { return true }
+        return (record.timestampMs ?? .min) >= sinceMs
+    }
+}
+
+/// `tidemark dlq list|replay TOPOLOGY`.
+func dlqCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
+    let action = invocation.arguments[0]
+    guard action == "list" || action == "replay" else {
+        throw UsageError(
+            message: "`dlq` does not know `\(action)`",
+            hint: "tidemark dlq \(nearest(action, among: ["list", "replay"]) ?? "list") TOPOLOGY")
+    }
+    guard invocation.arguments.count == 2 else {
+        throw UsageError(
+            message: "`dlq \(action)` needs TOPOLOGY", hint: "tidemark dlq \(action) TOPOLOGY")
+    }
+    let filter = LetterFilter(
+        reasons: Set(invocation.values("--reason")),
+        sinceMs: try invocation.value("--since").map(parsedSince))
+    let limit = try count(invocation, "--limit")
+    let samples = try count(invocation, "--samples") ?? 3
+    guard let (plan, _) = handPlan(invocation.arguments[1], invocation) else {
+        return ExitCode.topology
+    }
+    do throws(ConnectorError) {
+        let client = try handClient(plan)
+        defer { client.close(withinMs: 2000) }
+        if action == "list" {
+            return try list(plan, client, filter, samples: samples, asJSON: invocation.has("--json"))
+        }
+        return try replay(
+            plan, client, filter, limit: limit, to: invocation.value("--to"),
+            isDry: invocation.has("--dry-run"), asJSON: invocation.has("--json"))
+    } catch {
+        return printFailure(error)
+    }
+}
+
+private func parsedSince(_ text: String) throws(UsageError) -> Int64 {
+    if let ms = timeMs(text) { return ms }
+    if let ms = durationMs(text) { return SystemTime().wallMs() - ms }
+    throw UsageError(
+        message: "`--since \(text)` is no time", hint: "--since 2h, or --since 2026-01-31T12:00:00Z")
+}
+
+private func missing(_ plan: Plan, _ brokers: String) -> ConnectorError {
+    ConnectorError(
+        .environment, "dead-letter topic '\(plan.outputs.deadLetters)' does not exist at \(brokers)",
+        hint: "tidemark topics check TOPOLOGY")
+}
+
+// MARK: list
+
+private func list(
+    _ plan: Plan, _ client: KafkaClient, _ filter: LetterFilter, samples: Int, asJSON: Bool
+) throws(ConnectorError) -> Int32 {
+    struct Kind: Hashable {
+        var reason: String
+        var operatorName: String
+        var source: TopicPartition
+    }
+    struct Sample {
+        var place: String
+        var own: String
+        var detail: String
+        var timeMs: Int64?
+    }
+    var counts: [Kind: Int] = [:]
+    var shown: [String: [Sample]] = [:]
+    var foreign = 0
+    var first: Int64 = .max
+    var last: Int64 = .min
+    let topic = plan.outputs.deadLetters
+    let read = try client.scan(topic, group: "\(plan.app)-dlq") { record in
+        guard let letter = Letter(record) else {
+            foreign += 1
+            return true
+        }
+        guard filter.takes(letter, record) else { return true }
+        let kind = Kind(
+            reason: letter.reason, operatorName: letter.operatorName, source: letter.source)
+        counts[kind, default: 0] += 1
+        if let ms = record.timestampMs {
+            first = min(first, ms)
+            last = max(last, ms)
+        }
+        if shown[letter.reason, default: []].count < samples {
+            shown[letter.reason, default: []].append(
+                Sample(
+                    place: letter.place,
+                    own: "\(record.place.topic)/\(record.place.partition)/\(record.offset)",
+                    detail: letter.detail, timeMs: record.timestampMs))
+        }
+        return true
+    }
+    guard read != nil else { throw missing(plan, client.admin.brokers) }
+    let kinds = counts.keys.sorted { a, b in
+        (a.reason, a.source, a.operatorName) < (b.reason, b.source, b.operatorName)
+    }
+    let total = counts.values.reduce(0, +)
+    if asJSON {
+        var json = JSONWriter()
+        json.beginObject()
+        json.member("topic", topic)
+        json.member("letters", total)
+        json.member("foreign", foreign)
+        json.key("counts")
+        json.beginArray()
+        for kind in kinds {
+            json.beginObject()
+            json.member("reason", kind.reason)
+            json.member("operator", kind.operatorName)
+            json.member("topic", kind.source.topic)
+            json.member("partition", Int(kind.source.partition))
+            json.member("count", counts[kind] ?? 0)
+            json.endObject()
+        }
+        json.endArray()
+        json.key("samples")
+        json.beginArray()
+        for reason in shown.keys.sorted() {
+            for sample in shown[reason] ?? [] {
+                json.beginObject()
+                json.member("reason", reason)
+                json.member("place", sample.place)
+                json.member("letter", sample.own)
+                json.member("detail", sample.detail)
+                if let ms = sample.timeMs { json.member("time", ms) }
+                json.endObject()
+            }
+        }
+        json.endArray()
+        json.endObject()
+        printOut(String(decoding: json.bytes, as: UTF8.self) + "\n")
+        return ExitCode.done
+    }
+    var text = "\(topic)  \(grouped(Int64(total))) letters"
+    if total > 0, first <= last { text += "  \(timeText(first)) to \(timeText(last))" }
+    text += "\n"
+    if foreign > 0 { text += "\(grouped(Int64(foreign))) records that are no letters of ours\n" }
+    let rows = kinds.map {
+        [$0.reason, $0.operatorName, "\($0.source)", grouped(Int64(counts[$0] ?? 0))]
+    }
+    let widths = (0..<4).map { column in rows.map { $0[column].count }.max() ?? 0 }
+    for row in rows {
+        text += "  " + zip(row, widths).map { $0.padded($1) }.joined(separator: "  ").trimmedEnd + "\n"
+    }
+    for reason in shown.keys.sorted() {
+        text += "\(reason)\n"
+        for sample in shown[reason] ?? [] {
+            text += "    \(sample.place)  in \(sample.own)  \(sample.detail)".trimmedEnd + "\n"
+        }
+    }
+    printOut(text)
+    return ExitCode.done
+}
+
+// MARK: replay
+
+/// What a replay came to.
+private struct ReplaySummary {
+    var letters = 0
+    var matching = 0
+    var already = 0
+    var cut = 0
+    var otherTopic = 0
+    var foreign = 0
+    var replayed = 0
+
+    func text(isDry: Bool) -> String {
+        var text =
+            "\(grouped(Int64(replayed))) \(isDry ? "would be replayed" : "replayed") of \(grouped(Int64(letters))) letters\n"
+        for (count, words) in [
+            (letters - matching, "not asked for"), (already, "replayed before"),
+            (cut, "cut short: their bytes are not all there"),
+            (otherTopic, "of topics that are no source now (--to sends them elsewhere)"),
+            (foreign, "records that are no letters of ours"),
+            (matching - already - cut - otherTopic - replayed, "left for another time (--limit)"),
+        ] where count > 0 {
+            text += "    \(grouped(Int64(count))) \(words)\n"
+        }
+        return text
+    }
+
+    func json(isDry: Bool) -> String {
+        var json = JSONWriter()
+        json.beginObject()
+        json.member("dry_run", isDry)
+        json.member("letters", letters)
+        json.member("matching", matching)
+        json.member("already_replayed", already)
+        json.member("cut", cut)
+        json.member("other_topic", otherTopic)
+        json.member("foreign", foreign)
+        json.member("replayed", replayed)
+        json.endObject()
+        return String(decoding: json.bytes, as: UTF8.self) + "\n"
+    }
+}
+
+/// One letter that is to be replayed, before its bytes are read.
+private struct Wanted {
+    var timeMs: Int64
+    var place: TopicPartition
+    var offset: Int64
+}
+
+private func replay(
+    _ plan: Plan, _ client: KafkaClient, _ filter: LetterFilter, limit: Int?, to: String?,
+    isDry: Bool, asJSON: Bool
+) throws(ConnectorError) -> Int32 {
+    let topic = plan.outputs.deadLetters
+    let group = "\(plan.app)-dlq"
+    let sources = Set(plan.stream.source.topics)
+    guard case .present(let partitions, _, _) = try client.admin.states(of: [topic])[0] else {
+        throw missing(plan, client.admin.brokers)
+    }
+    // First of all: from here on nobody else remembers anything in this group.
+    let transaction = isDry ? nil : try client.takeOver(group)
+    let places = (0..<partitions).map { TopicPartition(topic: topic, partition: Int32($0)) }
+    var memory: [TopicPartition: ReplayMemory] = [:]
+    for place in places { memory[place] = ReplayMemory() }
+    for offset in try client.committed(places, group: group) {
+        do throws(ReplayMemory.Problem) {
+            memory[offset.partition] = try ReplayMemory(next: offset.next, metadata: offset.metadata)
+        } catch {
+            throw ConnectorError(
+                .environment,
+                "group '\(group)' holds something that is no memory of replays at \(offset.partition)")
+        }
+    }
+
+    // Coordinates first, bytes afterwards: letters may be many and large.
+    var summary = ReplaySummary()
+    var existing: [TopicPartition: [Int64]] = [:]
+    var wanted: [Wanted] = []
+    try client.scan(topic, group: group) { record in
+        guard let letter = Letter(record) else {
+            summary.foreign += 1
+            return true
+        }
+        summary.letters += 1
+        let isSendable = !letter.isCut
+        if isSendable { existing[record.place, default: []].append(record.offset) }
+        guard filter.takes(letter, record) else { return true }
+        summary.matching += 1
+        if !isSendable {
+            summary.cut += 1
+        } else if memory[record.place]?.contains(record.offset) ?? false {
+            summary.already += 1
+        } else if to == nil, !sources.contains(letter.source.topic) {
+            summary.otherTopic += 1
+        } else {
+            wanted.append(
+                Wanted(
+                    timeMs: record.timestampMs ?? .min, place: record.place, offset: record.offset))
+        }
+        return true
+    }
+    // The oldest first.
+    wanted.sort { ($0.timeMs, $0.place, $0.offset) < ($1.timeMs, $1.place, $1.offset) }
+    if let limit { wanted.removeLast(max(0, wanted.count - limit)) }
+    if let transaction, !wanted.isEmpty {
+        var chosen: [TopicPartition: Set<Int64>] = [:]
+        for one in wanted { chosen[one.place, default: []].insert(one.offset) }
+        var batch = ReplayBatch(group: group, memory: memory, existing: existing)
+        try client.scan(topic, group: group) { record throws(ConnectorError) in
+            guard chosen[record.place]?.remove(record.offset) != nil, let letter = Letter(record)
+            else { return true }
+            batch.append(record, letter, to: to)
+            if batch.isFull { try batch.send(transaction) }
+            if chosen[record.place]?.isEmpty ?? false { chosen[record.place] = nil }
+            return !chosen.isEmpty
+        }
+        try batch.send(transaction)
+        summary.replayed = batch.sentCount
+    } else {
+        summary.replayed = isDry ? wanted.count : 0
+    }
+    printOut(asJSON ? summary.json(isDry: isDry) : summary.text(isDry: isDry))
+    return ExitCode.done
+}
+
+/// Letters of one transaction, and the memory that goes with them.
+private struct ReplayBatch {
+    let group: String
+    var memory: [TopicPartition: ReplayMemory]
+    let existing: [TopicPartition: [Int64]]
+    private var records: [HandRecord] = []
+    private var byteCount = 0
+    private var offsets: [TopicPartition: Set<Int64>] = [:]
+    var sentCount = 0
+
+    init(
+        group: String, memory: [TopicPartition: ReplayMemory], existing: [TopicPartition: [Int64]]
+    ) {
+        self.group = group
+        self.memory = memory
+        self.existing = existing
+    }
+
+    var isFull: Bool { records.count >= 1000 || byteCount >= 4 << 20 }
+
+    mutating func append(_ record: ScannedRecord, _ letter: Letter, to other: String?) {
+        let own = "\(record.place.topic)/\(record.place.partition)/\(record.offset)"
+        records.append(
+            HandRecord(
+                topic: other ?? letter.source.topic,
+                partition: other == nil ? letter.source.partition : nil,
+                key: record.key, value: record.value,
+                headers: [
+                    ("tidemark-replay", Array(own.utf8)),
+                    ("tidemark-replay-of", Array(letter.place.utf8)),
+                    ("tidemark-replay-reason", Array(letter.reason.utf8)),
+                ],
+                timestampMs: letter.timestampMs))
+        byteCount += (record.key?.count ?? 0) + (record.value?.count ?? 0)
+        offsets[record.place, default: []].insert(record.offset)
+    }
+
+    /// Records and memory, both or neither.
+    mutating func send(_ transaction: HandTransaction) throws(ConnectorError) {
+        guard !records.isEmpty else { return }
+        var commits: [CommittedOffset] = []
+        for (place, replayed) in offsets {
+            var remembered = memory[place] ?? ReplayMemory()
+            remembered.add(replayed, existing: existing[place] ?? [])
+            let metadata: String
+            do throws(ReplayMemory.Problem) {
+                metadata = try remembered.metadata()
+            } catch {
+                throw ConnectorError(
+                    .environment,
+                    "too many letters lie between those that were replayed: what is done could not be remembered",
+                    hint: "replay the older ones first: --limit N without --reason and --since")
+            }
+            memory[place] = remembered
+            commits.append(
+                CommittedOffset(partition: place, next: remembered.next, metadata: metadata))
+        }
+        try transaction.run(records, group: group, offsets: commits)
+        sentCount += records.count
+        records = []
+        offsets = [:]
+        byteCount = 0
+    }
+}
