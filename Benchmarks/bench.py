@@ -92,23 +92,24 @@ def main():
         environment["TIDEMARK_BROKERS"] = brokers
         for topic, partitions in TOPICS.items():
             kafka("topics", "--create", "--topic", topic, "--partitions", str(partitions))
-        for app in [f"bench-{turn}" for turn in range(count)] + [f"bench2-{turn}" for turn in range(count)]:
-            subprocess.run([TIDEMARK, "topics", "create", "topologies/w1.yaml", "--set", f"app={app}"], env=environment, cwd=ROOT, check=True,
-                           capture_output=True)
+        # Interleaved, so that both deliveries meet the same machine.
+        kinds = {"through Kafka, one worker": ["run.workers=1"],
+                 "  the same at least once": ["run.workers=1", "run.delivery=at_least_once"],
+                 "through Kafka, two workers": ["run.workers=2"]}
         subprocess.run(["swift", "build", "-c", "release", "--product", "kafka-bench"], cwd=ROOT, check=True, capture_output=True)
         subprocess.run([ROOT / ".build/release/kafka-bench", "load", brokers, "w1", data], check=True)
-        runs = []
+        runs = {name: [] for name in kinds}
         for turn in range(count):
-            runs.append(measured([TIDEMARK, "run", "topologies/w1.yaml", "--until-end", "--json", "--set", f"app=bench-{turn}",
-                                  "--set", "run.workers=1"], env=environment))
-            summary = json.loads(runs[-1]["out"])
-            if summary["records"] != records or summary["aggregates"] == 0:
-                print("  wrong:", summary)
-                good = False
-        report("through Kafka, one worker", records, runs)
-        runs = [measured([TIDEMARK, "run", "topologies/w1.yaml", "--until-end", "--json", "--set", f"app=bench2-{turn}",
-                          "--set", "run.workers=2"], env=environment) for turn in range(count)]
-        report("through Kafka, two workers", records, runs)
+            for place, (name, settings) in enumerate(kinds.items()):
+                flags = [flag for setting in settings for flag in ("--set", setting)]
+                runs[name].append(measured([TIDEMARK, "run", "topologies/w1.yaml", "--until-end", "--json", "--set", f"app=bench-{turn}-{place}",
+                                            *flags], env=environment))
+                summary = json.loads(runs[name][-1]["out"])
+                if summary["records"] != records or summary["aggregates"] == 0:
+                    print("  wrong:", summary)
+                    good = False
+        for name in kinds:
+            report(name, records, runs[name])
         out = work / "kafka-out"
         shutil.rmtree(out, ignore_errors=True)
         measured([TIDEMARK, "run", "topologies/w1.yaml", "--until-end", "--json", "--output", out, "--set", "app=bench-check"],

@@ -89,13 +89,20 @@ package struct WindowClosing: Sendable, Equatable {
     package var complete: Bool
     package var rev: Int
     package var backfill: Bool
+    /// The partition whose watermark was the last to pass the window's end, where there are several:
+    /// for a header, since it depends on the process.
+    package var heldBy: TopicPartition?
 
-    package init(window: Window, size: Int, complete: Bool, rev: Int, backfill: Bool) {
+    package init(
+        window: Window, size: Int, complete: Bool, rev: Int, backfill: Bool,
+        heldBy: TopicPartition? = nil
+    ) {
         self.window = window
         self.size = size
         self.complete = complete
         self.rev = rev
         self.backfill = backfill
+        self.heldBy = heldBy
     }
 }
 

@@ -38,7 +38,9 @@ package final class KafkaClient: Sendable {
         precondition(workers > 0, "somebody must read")
         var configuration = Configuration()
         try configuration.set(connection: settings)
-        let queueBytes = max(1 << 20, limits.memory.clientQueueBytes / workers)
+        // Of one partition. How many there are is not known before the cluster was asked: sixteen share
+        // what the plan gives; of more each has this much.
+        let queueBytes = max(512 << 10, limits.memory.clientQueueBytes / 16)
         // A response lies in memory as it came, beside what it unpacks to.
         let fetchBytes = min(max(limits.memory.clientQueueBytes / 4, 1_000_000), 50 << 20)
         configuration.set("message.max.bytes", 1_000_000)
@@ -133,9 +135,10 @@ package final class KafkaClient: Sendable {
 
     /// A reader of the state topic. It waits as long as a transaction of an earlier process may stay
     /// open.
-    package func stateReader(topic: String, waitMs: Int64) -> KafkaStateReader {
+    package func stateReader(app: String, topic: String, waitMs: Int64) -> KafkaStateReader {
         KafkaStateReader(
             settings: settings,
+            app: app,
             topic: topic,
             connectMs: connectMs,
             waitMs: waitMs,

@@ -30,32 +30,44 @@ struct ReaderCounters: Sendable {
     }
 }
 
-/// One worker's partitions, in one private queue of the client.
+/// One worker's partitions, each in its own queue of the client.
 ///
-/// The queue of each partition is forwarded to the private queue before the assignment, so nothing
-/// but the worker's own thread ever touches these messages. The callback copies each into the batch
-/// and touches raw memory otherwise; it ends the call when the batch is full, and the library puts
-/// what is left back at the head of the queue.
+/// A queue is taken out of the client's forwarding before the assignment, so nothing but the worker's
+/// own thread ever touches these messages. A poll goes round the queues, a callback copying each
+/// message into the batch and touching raw memory otherwise; it ends the call when the batch is full,
+/// and the library puts what is left back at the head of the queue.
 ///
-/// A pause takes effect between polls, on the worker's own thread: librdkafka 2.0.2 may not change
-/// partitions under a consuming call. It throws away what was fetched; resuming seeks to the
-/// position. Each message is checked against the position, so none can come twice.
+/// A partition that must wait is left out of the round: its queue fills up to its limit and keeps what
+/// it holds. (The library's own pause throws that away and has to seek afterwards; under load such a
+/// seek was seen to time out, and rows to be passed over.) Each message is checked against the
+/// position, so none can come twice.
 ///
-/// `@unchecked Sendable`: the worker that it was opened for owns it; the source calls `release`
-/// alone, from any thread.
+/// `@unchecked Sendable`: the worker that it was opened for owns it; the source calls `release` and
+/// the coordinator `wake`, from any thread.
 @safe
 package final class KafkaReader: SourceReader, @unchecked Sendable {
+    /// A partition's queue.
+    @safe
+    private struct Lane {
+        let slot: Int
+        let queue: OpaquePointer
+        var isPaused = false
+        /// The queue was filled to where the client stops to fetch.
+        var wasFull = false
+    }
+
     private let handle: ClientHandle
     private let counters: ReaderCounters
     private let partitions: [Int: TopicPartition]
     /// What the callback sees; owned, and touched by the worker's thread alone.
     private let intake: UnsafeMutablePointer<Intake>
-    private let queue: OpaquePointer
+    private var lanes: [Lane]
+    /// Where the next round begins.
+    private var first = 0
+    private let bell: Bell
     private let waker: FetchWaker
-    /// `queued.max.messages.kbytes` of one queue.
+    /// `queued.max.messages.kbytes`: of one queue.
     private let queueBytesMax: Int
-    /// The client's queue was filled to where it stops to fetch.
-    private var wasFull = false
     private let isReleased = Atomic<Bool>(false)
     private let isPolling = Atomic<Bool>(false)
 
@@ -72,10 +84,6 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
         self.waker = waker
         self.handle = handle
         self.counters = counters
-        guard let queue = unsafe rd_kafka_queue_new(handle.client) else {
-            throw ConnectorError(.environment, "the Kafka client has no memory")
-        }
-        unsafe self.queue = unsafe queue
         partitions = Dictionary(uniqueKeysWithValues: starts.map { ($0.slot, $0.partition) })
         unsafe intake = .allocate(capacity: 1)
         unsafe intake.initialize(
@@ -86,17 +94,20 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
                 batchBytesMax: batchBytesMax
             )
         )
+        bell = Bell()
+        lanes = []
         for start in starts {
             let partition = start.partition
             guard
-                let own = unsafe rd_kafka_queue_get_partition(
+                let queue = unsafe rd_kafka_queue_get_partition(
                     handle.client,
                     partition.topic,
                     partition.partition
                 )
             else { throw ConnectorError(.environment, "\(partition) has no queue") }
-            unsafe rd_kafka_queue_forward(own, queue)
-            unsafe rd_kafka_queue_destroy(own)
+            unsafe rd_kafka_queue_forward(queue, nil)
+            unsafe rd_kafka_queue_cb_event_enable(queue, ringBell, bell.opaque)
+            unsafe lanes.append(Lane(slot: start.slot, queue: queue))
         }
     }
 
@@ -117,7 +128,8 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
         let before = unsafe intake.pointee.byteCount
         let repeatsBefore = unsafe intake.pointee.repeatCount
         unsafe intake.pointee.rows = unsafe IntakeRows(batch)
-        unsafe rd_kafka_consume_callback_queue(queue, Int32(timeoutMs), takeMessage, intake)
+        takeRound()
+        if unsafe intake.pointee.rows?.count == 0, bell.wait(timeoutMs: timeoutMs) { takeRound() }
         if let rows = unsafe intake.pointee.rows {
             unsafe batch.use(rowCount: rows.count, arenaCount: rows.arenaCount)
         }
@@ -125,14 +137,34 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
         counters.polls.add()
         if batch.rowCount > 0 {
             counters.rows.add(UInt64(batch.rowCount))
-            let byteCount = unsafe intake.pointee.byteCount &- before
-            counters.bytes.add(byteCount)
-            wakeFetch(rowCount: batch.rowCount, byteCount: Int(byteCount))
+            unsafe counters.bytes.add(intake.pointee.byteCount &- before)
         }
         let repeats = unsafe intake.pointee.repeatCount &- repeatsBefore
         if repeats > 0 { counters.repeats.add(repeats) }
         // Rows first: an error waits for the next poll.
         if batch.rowCount == 0 { try throwPending() }
+    }
+
+    /// Takes what is there, queue by queue, until the batch is full. The next round begins after the
+    /// queue that this one ended with.
+    private func takeRound() {
+        for turn in lanes.indices {
+            let index = (first + turn) % lanes.count
+            if lanes[index].isPaused { continue }
+            let rowsBefore = unsafe intake.pointee.rows?.count ?? 0
+            let bytesBefore = unsafe intake.pointee.byteCount
+            unsafe rd_kafka_consume_callback_queue(lanes[index].queue, 0, takeMessage, intake)
+            guard let rows = unsafe intake.pointee.rows else { return }
+            let taken = unsafe rows.count - rowsBefore
+            if taken > 0 {
+                unsafe wakeFetch(
+                    index, rowCount: taken, byteCount: Int(intake.pointee.byteCount &- bytesBefore))
+            }
+            if unsafe rows.isFull(intake.pointee.batchBytesMax) {
+                first = (index + 1) % lanes.count
+                return
+            }
+        }
     }
 
     package func position(_ slot: Int) -> Int64 {
@@ -144,68 +176,39 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
     package func isAtEnd(_ slot: Int) -> Bool { false }
 
     package func setPaused(_ paused: Bool, slot: Int) throws(ConnectorError) {
-        guard let partition = partitions[slot] else { return }
-        guard unsafe intake.pointee.isPaused[slot] != paused else { return }
-        let list = PartitionList(capacity: 1)
-        unsafe list.append(partition, offset: intake.pointee.positions[slot])
-        if paused {
-            let code = unsafe rd_kafka_pause_partitions(handle.client, list.list)
-            try check(code, list, "cannot pause \(partition)")
-            unsafe intake.pointee.isPaused[slot] = true
-            return
+        for index in lanes.indices where lanes[index].slot == slot {
+            lanes[index].isPaused = paused
         }
-        let code = unsafe rd_kafka_resume_partitions(handle.client, list.list)
-        try check(code, list, "cannot resume \(partition)")
-        // The seek comes last and outdates whatever the resumption fetched.
-        if let failure = unsafe rd_kafka_seek_partitions(handle.client, list.list, 10_000) {
-            let code = unsafe rd_kafka_error_code(failure)
-            unsafe rd_kafka_error_destroy(failure)
-            throw handle.error(code, "cannot resume \(partition)")
-        }
-        try check(RD_KAFKA_RESP_ERR_NO_ERROR, list, "cannot resume \(partition)")
-        unsafe intake.pointee.isPaused[slot] = false
     }
 
-    package func wake() {
-        guard !isReleased.load(ordering: .sequentiallyConsistent) else { return }
-        unsafe rd_kafka_queue_yield(queue)
-    }
+    package func wake() { bell.ring() }
 
-    /// Gives the queue back, once no poll is running; false if one still is after that time.
+    /// Gives the queues back, once no poll is running; false if one still is after that time.
     func release(withinMs: Int64) -> Bool {
         isReleased.store(true, ordering: .sequentiallyConsistent)
         var waitedMs: Int64 = 0
         while isPolling.load(ordering: .sequentiallyConsistent) {
             guard waitedMs < withinMs else { return false }
-            unsafe rd_kafka_queue_yield(queue)
+            bell.ring()
             usleep(1000)
             waitedMs += 1
         }
-        unsafe rd_kafka_queue_destroy(queue)
+        for lane in lanes {
+            unsafe rd_kafka_queue_cb_event_enable(lane.queue, nil, nil)
+            unsafe rd_kafka_queue_destroy(lane.queue)
+        }
         return true
     }
 
     /// After rows were taken: if the client stopped to fetch for want of room, there is some now.
-    private func wakeFetch(rowCount: Int, byteCount: Int) {
-        let left = unsafe Int(rd_kafka_queue_length(queue))
+    private func wakeFetch(_ index: Int, rowCount: Int, byteCount: Int) {
+        let left = unsafe Int(rd_kafka_queue_length(lanes[index].queue))
         // What is queued is as large as what was read, about.
         let queuedBefore = (left + rowCount) * (byteCount / rowCount)
-        if queuedBefore >= queueBytesMax / 2 { wasFull = true }
-        guard wasFull else { return }
+        if queuedBefore >= queueBytesMax / 2 { lanes[index].wasFull = true }
+        guard lanes[index].wasFull else { return }
         waker.wake()
-        if queuedBefore < queueBytesMax / 4 { wasFull = false }
-    }
-
-    private func check(
-        _ code: rd_kafka_resp_err_t,
-        _ list: PartitionList,
-        _ what: String
-    ) throws(ConnectorError) {
-        var code = code
-        for entry in list.entries where entry.code != RD_KAFKA_RESP_ERR_NO_ERROR {
-            code = entry.code
-        }
-        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw handle.error(code, what) }
+        if queuedBefore < queueBytesMax / 4 { lanes[index].wasFull = false }
     }
 
     private func throwPending() throws(ConnectorError) {
@@ -232,6 +235,66 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
     }
 }
 
+/// Rung by the client when a queue is no longer empty, and by whoever wants a poll to end.
+///
+/// `@unchecked Sendable`: what is in it is guarded by its mutex.
+@safe
+private final class Bell: @unchecked Sendable {
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private var isRung = false
+
+    init() {
+        unsafe mutex = .allocate(capacity: 1)
+        unsafe condition = .allocate(capacity: 1)
+        unsafe pthread_mutex_init(mutex, nil)
+        var attributes = pthread_condattr_t()
+        unsafe pthread_condattr_init(&attributes)
+        unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        unsafe pthread_cond_init(condition, &attributes)
+        unsafe pthread_condattr_destroy(&attributes)
+    }
+
+    deinit {
+        unsafe pthread_cond_destroy(condition)
+        unsafe pthread_mutex_destroy(mutex)
+        unsafe condition.deallocate()
+        unsafe mutex.deallocate()
+    }
+
+    /// For the callback; the reader that holds the bell outlives it.
+    var opaque: UnsafeMutableRawPointer { unsafe Unmanaged.passUnretained(self).toOpaque() }
+
+    func ring() {
+        unsafe pthread_mutex_lock(mutex)
+        isRung = true
+        unsafe pthread_cond_signal(condition)
+        unsafe pthread_mutex_unlock(mutex)
+    }
+
+    /// Waits for so long at most. - Returns: it was rung since the last wait.
+    func wait(timeoutMs: Int) -> Bool {
+        var until = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &until)
+        let ns = until.tv_nsec + timeoutMs % 1000 * 1_000_000
+        until.tv_sec += timeoutMs / 1000 + ns / 1_000_000_000
+        until.tv_nsec = ns % 1_000_000_000
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        while !isRung {
+            guard unsafe pthread_cond_timedwait(condition, mutex, &until) == 0 else { break }
+        }
+        defer { isRung = false }
+        return isRung
+    }
+}
+
+/// The client's event callback: on one of its threads, with the queue locked.
+private func ringBell(_ client: OpaquePointer?, _ opaque: UnsafeMutableRawPointer?) {
+    guard let opaque = unsafe opaque else { return }
+    unsafe Unmanaged<Bell>.fromOpaque(opaque)._withUnsafeGuaranteedRef { $0.ring() }
+}
+
 /// The raw state that the callback works on.
 @unsafe
 struct Intake {
@@ -241,7 +304,6 @@ struct Intake {
     let slotCount: Int
     /// By slot: the next offset to hand out.
     let positions: UnsafeMutablePointer<Int64>
-    let isPaused: UnsafeMutablePointer<Bool>
     let topicCount: Int
     let topics: UnsafeMutablePointer<Topic>
     /// The batch being filled; only inside `poll`.
@@ -277,8 +339,6 @@ struct Intake {
         unsafe self.slotCount = slotCount
         unsafe positions = .allocate(capacity: max(1, slotCount))
         unsafe positions.initialize(repeating: 0, count: max(1, slotCount))
-        unsafe isPaused = .allocate(capacity: max(1, slotCount))
-        unsafe isPaused.initialize(repeating: false, count: max(1, slotCount))
         unsafe errorText = .allocate(capacity: Self.errorTextCapacity)
         unsafe errorText.initialize(repeating: 0, count: Self.errorTextCapacity)
         let names = Set(starts.map(\.partition.topic)).sorted()
@@ -306,7 +366,6 @@ struct Intake {
         }
         unsafe topics.deallocate()
         unsafe positions.deallocate()
-        unsafe isPaused.deallocate()
         unsafe errorText.deallocate()
     }
 
@@ -408,7 +467,12 @@ struct IntakeRows {
             unsafe arenaCount += valueLength
         }
         unsafe count = row + 1
-        return unsafe count == countMax || arenaCount >= arenaCountMax
+        return unsafe isFull(arenaCountMax)
+    }
+
+    /// Nothing more should go in.
+    func isFull(_ arenaCountMax: Int) -> Bool {
+        unsafe count == countMax || arenaCount >= arenaCountMax
     }
 
     private mutating func grow(by byteCount: Int) {
@@ -423,7 +487,7 @@ struct IntakeRows {
     }
 }
 
-/// Takes one message off the private queue.
+/// Takes one message off a queue.
 ///
 /// The library owns the message and frees it afterwards.
 private func takeMessage(
@@ -436,8 +500,7 @@ private func takeMessage(
     guard unsafe raw.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR else {
         return unsafe takeError(raw, slot, intake)
     }
-    // After a pause the client's queue may still hold what resuming will fetch again.
-    guard slot >= 0, unsafe !intake.pointee.isPaused[slot] else { return }
+    guard slot >= 0 else { return }
     let offset = unsafe raw.pointee.offset
     guard unsafe offset >= intake.pointee.positions[slot] else {
         unsafe intake.pointee.repeatCount &+= 1
@@ -477,7 +540,7 @@ private func takeError(
     let code = unsafe raw.pointee.err
     if code == RD_KAFKA_RESP_ERR__PARTITION_EOF {
         // The end as the client sees it: past control records, aborted records and gaps.
-        guard slot >= 0, unsafe !intake.pointee.isPaused[slot] else { return }
+        guard slot >= 0 else { return }
         unsafe intake.pointee.positions[slot] = max(
             intake.pointee.positions[slot],
             raw.pointee.offset

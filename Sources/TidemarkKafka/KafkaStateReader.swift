@@ -12,6 +12,7 @@ import TidemarkTelemetry
 /// waited for.
 package final class KafkaStateReader: StateReader {
     private let settings: KafkaSettings
+    private let app: String
     private let topic: String
     private let connectMs: Int64
     /// The longest that nothing may come.
@@ -21,10 +22,11 @@ package final class KafkaStateReader: StateReader {
     private let telemetry: Telemetry
 
     init(
-        settings: KafkaSettings, topic: String, connectMs: Int64, waitMs: Int64,
+        settings: KafkaSettings, app: String, topic: String, connectMs: Int64, waitMs: Int64,
         time: any TimeSource, log: Log, telemetry: Telemetry
     ) {
         self.settings = settings
+        self.app = app
         self.topic = topic
         self.connectMs = connectMs
         self.waitMs = waitMs
@@ -123,8 +125,8 @@ package final class KafkaStateReader: StateReader {
         configuration.set("fetch.error.backoff.ms", 100)
         configuration.set("check.crcs", "true")
         try configuration.set(properties: settings.properties)
-        // A group is asked for by the library; nothing is committed to it.
-        configuration.set("group.id", "tidemark-state-reader")
+        // The library wants a group; nothing is committed to it here.
+        configuration.set("group.id", app)
         configuration.set("enable.auto.commit", "false")
         configuration.set("auto.offset.reset", "error")
         configuration.set("enable.partition.eof", "true")

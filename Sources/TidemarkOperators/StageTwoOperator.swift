@@ -213,7 +213,8 @@ package final class StageTwoOperator: StageTwo {
                 emit(
                     OutputRecord(
                         topic: topic, key: record.key, value: record.encoded(),
-                        headers: [("content-type", Array("application/json".utf8))],
+                        headers: [("content-type", Array("application/json".utf8))]
+                            + (closing.heldBy.map { [("held_by", Array("\($0)".utf8))] } ?? []),
                         partitionKey: record.series))
                 tally.aggregates += 1
                 emitSketches(record, cell, place, closing, view, emit)

@@ -25,6 +25,8 @@ package struct RunProgress: Sendable {
     package var lag: Int64?
     /// The partition that holds the watermark back.
     package var heldBy: TopicPartition?
+    /// How far its watermark is behind the furthest one.
+    package var heldMs: Int64 = 0
     /// The next offset of each partition, in canonical order.
     package var positions: [Int64] = []
     package var isRebuilding = false
@@ -378,6 +380,7 @@ package final class Coordinator {
         // While catching up, windows go with the tick: a transaction each would cost more than it
         // brings.
         let liveFromMs = time.wallMs() - liveMs - plan.stream.source.outOfOrdernessMs
+        let heldBy = slots.count > 1 ? slowest?.partition : nil
         for open in openWindows.keys.sorted() where open.window.endMs <= watermarkMs {
             let reference = openWindows.removeValue(forKey: open) ?? TimeLimit.never
             let wasIncomplete = open.window.endMs <= earlierIncompleteThroughMs
@@ -386,7 +389,8 @@ package final class Coordinator {
                 complete: complete && open.window.startMs >= incompleteBeforeMs,
                 rev: wasIncomplete ? earlierIncompleteRev + 1 : 0,
                 backfill: reference != TimeLimit.never
-                    && reference - open.window.endMs > maxAgeMs)
+                    && reference - open.window.endMs > maxAgeMs,
+                heldBy: heldBy)
             let tally = stage.close(closing) { emit($0) }
             progress.totals.windows += 1
             progress.totals.aggregates += tally.aggregates
@@ -640,7 +644,16 @@ package final class Coordinator {
             if index < ends.count, let end = ends[index] { return slots[index].next < end }
             return true
         }
-        progress.heldBy = slots.filter { !$0.hasEnded }
-            .min { $0.watermarkMs < $1.watermarkMs }?.partition
+        progress.heldBy = slowest?.partition
+        if let slowest, slowest.watermarkMs != TimeLimit.never,
+            let furthest = slots.map(\.watermarkMs).max()
+        {
+            progress.heldMs = furthest - slowest.watermarkMs
+        }
+    }
+
+    /// The partition that holds the merged watermark.
+    private var slowest: Slot? {
+        slots.filter { !$0.hasEnded }.min { $0.watermarkMs < $1.watermarkMs }
     }
 }

@@ -213,7 +213,7 @@ private func kafkaLog(
 ) throws(ConnectorError) -> any CommitLog {
     // A burst of milliseconds; what is open for longer hangs on a broker that does not answer.
     let timeoutMs = max(60_000, 5 * plan.run.commitMs)
-    let reader = plan.stateTopic.map { client.stateReader(topic: $0, waitMs: timeoutMs + 10_000) }
+    let reader = plan.stateTopic.map { client.stateReader(app: plan.app, topic: $0, waitMs: timeoutMs + 10_000) }
     // A file is read from its beginning every time: there is no position to commit with.
     if isFile || plan.run.delivery == .atLeastOnce {
         return DirectLog(
@@ -278,6 +278,8 @@ private struct EngineMetrics {
     let watermark: Gauge
     let openWindows: Gauge
     let state: Gauge
+    let rebuilding: Gauge
+    let held: Gauge
 
     init(_ telemetry: Telemetry) {
         records = telemetry.gauge("tidemark_records_read", help: "Records read since the start")
@@ -286,6 +288,11 @@ private struct EngineMetrics {
             "tidemark_watermark_ms", help: "Merged watermark, ms since 1970")
         openWindows = telemetry.gauge("tidemark_windows_open", help: "Windows not yet published")
         state = telemetry.gauge("tidemark_state_bytes", help: "Memory of open windows")
+        rebuilding = telemetry.gauge(
+            "tidemark_rebuilding", help: "1 while records before the committed offset are read again")
+        held = telemetry.gauge(
+            "tidemark_watermark_held_ms",
+            help: "How far the slowest partition's watermark is behind the furthest one's")
     }
 
     func update(_ reading: RunProgress) {
@@ -294,6 +301,8 @@ private struct EngineMetrics {
         if reading.watermarkMs != TimeLimit.never { watermark.set(Double(reading.watermarkMs)) }
         openWindows.set(Double(reading.openWindows))
         state.set(Double(reading.stateByteCount))
+        rebuilding.set(reading.isRebuilding ? 1 : 0)
+        held.set(Double(reading.heldMs))
     }
 }
 

@@ -16,7 +16,7 @@ extension RealKafkaTests {
         TransactionLog(
             producer: try client.transactions(app: app, timeoutMs: timeoutMs),
             stateTopic: stateTopic,
-            reader: stateTopic.map { client.stateReader(topic: $0, waitMs: 5_000) },
+            reader: stateTopic.map { client.stateReader(app: app, topic: $0, waitMs: 5_000) },
             time: SystemTime(), transactionTimeoutMs: timeoutMs)
     }
 
@@ -123,7 +123,7 @@ extension RealKafkaTests {
         try other.flush()
         let client = try makeClient(settings(kafka.bootstrap), topics: ["h-state"], app: "hang")
         defer { client.close(withinMs: 5000) }
-        let reader = client.stateReader(topic: "h-state", waitMs: 1_500)
+        let reader = client.stateReader(app: "hang", topic: "h-state", waitMs: 1_500)
         let error = #expect(throws: ConnectorError.self) {
             try reader.restore { _ in Issue.record("nothing is committed there") }
         }
