@@ -176,9 +176,11 @@ extension AlertRecord {
 
     /// CloudEvents 1.0 attributes, binary mode of the Kafka binding.
     package var headers: [(name: String, value: [UInt8])] {
+        // Without a column it is about the group, or the source, as a whole.
         let subject =
-            String(decoding: group.part, as: UTF8.self) + "/"
-            + String(decoding: percentEncoded(Array(column.utf8)), as: UTF8.self)
+            String(decoding: group.part, as: UTF8.self)
+            + (column.isEmpty
+                ? "" : "/" + String(decoding: percentEncoded(Array(column.utf8)), as: UTF8.self))
         return [
             ("ce_specversion", "1.0"), ("ce_id", eventId),
             ("ce_type", "tidemark.alert.\(transition.rawValue)"),

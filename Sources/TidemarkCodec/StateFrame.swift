@@ -23,6 +23,8 @@ package struct StateFrame: Sendable, Equatable {
     package enum Kind: UInt8, Sendable {
         case alert = 1
         case baseline = 2
+        /// A freshness monitor that fires; applied through the last arrival.
+        case silence = 3
     }
 
     package var kind: Kind

@@ -191,7 +191,11 @@ package struct AggregateRecord: Sendable {
 
 /// One event in the life of an alert.
 package struct AlertRecord: Sendable {
-    package enum Transition: String, Sendable { case firing, resolved }
+    package enum Transition: String, Sendable {
+        case firing, resolved
+        /// Nothing arrives: the firing of a freshness monitor.
+        case noData = "no_data"
+    }
 
     package var id: String
     package var eventId: String

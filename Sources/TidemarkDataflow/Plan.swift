@@ -25,7 +25,8 @@ package struct Plan: Sendable {
 
     /// The compacted topic of entry state; `nil` where nothing outlives a window.
     package var stateTopic: String? {
-        stream.monitors.contains(where: \.alerts) ? stateTopicName : nil
+        stream.monitors.contains(where: \.alerts) || !stream.freshness.isEmpty
+            ? stateTopicName : nil
     }
 
     package init(
@@ -103,6 +104,7 @@ package struct StreamPlan: Sendable {
     package var paneMs: Int64
     package var baselines: [BaselinePlan]
     package var monitors: [MonitorPlan]
+    package var freshness: [FreshnessPlan] = []
 
     package init(
         source: SourcePlan, columns: [ColumnPlan], eventTimeColumn: Int?, filter: RowExpression?,
@@ -315,6 +317,22 @@ package struct BaselineSummary: Sendable {
         self.contentHash = contentHash
         self.groups = groups
         self.columns = columns
+    }
+}
+
+/// A monitor of silence: nothing arrives on the source for so long. The one monitor that a clock on
+/// the wall decides, since event time stands still when everything is silent.
+package struct FreshnessPlan: Sendable, Equatable {
+    package var name: String
+    package var limitMs: Int64
+    package var severity: Severity = .page
+    package var description: String?
+    package var summary: String?
+    package var runbook: String?
+
+    package init(name: String, limitMs: Int64) {
+        self.name = name
+        self.limitMs = limitMs
     }
 }
 

@@ -107,6 +107,19 @@ package struct WindowTally: Sendable, Equatable {
     package init() {}
 }
 
+/// When something last arrived on the source.
+package struct Arrival: Sendable, Equatable {
+    /// On the wall clock, ms; the start of the process before its first record.
+    package var lastMs: Int64
+    /// Now, on the wall clock, ms.
+    package var nowMs: Int64
+
+    package init(lastMs: Int64, nowMs: Int64) {
+        self.lastMs = lastMs
+        self.nowMs = nowMs
+    }
+}
+
 /// What became of a state entry that was read back.
 package enum StateRestoration: Sendable, Equatable {
     case taken
@@ -125,6 +138,12 @@ package protocol StageTwo: AnyObject {
     func merge(_ partials: [any Partial], into windows: [(window: Window, size: Int)])
     /// Publishes a window and forgets it.
     func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally
+    /// Looks at how long nothing arrived; says so once, and once more when something does.
+    ///
+    /// - Returns: alerts that began to fire, and whether anything was emitted.
+    func observe(_ arrival: Arrival, emit: (OutputRecord) -> Void) -> (alerts: Int, spoke: Bool)
+    /// When the last record arrived before a silence that was said by an earlier process.
+    var silentSinceMs: Int64? { get }
     /// Takes one restored entry in, before the first window.
     ///
     /// - Returns: what became of it; one that is not `taken` changes nothing.

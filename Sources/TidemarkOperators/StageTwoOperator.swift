@@ -23,6 +23,7 @@ package final class StageTwoOperator: StageTwo {
     private let baselines: [BaselineTable]
     private var windows: [OpenWindow: [SegmentWindow]] = [:]
     private var monitors: DriftMonitors
+    private var silence: SilenceMonitors
     private let keep: [Set<[UInt8]>]
 
     private let rank: @Sendable ([UInt8]) -> UInt64
@@ -36,6 +37,7 @@ package final class StageTwoOperator: StageTwo {
         self.plan = plan
         self.baselines = baselines
         monitors = DriftMonitors(plan: plan, baselines: baselines)
+        silence = SilenceMonitors(plan: plan)
         keep = plan.stream.segments.map { segment in
             Set(
                 segment.keep.map { values in
@@ -144,10 +146,16 @@ package final class StageTwoOperator: StageTwo {
         return cells.sorted { $0.shape.part.lexicographicallyPrecedes($1.shape.part) }
     }
 
+    package func observe(
+        _ arrival: Arrival, emit: (OutputRecord) -> Void
+    ) -> (alerts: Int, spoke: Bool) { silence.observe(arrival, emit: emit) }
+
+    package var silentSinceMs: Int64? { silence.sinceMs }
+
     // MARK: State
 
     package func takeEntries(epoch: Int) -> [StateEntry] {
-        monitors.takeEntries(epoch: epoch).sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        (monitors.takeEntries(epoch: epoch) + silence.takeEntries(epoch: epoch)).sorted { $0.key.lexicographicallyPrecedes($1.key) }
     }
 
     package func restore(_ entry: StateEntry, epoch: Int) -> StateRestoration {
@@ -163,6 +171,7 @@ package final class StageTwoOperator: StageTwo {
         guard frame.epoch == epoch else { return .otherEpoch(frame.epoch) }
         switch frame.kind {
         case .alert: return monitors.restore(frame, key: entry.key)
+        case .silence: return silence.restore(frame, key: entry.key)
         case .baseline: return .unusable("this topology learns no baseline")
         }
     }

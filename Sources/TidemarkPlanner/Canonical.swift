@@ -108,6 +108,11 @@ enum Canonical {
                 monitor.clearBelow, monitor.coolDownMs, monitor.maxAgeMs, monitor.level,
                 monitor.description, monitor.summary, monitor.runbook)
         }
+        for monitor in plan.stream.freshness {
+            text += line(
+                "freshness", monitor.name, monitor.limitMs, monitor.severity.rawValue,
+                monitor.description, monitor.summary, monitor.runbook)
+        }
         text += line("says", plan.owner, plan.description, plan.labels.map { [$0.name, $0.value] })
         return text
     }

@@ -257,9 +257,16 @@ enum Spec {
         [.later("volume", "rows"), .later("drop", "below"), .later("rise", "above")],
         example: "volume: off")
     static let freshness = OperatorSpec(
-        "freshness", path: "monitors.freshness", "nothing arrives (later)",
-        [.later("freshness", "how long"), .later("per", "source, segment or group")],
-        example: "freshness: off")
+        "freshness", path: "monitors.freshness", "nothing arrives on the source (wall clock)",
+        [
+            FieldSpec("freshness", .duration(1000...31 * 86_400_000), "10m", "how long"),
+            FieldSpec("per", .choice(["source"]), "source", "what must not be silent"),
+            FieldSpec("severity", .choice(["page", "warn", "info"]), "page", "how loud"),
+            FieldSpec("summary", .text(lengthMax: 300), "written by us", "text of the alert"),
+            FieldSpec("runbook", .text(lengthMax: 1024), "what to do"),
+            FieldSpec("description", .text(lengthMax: 1024), "for people"),
+        ],
+        example: "monitors: { silent: { freshness: 2m, severity: warn } }")
 
     static let budget = OperatorSpec(
         "budget", path: "budget", "false alerts that are expected, spread over the tests",

@@ -55,6 +55,13 @@ package func planText(_ result: PlanResult) -> String {
         "results",
         "\(durationText(stream.source.outOfOrdernessMs)) after the end of a window, then committed at once"
     )
+    if !stream.freshness.isEmpty {
+        row(
+            "silence",
+            stream.freshness.map {
+                "\($0.name) (\($0.severity.rawValue)) after \(durationText($0.limitMs)) without a record"
+            }.joined(separator: ", "))
+    }
     if stream.monitors.isEmpty {
         row("monitors", "none")
     } else {

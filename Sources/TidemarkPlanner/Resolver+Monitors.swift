@@ -56,10 +56,14 @@ extension Resolver {
             } ?? []
         var found: [ReadMonitor] = []
         var hasDrift = false
+        var hasFreshness = false
         for entry in entries {
             if entry.key == "drift" { hasDrift = true }
+            if entry.key == "freshness" { hasFreshness = true }
             if let monitor = monitor(entry, common: common) { found.append(monitor) }
         }
+        // A file or a finished topic is silent by nature: `--until-end` looks at no clock.
+        if !hasFreshness { freshness.append(FreshnessPlan(name: "freshness", limitMs: 600_000)) }
         guard !hasDrift else { return found }
         if baselines.isEmpty {
             reading.say(
@@ -136,6 +140,10 @@ extension Resolver {
                 suggestion: "`drift: all`")
             return nil
         }
+        if kind == "freshness" {
+            readFreshness(entry, common: common)
+            return nil
+        }
         guard kind == "drift" else {
             let place = kinds.first?.keyPlace ?? entry.keyPlace
             reading.say(
@@ -143,13 +151,30 @@ extension Resolver {
                 kinds.isEmpty
                     ? "monitor \(shown(name)) comes in a later version"
                     : "monitors of kind `\(kind)` come in a later version",
-                expected: "drift", suggestion: byName.contains(name) ? "`\(name): off`" : "delete it")
+                expected: "drift or freshness", suggestion: byName.contains(name) ? "`\(name): off`" : "delete it")
             return nil
         }
         guard let f = reading.fields(entry.value, Spec.drift, what: "a drift monitor") else {
             return nil
         }
         return driftMonitor(entry, f, common: common)
+    }
+
+    private func readFreshness(_ entry: Node.Entry, common: MonitorPlan) {
+        guard let f = reading.fields(entry.value, Spec.freshness, what: "a freshness monitor") else {
+            return
+        }
+        var plan = FreshnessPlan(name: entry.key, limitMs: 600_000)
+        plan.severity = common.severity
+        if let ms = reading.duration(f, "freshness") { plan.limitMs = ms }
+        _ = reading.choice(f, "per")
+        if let word = reading.choice(f, "severity"), let severity = Severity(rawValue: word) {
+            plan.severity = severity
+        }
+        plan.summary = reading.string(f, "summary")
+        plan.runbook = reading.string(f, "runbook")
+        plan.description = reading.string(f, "description")
+        freshness.append(plan)
     }
 
     private func driftMonitor(

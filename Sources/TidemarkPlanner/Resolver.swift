@@ -21,6 +21,8 @@ final class Resolver {
     var summaries: [Int: BaselineSummary] = [:]
     /// Columns that a rule or a monitor names though they are not watched by themselves.
     var named: Set<Int> = []
+    /// Freshness monitors, in the order of the file.
+    var freshness: [FreshnessPlan] = []
     /// Columns that expressions use.
     var used: Set<Int> = []
 
@@ -75,6 +77,7 @@ final class Resolver {
         watchNamed()
         summarise(rules)
         plan.stream.monitors = checkMonitors(monitors)
+        plan.stream.freshness = plan.stream.source.file == nil ? freshness : []
         plan.outputs = outputs(top, name: name, source: plan.stream.source)
         plan.limits = limits(top)
         plan.run = run(top)

@@ -179,6 +179,8 @@ package final class Coordinator {
         incompleteThroughMs = known.map(\.incompleteThroughMs).max() ?? TimeLimit.never
         incompleteRev = known.map(\.incompleteRev).max() ?? 0
         incompleteBeforeMs = known.map(\.enteredBeforeMs).max() ?? TimeLimit.never
+        // A silence that was said goes on through a restart; another one is measured from here.
+        lastArrivalMs = stage.silentSinceMs ?? time.wallMs()
         sequence = known.map(\.sequence).max() ?? 0
         earlierIncompleteThroughMs = incompleteThroughMs
         earlierIncompleteRev = incompleteRev
@@ -201,6 +203,8 @@ package final class Coordinator {
     }
 
     private var stopDeadlineNs = Int64.max
+    private var lastArrivalMs: Int64
+    private var lastSilenceNs = Int64.min / 2
 
     package func step() -> Step {
         if isDone || failure != nil { return .finished }
@@ -226,6 +230,7 @@ package final class Coordinator {
         }
         worked = try advanceCommit() || worked
         refreshProgress()
+        observeSilence()
         return worked
     }
 
@@ -261,6 +266,8 @@ package final class Coordinator {
             if position > slots[slot].next {
                 slots[slot].next = position
                 slots[slot].lastMovedNs = time.nowNs()
+                // What is read again has arrived before.
+                if position > start.nexts[slot] { lastArrivalMs = time.wallMs() }
                 hasNews = true
             }
             slots[slot].watermarkMs = watermarkMs
@@ -591,6 +598,23 @@ package final class Coordinator {
             }
         }
         return !proposedFloors.isEmpty
+    }
+
+    /// Looks, four times a second, whether the source is silent: read to its end, and nothing came.
+    private func observeSilence() {
+        guard !untilEnd, !progress.isRebuilding, !isStopping, !isCommitting else { return }
+        let now = time.nowNs()
+        guard now - lastSilenceNs >= 250_000_000 else { return }
+        lastSilenceNs = now
+        // With lag there is something to arrive; the broker, not the source, holds it back.
+        guard progress.lag == 0 else { return }
+        let (alerts, spoke) = stage.observe(
+            Arrival(lastMs: lastArrivalMs, nowMs: time.wallMs())) { emit($0) }
+        progress.totals.alerts += alerts
+        if spoke {
+            hasNews = true
+            isUrgent = true
+        }
     }
 
     // MARK: Progress

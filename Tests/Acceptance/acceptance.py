@@ -20,6 +20,8 @@ import threading
 import time
 import unittest
 
+import jsonschema
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TIDEMARK = str(ROOT / ".build/release/tidemark")
 PYTHON = sys.executable
@@ -423,6 +425,43 @@ class Kafka(unittest.TestCase):
         summary = json.loads(out)
         self.assertEqual((summary["records"], summary["aggregates"]), (200_000, 61 * 3 * 16))
         self.assertLess(summary["peak_memory_bytes"], 126 << 20)
+
+    def test_a_silent_source_is_alerted_on_once_and_resolved(self):
+        text = """name: quiet
+app: quiet
+source: { topic: quiet, start: earliest, schema: { ts: time_ms, model: model, x: number } }
+windows: [1m]
+monitors: { drift: off, quality: off, volume: off, silent: { freshness: 1s, severity: warn } }
+run: { commit: 100ms }
+"""
+        path = topology(text, "quiet.yaml")
+        self.kafka("topics", "--create", "--topic", "quiet", "--partitions", "2")
+        tidemark("topics", "create", path, env=self.environment)
+        rows = WORK / "quiet.ndjson"
+        rows.write_text("".join(f'{{"ts":{T0 + i},"model":"m","x":{i}}}\n' for i in range(100)))
+
+        def load():
+            subprocess.run([ROOT / ".build/release/kafka-bench", "load", self.brokers, "quiet", rows], check=True, stdout=subprocess.DEVNULL)
+
+        def run(seconds):
+            process = subprocess.Popen([TIDEMARK, "run", path, "--quiet"], cwd=ROOT, env=self.environment, stderr=subprocess.PIPE)
+            time.sleep(seconds)
+            return process
+        load()
+        process = run(3.5)
+        process.kill()
+        process.wait()
+        # The next process knows that it was said.
+        process = run(2.5)
+        load()
+        time.sleep(0.8)
+        process.kill()
+        process.wait()
+        events = [json.loads(value.replace(",,", ",")) for values in self.read("quiet-alerts").values() for value in values]
+        self.assertEqual([event["state"] for event in events], ["no_data", "resolved"], events)
+        self.assertEqual(len({event["id"] for event in events}), 1)
+        for event in events:
+            jsonschema.validate({**event, "revision": "0"}, json.loads((ROOT / "docs/schemas/alert.schema.json").read_text()))
 
     def test_missing_topics_and_tombstones(self):
         done = tidemark("run", "topologies/w1.yaml", "--set", "outputs.aggregates=nowhere", ok=4, env=self.environment)

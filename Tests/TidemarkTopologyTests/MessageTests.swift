@@ -126,12 +126,12 @@ struct MessageTests {
             "6:11 window-step: 5m is not a multiple of 2m · expected: a step that divides the length · try: `6m every 2m` or `5m every 1m`"
         ),
         (
-            "run: { delivery: exactly_once }",
-            "6:18 later: `exactly_once` comes in a later version · expected: at_least_once · try: `at_least_once`"
+            "run: { delivery: exactly_onec }",
+            "6:18 unknown-word: `exactly_onec` is not known here · expected: exactly_once or at_least_once · try: `exactly_once`"
         ),
         (
             "monitors: { volume: { drop: 30% } }",
-            "6:13 later: monitor `volume` comes in a later version · expected: drift · try: `volume: off`"
+            "6:13 later: monitor `volume` comes in a later version · expected: drift or freshness · try: `volume: off`"
         ),
         (
             "metrics: { m: count() }",

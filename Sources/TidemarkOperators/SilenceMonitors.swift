@@ -1,0 +1,104 @@
+import TidemarkAlerts
+import TidemarkCodec
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkKernels
+
+/// Freshness monitors: a source on which nothing arrives.
+///
+/// What the wall clock decides is no function of the log, so the transition is entry state: written
+/// down with the alert, in one unit of commit, and not made again by the next process.
+struct SilenceMonitors {
+    private let plan: Plan
+    private let identity = AlertIdentity { bytes in
+        let hash = murmur3(bytes)
+        return (hash.low, hash.high)
+    }
+    /// By monitor: when the last record before the silence arrived, while its alert fires.
+    private var firingSinceMs: [Int: Int64] = [:]
+    private var dirty: Set<Int> = []
+
+    init(plan: Plan) { self.plan = plan }
+
+    /// The newest arrival before the silences that were said.
+    var sinceMs: Int64? { firingSinceMs.values.max() }
+
+    mutating func observe(
+        _ arrival: Arrival, emit: (OutputRecord) -> Void
+    ) -> (alerts: Int, spoke: Bool) {
+        var alerts = 0
+        var spoke = false
+        for (index, monitor) in plan.stream.freshness.enumerated() {
+            if let sinceMs = firingSinceMs[index] {
+                guard arrival.lastMs > sinceMs else { continue }
+                firingSinceMs[index] = nil
+                emit(record(.resolved, monitor, sinceMs: sinceMs, endMs: arrival.lastMs))
+            } else {
+                guard arrival.nowMs - arrival.lastMs >= monitor.limitMs else { continue }
+                firingSinceMs[index] = arrival.lastMs
+                emit(
+                    record(
+                        .noData, monitor, sinceMs: arrival.lastMs,
+                        endMs: arrival.lastMs + monitor.limitMs))
+                alerts += 1
+            }
+            dirty.insert(index)
+            spoke = true
+        }
+        return (alerts, spoke)
+    }
+
+    mutating func takeEntries(epoch: Int) -> [StateEntry] {
+        defer { dirty = [] }
+        return dirty.map { index in
+            let value = firingSinceMs[index].map {
+                StateFrame(kind: .silence, epoch: epoch, appliedThroughMs: $0, payload: []).encoded()
+            }
+            return StateEntry(key: key(index), value: value)
+        }
+    }
+
+    mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration {
+        guard let index = plan.stream.freshness.indices.first(where: { self.key($0) == key }) else {
+            return .unusable("no monitor of this topology has it")
+        }
+        firingSinceMs[index] = frame.appliedThroughMs
+        return .taken
+    }
+
+    private func key(_ index: Int) -> [UInt8] {
+        Array("silence/".utf8) + percentEncoded(Array(plan.stream.freshness[index].name.utf8))
+    }
+
+    private func record(
+        _ transition: AlertRecord.Transition, _ monitor: FreshnessPlan, sinceMs: Int64, endMs: Int64
+    ) -> OutputRecord {
+        let id = identity.alertID(
+            monitor: monitor.name, group: "-", column: "", openingStartMs: sinceMs,
+            openingEndMs: sinceMs + monitor.limitMs)
+        let source = plan.stream.source.topics.joined(separator: ", ")
+        let limit = "\(monitor.limitMs / 1000) s"
+        var alert = AlertRecord(
+            id: id,
+            eventId: identity.eventID(
+                alert: id, transition: transition.rawValue,
+                sequence: transition == .noData ? 0 : 1),
+            transition: transition, topology: plan.name, revision: plan.revision,
+            monitor: monitor.name, severity: monitor.severity.rawValue,
+            summary: monitor.summary
+                ?? (transition == .noData
+                    ? "nothing has arrived on \(source) for \(limit)"
+                    : "records arrive on \(source) again, after \((endMs - sinceMs) / 1000) s"),
+            operatorName: "", group: GroupValues(dimensions: []), column: "", test: "freshness",
+            threshold: Double(monitor.limitMs) / 1000,
+            window: Window(startMs: sinceMs, endMs: endMs), openedMs: sinceMs, firstSeenMs: sinceMs,
+            backfill: false, n: 0, nBaseline: 0, baseline: "")
+        alert.value = Double(endMs - sinceMs) / 1000
+        alert.owner = plan.owner
+        alert.labels = plan.labels
+        alert.runbook = monitor.runbook
+        return OutputRecord(
+            topic: plan.outputs.alerts, key: Array(id.utf8), value: alert.encoded(),
+            headers: alert.headers)
+    }
+}
