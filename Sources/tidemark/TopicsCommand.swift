@@ -60,10 +60,16 @@ func checkTopics(
     guard !bad.isEmpty else { return }
     var lines: [String] = []
     for topic in bad {
-        for finding in topic.findings where finding.isProblem {
+        let what = "\(roleText(topic.need.role)) topic '\(topic.need.name)'"
+        if topic.isMissing {
             lines.append(
-                "\(roleText(topic.need.role)) topic '\(topic.need.name)' at \(admin.brokers): \(finding.text)"
+                "\(what) does not exist at \(admin.brokers)"
+                    + (topic.need.isOurs ? "" : ": its producers make it")
             )
+            continue
+        }
+        for finding in topic.findings where finding.isProblem {
+            lines.append("\(what) at \(admin.brokers): \(finding.text)")
         }
     }
     for topic in bad {

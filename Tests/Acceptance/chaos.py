@@ -342,7 +342,7 @@ def main():
     parser.add_argument("--fold-repeats", action="store_true")
     parser.add_argument("--calm-network", action="store_true")
     options = parser.parse_args()
-    options.turns = options.turns or (8 if options.short else 160)
+    options.turns = options.turns or (8 if options.short else 200)
     options.records = options.records or (60_000 if options.short else 1_000_000)
     if not os.access(KAFKA, os.X_OK):
         print(f"chaos: skipped: no Kafka script at {KAFKA}")
