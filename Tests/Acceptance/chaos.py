@@ -215,17 +215,24 @@ class Chaos:
             time.sleep(seconds)
             self.kafka("start", str(broker))
         elif what == "second":
-            # Started by mistake: the newest fences the older one, which goes away by itself.
+            # Started by mistake: whoever takes the transactional id last fences the other, which goes away by itself.
             if self.options.delivery == "exactly_once":
                 self.tally["second processes"] += 1
                 older = self.process
                 self.start()
-                try:
-                    older.wait(30)
-                except subprocess.TimeoutExpired:
-                    older.kill()
-                    older.wait()
-                    self.tally["older ones that stayed"] += 1
+                newer = self.process
+                deadline = time.monotonic() + 60
+                while older.poll() is None and newer.poll() is None:
+                    if time.monotonic() > deadline:
+                        older.kill()
+                        raise AssertionError(f"two processes at work for a minute:\n{self.last_words()}")
+                    time.sleep(0.05)
+                if older.poll() is None:
+                    self.process, ended = older, newer
+                else:
+                    ended = older
+                if ended.returncode not in (0, 4):
+                    raise AssertionError(f"the fenced process ended with {ended.returncode}:\n{self.last_words()}")
         else:
             self.end_process()
         if self.process and self.process.poll() is not None:
