@@ -7,11 +7,12 @@ SEED   ?= 1
 ONLY   ?=
 export TIDEMARK_TEST_KAFKA ?= $(CURDIR)/../shared/kafka/kafka
 
-.PHONY: help setup build demo test test-long bench bench-kafka lint format goldens clean
+.PHONY: help setup build demo test test-long chaos bench bench-kafka lint format goldens clean
 
 help:
 	@echo "make demo     set up, build, and watch an hour of three models in about a minute (SEED=n)"
 	@echo "make test     set up, build, and run all tests (ONLY=pattern for some)"
+	@echo "make chaos    W1 under kill -9, broker failures and a bad network, for about half an hour (SEED=n)"
 	@echo "make bench    workload W1 from a file and through Kafka, with checks"
 	@echo "make setup | build | lint | format | test-long | clean"
 
@@ -31,6 +32,11 @@ test:
 test-long:
 	@ops/setup build test
 	TIDEMARK_LONG=1 TIDEMARK_SEEDS=5000 ops/run-tests $(ONLY)
+
+chaos: build
+	@ops/setup test
+	.venv/bin/python Tests/Acceptance/chaos.py --brokers 1 $(if $(filter command line,$(origin SEED)),--seed $(SEED))
+	.venv/bin/python Tests/Acceptance/chaos.py --brokers 3 $(if $(filter command line,$(origin SEED)),--seed $(SEED))
 
 bench: build
 	@ops/setup bench

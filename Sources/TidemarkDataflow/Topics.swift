@@ -97,17 +97,35 @@ extension Plan {
             ?? 900_000
         var needs = source.topics.map { topic in
             TopicNeed(
-                name: topic, role: .source, cleanup: .uncompacted, partitionCounts: 1...65_535,
-                partitionCount: 4, rereadMs: rereadMs, batchBytes: nil, settings: [])
+                name: topic,
+                role: .source,
+                cleanup: .uncompacted,
+                partitionCounts: 1...65_535,
+                partitionCount: 4,
+                rereadMs: rereadMs,
+                batchBytes: nil,
+                settings: []
+            )
         }
         func output(
-            _ name: String?, _ role: TopicNeed.Role, _ cleanup: TopicNeed.Cleanup, _ count: Int
+            _ name: String?,
+            _ role: TopicNeed.Role,
+            _ cleanup: TopicNeed.Cleanup,
+            _ count: Int
         ) {
             guard let name else { return }
             needs.append(
                 TopicNeed(
-                    name: name, role: role, cleanup: cleanup, partitionCounts: 1...65_535,
-                    partitionCount: count, rereadMs: nil, batchBytes: batchBytes, settings: []))
+                    name: name,
+                    role: role,
+                    cleanup: cleanup,
+                    partitionCounts: 1...65_535,
+                    partitionCount: count,
+                    rereadMs: nil,
+                    batchBytes: batchBytes,
+                    settings: []
+                )
+            )
         }
         output(outputs.aggregates, .aggregates, .delete, 4)
         output(outputs.sketchesTopic, .sketches, .delete, 4)
@@ -118,12 +136,19 @@ extension Plan {
         if let stateTopic {
             needs.append(
                 TopicNeed(
-                    name: stateTopic, role: .state, cleanup: .compact, partitionCounts: 1...64,
-                    partitionCount: 1, rereadMs: nil, batchBytes: batchBytes,
+                    name: stateTopic,
+                    role: .state,
+                    cleanup: .compact,
+                    partitionCounts: 1...64,
+                    partitionCount: 1,
+                    rereadMs: nil,
+                    batchBytes: batchBytes,
                     settings: [
                         TopicSetting("min.cleanable.dirty.ratio", "0.1"),
                         TopicSetting("segment.bytes", "67108864"),
-                    ]))
+                    ]
+                )
+            )
         }
         return needs
     }
@@ -138,12 +163,16 @@ extension TopicNeed {
                 TopicFinding(
                     true,
                     isOurs ? "it does not exist" : "it does not exist: its producers make it",
-                    isOurs ? .create : nil)
+                    isOurs ? .create : nil
+                )
             ]
         case .denied(let reason):
             return [
                 TopicFinding(
-                    true, reason, .grant(isOurs ? "Describe and Write" : "Describe and Read"))
+                    true,
+                    reason,
+                    .grant(isOurs ? "Describe and Write" : "Describe and Read")
+                )
             ]
         case .present(let partitions, let replicas, let settings):
             var found: [TopicFinding] = []
@@ -151,12 +180,18 @@ extension TopicNeed {
                 found.append(
                     TopicFinding(
                         true,
-                        "it has \(partitions) partitions; at most \(partitionCounts.upperBound) can be used"))
+                        "it has \(partitions) partitions; at most \(partitionCounts.upperBound) can be used"
+                    )
+                )
             }
             guard let settings else {
                 found.append(
                     TopicFinding(
-                        false, "its settings may not be seen", .grant("DescribeConfigs")))
+                        false,
+                        "its settings may not be seen",
+                        .grant("DescribeConfigs")
+                    )
+                )
                 return found
             }
             checkCleanup(settings, &found)
@@ -178,17 +213,25 @@ extension TopicNeed {
                 TopicFinding(
                     true,
                     "it is compacted: records that a restart must read again disappear from it",
-                    .set(TopicSetting("cleanup.policy", "delete"))))
+                    .set(TopicSetting("cleanup.policy", "delete"))
+                )
+            )
         case .delete where isCompacted:
             found.append(
                 TopicFinding(
-                    true, "cleanup.policy is \(policy): records would be lost to compaction",
-                    .set(TopicSetting("cleanup.policy", "delete"))))
+                    true,
+                    "cleanup.policy is \(policy): records would be lost to compaction",
+                    .set(TopicSetting("cleanup.policy", "delete"))
+                )
+            )
         case .compact where words != ["compact"]:
             found.append(
                 TopicFinding(
-                    true, "cleanup.policy is \(policy): state would be lost with age",
-                    .set(TopicSetting("cleanup.policy", "compact"))))
+                    true,
+                    "cleanup.policy is \(policy): state would be lost with age",
+                    .set(TopicSetting("cleanup.policy", "compact"))
+                )
+            )
         case .uncompacted, .delete, .compact: break
         }
     }
@@ -202,13 +245,17 @@ extension TopicNeed {
                     TopicFinding(
                         true,
                         "retention.ms is \(ms), and a restart may read \(rereadMs) ms again",
-                        .set(TopicSetting("retention.ms", "\(rereadMs + 24 * hourMs)"))))
+                        .set(TopicSetting("retention.ms", "\(rereadMs + 24 * hourMs)"))
+                    )
+                )
             } else if ms < rereadMs + hourMs {
                 found.append(
                     TopicFinding(
                         false,
                         "retention.ms is \(ms): rows are lost if the process is down for \((ms - rereadMs) / 60_000) minutes",
-                        .set(TopicSetting("retention.ms", "\(rereadMs + 24 * hourMs)"))))
+                        .set(TopicSetting("retention.ms", "\(rereadMs + 24 * hourMs)"))
+                    )
+                )
             }
         }
         if let text = settings["retention.bytes"], let bytes = Int64(text), bytes >= 0 {
@@ -216,12 +263,15 @@ extension TopicNeed {
                 TopicFinding(
                     false,
                     "retention.bytes is \(bytes) a partition: it must hold \(rereadMs) ms of records and the time the process may be down"
-                ))
+                )
+            )
         }
     }
 
     private func checkWriting(
-        _ settings: [String: String], _ replicas: Int, _ found: inout [TopicFinding]
+        _ settings: [String: String],
+        _ replicas: Int,
+        _ found: inout [TopicFinding]
     ) {
         guard let batchBytes else { return }
         if let least = settings["min.insync.replicas"].flatMap({ Int($0) }) {
@@ -230,13 +280,17 @@ extension TopicNeed {
                     TopicFinding(
                         true,
                         "min.insync.replicas is \(least) and it has \(replicas) replicas: nothing can be written",
-                        .set(TopicSetting("min.insync.replicas", "\(max(1, replicas - 1))"))))
+                        .set(TopicSetting("min.insync.replicas", "\(max(1, replicas - 1))"))
+                    )
+                )
             } else if least == 1, replicas > 2 {
                 found.append(
                     TopicFinding(
                         false,
                         "min.insync.replicas is 1: what one broker took is lost with that broker",
-                        .set(TopicSetting("min.insync.replicas", "2"))))
+                        .set(TopicSetting("min.insync.replicas", "2"))
+                    )
+                )
             }
         }
         // A batch's own header and the records' framing come on top.
@@ -246,7 +300,9 @@ extension TopicNeed {
                 TopicFinding(
                     true,
                     "max.message.bytes is \(most), and a batch may have \(needed) (or lower batch.size in kafka.properties)",
-                    .set(TopicSetting("max.message.bytes", "1048588"))))
+                    .set(TopicSetting("max.message.bytes", "1048588"))
+                )
+            )
         }
     }
 
@@ -260,6 +316,8 @@ extension TopicNeed {
             TopicFinding(
                 false,
                 "producers set record times, without a bound: one wrong clock moves the reference clock",
-                .set(TopicSetting("message.timestamp.after.max.ms", "3600000"))))
+                .set(TopicSetting("message.timestamp.after.max.ms", "3600000"))
+            )
+        )
     }
 }

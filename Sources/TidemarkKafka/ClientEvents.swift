@@ -22,6 +22,8 @@ final class ClientEvents: Sendable {
         var refused: Failure?
         /// What looks like a listener of another kind than we took it for.
         var suspected: Failure?
+        /// We may not use our group; calls that need its coordinator only time out.
+        var denied: Failure?
         /// What was said in the log of each code, without what differs from time to time.
         var said: [Int32: Substring] = [:]
         /// Why there is no token to show the cluster.
@@ -110,6 +112,7 @@ final class ClientEvents: Sendable {
             case RD_KAFKA_RESP_ERR__AUTHENTICATION, RD_KAFKA_RESP_ERR__SSL,
                 RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
                 state.refused = failure
+            case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED: state.denied = failure
             // A broker that wants a certificate of ours says so after the handshake, as it closes.
             case RD_KAFKA_RESP_ERR__TRANSPORT where failure.text.contains("SSL alert"):
                 state.refused = failure

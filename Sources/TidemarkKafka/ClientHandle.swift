@@ -139,7 +139,10 @@ final class ClientHandle: @unchecked Sendable {
                         var replicas = Int.max
                         for place in unsafe 0..<Int(entry.partition_cnt) {
                             unsafe ids.append(entry.partitions[place].id)
-                            replicas = unsafe min(replicas, Int(entry.partitions[place].replica_cnt))
+                            replicas = unsafe min(
+                                replicas,
+                                Int(entry.partitions[place].replica_cnt)
+                            )
                         }
                         return .found(partitions: ids.sorted(), replicas: replicas)
                     }
@@ -178,6 +181,13 @@ final class ClientHandle: @unchecked Sendable {
                 .environment,
                 "Kafka at \(brokers) refused the connection: \(advice.reason(refused.text))",
                 hint: advice.hint(refused.text)
+            )
+        }
+        if let denied = snapshot.denied {
+            return ConnectorError(
+                .environment,
+                "Kafka at \(brokers) denies us the group: \(denied.text)",
+                hint: advice.hint(denied: denied.code, resource: nil)
             )
         }
         let reason = (snapshot.suspected ?? snapshot.last)?.text ?? codeText(code)

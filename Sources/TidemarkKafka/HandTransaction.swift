@@ -15,8 +15,12 @@ package struct HandRecord: Sendable {
     package var timestampMs: Int64?
 
     package init(
-        topic: String, partition: Int32?, key: [UInt8]?, value: [UInt8]?,
-        headers: [(name: String, value: [UInt8])] = [], timestampMs: Int64? = nil
+        topic: String,
+        partition: Int32?,
+        key: [UInt8]?,
+        value: [UInt8]?,
+        headers: [(name: String, value: [UInt8])] = [],
+        timestampMs: Int64? = nil
     ) {
         self.topic = topic
         self.partition = partition
@@ -57,7 +61,9 @@ package final class HandTransaction {
             telemetry: client.telemetry
         )
         unsafe try check(
-            rd_kafka_init_transactions(handle.client, waitMs), "cannot take over '\(id)'")
+            rd_kafka_init_transactions(handle.client, waitMs),
+            "cannot take over '\(id)'"
+        )
     }
 
     deinit { handle.close(withinMs: 2000) }
@@ -74,7 +80,9 @@ package final class HandTransaction {
             unsafe rd_kafka_flush(handle.client, waitMs)
             if !offsets.isEmpty { try send(offsets, group) }
             unsafe try check(
-                rd_kafka_commit_transaction(handle.client, waitMs), "cannot commit")
+                rd_kafka_commit_transaction(handle.client, waitMs),
+                "cannot commit"
+            )
         } catch {
             if let failure = unsafe rd_kafka_abort_transaction(handle.client, waitMs) {
                 unsafe rd_kafka_error_destroy(failure)
@@ -94,7 +102,8 @@ package final class HandTransaction {
         defer { unsafe rd_kafka_consumer_group_metadata_destroy(metadata) }
         unsafe try check(
             rd_kafka_send_offsets_to_transaction(handle.client, list.list, metadata, waitMs),
-            "cannot move the offsets of group '\(group)'")
+            "cannot move the offsets of group '\(group)'"
+        )
     }
 
     private func send(_ record: HandRecord) throws(ConnectorError) {
@@ -110,8 +119,17 @@ package final class HandTransaction {
             let code = unsafe withBytes(record.key) { key in
                 unsafe withBytes(record.value) { value in
                     unsafe tidemark_produce(
-                        handle.client, topic, partition, key.start, key.count, value.start,
-                        value.count, headers, record.timestampMs ?? 0, nil)
+                        handle.client,
+                        topic,
+                        partition,
+                        key.start,
+                        key.count,
+                        value.start,
+                        value.count,
+                        headers,
+                        record.timestampMs ?? 0,
+                        nil
+                    )
                 }
             }
             if code == RD_KAFKA_RESP_ERR_NO_ERROR { break }
@@ -128,7 +146,9 @@ package final class HandTransaction {
         if let known = partitionCounts[topic] { return known }
         guard let ids = try handle.partitions(of: topic, withinMs: 10_000), !ids.isEmpty else {
             throw ConnectorError(
-                .environment, "topic '\(topic)' does not exist at \(handle.brokers)")
+                .environment,
+                "topic '\(topic)' does not exist at \(handle.brokers)"
+            )
         }
         partitionCounts[topic] = Int32(ids.count)
         return Int32(ids.count)
@@ -157,7 +177,8 @@ extension KafkaClient {
 
     /// Positions and metadata of another group of these partitions.
     package func committed(
-        _ partitions: [TopicPartition], group: String
+        _ partitions: [TopicPartition],
+        group: String
     ) throws(ConnectorError) -> [CommittedOffset] {
         var configuration = Configuration()
         try configuration.set(connection: settings)
@@ -175,6 +196,8 @@ extension KafkaClient {
             telemetry: telemetry
         )
         defer { other.close(withinMs: 2000) }
-        return try KafkaOffsets(handle: other, app: group, connectMs: connectMs).committed(partitions)
+        return try KafkaOffsets(handle: other, app: group, connectMs: connectMs).committed(
+            partitions
+        )
     }
 }

@@ -108,11 +108,14 @@ package final class KafkaAdmin: Sendable {
         var problem: String?
         var list: [OpaquePointer?] = unsafe [new]
         let code = unsafe ask(RD_KAFKA_ADMIN_OP_CREATETOPICS, onlyValidate: onlyValidate) {
-            client, options, queue in
+            client,
+            options,
+            queue in
             unsafe rd_kafka_CreateTopics(client, &list, 1, options, queue)
         } answer: { event in
             var count = 0
-            guard let results = unsafe rd_kafka_CreateTopics_result_topics(event, &count), count > 0,
+            guard let results = unsafe rd_kafka_CreateTopics_result_topics(event, &count),
+                count > 0,
                 let result = unsafe results[0]
             else { return }
             let code = unsafe rd_kafka_topic_result_error(result)
@@ -164,7 +167,11 @@ package final class KafkaAdmin: Sendable {
         defer { if let options = unsafe options { unsafe rd_kafka_AdminOptions_destroy(options) } }
         let text = ErrorText()
         unsafe rd_kafka_AdminOptions_set_request_timeout(
-            options, Int32(connectMs), text.buffer, text.capacity)
+            options,
+            Int32(connectMs),
+            text.buffer,
+            text.capacity
+        )
         if onlyValidate {
             unsafe rd_kafka_AdminOptions_set_validate_only(options, 1, text.buffer, text.capacity)
         }

@@ -71,7 +71,9 @@ extension KafkaClient {
             guard let message = unsafe rd_kafka_consumer_poll(reader.client, 200) else {
                 guard time.nowNs() - quietSinceNs < 2 * connectMs * 1_000_000 else {
                     throw reader.unreachable(
-                        RD_KAFKA_RESP_ERR__TIMED_OUT, waitedMs: 2 * connectMs)
+                        RD_KAFKA_RESP_ERR__TIMED_OUT,
+                        waitedMs: 2 * connectMs
+                    )
                 }
                 continue
             }
@@ -96,7 +98,8 @@ extension KafkaClient {
 }
 
 private func scanned(
-    _ message: UnsafeMutablePointer<rd_kafka_message_t>, _ topic: String
+    _ message: UnsafeMutablePointer<rd_kafka_message_t>,
+    _ topic: String
 ) -> ScannedRecord {
     func bytes(_ start: UnsafeMutableRawPointer?, _ count: Int) -> [UInt8]? {
         guard let start = unsafe start else { return nil }
@@ -115,7 +118,10 @@ private func scanned(
             == RD_KAFKA_RESP_ERR_NO_ERROR
         {
             if let name = unsafe name {
-                let text = unsafe UnsafeRawBufferPointer(start: value, count: value == nil ? 0 : size)
+                let text = unsafe UnsafeRawBufferPointer(
+                    start: value,
+                    count: value == nil ? 0 : size
+                )
                 unsafe headers.append((String(cString: name), [UInt8](text)))
             }
             index += 1

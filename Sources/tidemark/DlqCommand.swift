@@ -54,15 +54,19 @@ func dlqCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     guard action == "list" || action == "replay" else {
         throw UsageError(
             message: "`dlq` does not know `\(action)`",
-            hint: "tidemark dlq \(nearest(action, among: ["list", "replay"]) ?? "list") TOPOLOGY")
+            hint: "tidemark dlq \(nearest(action, among: ["list", "replay"]) ?? "list") TOPOLOGY"
+        )
     }
     guard invocation.arguments.count == 2 else {
         throw UsageError(
-            message: "`dlq \(action)` needs TOPOLOGY", hint: "tidemark dlq \(action) TOPOLOGY")
+            message: "`dlq \(action)` needs TOPOLOGY",
+            hint: "tidemark dlq \(action) TOPOLOGY"
+        )
     }
     let filter = LetterFilter(
         reasons: Set(invocation.values("--reason")),
-        sinceMs: try invocation.value("--since").map(parsedSince))
+        sinceMs: try invocation.value("--since").map(parsedSince)
+    )
     let limit = try count(invocation, "--limit")
     let samples = try count(invocation, "--samples") ?? 3
     guard let (plan, _) = handPlan(invocation.arguments[1], invocation) else {
@@ -72,11 +76,23 @@ func dlqCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         let client = try handClient(plan)
         defer { client.close(withinMs: 2000) }
         if action == "list" {
-            return try list(plan, client, filter, samples: samples, asJSON: invocation.has("--json"))
+            return try list(
+                plan,
+                client,
+                filter,
+                samples: samples,
+                asJSON: invocation.has("--json")
+            )
         }
         return try replay(
-            plan, client, filter, limit: limit, to: invocation.value("--to"),
-            isDry: invocation.has("--dry-run"), asJSON: invocation.has("--json"))
+            plan,
+            client,
+            filter,
+            limit: limit,
+            to: invocation.value("--to"),
+            isDry: invocation.has("--dry-run"),
+            asJSON: invocation.has("--json")
+        )
     } catch {
         return printFailure(error)
     }
@@ -86,19 +102,27 @@ private func parsedSince(_ text: String) throws(UsageError) -> Int64 {
     if let ms = timeMs(text) { return ms }
     if let ms = durationMs(text) { return SystemTime().wallMs() - ms }
     throw UsageError(
-        message: "`--since \(text)` is no time", hint: "--since 2h, or --since 2026-01-31T12:00:00Z")
+        message: "`--since \(text)` is no time",
+        hint: "--since 2h, or --since 2026-01-31T12:00:00Z"
+    )
 }
 
 private func missing(_ plan: Plan, _ brokers: String) -> ConnectorError {
     ConnectorError(
-        .environment, "dead-letter topic '\(plan.outputs.deadLetters)' does not exist at \(brokers)",
-        hint: "tidemark topics check TOPOLOGY")
+        .environment,
+        "dead-letter topic '\(plan.outputs.deadLetters)' does not exist at \(brokers)",
+        hint: "tidemark topics check TOPOLOGY"
+    )
 }
 
 // MARK: list
 
 private func list(
-    _ plan: Plan, _ client: KafkaClient, _ filter: LetterFilter, samples: Int, asJSON: Bool
+    _ plan: Plan,
+    _ client: KafkaClient,
+    _ filter: LetterFilter,
+    samples: Int,
+    asJSON: Bool
 ) throws(ConnectorError) -> Int32 {
     struct Kind: Hashable {
         var reason: String
@@ -124,7 +148,10 @@ private func list(
         }
         guard filter.takes(letter, record) else { return true }
         let kind = Kind(
-            reason: letter.reason, operatorName: letter.operatorName, source: letter.source)
+            reason: letter.reason,
+            operatorName: letter.operatorName,
+            source: letter.source
+        )
         counts[kind, default: 0] += 1
         if let ms = record.timestampMs {
             first = min(first, ms)
@@ -135,7 +162,10 @@ private func list(
                 Sample(
                     place: letter.place,
                     own: "\(record.place.topic)/\(record.place.partition)/\(record.offset)",
-                    detail: letter.detail, timeMs: record.timestampMs))
+                    detail: letter.detail,
+                    timeMs: record.timestampMs
+                )
+            )
         }
         return true
     }
@@ -189,7 +219,8 @@ private func list(
     }
     let widths = (0..<4).map { column in rows.map { $0[column].count }.max() ?? 0 }
     for row in rows {
-        text += "  " + zip(row, widths).map { $0.padded($1) }.joined(separator: "  ").trimmedEnd + "\n"
+        text +=
+            "  " + zip(row, widths).map { $0.padded($1) }.joined(separator: "  ").trimmedEnd + "\n"
     }
     for reason in shown.keys.sorted() {
         text += "\(reason)\n"
@@ -252,8 +283,13 @@ private struct Wanted {
 }
 
 private func replay(
-    _ plan: Plan, _ client: KafkaClient, _ filter: LetterFilter, limit: Int?, to: String?,
-    isDry: Bool, asJSON: Bool
+    _ plan: Plan,
+    _ client: KafkaClient,
+    _ filter: LetterFilter,
+    limit: Int?,
+    to: String?,
+    isDry: Bool,
+    asJSON: Bool
 ) throws(ConnectorError) -> Int32 {
     let topic = plan.outputs.deadLetters
     let group = "\(plan.app)-dlq"
@@ -268,11 +304,15 @@ private func replay(
     for place in places { memory[place] = ReplayMemory() }
     for offset in try client.committed(places, group: group) {
         do throws(ReplayMemory.Problem) {
-            memory[offset.partition] = try ReplayMemory(next: offset.next, metadata: offset.metadata)
+            memory[offset.partition] = try ReplayMemory(
+                next: offset.next,
+                metadata: offset.metadata
+            )
         } catch {
             throw ConnectorError(
                 .environment,
-                "group '\(group)' holds something that is no memory of replays at \(offset.partition)")
+                "group '\(group)' holds something that is no memory of replays at \(offset.partition)"
+            )
         }
     }
 
@@ -299,7 +339,11 @@ private func replay(
         } else {
             wanted.append(
                 Wanted(
-                    timeMs: record.timestampMs ?? .min, place: record.place, offset: record.offset))
+                    timeMs: record.timestampMs ?? .min,
+                    place: record.place,
+                    offset: record.offset
+                )
+            )
         }
         return true
     }
@@ -338,7 +382,9 @@ private struct ReplayBatch {
     var sentCount = 0
 
     init(
-        group: String, memory: [TopicPartition: ReplayMemory], existing: [TopicPartition: [Int64]]
+        group: String,
+        memory: [TopicPartition: ReplayMemory],
+        existing: [TopicPartition: [Int64]]
     ) {
         self.group = group
         self.memory = memory
@@ -353,13 +399,16 @@ private struct ReplayBatch {
             HandRecord(
                 topic: other ?? letter.source.topic,
                 partition: other == nil ? letter.source.partition : nil,
-                key: record.key, value: record.value,
+                key: record.key,
+                value: record.value,
                 headers: [
                     ("tidemark-replay", Array(own.utf8)),
                     ("tidemark-replay-of", Array(letter.place.utf8)),
                     ("tidemark-replay-reason", Array(letter.reason.utf8)),
                 ],
-                timestampMs: letter.timestampMs))
+                timestampMs: letter.timestampMs
+            )
+        )
         byteCount += (record.key?.count ?? 0) + (record.value?.count ?? 0)
         offsets[record.place, default: []].insert(record.offset)
     }
@@ -378,11 +427,13 @@ private struct ReplayBatch {
                 throw ConnectorError(
                     .environment,
                     "too many letters lie between those that were replayed: what is done could not be remembered",
-                    hint: "replay the older ones first: --limit N without --reason and --since")
+                    hint: "replay the older ones first: --limit N without --reason and --since"
+                )
             }
             memory[place] = remembered
             commits.append(
-                CommittedOffset(partition: place, next: remembered.next, metadata: metadata))
+                CommittedOffset(partition: place, next: remembered.next, metadata: metadata)
+            )
         }
         try transaction.run(records, group: group, offsets: commits)
         sentCount += records.count

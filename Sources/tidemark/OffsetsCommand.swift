@@ -21,7 +21,9 @@ private struct Position {
 }
 
 private func positions(
-    _ plan: Plan, _ dataHash: String, _ client: KafkaClient
+    _ plan: Plan,
+    _ dataHash: String,
+    _ client: KafkaClient
 ) throws(ConnectorError) -> [Position] {
     let extents = try client.source.extents()
     let committed = try client.offsets.committed(extents.map(\.partition))
@@ -31,11 +33,20 @@ private func positions(
             return Position(extent: extent, next: nil, metadata: nil, rejection: nil)
         }
         var position = Position(
-            extent: extent, next: found.next, metadata: nil, rejection: nil, stateEpoch: nil)
+            extent: extent,
+            next: found.next,
+            metadata: nil,
+            rejection: nil,
+            stateEpoch: nil
+        )
         do throws(CommitMetadata.Rejection) {
             position.metadata = try CommitMetadata(
-                found.metadata, applicationHash: nameHash(plan.app), clusterHash: cluster,
-                dataHash: nameHash(dataHash), next: found.next)
+                found.metadata,
+                applicationHash: nameHash(plan.app),
+                clusterHash: cluster,
+                dataHash: nameHash(dataHash),
+                next: found.next
+            )
         } catch {
             position.rejection = PositionMark(found.metadata) == nil ? words(error) : "set by hand"
             position.metadata = decoded(found)
@@ -57,8 +68,12 @@ private func decoded(_ offset: CommittedOffset) -> CommitMetadata? {
         let next = Int64(words[4], radix: 36)
     else { return nil }
     return try? CommitMetadata(
-        offset.metadata, applicationHash: application, clusterHash: cluster, dataHash: data,
-        next: next)
+        offset.metadata,
+        applicationHash: application,
+        clusterHash: cluster,
+        dataHash: data,
+        next: next
+    )
 }
 
 private func words(_ rejection: CommitMetadata.Rejection) -> String {
@@ -78,16 +93,21 @@ func offsetsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     guard action == "show" || action == "set" else {
         throw UsageError(
             message: "`offsets` does not know `\(action)`",
-            hint: "tidemark offsets \(nearest(action, among: ["show", "set"]) ?? "show") TOPOLOGY")
+            hint: "tidemark offsets \(nearest(action, among: ["show", "set"]) ?? "show") TOPOLOGY"
+        )
     }
     guard invocation.arguments.count == 2 else {
         throw UsageError(
-            message: "`offsets \(action)` needs TOPOLOGY", hint: "tidemark offsets \(action) TOPOLOGY")
+            message: "`offsets \(action)` needs TOPOLOGY",
+            hint: "tidemark offsets \(action) TOPOLOGY"
+        )
     }
     let target = try invocation.value("--to").map(parsedTarget)
     if action == "set", target == nil {
         throw UsageError(
-            message: "`offsets set` needs --to", hint: "--to earliest|latest|2026-01-31T12:00:00Z|OFFSET")
+            message: "`offsets set` needs --to",
+            hint: "--to earliest|latest|2026-01-31T12:00:00Z|OFFSET"
+        )
     }
     guard let (plan, dataHash) = handPlan(invocation.arguments[1], invocation) else {
         return ExitCode.topology
@@ -124,7 +144,9 @@ func resetCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         var moves: [Move] = []
         for position in before {
             if let target {
-                moves.append(Move(position: position, to: try offset(target, position.extent, client)))
+                moves.append(
+                    Move(position: position, to: try offset(target, position.extent, client))
+                )
             } else if let next = position.next {
                 moves.append(Move(position: position, to: next))
             }
@@ -153,11 +175,14 @@ private func parsedTarget(_ text: String) throws(UsageError) -> Target {
     if let ms = timeMs(text) { return .time(ms) }
     throw UsageError(
         message: "`--to \(text)` is no place in a topic",
-        hint: "--to earliest|latest|2026-01-31T12:00:00Z|OFFSET")
+        hint: "--to earliest|latest|2026-01-31T12:00:00Z|OFFSET"
+    )
 }
 
 private func offset(
-    _ target: Target, _ extent: PartitionExtent, _ client: KafkaClient
+    _ target: Target,
+    _ extent: PartitionExtent,
+    _ client: KafkaClient
 ) throws(ConnectorError) -> Int64 {
     switch target {
     case .earliest: return extent.beginning
@@ -167,7 +192,8 @@ private func offset(
         guard (extent.beginning...extent.end).contains(offset) else {
             throw ConnectorError(
                 .environment,
-                "\(extent.partition) has the offsets \(extent.beginning) to \(extent.end), not \(offset)")
+                "\(extent.partition) has the offsets \(extent.beginning) to \(extent.end), not \(offset)"
+            )
         }
         return offset
     }
@@ -175,7 +201,9 @@ private func offset(
 
 /// `3` of the only topic, or `topic/3`.
 private func choose(
-    _ positions: [Position], _ name: String?, _ plan: Plan
+    _ positions: [Position],
+    _ name: String?,
+    _ plan: Plan
 ) throws(ConnectorError) -> [Position] {
     guard let name else { return positions }
     let parts = name.split(separator: "/").map(String.init)
@@ -186,8 +214,10 @@ private func choose(
     }
     guard !found.isEmpty else {
         throw ConnectorError(
-            .environment, "no partition `\(name)` in \(topics.joined(separator: ", "))",
-            hint: topics.count == 1 ? "--partition 0" : "--partition \(topics[0])/0")
+            .environment,
+            "no partition `\(name)` in \(topics.joined(separator: ", "))",
+            hint: topics.count == 1 ? "--partition 0" : "--partition \(topics[0])/0"
+        )
     }
     return found
 }
@@ -202,8 +232,12 @@ private struct Move {
 /// Moves positions to a new state epoch, and takes state away if asked for: in one transaction, under
 /// the transactional id of the application, so that an older process can finish nothing afterwards.
 private func carryOut(
-    _ moves: [Move], all: [Position], _ plan: Plan, _ client: KafkaClient,
-    _ invocation: Invocation, clearsState: Bool
+    _ moves: [Move],
+    all: [Position],
+    _ plan: Plan,
+    _ client: KafkaClient,
+    _ invocation: Invocation,
+    clearsState: Bool
 ) throws(ConnectorError) -> Int32 {
     let epoch = (all.compactMap(\.stateEpoch).max() ?? 0) + 1
     var tombstones: [HandRecord] = []
@@ -224,27 +258,36 @@ private func carryOut(
             for key in keys {
                 tombstones.append(
                     HandRecord(
-                        topic: place.topic, partition: place.partition, key: key, value: nil))
+                        topic: place.topic,
+                        partition: place.partition,
+                        key: key,
+                        value: nil
+                    )
+                )
             }
         }
     }
     for move in moves {
         let from = move.position.next.map { "\($0)" } ?? "-"
         printOut(
-            "\(move.position.extent.partition)  \(from) to \(move.to)  (\(move.position.extent.beginning) to \(move.position.extent.end))\n")
+            "\(move.position.extent.partition)  \(from) to \(move.to)  (\(move.position.extent.beginning) to \(move.position.extent.end))\n"
+        )
     }
     if clearsState {
         printOut(
             hasStateTopic
                 ? "\(plan.stateTopicName)  \(grouped(Int64(tombstones.count))) entries to be taken away\n"
-                : "\(plan.stateTopicName)  does not exist: no state to take away\n")
+                : "\(plan.stateTopicName)  does not exist: no state to take away\n"
+        )
     }
     printOut("state epoch \(epoch): the first windows of the next start are incomplete\n")
     if invocation.has("--dry-run") { return ExitCode.done }
     if let reason = try liveReason(plan, client) {
         throw ConnectorError(
-            .environment, "'\(plan.app)' seems to be at work: \(reason)",
-            hint: "stop it, then run this again")
+            .environment,
+            "'\(plan.app)' seems to be at work: \(reason)",
+            hint: "stop it, then run this again"
+        )
     }
     guard try isConfirmed(invocation) else {
         printError("tidemark: nothing was changed\n")
@@ -253,11 +296,16 @@ private func carryOut(
     let mark = PositionMark(stateEpoch: epoch).text
     let transaction = try client.takeOver(plan.app)
     try transaction.run(
-        tombstones, group: plan.app,
+        tombstones,
+        group: plan.app,
         offsets: moves.map {
             CommittedOffset(
-                partition: $0.position.extent.partition, next: $0.to, metadata: mark)
-        })
+                partition: $0.position.extent.partition,
+                next: $0.to,
+                metadata: mark
+            )
+        }
+    )
     printOut("done\n")
     return ExitCode.done
 }
@@ -280,8 +328,11 @@ private func isConfirmed(_ invocation: Invocation) throws(ConnectorError) -> Boo
     if invocation.has("--yes") { return true }
     guard isatty(0) == 1 else {
         throw ConnectorError(
-            .environment, "nobody is there to confirm it",
-            hint: "tidemark \(invocation.verb.name) \(invocation.arguments.joined(separator: " ")) --yes")
+            .environment,
+            "nobody is there to confirm it",
+            hint:
+                "tidemark \(invocation.verb.name) \(invocation.arguments.joined(separator: " ")) --yes"
+        )
     }
     printOut("do it? [y/N] ")
     let answer = readLine() ?? ""
@@ -323,12 +374,15 @@ private func text(_ plan: Plan, _ positions: [Position]) -> String {
         var more: [String] = []
         if metadata.incompleteThroughMs != TimeLimit.never {
             more.append(
-                "incomplete through \(time(metadata.incompleteThroughMs)), rev \(metadata.incompleteRev)")
+                "incomplete through \(time(metadata.incompleteThroughMs)), rev \(metadata.incompleteRev)"
+            )
         }
         for floor in metadata.floors {
             more.append("floor \(time(floor.floorMs)) from offset \(floor.offset)")
         }
-        if !more.isEmpty { text += "\(position.extent.partition): \(more.joined(separator: "; "))\n" }
+        if !more.isEmpty {
+            text += "\(position.extent.partition): \(more.joined(separator: "; "))\n"
+        }
     }
     return text
 }

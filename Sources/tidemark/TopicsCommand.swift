@@ -9,9 +9,15 @@ import TidemarkTopology
 /// A client for a verb that works by hand on the topology's cluster.
 func handClient(_ plan: Plan) throws(ConnectorError) -> KafkaClient {
     try KafkaClient(
-        settings: plan.kafka, app: plan.app, source: plan.stream.source, limits: plan.limits,
-        workers: 1, time: SystemTime(), log: Log(time: SystemTime(), level: .error),
-        telemetry: Telemetry())
+        settings: plan.kafka,
+        app: plan.app,
+        source: plan.stream.source,
+        limits: plan.limits,
+        workers: 1,
+        time: SystemTime(),
+        log: Log(time: SystemTime(), level: .error),
+        telemetry: Telemetry()
+    )
 }
 
 /// The plan of a verb's topology, with its findings printed if it has none; and the hash of what
@@ -45,28 +51,43 @@ func compareTopics(_ needs: [TopicNeed], _ admin: KafkaAdmin) throws(ConnectorEr
 
 /// Fails with all problems of the topics that a run would use, and the command that helps.
 func checkTopics(
-    _ needs: [TopicNeed], _ admin: KafkaAdmin, topologyPath: String
+    _ needs: [TopicNeed],
+    _ admin: KafkaAdmin,
+    topologyPath: String
 ) throws(ConnectorError) {
     let compared = try compareTopics(needs, admin)
     let bad = compared.filter(\.hasProblem)
     guard !bad.isEmpty else { return }
     var lines: [String] = []
     for topic in bad {
+        let what = "\(roleText(topic.need.role)) topic '\(topic.need.name)'"
+        if topic.isMissing {
+            lines.append(
+                "\(what) does not exist at \(admin.brokers)"
+                    + (topic.need.isOurs ? "" : ": its producers make it")
+            )
+            continue
+        }
         for finding in topic.findings where finding.isProblem {
-            lines.append("\(roleText(topic.need.role)) topic '\(topic.need.name)' at \(admin.brokers): \(finding.text)")
+            lines.append("\(what) at \(admin.brokers): \(finding.text)")
         }
     }
     for topic in bad {
-        for case .grant(let rights)? in topic.findings.map(\.change) where topic.findings[0].isProblem {
+        for case .grant(let rights)? in topic.findings.map(\.change)
+        where topic.findings[0].isProblem {
             throw ConnectorError(
-                .environment, lines.joined(separator: "\n          "),
-                hint: changeText(.grant(rights), topic.need, admin.brokers))
+                .environment,
+                lines.joined(separator: "\n          "),
+                hint: changeText(.grant(rights), topic.need, admin.brokers)
+            )
         }
     }
     let canCreate = bad.contains { $0.isMissing && $0.need.isOurs }
     throw ConnectorError(
-        .environment, lines.joined(separator: "\n          "),
-        hint: "tidemark topics \(canCreate ? "create" : "check") \(topologyPath)")
+        .environment,
+        lines.joined(separator: "\n          "),
+        hint: "tidemark topics \(canCreate ? "create" : "check") \(topologyPath)"
+    )
 }
 
 private func roleText(_ role: TopicNeed.Role) -> String {
@@ -83,10 +104,15 @@ func topicsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     guard action == "check" || action == "create" else {
         throw UsageError(
             message: "`topics` does not know `\(action)`",
-            hint: "tidemark topics \(nearest(action, among: ["check", "create"]) ?? "check") TOPOLOGY")
+            hint:
+                "tidemark topics \(nearest(action, among: ["check", "create"]) ?? "check") TOPOLOGY"
+        )
     }
     guard invocation.arguments.count == 2 else {
-        throw UsageError(message: "`topics \(action)` needs TOPOLOGY", hint: "tidemark topics \(action) TOPOLOGY")
+        throw UsageError(
+            message: "`topics \(action)` needs TOPOLOGY",
+            hint: "tidemark topics \(action) TOPOLOGY"
+        )
     }
     let replicas = try count(invocation, "--replication")
     let partitions = try count(invocation, "--partitions")
@@ -111,8 +137,12 @@ func topicsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
                 let isSplit = topic.need.role == .aggregates || topic.need.role == .sketches
                 let problem = try client.admin.create(
                     topic.need.name,
-                    partitions: isSplit ? partitions ?? topic.need.partitionCount : topic.need.partitionCount,
-                    replicas: replicas, settings: settings, onlyValidate: isDry)
+                    partitions: isSplit
+                        ? partitions ?? topic.need.partitionCount : topic.need.partitionCount,
+                    replicas: replicas,
+                    settings: settings,
+                    onlyValidate: isDry
+                )
                 notes[topic.need.name] =
                     problem.map { "could not be made: \($0)" }
                     ?? (isDry ? "would be made" : "made")
@@ -121,7 +151,8 @@ func topicsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         }
         printOut(
             invocation.has("--json")
-                ? topicsJSON(compared, notes) : topicsText(compared, notes, client.admin.brokers))
+                ? topicsJSON(compared, notes) : topicsText(compared, notes, client.admin.brokers)
+        )
         let isBad = compared.contains { topic in
             topic.hasProblem && notes[topic.need.name] != "would be made"
         }
@@ -133,10 +164,13 @@ func topicsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
 
 /// Asks again until what was made is seen, for a few seconds at most.
 private func settled(
-    _ needs: [TopicNeed], _ admin: KafkaAdmin, _ notes: [String: String]
+    _ needs: [TopicNeed],
+    _ admin: KafkaAdmin,
+    _ notes: [String: String]
 ) throws(ConnectorError) -> [ComparedTopic] {
     var compared = try compareTopics(needs, admin)
-    for _ in 0..<50 where compared.contains(where: { $0.isMissing && notes[$0.need.name] == "made" }) {
+    for _ in 0..<50
+    where compared.contains(where: { $0.isMissing && notes[$0.need.name] == "made" }) {
         sleepMs(100)
         compared = try compareTopics(needs, admin)
     }
@@ -156,7 +190,9 @@ func count(_ invocation: Invocation, _ flag: String) throws(UsageError) -> Int? 
 
 private func needText(_ need: TopicNeed) -> String {
     var words: [String] = []
-    if need.isOurs { words.append("\(need.partitionCount) partition\(need.partitionCount == 1 ? "" : "s")") }
+    if need.isOurs {
+        words.append("\(need.partitionCount) partition\(need.partitionCount == 1 ? "" : "s")")
+    }
     switch need.cleanup {
     case .uncompacted: words.append("not compacted")
     case .any, .delete: words.append("cleanup.policy=delete")
@@ -187,7 +223,9 @@ private func stateText(_ state: TopicState) -> String {
 }
 
 private func changeText(
-    _ change: TopicFinding.Change, _ need: TopicNeed, _ brokers: String
+    _ change: TopicFinding.Change,
+    _ need: TopicNeed,
+    _ brokers: String
 ) -> String {
     switch change {
     case .create: "tidemark topics create"
@@ -199,12 +237,15 @@ private func changeText(
 }
 
 private func topicsText(
-    _ compared: [ComparedTopic], _ notes: [String: String], _ brokers: String
+    _ compared: [ComparedTopic],
+    _ notes: [String: String],
+    _ brokers: String
 ) -> String {
     var text = ""
     for topic in compared {
         let note = notes[topic.need.name]
-        text += "\(topic.need.name)  (\(topic.need.role.rawValue))  \(note ?? (topic.hasProblem ? "problem" : "ok"))\n"
+        text +=
+            "\(topic.need.name)  (\(topic.need.role.rawValue))  \(note ?? (topic.hasProblem ? "problem" : "ok"))\n"
         text += "    there   \(stateText(topic.state))\n"
         text += "    needed  \(needText(topic.need))\n"
         for finding in topic.findings where note == nil || !topic.isMissing {

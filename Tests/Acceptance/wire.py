@@ -313,14 +313,20 @@ class Security(OnKafka):
         self.broker.produce(name, [(0, None, value, None) for value in rows(1300)])
         as_alice = ["--set", self.ca, "--set", self.sasl("PLAIN")]
 
-        def refused(*words):
-            done = self.tidemark("run", path, "--until-end", "--quiet", *as_alice, ok=4, seconds=20, brokers=self.broker.secure)
+        def refused(*words, more=()):
+            done = self.tidemark("run", path, "--until-end", "--quiet", *as_alice, *more, ok=4, seconds=30, brokers=self.broker.secure)
             for word in words:
                 self.assertIn(word, done.stderr)
         # May be seen, may not be written: the broker says so when the first window is sent.
         self.broker.kafka("acls", "--add", "--allow-principal", "User:alice", "--operation", "Describe", "--operation", "DescribeConfigs", "--topic",
                           f"{name}-aggregates")
         refused(f"{name}-aggregates", "uthorization failed", "kafka-acls.sh")
+        # A group that may not be used: nobody answers then, which is told apart from silence.
+        self.broker.deny("--operation", "All", "--group", f"{name}-group")
+        refused("denies us the group", "--group APP", more=["--set", f"app={name}-group", "--output", WORK / f"{name}-out"])
+        self.broker.deny("--operation", "All", "--transactional-id", f"{name}-id")
+        self.broker.create(f"{name}-id-state", cleanup_policy="compact")
+        refused("ransactional Id authorization failed", more=["--set", f"app={name}-id", "--set", f"outputs.aggregates={self.topic}-aggregates"])
         # May not be read, nor seen.
         self.broker.deny("--operation", "All", "--topic", name)
         refused(f"'{name}'", "uthorization failed", f"--operation Describe --operation Read --topic {name}")

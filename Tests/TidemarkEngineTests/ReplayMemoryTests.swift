@@ -33,9 +33,14 @@ struct ReplayMemoryTests {
         #expect(throws: ReplayMemory.Problem.tooManyGaps(2000)) { try memory.metadata() }
     }
 
-    @Test(arguments: ["replay1 1", "replay1 0 0", "replay1 x 1!", "replay2 1 1", "valid by accident", "replay1 -1 1"])
+    @Test(arguments: [
+        "replay1 1", "replay1 0 0", "replay1 x 1!", "replay2 1 1", "valid by accident",
+        "replay1 -1 1",
+    ])
     func `what is no memory is refused`(text: String) {
-        #expect(throws: ReplayMemory.Problem.unreadable) { try ReplayMemory(next: 5, metadata: text) }
+        #expect(throws: ReplayMemory.Problem.unreadable) {
+            try ReplayMemory(next: 5, metadata: text)
+        }
     }
 
     @Test func `a mark of a position set by hand is read back, and nothing else is one`() {
