@@ -7,13 +7,13 @@ SEED   ?= 1
 ONLY   ?=
 export TIDEMARK_TEST_KAFKA ?= $(CURDIR)/../shared/kafka/kafka
 
-.PHONY: help setup build demo test test-long bench bench-kafka lint format goldens clean
+.PHONY: help setup build demo test test-long fuzz bench bench-kafka bench-sketches lint format goldens clean
 
 help:
 	@echo "make demo     set up, build, and watch an hour of three models in about a minute (SEED=n)"
 	@echo "make test     set up, build, and run all tests (ONLY=pattern for some)"
 	@echo "make bench    workload W1 from a file and through Kafka, with checks"
-	@echo "make setup | build | lint | format | test-long | clean"
+	@echo "make setup | build | lint | format | test-long | fuzz | bench-sketches | clean"
 
 setup:
 	@ops/setup build
@@ -31,6 +31,11 @@ test:
 test-long:
 	@ops/setup build test
 	TIDEMARK_LONG=1 TIDEMARK_SEEDS=5000 ops/run-tests $(ONLY)
+
+# A million mutated inputs over all sketches (COUNT=n); a short form runs in the tests.
+fuzz:
+	@ops/setup build
+	TIDEMARK_FUZZ=$(or $(COUNT),1000000) ops/run-tests 'FuzzTests|LawTests'
 
 bench: build
 	@ops/setup bench

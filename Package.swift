@@ -117,9 +117,14 @@ let package = Package(
         .target(
             name: "TidemarkTestSupport", dependencies: ["CRdKafka"], path: "Tests/Support",
             swiftSettings: swift),
+        // Counts allocations in the process that links it.
+        .target(name: "TidemarkAllocations", path: "Tests/Allocations", cSettings: c),
         tests(
-            "TidemarkSketchesTests", ["TidemarkKernels", "TidemarkSketches"],
-            exclude: ["make_goldens.py", "check_peer.py"]),
+            "TidemarkSketchesTests", ["TidemarkKernels", "TidemarkSketches", "TidemarkAllocations"],
+            exclude: [
+                "make_goldens.py", "make_interchange_goldens.py", "make_goldens_support.py",
+                "check_peer.py",
+            ]),
         tests(
             "TidemarkDriftTests",
             ["TidemarkDrift", "TidemarkSketches", "TidemarkKernels", "TidemarkAlerts"],
