@@ -112,6 +112,9 @@ let package = Package(
                 "TidemarkKafka",
             ],
             path: "Benchmarks/Kafka", swiftSettings: swift),
+        .executableTarget(
+            name: "sketches-bench", dependencies: ["TidemarkKernels", "TidemarkSketches"],
+            path: "Benchmarks/Sketches", swiftSettings: swift),
 
         // A real Kafka for tests, and what writes to it.
         .target(

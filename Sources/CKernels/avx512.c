@@ -26,6 +26,7 @@
 #define TK_NET(name) name##_avx512
 #define TK_LOOP _Pragma("clang loop vectorize(enable)")
 #define TK_LANES TK_LOOP
+#define TK_OWN_SPLIT
 #include "lanes.h"
 
 TK_TARGET void tk_sort256_f64_avx512(double *values) {
@@ -270,6 +271,30 @@ TK_TARGET TK_INLINE size_t fold(
     *min = _mm512_reduce_min_pd(f.least) + 0.0;
     *max = _mm512_reduce_max_pd(f.most) + 0.0;
     return kept;
+}
+
+TK_TARGET void tk_split_signs_avx512(
+    const double *values, size_t count, double least, double *positive, double *negative,
+    size_t counts[3]) {
+    const __m512d floor = _mm512_set1_pd(least), infinity = _mm512_set1_pd(INFINITY);
+    size_t p = 0, n = 0, small = 0;
+    for (size_t i = 0; i < count; i += 8) {
+        __mmask8 real = count - i >= 8 ? 0xff : (__mmask8)((1u << (count - i)) - 1);
+        __m512d x = _mm512_mask_loadu_pd(_mm512_set1_pd(NAN), real, values + i);
+        __m512d size = _mm512_abs_pd(x);
+        __mmask8 kept = _mm512_mask_cmp_pd_mask(
+            _mm512_cmp_pd_mask(size, floor, _CMP_GE_OQ), size, infinity, _CMP_LT_OQ);
+        __mmask8 below = kept & _mm512_movepi64_mask(_mm512_castpd_si512(x));
+        __mmask8 above = kept & (__mmask8)~below;
+        _mm512_storeu_pd(positive + p, _mm512_maskz_compress_pd(above, size));
+        _mm512_storeu_pd(negative + n, _mm512_maskz_compress_pd(below, size));
+        p += (unsigned)__builtin_popcount(above);
+        n += (unsigned)__builtin_popcount(below);
+        small += (unsigned)__builtin_popcount(_mm512_cmp_pd_mask(size, floor, _CMP_LT_OQ));
+    }
+    counts[0] = p;
+    counts[1] = n;
+    counts[2] = small;
 }
 
 TK_TARGET void tk_bin_codes_avx512(

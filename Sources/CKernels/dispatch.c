@@ -117,7 +117,7 @@ void tk_comoments64(double *values, size_t width, double *means, double *sums) {
 
 void tk_sort256_f64(double *values) { TK_CHOOSE(tk_sort256_f64, values) }
 
-// The search among edges pays with AVX-512 alone: AVX2's gathers are slower than the branches.
+// A search in registers with AVX-512; else comparing with all edges while they are few.
 void tk_bin_codes(
     const double *values, size_t count, const double *edges, size_t edge_count, uint16_t *out) {
 #if defined(__x86_64__)
@@ -126,7 +126,19 @@ void tk_bin_codes(
         return;
     }
 #endif
-    tk_bin_codes_scalar(values, count, edges, edge_count, out);
+    if (edge_count <= 64) {
+        TK_CHOOSE(tk_few_edges, values, count, edges, edge_count, out)
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        out[i] = fabs(values[i]) < INFINITY ? (uint16_t)tk_code(edges, edge_count, values[i])
+                                            : 0xffff;
+}
+
+void tk_split_signs(
+    const double *values, size_t count, double least, double *positive, double *negative,
+    size_t counts[3]) {
+    TK_CHOOSE(tk_split_signs, values, count, least, positive, negative, counts)
 }
 
 void tk_raise_registers(

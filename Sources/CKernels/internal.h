@@ -60,7 +60,7 @@ TK_INLINE size_t tk_code(const double *edges, size_t edge_count, double x) {
     size_t at = 0, left = edge_count;
     while (left > 1) {
         size_t half = left / 2;
-        at += half & -(size_t)(edges[at + half - 1] <= x);
+        at += __builtin_unpredictable(edges[at + half - 1] <= x) ? half : 0;
         left -= half;
     }
     return at + (left == 1 && edges[at] <= x);
@@ -93,6 +93,12 @@ TK_INLINE void tk_sum_in_order(
         const double *values, size_t count, int bits, int32_t *codes); \
     void tk_moments64_##tier(const double *values, double shift, double *out); \
     void tk_comoments64_##tier(double *values, size_t width, double *means, double *sums); \
+    void tk_split_signs_##tier( \
+        const double *values, size_t count, double least, double *positive, double *negative, \
+        size_t counts[3]); \
+    void tk_few_edges_##tier( \
+        const double *values, size_t count, const double *edges, size_t edge_count, \
+        uint16_t *out); \
     void tk_sort256_f64_##tier(double *values);
 TK_LANE_KERNELS(scalar)
 #if defined(__x86_64__)
@@ -101,8 +107,6 @@ TK_LANE_KERNELS(avx512)
 void tk_bin_codes_avx512(
     const double *values, size_t count, const double *edges, size_t edge_count, uint16_t *out);
 #endif
-void tk_bin_codes_scalar(
-    const double *values, size_t count, const double *edges, size_t edge_count, uint16_t *out);
 
 size_t tk_fold_exact_scalar(
     const double *column, const uint16_t *rows, size_t count, const tk_sum_plan *plan,

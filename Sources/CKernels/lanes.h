@@ -46,6 +46,45 @@ TK_TARGET void TK_NET(tk_log_linear_codes)(
         codes[i] = (int32_t)((tk_bits(values[i]) & 0x7fffffffffffffffu) >> shift) - one;
 }
 
+/// How many edges are <= x by comparing with all of them: no branch, for up to about 64.
+TK_TARGET void TK_NET(tk_few_edges)(
+    const double *values, size_t count, const double *edges, size_t edge_count, uint16_t *out) {
+    size_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+        int64_t below[16] = {0};
+        for (size_t e = 0; e < edge_count; e++) {
+            double edge = edges[e];
+            TK_LANES for (int j = 0; j < 16; j++) below[j] += edge <= values[i + j];
+        }
+        TK_LANES for (int j = 0; j < 16; j++)
+            out[i + j] = fabs(values[i + j]) < INFINITY ? (uint16_t)below[j] : 0xffff;
+    }
+    for (; i < count; i++)
+        out[i] = fabs(values[i]) < INFINITY ? (uint16_t)tk_code(edges, edge_count, values[i])
+                                            : 0xffff;
+}
+
+#ifndef TK_OWN_SPLIT
+/// Magnitudes of values >= least to one list, of those <= -least to another, in order.
+TK_TARGET void TK_NET(tk_split_signs)(
+    const double *values, size_t count, double least, double *positive, double *negative,
+    size_t counts[3]) {
+    size_t p = 0, n = 0, small = 0;
+    for (size_t i = 0; i < count; i++) {
+        double x = values[i], size = fabs(x);
+        int kept = size >= least && size < INFINITY;
+        positive[p] = size;
+        negative[n] = size;
+        p += kept & (x > 0);
+        n += kept & (x < 0);
+        small += size < least;
+    }
+    counts[0] = p;
+    counts[1] = n;
+    counts[2] = small;
+}
+#endif
+
 #define TK_SUM8(v) (((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7])))
 
 /// Mean and central sums to order 4 of 64 values, less `shift`: eight lanes, then a fixed tree.

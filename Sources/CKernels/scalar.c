@@ -97,13 +97,6 @@ void tk_sort256_scalar(float *values) {
     }
 }
 
-void tk_bin_codes_scalar(
-    const double *values, size_t count, const double *edges, size_t edge_count, uint16_t *out) {
-    for (size_t i = 0; i < count; i++)
-        out[i] = fabs(values[i]) < INFINITY ? (uint16_t)tk_code(edges, edge_count, values[i])
-                                            : 0xffff;
-}
-
 /// Eight passes over one byte each of the order-preserving bits.
 void tk_sort256_f64_scalar(double *values) {
     uint64_t a[256], b[256];

@@ -57,6 +57,34 @@ package func logLinearCodes(
     unsafe tk_log_linear_codes(values, count, Int32(truncatingIfNeeded: bits), codes)
 }
 
+/// Magnitudes of values ≥ `least` to one list, of those ≤ −`least` to another, in their order; NaN
+/// and infinities to none.
+///
+/// - Precondition: both lists have room for eight more than `count`; `least > 0`.
+/// - Returns: How many went to each, and how many were smaller.
+/// - Complexity: about 0.4 ns a value with AVX-512.
+package func splitSigns(
+    _ values: UnsafePointer<Double>,
+    count: Int,
+    least: Double,
+    positive: UnsafeMutablePointer<Double>,
+    negative: UnsafeMutablePointer<Double>
+) -> (positive: Int, negative: Int, small: Int) {
+    var counts = (0, 0, 0)
+    unsafe withUnsafeMutableBytes(of: &counts) { bytes in
+        guard let out = bytes.baseAddress else { return }
+        unsafe tk_split_signs(
+            values,
+            count,
+            least,
+            positive,
+            negative,
+            out.assumingMemoryBound(to: Int.self)
+        )
+    }
+    return counts
+}
+
 /// The bin of each value: how many edges are ≤ it, compared in f64; `UInt16.max` if not finite.
 ///
 /// One code serves PSI, Jensen-Shannon, detectors and scoring: 0 is under the first edge,

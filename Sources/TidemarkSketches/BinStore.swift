@@ -1,3 +1,5 @@
+import TidemarkKernels
+
 /// Counts of integer bins, dense between the lowest and the highest that is not empty.
 struct BinStore: Sendable, Equatable {
     private(set) var counts: [UInt64] = []
@@ -109,4 +111,59 @@ struct BinStore: Sendable, Equatable {
     }
 
     var byteCount: Int { counts.count * 8 }
+}
+
+/// A block of values, split by sign and coded: what both histograms of magnitudes fold.
+struct SignedBlock {
+    static let size = 256
+    private var positive = InlineArray<264, Double>(repeating: 0)
+    private var negative = InlineArray<264, Double>(repeating: 0)
+    private var codes = InlineArray<256, Int32>(repeating: 0)
+
+    /// Calls `fold` once for each sign that there is, with the magnitudes and room for their codes.
+    ///
+    /// - Returns: How many values were finite, and how many of them smaller than `least`.
+    mutating func split(
+        _ values: UnsafePointer<Double>,
+        count: Int,
+        least: Double,
+        fold: (
+            _ magnitudes: UnsafePointer<Double>, _ count: Int,
+            _ codes: UnsafeMutablePointer<Int32>, _ isNegative: Bool
+        ) -> Void
+    ) -> (kept: Int, small: Int) {
+        unsafe withUnsafeMutableBytes(of: &positive) { above in
+            unsafe withUnsafeMutableBytes(of: &negative) { below in
+                unsafe withUnsafeMutableBytes(of: &codes) { codes in
+                    guard let above = above.baseAddress, let below = below.baseAddress,
+                        let codes = codes.baseAddress
+                    else { return (0, 0) }
+                    let p = unsafe above.assumingMemoryBound(to: Double.self)
+                    let n = unsafe below.assumingMemoryBound(to: Double.self)
+                    let c = unsafe codes.assumingMemoryBound(to: Int32.self)
+                    let counts = unsafe splitSigns(
+                        values,
+                        count: count,
+                        least: least,
+                        positive: p,
+                        negative: n
+                    )
+                    if counts.positive > 0 { unsafe fold(p, counts.positive, c, false) }
+                    if counts.negative > 0 { unsafe fold(n, counts.negative, c, true) }
+                    return (counts.positive + counts.negative + counts.small, counts.small)
+                }
+            }
+        }
+    }
+
+    /// The least and the greatest code.
+    static func extent(_ codes: UnsafePointer<Int32>, _ count: Int) -> (low: Int32, high: Int32) {
+        var low = Int32.max
+        var high = Int32.min
+        for i in 0..<count {
+            low = Swift.min(low, unsafe codes[i])
+            high = Swift.max(high, unsafe codes[i])
+        }
+        return (low, high)
+    }
 }

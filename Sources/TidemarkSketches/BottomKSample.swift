@@ -33,6 +33,9 @@ package struct BottomKSample: ~Copyable, OrderFree, Sendable {
     private var kept: [SampledValue]
     private var isSorted: Bool
     private var threshold: UInt64
+    // Rows come partition by partition: its key is drawn once.
+    private var partition: Int32
+    private var partitionKey: UInt64
 
     /// An empty sample of the topic whose name hashes to `topicHash`; allocates nothing.
     ///
@@ -41,6 +44,8 @@ package struct BottomKSample: ~Copyable, OrderFree, Sendable {
         precondition(1 <= k && k <= 65_536, "k of a sample is 1 to 65,536")
         self.k = k
         key = topicHash
+        partition = 0
+        partitionKey = CounterRandom.key(topicHash, 0)
         kept = []
         isSorted = true
         threshold = .max
@@ -50,9 +55,11 @@ package struct BottomKSample: ~Copyable, OrderFree, Sendable {
     ///
     /// - Complexity: O(1) amortised; about 2 ns once the sample is full.
     package mutating func update(_ value: Double, partition: Int32, offset: Int64) {
-        let hash = CounterRandom(
-            key: CounterRandom.key(key, UInt64(UInt32(bitPattern: partition)))
-        ).draw(UInt64(bitPattern: offset))
+        if partition != self.partition {
+            self.partition = partition
+            partitionKey = CounterRandom.key(key, UInt64(UInt32(bitPattern: partition)))
+        }
+        let hash = CounterRandom(key: partitionKey).draw(UInt64(bitPattern: offset))
         guard hash <= threshold else { return }
         add(SampledValue(hash: hash, partition: partition, offset: offset, value: value))
     }

@@ -61,23 +61,16 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
     @discardableResult
     package mutating func update(_ values: UnsafePointer<Double>, count: Int) -> Int {
         var kept = 0
-        var codes = InlineArray<256, Int32>(repeating: 0)
-        var clean = InlineArray<256, Double>(repeating: 0)
-        unsafe withUnsafeMutableBytes(of: &codes) { codes in
-            unsafe withUnsafeMutableBytes(of: &clean) { clean in
-                guard let codes = codes.baseAddress, let clean = clean.baseAddress else { return }
-                var at = 0
-                while at < count {
-                    let part = Swift.min(256, count &- at)
-                    kept &+= unsafe add(
-                        values + at,
-                        part,
-                        codes.assumingMemoryBound(to: Int32.self),
-                        clean.assumingMemoryBound(to: Double.self)
-                    )
-                    at &+= part
-                }
+        var block = SignedBlock()
+        var at = 0
+        while at < count {
+            let part = Swift.min(SignedBlock.size, count &- at)
+            let found = unsafe block.split(values + at, count: part, least: Self.normalMin) {
+                unsafe addOneSign($0, $1, $2, isNegative: $3)
             }
+            kept &+= found.kept
+            zeroCount &+= UInt64(truncatingIfNeeded: found.small)
+            at &+= part
         }
         return kept
     }
@@ -91,51 +84,6 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
         }
     }
 
-    private mutating func add(
-        _ values: UnsafePointer<Double>,
-        _ count: Int,
-        _ codes: UnsafeMutablePointer<Int32>,
-        _ clean: UnsafeMutablePointer<Double>
-    ) -> Int {
-        var least = Double.infinity
-        var most = -Double.infinity
-        var plain = true
-        for i in 0..<count {
-            let x = unsafe values[i]
-            least = x < least ? x : least
-            most = x > most ? x : most
-            // False for NaN, infinities, zeros and subnormal numbers.
-            plain = plain && (x * 0 == 0) && x.magnitude >= Self.normalMin
-        }
-        if plain && least > 0 {
-            unsafe addOneSign(values, count, codes, isNegative: false)
-            return count
-        }
-        if plain && most < 0 {
-            unsafe addOneSign(values, count, codes, isNegative: true)
-            return count
-        }
-        // Positive ones from the front, negative ones from the back.
-        var front = 0
-        var back = 256
-        var kept = 0
-        for i in 0..<count {
-            let x = unsafe values[i]
-            let finite = x * 0 == 0
-            let normal = finite && x.magnitude >= Self.normalMin
-            kept &+= finite ? 1 : 0
-            zeroCount &+= finite && !normal ? 1 : 0
-            // Written to both ends, kept at one, without a branch: a place is free between them.
-            unsafe clean[front] = x
-            unsafe clean[back &- 1] = x
-            front &+= normal && x > 0 ? 1 : 0
-            back &-= normal && x < 0 ? 1 : 0
-        }
-        if front > 0 { unsafe addOneSign(clean, front, codes, isNegative: false) }
-        if back < 256 { unsafe addOneSign(clean + back, 256 &- back, codes, isNegative: true) }
-        return kept
-    }
-
     private mutating func addOneSign(
         _ values: UnsafePointer<Double>,
         _ count: Int,
@@ -143,12 +91,7 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
         isNegative: Bool
     ) {
         unsafe cubicCodes(of: values, count: count, multiplier: multiplier, into: codes)
-        var low = Int32.max
-        var high = Int32.min
-        for i in 0..<count {
-            low = Swift.min(low, unsafe codes[i])
-            high = Swift.max(high, unsafe codes[i])
-        }
+        var (low, high) = unsafe SignedBlock.extent(codes, count)
         // Bins join before memory would have to grow beyond the limit.
         while (isNegative ? positive : negative).span
             + Self.span(isNegative ? negative : positive, Int(low), Int(high)) > binCountMax

@@ -2,9 +2,9 @@ import TidemarkKernels
 
 /// The most frequent of many integers, weighted: an ordered summary.
 ///
-/// Misra and Gries in an open table of twice the capacity: when the table is full, the
-/// (capacity + 1)-th largest count is taken off every item and added to `offset`, and at most
-/// `capacity` items stay. What is left of an item is a lower bound, and with `offset` an upper one,
+/// Misra and Gries in an open table: when three times the capacity is held, the (capacity + 1)-th
+/// largest count is taken off every item and added to `offset`, and at most `capacity` items stay.
+/// What is left of an item is a lower bound, and with `offset` an upper one,
 /// of its true count, also after merges.
 ///
 /// - Error: `offset` ≤ total / (capacity + 1); exact while there are at most `capacity` items.
@@ -59,8 +59,8 @@ package struct FrequentIntegers: ~Copyable, Ordered {
     /// How many items are kept at most in answers and bytes.
     package var capacity: Int { 3 << (lgMax - 2) }
     private var isReduced: Bool { itemCount <= capacity }
-    // Twice the capacity before a reduction, which then pays for itself.
-    private var itemCountMax: Int { 2 * capacity }
+    // So many before a reduction, which then pays for itself.
+    private var itemCountMax: Int { 3 * capacity }
     /// Memory behind the summary, its own fields included.
     package var byteCount: Int {
         MemoryLayout<FrequentIntegers>.size + (unsafe slots == nil ? 0 : 16 << lgSize)

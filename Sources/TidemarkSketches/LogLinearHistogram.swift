@@ -37,28 +37,24 @@ package struct LogLinearHistogram: ~Copyable, Invertible, Sendable {
     @discardableResult
     package mutating func update(_ values: UnsafePointer<Double>, count: Int) -> Int {
         var kept = 0
-        var codes = InlineArray<256, Int32>(repeating: 0)
-        unsafe withUnsafeMutableBytes(of: &codes) { bytes in
-            guard let codes = unsafe bytes.baseAddress?.assumingMemoryBound(to: Int32.self) else {
-                return
-            }
-            var at = 0
-            while at < count {
-                let part = Swift.min(256, count &- at)
-                unsafe logLinearCodes(of: values + at, count: part, bits: Self.bits, into: codes)
-                for i in 0..<part {
-                    let x = unsafe values[at &+ i]
-                    guard x.magnitude < .infinity else { continue }
-                    kept &+= 1
-                    if x.magnitude < Self.least {
-                        zeroCount &+= 1
-                        continue
-                    }
-                    let bin = Int(unsafe Swift.min(codes[i], Self.last))
-                    if x > 0 { positive.add(bin, 1) } else { negative.add(bin, 1) }
+        var block = SignedBlock()
+        var at = 0
+        while at < count {
+            let part = Swift.min(SignedBlock.size, count &- at)
+            let found = unsafe block.split(values + at, count: part, least: Self.least) {
+                let (magnitudes, count, codes, isNegative) = unsafe ($0, $1, $2, $3)
+                unsafe logLinearCodes(of: magnitudes, count: count, bits: Self.bits, into: codes)
+                for i in 0..<count { unsafe codes[i] = Swift.min(codes[i], Self.last) }
+                let (low, high) = unsafe SignedBlock.extent(codes, count)
+                if isNegative {
+                    unsafe negative.scatter(codes, count: count, from: Int(low), to: Int(high))
+                } else {
+                    unsafe positive.scatter(codes, count: count, from: Int(low), to: Int(high))
                 }
-                at &+= part
             }
+            kept &+= found.kept
+            zeroCount &+= UInt64(truncatingIfNeeded: found.small)
+            at &+= part
         }
         return kept
     }

@@ -79,6 +79,24 @@ private func edgeNumbers(_ random: inout TestRandom, _ count: Int) -> [Double] {
                     }
                 }
             }
+            inAllTiers("signs") {
+                var positive = [Double](repeating: 0, count: 264)
+                var negative = positive
+                let found = unsafe splitSigns(
+                    numbers,
+                    count: 256 - trial,
+                    least: 1e-300,
+                    positive: &positive,
+                    negative: &negative
+                )
+                let some = numbers.prefix(256 - trial)
+                let above = some.filter { $0 >= 1e-300 && $0 < .infinity }
+                let below = some.filter { $0 <= -1e-300 && $0 > -.infinity }.map { -$0 }
+                #expect(Array(positive.prefix(found.positive)) == above)
+                #expect(Array(negative.prefix(found.negative)) == below)
+                #expect(found.small == some.count { abs($0) < 1e-300 })
+                return above + below
+            }
             inAllTiers("coupons") {
                 var found = [UInt32](repeating: 0, count: integers.count)
                 unsafe coupons(of: integers, count: integers.count, into: &found)

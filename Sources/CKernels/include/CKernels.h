@@ -71,3 +71,8 @@ void tk_moments64(const double *values, double shift, double *out);
 /// Adds the lower triangle of central products of 64 rows to `sums`, writes the means; `values`,
 /// column after column, are centred in place.
 void tk_comoments64(double *values, size_t width, double *means, double *sums);
+/// Magnitudes of values >= least to `positive`, of those <= -least to `negative`, in order; both have
+/// room for 8 more than `count`. `counts`: how many went where, then how many were smaller.
+void tk_split_signs(
+    const double *values, size_t count, double least, double *positive, double *negative,
+    size_t counts[3]);
