@@ -41,6 +41,15 @@ bench: build
 	@ops/setup bench
 	Benchmarks/run
 
+# Each tier and the pinned peers in one run; then the peers read what we wrote.
+bench-sketches:
+	@ops/setup build bench
+	$(SWIFT) build $(FLAGS) --product sketches-bench
+	.venv/bin/python Benchmarks/sketches.py
+	rm -rf out/peer && mkdir -p out/peer
+	TIDEMARK_EXPORT=$(CURDIR)/out/peer $(SWIFT) test $(FLAGS) --disable-testable-imports --filter ExportTests >/dev/null
+	.venv/bin/python Tests/TidemarkSketchesTests/check_peer.py out/peer
+
 lint:
 	@ops/setup build
 	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Benchmarks Package.swift

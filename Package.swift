@@ -126,7 +126,7 @@ let package = Package(
             "TidemarkSketchesTests", ["TidemarkKernels", "TidemarkSketches", "TidemarkAllocations"],
             exclude: [
                 "make_goldens.py", "make_interchange_goldens.py", "make_goldens_support.py",
-                "check_peer.py",
+                "make_hll_table.py", "check_peer.py",
             ]),
         tests(
             "TidemarkDriftTests",

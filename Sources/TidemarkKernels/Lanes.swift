@@ -143,3 +143,13 @@ package func comoments64(
 ) {
     unsafe tk_comoments64(values, width, means, sums)
 }
+
+/// Where Apache DataSketches' correction of HyperLogLog's raw estimate stands: 257 raw estimates,
+/// over 2^lgK, at which the corrected one is a whole number of steps.
+///
+/// - Precondition: `4 <= lgK <= 21`.
+/// - Source: measured from the peer's answers by `make_hll_table.py`.
+package func hllKnots(lgK: Int) -> UnsafePointer<Float> {
+    precondition(4 <= lgK && lgK <= 21, "lgK of HLL is 4 to 21")
+    return unsafe tk_hll_knots(Int32(truncatingIfNeeded: lgK))
+}

@@ -19,9 +19,8 @@ package enum HLLType: UInt8, Sendable, CaseIterable {
 ///
 /// - Error: relative standard error 1.04 / √(2^lgK), 1.6% at 12; while coupons are kept, 5e-5.
 /// - Memory: nothing when empty, 32 B for 6 items, 2 KiB for 384, then 2^lgK bytes.
-/// - Source: bytes as Apache DataSketches' `hll_sketch` of type HLL_8, canonical: coupons sorted,
-///   marked out of order, no HIP sum. Estimate: maximum likelihood over the registers (Ertl,
-///   "New cardinality estimation algorithms for HyperLogLog sketches", 2017).
+/// - Source: bytes as Apache DataSketches' `hll_sketch`, canonical: coupons sorted, marked out of
+///   order, no HIP sum. Estimate: within 1e-5 of what DataSketches says of the same bytes.
 @safe
 package struct HLLSketch: ~Copyable, OrderFree {
     /// Logarithm of the number of registers.
@@ -242,7 +241,7 @@ package struct HLLSketch: ~Copyable, OrderFree {
             let c = Double(couponCount)
             return couponCount < 2 ? c : c * (1 + (c - 1) / (6 * 0x1p26))
         }
-        return Self.likeliest(histogram, lgK: lgK)
+        return Self.composite(histogram, lgK: lgK)
     }
 
     /// An interval around the estimate, `standardDeviations` (1 to 3) wide on each side.
@@ -265,46 +264,80 @@ package struct HLLSketch: ~Copyable, OrderFree {
         return (Swift.max(sure, estimate / (1 + error)), upper)
     }
 
-    /// Solves d/dn of the Poisson likelihood of the registers for n, by Newton on a concave function.
-    ///
-    /// P(register ≤ v) = exp(−x 2^-v) with x = n / m, and values stop at 63.
-    private static func likeliest(_ counts: [Int], lgK: Int) -> Double {
-        let m = Double(1 << lgK)
-        let zeros = Double(counts[0])
+    /// DataSketches' estimate from registers alone, without the order in which items came: the
+    /// harmonic mean corrected by a table, or, while many registers are empty, their number.
+    private static func composite(_ counts: [Int], lgK: Int) -> Double {
+        let k = Double(1 << lgK)
         if counts[0] == 1 << lgK { return 0 }
-        // Score(x) = Σ_{v≥1} c_v 2^-v / (e^{x 2^-v} − 1) − Σ_{v≥0} c_v 2^-v; the last value's
-        // interval is open above and has no subtraction.
-        var base = zeros
-        for v in 1..<63 where counts[v] > 0 {
-            base += Double(counts[v]) * Double(sign: .plus, exponent: -v, significand: 1)
+        // Exact: integers times powers of two, summed from the smallest up.
+        var sum = 0.0
+        for v in stride(from: 63, through: 0, by: -1) {
+            sum += Double(counts[v]) * Double(sign: .plus, exponent: -v, significand: 1)
         }
-        func score(_ x: Double) -> (value: Double, slope: Double) {
-            var value = -base
-            var slope = 0.0
-            for v in 1...63 where counts[v] > 0 {
-                // Value 63 means "63 or more": P = 1 − exp(−x 2^-62).
-                let t = Double(sign: .plus, exponent: v == 63 ? -62 : -v, significand: 1)
-                let e = expm1(x * t)
-                let c = Double(counts[v])
-                value += c * t / e
-                slope -= c * t * t * (e + 1) / (e * e)
+        let correction =
+            switch lgK {
+            case 4: 0.673
+            case 5: 0.697
+            case 6: 0.709
+            default: 0.7213 / (1 + 1.079 / k)
             }
-            return (value, slope)
+        let corrected = Self.corrected(correction * k / sum, lgK: lgK) * k
+        if corrected > 3 * k { return corrected }
+        let empty = counts[0]
+        let linear = empty == 0 ? k * log(2 * k) : k * (harmonic(1 << lgK) - harmonic(empty))
+        let crossing = lgK == 4 ? 0.718 : lgK == 5 ? 0.672 : 0.64
+        return (corrected + linear) / 2 > crossing * k ? corrected : linear
+    }
+
+    /// By a cubic through two knots on either side; all in units of 2^lgK.
+    private static func corrected(_ raw: Double, lgK: Int) -> Double {
+        let knots = unsafe hllKnots(lgK: lgK)
+        let step: Double =
+            switch lgK {
+            case 4: 0.0625
+            case 5: 0.0625
+            case 6: 0.046875
+            default: 0.0390625
+            }
+        let last = 256
+        if raw < Double(unsafe knots[0]) { return 0 }
+        if raw > Double(unsafe knots[last]) {
+            return raw * (Double(last) * step) / Double(unsafe knots[last])
         }
-        // From below the convex, decreasing score makes Newton's steps rise monotonically.
-        var low = 0.0
-        for v in 1...63 where counts[v] > 0 {
-            low += Double(counts[v]) * Double(sign: .plus, exponent: -v, significand: 1)
+        var low = 0
+        var high = last
+        while low + 1 < high {
+            let middle = (low + high) / 2
+            if Double(unsafe knots[middle]) <= raw { low = middle } else { high = middle }
         }
-        var x = Swift.max(1e-9, Double((1 << lgK) - counts[0]) / (base + low) * 0.5)
-        while score(x).value < 0 { x /= 2 }
-        for _ in 0..<100 {
-            let (value, slope) = score(x)
-            let step = -value / slope
-            x += step
-            if abs(step) <= x * 1e-13 { break }
+        let first = Swift.max(0, Swift.min(low - 1, last - 3))
+        var total = 0.0
+        for i in first...first + 3 {
+            let x = Double(unsafe knots[i])
+            var part = Double(i) * step
+            for j in first...first + 3 where j != i {
+                let other = Double(unsafe knots[j])
+                part *= (raw - other) / (x - other)
+            }
+            total += part
         }
-        return x * m
+        return total
+    }
+
+    /// 1 + 1/2 + … + 1/n.
+    private static func harmonic(_ n: Int) -> Double {
+        if n < 32 {
+            var sum = 0.0
+            for i in 1...n { sum += 1.0 / Double(i) }
+            return sum
+        }
+        let x = Double(n)
+        let square = x * x
+        var sum: Double = log(x) + 0.577215664901532860606512
+        sum += 0.5 / x
+        sum -= 1.0 / (12.0 * square)
+        sum += 1.0 / (120.0 * square * square)
+        return sum
     }
 
     // MARK: Bytes

@@ -129,8 +129,10 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
             return bytes
         }
         // What fits leaves as it is: bytes that were read go out the same.
-        let kept = keptLevels()
-        let fits = values.count <= KLLLayout(k: k, levelCount: kept.count).capacity
+        // All levels together hold less than 3 k, and 8 more for each.
+        let kept = values.count < 3 * k + 480 ? keptLevels() : []
+        let fits =
+            !kept.isEmpty && values.count <= KLLLayout(k: k, levelCount: kept.count).capacity
         let counts = fits ? kept : levelCounts()
         let retained = counts.reduce(0, +)
         let capacity = KLLLayout(k: k, levelCount: counts.count).capacity

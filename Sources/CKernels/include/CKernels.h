@@ -76,3 +76,5 @@ void tk_comoments64(double *values, size_t width, double *means, double *sums);
 void tk_split_signs(
     const double *values, size_t count, double least, double *positive, double *negative,
     size_t counts[3]);
+/// 257 raw HyperLogLog estimates over 2^lgK, lgK 4 to 21: where the corrected one is whole steps.
+const float *tk_hll_knots(int lg_k);
