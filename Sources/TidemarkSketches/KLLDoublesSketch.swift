@@ -15,6 +15,10 @@ package struct KLLDoublesSketch: ~Copyable, Ordered, Sendable {
 
     private init(_ core: consuming KLLCore<Double>) { self.core = core }
 
+    // Swift 6.3 takes a struct around a generic one for trivial and leaks the core where raw memory
+    // is deinitialised; a destructor of its own tells it otherwise.
+    deinit {}
+
     /// The parameter of the bytes that leave, and the floor of the levels' capacities.
     package var k: Int { core.k }
     /// How many values went in.

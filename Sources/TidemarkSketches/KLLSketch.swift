@@ -24,6 +24,10 @@ package struct KLLSketch: ~Copyable, Ordered, Sendable {
 
     private init(_ core: consuming KLLCore<Float>) { self.core = core }
 
+    // Swift 6.3 takes a struct around a generic one for trivial and leaks the core where raw memory
+    // is deinitialised; a destructor of its own tells it otherwise.
+    deinit {}
+
     /// The parameter of the bytes that leave, and the floor of the levels' capacities.
     package var k: Int { core.k }
     /// How many values went in.

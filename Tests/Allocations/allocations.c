@@ -1,6 +1,7 @@
 #include "TidemarkAllocations.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stddef.h>
 
 // glibc's own, under the names that stay when malloc is replaced.
@@ -12,6 +13,11 @@ extern void *__libc_memalign(size_t alignment, size_t size);
 static __thread uint64_t count __attribute__((tls_model("initial-exec")));
 
 uint64_t ta_allocation_count(void) { return count; }
+
+uint64_t ta_live_byte_count(void) {
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
 
 void *malloc(size_t size) {
     count++;

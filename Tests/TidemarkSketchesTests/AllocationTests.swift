@@ -77,4 +77,47 @@ private func allocations(_ half: () -> Void) -> UInt64 {
         let row = [1.0, 2.0, 3.0]
         #expect(allocations { for _ in 0..<1_000 { comoments.update(row) } } == 0, "comoments")
     }
+
+    /// Bytes that 300 summaries leave behind, held in raw memory as a group's cell holds them.
+    private func leaked<S: Summary & ~Copyable>(_ make: () -> S) -> Int {
+        func round(_ count: Int) {
+            let cells = UnsafeMutablePointer<S>.allocate(capacity: count)
+            for i in 0..<count {
+                unsafe (cells + i).initialize(to: make())
+                let next = make()
+                unsafe cells[i].merge(next)
+                do throws(SketchError) {
+                    unsafe cells[i] = try S(bytes: cells[i].serialize())
+                } catch {
+                    Issue.record("own bytes are read")
+                }
+            }
+            unsafe cells.deinitialize(count: count)
+            unsafe cells.deallocate()
+        }
+        round(30)
+        let before = Int(ta_live_byte_count())
+        round(300)
+        return Int(ta_live_byte_count()) - before
+    }
+
+    @Test func `summaries give their memory back`() {
+        let contents = Contents(part: 4)
+        // Other tests run beside this one: a leak of 300 summaries is far more than their noise.
+        func check<S: Summary & ~Copyable>(_ name: String, _ make: () -> S) {
+            let least = (0..<3).map { _ in leaked(make) }.min() ?? 0
+            #expect(least < 300_000, "\(name) leaves \(least) bytes")
+        }
+        check("KLL f32") { contents.kll() }
+        check("KLL f64") { contents.kllDoubles() }
+        check("HLL") { contents.hll(.hll8) }
+        check("frequent strings") { contents.strings() }
+        check("frequent integers") { contents.frequentIntegers() }
+        check("DDSketch") { contents.dd() }
+        check("log-linear") { contents.logLinear() }
+        check("bottom-k") { contents.sample() }
+        check("exact counts") { contents.exact() }
+        check("moments") { contents.moments() }
+        check("comoments") { contents.comoments() }
+    }
 }
