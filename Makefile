@@ -7,14 +7,14 @@ SEED   ?= 1
 ONLY   ?=
 export TIDEMARK_TEST_KAFKA ?= $(CURDIR)/../shared/kafka/kafka
 
-.PHONY: help setup build demo test test-long chaos bench bench-kafka lint format goldens clean
+.PHONY: help setup build demo test test-long chaos fuzz bench bench-kafka bench-sketches lint format goldens clean
 
 help:
 	@echo "make demo     set up, build, and watch an hour of three models in about a minute (SEED=n)"
 	@echo "make test     set up, build, and run all tests (ONLY=pattern for some)"
 	@echo "make chaos    W1 under kill -9, broker failures and a bad network, for about half an hour (SEED=n)"
 	@echo "make bench    workload W1 from a file and through Kafka, with checks"
-	@echo "make setup | build | lint | format | test-long | clean"
+	@echo "make setup | build | lint | format | test-long | fuzz | bench-sketches | clean"
 
 setup:
 	@ops/setup build
@@ -38,9 +38,23 @@ chaos: build
 	.venv/bin/python Tests/Acceptance/chaos.py --brokers 1 $(if $(filter command line,$(origin SEED)),--seed $(SEED))
 	.venv/bin/python Tests/Acceptance/chaos.py --brokers 3 $(if $(filter command line,$(origin SEED)),--seed $(SEED))
 
+# A million mutated inputs over all sketches (COUNT=n); a short form runs in the tests.
+fuzz:
+	@ops/setup build
+	TIDEMARK_FUZZ=$(or $(COUNT),1000000) ops/run-tests 'FuzzTests|LawTests'
+
 bench: build
 	@ops/setup bench
 	Benchmarks/run
+
+# Each tier and the pinned peers in one run; then the peers read what we wrote.
+bench-sketches:
+	@ops/setup build bench
+	$(SWIFT) build $(FLAGS) --product sketches-bench
+	.venv/bin/python Benchmarks/sketches.py
+	rm -rf out/peer && mkdir -p out/peer
+	TIDEMARK_EXPORT=$(CURDIR)/out/peer $(SWIFT) test $(FLAGS) --disable-testable-imports --filter ExportTests >/dev/null
+	.venv/bin/python Tests/TidemarkSketchesTests/check_peer.py out/peer
 
 lint:
 	@ops/setup build

@@ -114,14 +114,22 @@ let package = Package(
                 "TidemarkKafka",
             ],
             path: "Benchmarks/Kafka", swiftSettings: swift),
+        .executableTarget(
+            name: "sketches-bench", dependencies: ["TidemarkKernels", "TidemarkSketches"],
+            path: "Benchmarks/Sketches", swiftSettings: swift),
 
         // A real Kafka for tests, and what writes to it.
         .target(
             name: "TidemarkTestSupport", dependencies: ["CRdKafka"], path: "Tests/Support",
             swiftSettings: swift),
+        // Counts allocations in the process that links it.
+        .target(name: "TidemarkAllocations", path: "Tests/Allocations", cSettings: c),
         tests(
-            "TidemarkSketchesTests", ["TidemarkKernels", "TidemarkSketches"],
-            exclude: ["make_goldens.py", "check_peer.py"]),
+            "TidemarkSketchesTests", ["TidemarkKernels", "TidemarkSketches", "TidemarkAllocations"],
+            exclude: [
+                "make_goldens.py", "make_interchange_goldens.py", "make_goldens_support.py",
+                "make_hll_table.py", "check_peer.py",
+            ]),
         tests(
             "TidemarkDriftTests",
             ["TidemarkDrift", "TidemarkSketches", "TidemarkKernels", "TidemarkAlerts"],

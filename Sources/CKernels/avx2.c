@@ -7,9 +7,25 @@
 #define TK_NET(name) name##_avx2
 #define TK_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define TK_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define TK_ITEM float
+#define TK_VECTOR tk_v16
 #include "network.h"
+#undef TK_ITEM
+#undef TK_VECTOR
+#undef TK_NET
+#define TK_NET(name) name##_f64_avx2
+#define TK_ITEM double
+#define TK_VECTOR tk_d16
+#include "network.h"
+#undef TK_NET
+#define TK_NET(name) name##_avx2
+#define TK_LOOP _Pragma("clang loop vectorize(enable)")
+#define TK_LANES TK_LOOP
+#include "lanes.h"
 
 TK_TARGET void tk_sort256_avx2(float *values) { tk_sorted_avx2(values, 1, 0, values); }
+
+TK_TARGET void tk_sort256_f64_avx2(double *values) { tk_sorted_f64_avx2(values, 1, 0, values); }
 
 TK_TARGET static inline int64_t total(__m256i v) {
     __m128i half = _mm_add_epi64(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));

@@ -4,11 +4,34 @@
 #include <immintrin.h>
 
 #define TK_TARGET \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi,bmi2,popcnt,lzcnt")))
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512cd,avx2,fma,bmi,bmi2,popcnt,lzcnt")))
 #define TK_NET(name) name##_avx512
 #define TK_MIN(a, b) ((tk_v16)_mm512_min_ps((__m512)(a), (__m512)(b)))
 #define TK_MAX(a, b) ((tk_v16)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#define TK_ITEM float
+#define TK_VECTOR tk_v16
 #include "network.h"
+#undef TK_ITEM
+#undef TK_VECTOR
+#undef TK_NET
+#undef TK_MIN
+#undef TK_MAX
+#define TK_NET(name) name##_f64_avx512
+#define TK_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define TK_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define TK_ITEM double
+#define TK_VECTOR tk_d16
+#include "network.h"
+#undef TK_NET
+#define TK_NET(name) name##_avx512
+#define TK_LOOP _Pragma("clang loop vectorize(enable)")
+#define TK_LANES TK_LOOP
+#define TK_OWN_SPLIT
+#include "lanes.h"
+
+TK_TARGET void tk_sort256_f64_avx512(double *values) {
+    tk_sorted_f64_avx512(values, 1, 0, values);
+}
 
 TK_TARGET void tk_sort256_avx512(float *values) { tk_sorted_avx512(values, 1, 0, values); }
 
@@ -248,6 +271,54 @@ TK_TARGET TK_INLINE size_t fold(
     *min = _mm512_reduce_min_pd(f.least) + 0.0;
     *max = _mm512_reduce_max_pd(f.most) + 0.0;
     return kept;
+}
+
+TK_TARGET void tk_split_signs_avx512(
+    const double *values, size_t count, double least, double *positive, double *negative,
+    size_t counts[3]) {
+    const __m512d floor = _mm512_set1_pd(least), infinity = _mm512_set1_pd(INFINITY);
+    size_t p = 0, n = 0, small = 0;
+    for (size_t i = 0; i < count; i += 8) {
+        __mmask8 real = count - i >= 8 ? 0xff : (__mmask8)((1u << (count - i)) - 1);
+        __m512d x = _mm512_mask_loadu_pd(_mm512_set1_pd(NAN), real, values + i);
+        __m512d size = _mm512_abs_pd(x);
+        __mmask8 kept = _mm512_mask_cmp_pd_mask(
+            _mm512_cmp_pd_mask(size, floor, _CMP_GE_OQ), size, infinity, _CMP_LT_OQ);
+        __mmask8 below = kept & _mm512_movepi64_mask(_mm512_castpd_si512(x));
+        __mmask8 above = kept & (__mmask8)~below;
+        _mm512_storeu_pd(positive + p, _mm512_maskz_compress_pd(above, size));
+        _mm512_storeu_pd(negative + n, _mm512_maskz_compress_pd(below, size));
+        p += (unsigned)__builtin_popcount(above);
+        n += (unsigned)__builtin_popcount(below);
+        small += (unsigned)__builtin_popcount(_mm512_cmp_pd_mask(size, floor, _CMP_LT_OQ));
+    }
+    counts[0] = p;
+    counts[1] = n;
+    counts[2] = small;
+}
+
+TK_TARGET void tk_bin_codes_avx512(
+    const double *values, size_t count, const double *edges, size_t edge_count, uint16_t *out) {
+    const __m512 float_max = _mm512_set1_ps(TK_FLOAT_MAX);
+    const __m512 float_min = _mm512_set1_ps(-TK_FLOAT_MAX);
+    const __m512d infinity = _mm512_set1_pd(INFINITY);
+    search s = prepare(edges, edge_count);
+    for (size_t i = 0; i < count; i += 16) {
+        size_t left = count - i < 16 ? count - i : 16;
+        __mmask16 real = (__mmask16)((1u << left) - 1);
+        __m512d first = _mm512_mask_loadu_pd(_mm512_set1_pd(NAN), (__mmask8)real, values + i);
+        __m512d second =
+            _mm512_mask_loadu_pd(_mm512_set1_pd(NAN), (__mmask8)(real >> 8), values + i + 8);
+        __mmask16 live = (__mmask16)(
+            _mm512_cmp_pd_mask(_mm512_abs_pd(first), infinity, _CMP_LT_OQ) |
+            _mm512_cmp_pd_mask(_mm512_abs_pd(second), infinity, _CMP_LT_OQ) << 8);
+        __m512 item = _mm512_insertf32x8(
+            _mm512_castps256_ps512(_mm512_cvtpd_ps(first)), _mm512_cvtpd_ps(second), 1);
+        item = _mm512_max_ps(_mm512_min_ps(item, float_max), float_min);
+        __m512i c = codes(&s, item, live, first, second);
+        c = _mm512_mask_mov_epi32(_mm512_set1_epi32(0xffff), live, c);
+        _mm256_mask_storeu_epi16(out + i, real, _mm512_cvtepi32_epi16(c));
+    }
 }
 
 // Counting by comparison pays up to about this many codes.

@@ -9,7 +9,8 @@ static int best(void) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512cd"))
         return TK_AVX512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return TK_AVX2;
 #endif
@@ -81,6 +82,72 @@ void tk_sort256_keep(const float *values, int stride, int offset, float *kept) {
     memcpy(sorted, values, sizeof sorted);
     tk_sort256(sorted);
     for (int i = offset, o = 0; i < 256; i += stride) kept[o++] = sorted[i];
+}
+
+#if defined(__x86_64__)
+#define TK_CHOOSE(name, ...) \
+    switch (tk_tier()) { \
+    case TK_AVX512: name##_avx512(__VA_ARGS__); return; \
+    case TK_AVX2: name##_avx2(__VA_ARGS__); return; \
+    } \
+    name##_scalar(__VA_ARGS__);
+#else
+#define TK_CHOOSE(name, ...) name##_scalar(__VA_ARGS__);
+#endif
+
+void tk_coupons(const int64_t *values, size_t count, uint32_t *coupons) {
+    TK_CHOOSE(tk_coupons, values, count, coupons)
+}
+
+void tk_cubic_codes(const double *values, size_t count, double multiplier, int32_t *codes) {
+    TK_CHOOSE(tk_cubic_codes, values, count, multiplier, codes)
+}
+
+void tk_log_linear_codes(const double *values, size_t count, int bits, int32_t *codes) {
+    TK_CHOOSE(tk_log_linear_codes, values, count, bits, codes)
+}
+
+void tk_moments64(const double *values, double shift, double *out) {
+    TK_CHOOSE(tk_moments64, values, shift, out)
+}
+
+void tk_comoments64(double *values, size_t width, double *means, double *sums) {
+    TK_CHOOSE(tk_comoments64, values, width, means, sums)
+}
+
+void tk_sort256_f64(double *values) { TK_CHOOSE(tk_sort256_f64, values) }
+
+// A search in registers with AVX-512; else comparing with all edges while they are few.
+void tk_bin_codes(
+    const double *values, size_t count, const double *edges, size_t edge_count, uint16_t *out) {
+#if defined(__x86_64__)
+    if (tk_tier() == TK_AVX512) {
+        tk_bin_codes_avx512(values, count, edges, edge_count, out);
+        return;
+    }
+#endif
+    if (edge_count <= 64) {
+        TK_CHOOSE(tk_few_edges, values, count, edges, edge_count, out)
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        out[i] = fabs(values[i]) < INFINITY ? (uint16_t)tk_code(edges, edge_count, values[i])
+                                            : 0xffff;
+}
+
+void tk_split_signs(
+    const double *values, size_t count, double least, double *positive, double *negative,
+    size_t counts[3]) {
+    TK_CHOOSE(tk_split_signs, values, count, least, positive, negative, counts)
+}
+
+void tk_raise_registers(
+    uint8_t *registers, uint32_t mask, const uint32_t *coupons, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t slot = coupons[i] & mask;
+        uint8_t run = (uint8_t)(coupons[i] >> 26);
+        if (__builtin_expect(registers[slot] < run, 0)) registers[slot] = run;
+    }
 }
 
 void tk_max_bytes(uint8_t *into, const uint8_t *other, size_t count) {

@@ -23,6 +23,12 @@ TK_INLINE uint64_t tk_bits(double x) {
     return bits;
 }
 
+TK_INLINE double tk_double(uint64_t bits) {
+    double x;
+    memcpy(&x, &bits, 8);
+    return x;
+}
+
 /// As the vector tiers convert: saturated, and without -0.
 TK_INLINE float tk_item(double x) {
     float f = (float)x;
@@ -54,7 +60,7 @@ TK_INLINE size_t tk_code(const double *edges, size_t edge_count, double x) {
     size_t at = 0, left = edge_count;
     while (left > 1) {
         size_t half = left / 2;
-        at += edges[at + half - 1] <= x ? half : 0;
+        at += __builtin_unpredictable(edges[at + half - 1] <= x) ? half : 0;
         left -= half;
     }
     return at + (left == 1 && edges[at] <= x);
@@ -78,6 +84,29 @@ TK_INLINE void tk_sum_in_order(
     cell->sum = sum;
     cell->square = square;
 }
+
+#define TK_LANE_KERNELS(tier) \
+    void tk_coupons_##tier(const int64_t *values, size_t count, uint32_t *coupons); \
+    void tk_cubic_codes_##tier( \
+        const double *values, size_t count, double multiplier, int32_t *codes); \
+    void tk_log_linear_codes_##tier( \
+        const double *values, size_t count, int bits, int32_t *codes); \
+    void tk_moments64_##tier(const double *values, double shift, double *out); \
+    void tk_comoments64_##tier(double *values, size_t width, double *means, double *sums); \
+    void tk_split_signs_##tier( \
+        const double *values, size_t count, double least, double *positive, double *negative, \
+        size_t counts[3]); \
+    void tk_few_edges_##tier( \
+        const double *values, size_t count, const double *edges, size_t edge_count, \
+        uint16_t *out); \
+    void tk_sort256_f64_##tier(double *values);
+TK_LANE_KERNELS(scalar)
+#if defined(__x86_64__)
+TK_LANE_KERNELS(avx2)
+TK_LANE_KERNELS(avx512)
+void tk_bin_codes_avx512(
+    const double *values, size_t count, const double *edges, size_t edge_count, uint16_t *out);
+#endif
 
 size_t tk_fold_exact_scalar(
     const double *column, const uint16_t *rows, size_t count, const tk_sum_plan *plan,

@@ -1,14 +1,15 @@
-#pragma once
 // 256 values in sixteen vectors of sixteen lanes. A network sorts each lane's column of sixteen;
 // then 2, 4, 8 and 16 lanes are merged: compare with the mirror image, then halve the distance,
 // first over lanes, then over vectors. In the end value i of the order lies in vector i mod 16,
 // lane i / 16, so every 2nd, 4th or 8th value is a few whole vectors, interleaved.
 //
-// Included once a tier, with TK_NET(name) and TK_TARGET defined.
+// Included once a tier and item type, with TK_NET(name), TK_TARGET, TK_ITEM (float or double) and
+// TK_VECTOR (sixteen of them) defined; f64 takes two registers a vector.
 
 #ifndef TK_NETWORK_SHARED
 #define TK_NETWORK_SHARED
 typedef float tk_v16 __attribute__((ext_vector_type(16)));
+typedef double tk_d16 __attribute__((ext_vector_type(16)));
 
 // The 60 comparators of M. W. Green's network for sixteen.
 #define TK_COLUMNS \
@@ -43,16 +44,16 @@ typedef float tk_v16 __attribute__((ext_vector_type(16)));
 #define TK_UNROLL _Pragma("clang loop unroll(full)")
 #define TK_MIRROR(lanes, upper) \
     { \
-        tk_v16 next[16]; \
+        TK_VECTOR next[16]; \
         TK_UNROLL for (int i = 0; i < 16; i++) { \
-            tk_v16 other = lanes(r[15 - i]); \
+            TK_VECTOR other = lanes(r[15 - i]); \
             next[i] = upper(TK_MIN(r[i], other), TK_MAX(r[i], other)); \
         } \
         TK_UNROLL for (int i = 0; i < 16; i++) r[i] = next[i]; \
     }
 #define TK_DISTANCE(lanes, upper) \
     TK_UNROLL for (int i = 0; i < 16; i++) { \
-        tk_v16 other = lanes(r[i]); \
+        TK_VECTOR other = lanes(r[i]); \
         r[i] = upper(TK_MIN(r[i], other), TK_MAX(r[i], other)); \
     }
 #define TK_VECTORS \
@@ -60,13 +61,13 @@ typedef float tk_v16 __attribute__((ext_vector_type(16)));
         TK_UNROLL for (int i = 0; i < 16; i++) if (!(i & half)) X(i, i + half)
 #define X(a, b) \
     { \
-        tk_v16 low = TK_MIN(r[a], r[b]); \
+        TK_VECTOR low = TK_MIN(r[a], r[b]); \
         r[b] = TK_MAX(r[a], r[b]); \
         r[a] = low; \
     }
 #endif
 
-TK_TARGET TK_INLINE void TK_NET(tk_network)(tk_v16 *r) {
+TK_TARGET TK_INLINE void TK_NET(tk_network)(TK_VECTOR *r) {
     TK_COLUMNS
     TK_MIRROR(TK_LANES_X1, TK_UPPER2) TK_VECTORS
     TK_MIRROR(TK_LANES_M4, TK_UPPER4) TK_DISTANCE(TK_LANES_X1, TK_UPPER2) TK_VECTORS
@@ -78,14 +79,14 @@ TK_TARGET TK_INLINE void TK_NET(tk_network)(tk_v16 *r) {
 
 /// Sorts values[0 ..< 256] and writes those at offset, offset + stride, …; stride 1, 2, 4 or 8.
 TK_TARGET TK_INLINE void TK_NET(tk_sorted)(
-    const float *values, int stride, int offset, float *out) {
-    tk_v16 r[16];
-    TK_UNROLL for (int i = 0; i < 16; i++) memcpy(&r[i], values + 16 * i, 64);
+    const TK_ITEM *values, int stride, int offset, TK_ITEM *out) {
+    TK_VECTOR r[16];
+    TK_UNROLL for (int i = 0; i < 16; i++) memcpy(&r[i], values + 16 * i, sizeof(TK_VECTOR));
     TK_NET(tk_network)(r);
     // The vectors offset, offset + stride, …; interleaving pairs half their count apart, four
     // times at most, puts them in order.
     int count = 16 / stride;
-    tk_v16 a[16], b[16];
+    TK_VECTOR a[16], b[16];
     if (stride == 1) {
         TK_UNROLL for (int i = 0; i < 16; i++) a[i] = r[i];
     } else {
@@ -103,5 +104,5 @@ TK_TARGET TK_INLINE void TK_NET(tk_sorted)(
             }
         TK_UNROLL for (int i = 0; i < count; i++) a[i] = b[i];
     }
-    TK_UNROLL for (int i = 0; i < count; i++) memcpy(out + 16 * i, &a[i], 64);
+    TK_UNROLL for (int i = 0; i < count; i++) memcpy(out + 16 * i, &a[i], sizeof(TK_VECTOR));
 }

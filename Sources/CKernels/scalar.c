@@ -1,5 +1,11 @@
 #include "internal.h"
 
+#define TK_TARGET
+#define TK_NET(name) name##_scalar
+#define TK_LOOP _Pragma("clang loop vectorize(disable) interleave(disable)")
+#define TK_LANES
+#include "lanes.h"
+
 // The twins that the vector tiers are compared with, and what runs on short runs and on arm64.
 
 size_t tk_fold_exact_scalar(
@@ -88,5 +94,35 @@ void tk_sort256_scalar(float *values) {
         uint32_t bits = from[i];
         bits ^= bits & 0x80000000u ? 0x80000000u : 0xffffffffu;
         memcpy(values + i, &bits, 4);
+    }
+}
+
+/// Eight passes over one byte each of the order-preserving bits.
+void tk_sort256_f64_scalar(double *values) {
+    uint64_t a[256], b[256];
+    uint16_t at[8][256] = {{0}};
+    for (int i = 0; i < 256; i++) {
+        uint64_t bits = tk_bits(values[i]);
+        bits ^= (uint64_t)((int64_t)bits >> 63) | 0x8000000000000000u;
+        a[i] = bits;
+        for (int p = 0; p < 8; p++) at[p][bits >> (8 * p) & 255]++;
+    }
+    uint64_t *from = a, *to = b;
+    for (int p = 0; p < 8; p++) {
+        uint16_t next = 0;
+        for (int v = 0; v < 256; v++) {
+            uint16_t n = at[p][v];
+            at[p][v] = next;
+            next = (uint16_t)(next + n);
+        }
+        for (int i = 0; i < 256; i++) to[at[p][from[i] >> (8 * p) & 255]++] = from[i];
+        uint64_t *swap = from;
+        from = to;
+        to = swap;
+    }
+    for (int i = 0; i < 256; i++) {
+        uint64_t bits = from[i];
+        bits ^= bits >> 63 ? 0x8000000000000000u : UINT64_MAX;
+        memcpy(values + i, &bits, 8);
     }
 }

@@ -222,12 +222,27 @@ package struct ColumnSummary: Sendable, Equatable {
     /// Ranks in 0...1, in ascending order; empty: none.
     package var quantiles: [Double] = []
     package var kllK = 200
+    package var quantileSketch = QuantileSketch.kll
+    /// The largest relative error of a quantile, for DDSketch.
+    package var relativeError = 0.01
+    /// Bits of a register in HLL bytes: 8, 6 or 4.
+    package var registerBits = 8
     /// lgK of the HLL sketch; `nil`: off.
     package var distinctLgK: Int?
     /// Frequent items listed; `nil`: off.
     package var topCount: Int?
 
     package init() {}
+}
+
+/// What a column's quantiles are kept in.
+package enum QuantileSketch: String, Sendable, CaseIterable {
+    /// KLL over f32: rank error, ordered.
+    case kll
+    /// KLL over f64.
+    case kllDoubles = "kll_f64"
+    /// DDSketch: relative error of the value, order-free.
+    case ddsketch
 }
 
 package enum HistogramPlan: Sendable, Equatable {
@@ -423,7 +438,7 @@ package struct OutputsPlan: Sendable {
     package var deadLetters: String
     package var late: String?
 
-    package enum SketchOutput: String, Sendable, CaseIterable { case kll, hll, frequent }
+    package enum SketchOutput: String, Sendable, CaseIterable { case kll, ddsketch, hll, frequent }
 
     package init(aggregates: String?, alerts: String, deadLetters: String, late: String?) {
         self.aggregates = aggregates

@@ -11,9 +11,49 @@ final class CategorySummary: @unchecked Sendable {
     /// Ordered.
     var frequent = FrequentItems()
 
-    init(_ plan: ColumnSummary) { distinct = HLLSketch(lgK: plan.distinctLgK ?? 12) }
+    init(_ plan: ColumnSummary) {
+        let type: HLLType =
+            switch plan.registerBits {
+            case 4: .hll4
+            case 6: .hll6
+            default: .hll8
+            }
+        distinct = HLLSketch(lgK: plan.distinctLgK ?? 12, type: type)
+    }
 
     var byteCount: Int { distinct.byteCount + frequent.itemCount * 48 }
+}
+
+/// Quantiles of a column that chose another sketch than KLL over f32. It belongs to its cell.
+final class WideQuantiles: @unchecked Sendable {
+    let sketch: QuantileSketch
+    /// Ordered.
+    var kll: KLLDoublesSketch
+    /// Order-free.
+    var dd: DDSketch
+
+    init?(_ plan: ColumnSummary, seed: UInt64) {
+        guard plan.quantileSketch != .kll, !plan.quantiles.isEmpty else { return nil }
+        sketch = plan.quantileSketch
+        kll = KLLDoublesSketch(k: plan.kllK, seed: seed)
+        dd = DDSketch(relativeError: plan.relativeError)
+    }
+
+    var byteCount: Int { kll.byteCount + dd.byteCount }
+
+    func update(_ values: UnsafePointer<Double>, count: Int) {
+        switch sketch {
+        case .kll: break
+        case .kllDoubles: unsafe kll.update(values, count: count)
+        case .ddsketch: unsafe dd.update(values, count: count)
+        }
+    }
+
+    func quantiles(_ ranks: [Double]) -> [Double] {
+        sketch == .ddsketch ? dd.quantiles(ranks) : kll.quantiles(ranks)
+    }
+
+    func serialize() -> [UInt8] { sketch == .ddsketch ? dd.serialize() : kll.serialize() }
 }
 
 /// Everything that is kept of one group in one pane, and later in one window: counts, sums, bins
@@ -40,6 +80,7 @@ final class GroupCell: @unchecked Sendable {
     /// Texts of an open pane.
     let codes: UnsafeMutablePointer<CodeCounter>
     var categories: [CategorySummary?]
+    var wide: [WideQuantiles?]
     private let columnCount: Int
 
     static let stateCount = 4
@@ -59,11 +100,15 @@ final class GroupCell: @unchecked Sendable {
         unsafe kll = .allocate(capacity: columnCount)
         unsafe codes = .allocate(capacity: columnCount)
         categories = []
+        wide = []
         for (index, column) in shape.columns.enumerated() {
             unsafe (kll + index).initialize(
                 to: KLLSketch(
                     k: column.column.summary.kllK,
                     seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15))
+            wide.append(
+                WideQuantiles(
+                    column.column.summary, seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15))
             unsafe (codes + index).initialize(to: CodeCounter())
             categories.append(column.column.type.isText ? CategorySummary(column.column.summary) : nil)
         }
@@ -84,7 +129,7 @@ final class GroupCell: @unchecked Sendable {
         var count = 256 + shape.counterCount * 8
         for index in 0..<columnCount {
             count += 200 + (unsafe kll[index].byteCount) + (unsafe codes[index].byteCount)
-            count += categories[index]?.byteCount ?? 0
+            count += (categories[index]?.byteCount ?? 0) + (wide[index]?.byteCount ?? 0)
         }
         return count
     }
@@ -103,6 +148,7 @@ final class GroupCell: @unchecked Sendable {
         }
         for index in 0..<columnCount {
             unsafe exact[index].merge(other.exact[index])
+            if let mine = wide[index], let theirs = other.wide[index] { mine.dd.merge(theirs.dd) }
             guard let mine = categories[index], let theirs = other.categories[index] else { continue }
             mine.valueCount += theirs.valueCount
             mine.distinct.merge(theirs.distinct)
@@ -117,6 +163,7 @@ final class GroupCell: @unchecked Sendable {
                 unsafe ordered[index].merge(other.ordered[index])
             }
             if !summary.quantiles.isEmpty { unsafe kll[index].merge(other.kll[index]) }
+            if let mine = wide[index], let theirs = other.wide[index] { mine.kll.merge(theirs.kll) }
             if summary.topCount != nil, let mine = categories[index],
                 let theirs = other.categories[index]
             {

@@ -147,7 +147,7 @@ final class GroupShape: Sendable {
             var plan = stream.columns[column]
             if values.isOther {
                 if case .baseline = plan.summary.histogram { plan.summary.histogram = nil }
-                plan.summary.quantiles = []
+                if plan.summary.quantileSketch != .ddsketch { plan.summary.quantiles = [] }
                 plan.summary.topCount = nil
                 plan.summary.moments = false
             }

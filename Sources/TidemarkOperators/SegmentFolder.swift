@@ -57,6 +57,7 @@ final class SegmentFolder {
     private let order: UnsafeMutablePointer<UInt16>
     private let groupOf: UnsafeMutablePointer<Int32>
     private let run: UnsafeMutablePointer<Float>
+    private let wideRun: UnsafeMutablePointer<Double>
     private var locals: [(cell: GroupCell, count: Int)] = []
     private var starts: [Int] = []
     /// Groups of this rank or above fold into `other` at once: by pane.
@@ -96,6 +97,7 @@ final class SegmentFolder {
         unsafe order.initialize(repeating: 0, count: count + 64)
         unsafe groupOf = .allocate(capacity: count)
         unsafe run = .allocate(capacity: count + 64)
+        unsafe wideRun = .allocate(capacity: count + 64)
     }
 
     deinit {
@@ -103,6 +105,7 @@ final class SegmentFolder {
         unsafe order.deallocate()
         unsafe groupOf.deallocate()
         unsafe run.deallocate()
+        unsafe wideRun.deallocate()
     }
 
     var byteCount: Int {
@@ -316,7 +319,8 @@ final class SegmentFolder {
         rows: UnsafePointer<UInt16>, count: Int
     ) {
         let shape = cell.shape.columns[index]
-        let wantsRun = !shape.column.summary.quantiles.isEmpty
+        let wide = cell.wide[index]
+        let wantsRun = !shape.column.summary.quantiles.isEmpty && wide == nil
         let first = shape.binnings.first
         var kept: Int
         switch shape.sums {
@@ -333,6 +337,16 @@ final class SegmentFolder {
         case .none: kept = 0
         }
         if wantsRun { unsafe cell.kll[index].update(run, count: kept) }
+        if let wide {
+            // The values as they are, in row order; infinities are no values.
+            kept = 0
+            for place in 0..<count {
+                let x = unsafe numbers[Int(rows[place])]
+                unsafe wideRun[kept] = x
+                kept += x.magnitude < .infinity ? 1 : 0
+            }
+            unsafe wide.update(wideRun, count: kept)
+        }
         for binning in shape.binnings.dropFirst() {
             guard case .exact(let sums) = shape.sums else { continue }
             // A second baseline with edges of its own: bins alone, into a cell that is thrown away.

@@ -203,7 +203,8 @@ package final class StageTwoOperator: StageTwo {
         tally.rows += cell.rowCount
         for (place, column) in segment.columns.enumerated() {
             // Sorted once, for quantiles and for the bytes.
-            let wantsView = !cell.shape.columns[place].column.summary.quantiles.isEmpty
+            let wantsView =
+                !cell.shape.columns[place].column.summary.quantiles.isEmpty && cell.wide[place] == nil
             let view = wantsView ? unsafe cell.kll[place].view() : nil
             var record = self.record(cell, place, segment, closing, view)
             record.otherGroupCount = otherGroupCount
@@ -263,6 +264,10 @@ package final class StageTwoOperator: StageTwo {
             let values = view.quantiles(summary.quantiles)
             record.quantiles = zip(summary.quantiles, values).map { ($0, Double($1)) }
         }
+        if let wide = cell.wide[place] {
+            let values = wide.quantiles(summary.quantiles)
+            record.quantiles = zip(summary.quantiles, values).map { ($0, $1) }
+        }
         if shape.hasHistogram, column.type.isNumeric, let binning = shape.binnings.first {
             let cells = cell.cells(binning)
             let label = binning.baseline.map { plan.stream.baselines[$0].label } ?? "declared"
@@ -314,6 +319,16 @@ package final class StageTwoOperator: StageTwo {
             send(
                 "kll", "f32", k: column.summary.kllK, n: record.rows.value,
                 version: Int(bytes[1]), bytes)
+        }
+        if let wide = cell.wide[place] {
+            let bytes = wide.serialize()
+            let n = record.rows.value
+            if wide.sketch == .ddsketch, plan.outputs.sketches.contains(.ddsketch) {
+                // Protobuf has no version of its own.
+                send("ddsketch", "f64", k: wide.dd.binCountMax, n: n, version: 0, bytes)
+            } else if wide.sketch == .kllDoubles, plan.outputs.sketches.contains(.kll) {
+                send("kll", "f64", k: column.summary.kllK, n: n, version: Int(bytes[1]), bytes)
+            }
         }
         guard let category = cell.categories[place] else { return }
         if plan.outputs.sketches.contains(.hll), let lgK = column.summary.distinctLgK {

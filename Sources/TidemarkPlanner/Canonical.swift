@@ -51,6 +51,11 @@ enum Canonical {
                 column.acceptText, column.nullValues, column.summary.moments, column.summary.range,
                 histogram(column.summary.histogram, stream), column.summary.quantiles,
                 column.summary.kllK, column.summary.distinctLgK, column.summary.topCount)
+            // Only what departs from the default: other topologies keep their hash.
+            if column.summary.quantileSketch != .kll {
+                text += line("sketch", column.summary.quantileSketch.rawValue, column.summary.relativeError)
+            }
+            if column.summary.registerBits != 8 { text += line("registers", column.summary.registerBits) }
         }
         func names(_ indices: [Int]) -> String {
             indices.map { stream.columns[$0].name }.joined(separator: ",")

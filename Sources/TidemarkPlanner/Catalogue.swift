@@ -163,8 +163,8 @@ enum Spec {
                 "histogram", .any("{ edges, bins }"), "edges of the baseline", off: true,
                 "counts in fixed bins"),
             FieldSpec(
-                "quantiles", .any("{ at, sketch, k }"), "1 5 25 50 75 95 99%", off: true, "by sketch"),
-            FieldSpec("distinct", .any("{ sketch, lg_k }"), "lg_k 12", off: true, "by sketch"),
+                "quantiles", .any("{ at, sketch, k, relative_error }"), "1 5 25 50 75 95 99%", off: true, "by sketch"),
+            FieldSpec("distinct", .any("{ sketch, lg_k, registers }"), "lg_k 12", off: true, "by sketch"),
             FieldSpec("top", .count(1...1000), "10", off: true, "frequent items, with bounds"),
             FieldSpec("moments", .boolean, "true", "mean and standard deviation"),
             FieldSpec("range", .boolean, "true", "smallest and greatest value"),
@@ -187,17 +187,20 @@ enum Spec {
         [
             FieldSpec(
                 "at", .list("a list of shares"), "[1%, 5%, 25%, 50%, 75%, 95%, 99%]", "which"),
-            FieldSpec("sketch", .choice(["kll"]), "kll", "how"),
-            FieldSpec("k", .count(8...4096), "200", "accuracy"),
-            .later("as", "width of a value in the sketch"),
+            FieldSpec(
+                "sketch", .choice(["kll", "kll_f64", "ddsketch"]), "kll",
+                "kll: rank error, values in f32; kll_f64; ddsketch: relative error, order-free"),
+            FieldSpec("k", .count(8...4096), "200", "accuracy of kll"),
+            FieldSpec("relative_error", .share(max: 0.5), "1%", "accuracy of ddsketch"),
         ],
-        example: "quantiles: { at: [50%, 99%], k: 400 }")
+        example: "quantiles: { at: [50%, 99%], sketch: ddsketch, relative_error: 1% }")
 
     static let distinct = OperatorSpec(
         "distinct", path: "summaries[].distinct", "how many values there are, by sketch",
         [
             FieldSpec("sketch", .choice(["hll"]), "hll", "how"),
             FieldSpec("lg_k", .count(4...21), "12", "accuracy"),
+            FieldSpec("registers", .choice(["8", "6", "4"]), "8", "bits of a register in the bytes"),
         ],
         example: "distinct: { lg_k: 14 }")
 
@@ -308,7 +311,7 @@ enum Spec {
             FieldSpec("topic", .text(lengthMax: 249), "<name>-aggregates", "where to"),
             FieldSpec("layout", .choice(["narrow"]), "narrow", "a record a column"),
             FieldSpec(
-                "sketches", .list("a list of kll, hll, frequent"), "[]",
+                "sketches", .list("a list of kll, ddsketch, hll, frequent"), "[]",
                 "bytes of sketches, on <topic>-sketches"),
             .later("columns", "only some"),
         ],

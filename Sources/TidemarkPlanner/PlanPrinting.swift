@@ -325,6 +325,9 @@ private func summaryJSON(_ summary: ColumnSummary, _ stream: StreamPlan) -> Stri
     return object([
         ("moments", "\(summary.moments)"), ("range", "\(summary.range)"), ("histogram", histogram),
         ("quantiles", array(summary.quantiles.map(json))), ("kll_k", "\(summary.kllK)"),
+        ("quantile_sketch", quoted(summary.quantileSketch.rawValue)),
+        ("relative_error", json(summary.relativeError)),
+        ("register_bits", "\(summary.registerBits)"),
         ("distinct_lg_k", summary.distinctLgK.map { "\($0)" } ?? "null"),
         ("top", summary.topCount.map { "\($0)" } ?? "null"),
     ])

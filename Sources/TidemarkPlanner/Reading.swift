@@ -451,7 +451,7 @@ final class Reading {
             "avro", "protobuf", "cloudevents", "kserve_v1", "kserve_v2", "seldon", "sagemaker", "csv",
         ],
         "merge": ["kafka"], "layout": ["wide"],
-        "sketch": ["req", "ddsketch", "tdigest", "theta"], "per": ["stream", "monitor", "segment", "group"],
+        "sketch": ["req", "tdigest", "theta"], "per": ["stream", "monitor", "segment", "group"],
         "method": ["e_lond", "lord", "saffron", "addis", "e_bh"],
         "test": [
             "js_divergence", "kl_divergence", "hellinger", "total_variation", "cramer_von_mises",

@@ -577,7 +577,7 @@ extension Resolver {
     private func sketches(_ node: Node) -> Set<OutputsPlan.SketchOutput> {
         var found: Set<OutputsPlan.SketchOutput> = []
         let names = OutputsPlan.SketchOutput.allCases.map(\.rawValue)
-        for item in reading.list(node, what: "a list of kll, hll, frequent", orOne: true, countMax: 10) {
+        for item in reading.list(node, what: "a list of kll, ddsketch, hll, frequent", orOne: true, countMax: 10) {
             guard let text = reading.text(item, expected: "a sketch") else { continue }
             if let sketch = OutputsPlan.SketchOutput(rawValue: text) {
                 found.insert(sketch)

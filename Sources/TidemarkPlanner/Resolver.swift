@@ -1009,11 +1009,13 @@ final class Resolver {
             if node.isOff {
                 for index in texts { columns[index].summary.distinctLgK = nil }
             } else if let d = reading.fields(
-                node, Spec.distinct, what: "`distinct`", shape: "{ sketch, lg_k }, or off")
+                node, Spec.distinct, what: "`distinct`", shape: "{ sketch, lg_k, registers }, or off")
             {
                 _ = reading.choice(d, "sketch")
                 let lgK = reading.count(d, "lg_k")
+                let bits = reading.choice(d, "registers").flatMap { Int($0) }
                 for index in texts {
+                    if let bits { columns[index].summary.registerBits = bits }
                     columns[index].summary.distinctLgK =
                         lgK.map(Int.init) ?? columns[index].summary.distinctLgK ?? 12
                 }
@@ -1029,9 +1031,19 @@ final class Resolver {
             return
         }
         guard let q = reading.fields(
-            node, Spec.quantiles, what: "`quantiles`", shape: "{ at, sketch, k }, or off")
+            node, Spec.quantiles, what: "`quantiles`", shape: "{ at, sketch, k, relative_error }, or off")
         else { return }
-        _ = reading.choice(q, "sketch")
+        let sketch = reading.choice(q, "sketch").flatMap { QuantileSketch(rawValue: $0) }
+        let error = reading.share(q, "relative_error")
+        if let entry = q.entry("relative_error"), sketch != .ddsketch {
+            reading.say(
+                "type-of-role", at: entry.keyPlace, "`relative_error` is for ddsketch",
+                expected: "`sketch: ddsketch` beside it", suggestion: "delete it, or say `k`")
+        } else if let error, error < 0.0001, let entry = q.entry("relative_error") {
+            reading.say(
+                "out-of-range", at: entry.value.place, "below 0.01% a ddsketch has no use",
+                expected: "0.01% to 50%", suggestion: "`1%`")
+        }
         var at: [Double]?
         if let list = q["at"] {
             var ranks: Set<Double> = []
@@ -1056,6 +1068,8 @@ final class Resolver {
                 columns[index].summary.quantiles = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
             }
             if let k { columns[index].summary.kllK = Int(k) }
+            if let sketch { columns[index].summary.quantileSketch = sketch }
+            if let error, error >= 0.0001 { columns[index].summary.relativeError = error }
         }
     }
 

@@ -272,53 +272,25 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
 
     private static func read(_ bytes: [UInt8]) throws(SketchError) -> FrequentItems {
         var reader = ByteReader(bytes)
-        let preamble = try reader.read(UInt8.self)
-        let version = try reader.read(UInt8.self)
-        let family = try reader.read(UInt8.self)
-        let lgMax = Int(try reader.read(UInt8.self))
-        let lgNow = Int(try reader.read(UInt8.self))
-        let flags = try reader.read(UInt8.self)
-        _ = try reader.read(UInt16.self)
-        guard family == 10 else { throw .unsupported(field: "family", value: Int(family)) }
-        guard version == 1 else { throw .unsupported(field: "serial version", value: Int(version)) }
-        guard 3 <= lgMax && lgMax <= 20 else { throw .corrupt(field: "lgMax", offset: 3) }
-        guard lgNow <= lgMax else { throw .corrupt(field: "lgCur", offset: 4) }
-        var summary = FrequentItems(lgMax: lgMax)
-        if flags & 5 != 0 {
-            guard preamble == 1 else { throw .corrupt(field: "preamble", offset: 0) }
+        let head = try FrequentItemsHeader(&reader)
+        var summary = FrequentItems(lgMax: head.lgMax)
+        guard !head.isEmpty else {
             try reader.finish()
             return summary
         }
-        guard preamble == 4 else { throw .corrupt(field: "preamble", offset: 0) }
-        let count = Int(try reader.read(UInt32.self))
-        _ = try reader.read(UInt32.self)
-        let total = try reader.read(UInt64.self)
-        let offset = try reader.read(UInt64.self)
-        guard count <= summary.capacity else { throw .corrupt(field: "items", offset: 8) }
-        guard offset <= total else { throw .corrupt(field: "offset", offset: 24) }
-        var weights: [UInt64] = []
-        var sum: UInt64 = 0
-        for _ in 0..<count {
-            let at = reader.offset
-            let weight = try reader.read(UInt64.self)
-            let (next, over) = sum.addingReportingOverflow(weight)
-            guard weight > 0, !over, next <= total else {
-                throw .corrupt(field: "weight", offset: at)
-            }
-            sum = next
-            weights.append(weight)
-        }
         var read: [CountedItem] = []
-        for weight in weights {
+        for weight in head.weights {
             let length = Int(try reader.read(UInt32.self))
             read.append(CountedItem(bytes: Array(try reader.readBytes(length)), count: weight))
         }
         try reader.finish()
         summary.loose = read
         summary.settle()
-        guard summary.items.count == count else { throw .corrupt(field: "item twice", offset: 32) }
-        summary.total = total
-        summary.taken = offset
+        guard summary.items.count == head.weights.count else {
+            throw .corrupt(field: "item twice", offset: 32)
+        }
+        summary.total = head.total
+        summary.taken = head.offset
         return summary
     }
 }

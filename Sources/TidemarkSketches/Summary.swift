@@ -1,16 +1,62 @@
+/// What all summaries can do: merge, be copied on purpose, and become bytes and back.
+///
+/// Laws, checked for each in `LawTests`: the empty summary is neutral; merging is associative and
+/// commutative, to the same bytes where the type is `OrderFree`, within its stated error where it
+/// is `Ordered`; bytes read back give the same bytes; wrong bytes throw.
+package protocol Summary: ~Copyable {
+    /// Adds what the other one summarises.
+    mutating func merge(_ other: borrowing Self)
+    /// An equal summary with memory of its own.
+    borrowing func copy() -> Self
+    /// Canonical bytes.
+    borrowing func serialize() -> [UInt8]
+    /// The summary that bytes hold.
+    ///
+    /// - Throws: `SketchError` for anything else.
+    init(bytes: [UInt8]) throws(SketchError)
+}
+
 /// A summary whose merge is associative and commutative, to the same bytes.
 ///
 /// Verdicts rest on these only: whichever worker folded which rows in which order, the result is
 /// the same.
-package protocol OrderFree: ~Copyable {
-    /// Adds what the other one summarises.
-    mutating func merge(_ other: borrowing Self)
-}
+package protocol OrderFree: Summary, ~Copyable {}
 
 /// A summary that must be merged in canonical order: input partition, then pane.
-package protocol Ordered: ~Copyable {
-    /// Adds what the next one in canonical order summarises.
-    mutating func merge(_ next: borrowing Self)
+package protocol Ordered: Summary, ~Copyable {}
+
+/// An order-free summary from which a part that was merged can be taken off again, exactly.
+package protocol Invertible: OrderFree, ~Copyable {
+    /// Takes off what `part` summarises.
+    ///
+    /// - Precondition: `part` was merged before and not yet taken off.
+    mutating func subtract(_ part: borrowing Self)
+}
+
+/// Families of bytes of our own, in byte 2, above all that DataSketches has given out.
+enum OwnFamily: UInt8 {
+    case moments = 101
+    case comoments, decayedMoments, logLinear, frozenHistogram, bottomK, exactCounts
+
+    /// The eight bytes that all of ours begin with; four are the family's own.
+    func header(_ parameter: UInt32 = 0) -> [UInt8] {
+        var bytes: [UInt8] = [1, 1, rawValue, 0]
+        bytes.append(littleEndian: parameter)
+        return bytes
+    }
+
+    /// Reads the header.
+    ///
+    /// - Returns: The family's own four bytes.
+    func readHeader(_ reader: inout ByteReader) throws(SketchError) -> UInt32 {
+        guard try reader.read(UInt8.self) == 1 else { throw .corrupt(field: "preamble", offset: 0) }
+        let version = try reader.read(UInt8.self)
+        guard version == 1 else { throw .unsupported(field: "version", value: Int(version)) }
+        let family = try reader.read(UInt8.self)
+        guard family == rawValue else { throw .unsupported(field: "family", value: Int(family)) }
+        guard try reader.read(UInt8.self) == 0 else { throw .corrupt(field: "flags", offset: 3) }
+        return try reader.read(UInt32.self)
+    }
 }
 
 /// Why bytes are not a sketch that we can read.
@@ -78,4 +124,29 @@ extension [UInt8] {
 
     mutating func append(_ value: Float) { append(littleEndian: value.bitPattern) }
     mutating func append(_ value: Double) { append(littleEndian: value.bitPattern) }
+}
+
+/// Unsigned numbers in groups of seven bits, lowest first: histograms hold many small ones.
+extension [UInt8] {
+    mutating func append(varint value: UInt64) {
+        var rest = value
+        while rest >= 128 {
+            append(UInt8(truncatingIfNeeded: rest) | 128)
+            rest >>= 7
+        }
+        append(UInt8(truncatingIfNeeded: rest))
+    }
+}
+
+extension ByteReader {
+    mutating func readVarint() throws(SketchError) -> UInt64 {
+        var value: UInt64 = 0
+        for shift in stride(from: 0 as UInt64, to: 64, by: 7) {
+            let byte = try read(UInt8.self)
+            guard shift < 63 || byte <= 1 else { break }
+            value |= UInt64(byte & 127) << shift
+            if byte < 128 { return value }
+        }
+        throw .corrupt(field: "varint", offset: offset)
+    }
 }

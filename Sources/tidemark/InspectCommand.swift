@@ -136,39 +136,6 @@ private func alertText(_ value: JSONValue) -> String {
     return text
 }
 
-/// The bytes of one of our sketches, whatever its family; `nil` if they are none.
-private func sketchText(_ bytes: [UInt8]) -> String? {
-    guard bytes.count >= 8 else { return nil }
-    switch bytes[2] {
-    case 15:
-        guard let sketch = try? KLLSketch(bytes: bytes) else { return nil }
-        let ranks = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
-        var text = "KLL quantiles of f32, k \(sketch.k), \(grouped(Int64(sketch.count))) values"
-        guard sketch.count > 0 else { return text + "\n" }
-        text += ", min \(shortNumber(sketch.min.map(Double.init))), max \(shortNumber(sketch.max.map(Double.init)))\n    "
-        text += zip(ranks, sketch.quantiles(ranks)).map {
-            "\(quantileName($0)) \(shortNumber(Double($1)))"
-        }.joined(separator: "  ")
-        return text + "\n"
-    case 7:
-        guard let sketch = try? HLLSketch(bytes: bytes) else { return nil }
-        let bounds = sketch.bounds(standardDeviations: 2)
-        return
-            "HyperLogLog, lgK \(sketch.lgK): about \(grouped(Int64(sketch.estimate.rounded()))) different values (\(grouped(Int64(bounds.lower))) to \(grouped(Int64(bounds.upper.rounded(.up)))))\n"
-    case 10:
-        guard let sketch = try? FrequentItems(bytes: bytes) else { return nil }
-        var text =
-            "Frequent items: \(grouped(Int64(sketch.total))) in all, \(sketch.itemCount) kept, \(sketch.isExact ? "exact" : "off by at most \(grouped(Int64(sketch.offset)))")\n"
-        for item in sketch.top(10) {
-            text += "    \(String(decoding: item.bytes, as: UTF8.self))  \(grouped(Int64(item.lower)))"
-            if item.upper > item.lower { text += " to \(grouped(Int64(item.upper)))" }
-            text += "\n"
-        }
-        return text
-    default: return nil
-    }
-}
-
 extension String {
     fileprivate func indented() -> String {
         split(separator: "\n", omittingEmptySubsequences: false)

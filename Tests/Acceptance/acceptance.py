@@ -13,6 +13,7 @@ import random
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -206,6 +207,76 @@ class Files(unittest.TestCase):
     def test_an_empty_file_is_no_error(self):
         summary, out = run_lines([], name="empty")
         self.assertEqual((summary["records"], summary["windows"]), (0, 0))
+
+    def test_topologies_choose_their_sketches(self):
+        from datasketches import hll_sketch, kll_doubles_sketch
+        from ddsketch.pb import ddsketch_pb2
+        from ddsketch.pb.proto import DDSketchProto
+        rng = random.Random(SEED)
+        rows = [{"ts": T0 + i * 5, "model": "a", "x": rng.lognormvariate(0, 2), "y": 1e9 + rng.random(), "c": f"v{rng.randrange(3000)}"}
+                for i in range(12_000)]
+        text = SMALL.format(clock="2023-11-14T22:20:00Z").replace("x: number", "x: number, y: number") + (
+            "summaries:\n"
+            "  - { columns: x, quantiles: { sketch: ddsketch, relative_error: 0.5%, at: [1%, 50%, 99%] } }\n"
+            "  - { columns: y, quantiles: { sketch: kll_f64, at: [50%] } }\n"
+            "  - { columns: c, distinct: { registers: 4 } }\n"
+            "outputs: { aggregates: { topic: t-aggregates, sketches: [kll, ddsketch, hll] } }\n")
+        summary, out = run_lines(rows, topology(text, "sketches.yaml"), name="sketches")
+        self.assertTrue(adds_up(summary, len(rows)))
+        of = {r["value"]["column"]: r["value"] for r in out["t-aggregates"]}
+        self.assertEqual({r["value"]["window"]["start"] for r in out["t-aggregates"]}, {T0})
+        x, y = (sorted(r[c] for r in rows) for c in "xy")
+        n = len(x)
+        for name, share in (("p01", 0.01), ("p50", 0.5), ("p99", 0.99)):
+            true = x[int(share * (n - 1))]
+            self.assertLessEqual(abs(of["x"]["quantiles"][name] - true), 0.005 * true * (1 + 1e-9), name)
+        # f32 knows no two of these apart: only f64 has a median.
+        self.assertLess(abs(sum(v <= of["y"]["quantiles"]["p50"] for v in y) / n - 0.5), 0.0133)
+        import base64
+        sent = {r["key"].rsplit("/", 1)[1] + "-" + r["headers"]["item"]: base64.b64decode(r["value"]) for r in out["t-aggregates-sketches"]}
+        self.assertEqual(set(sent), {"ddsketch-f64", "kll-f64", "hll-string"})
+        proto = ddsketch_pb2.DDSketch()
+        proto.ParseFromString(sent["ddsketch-f64"])
+        peer = DDSketchProto.from_proto(proto)
+        self.assertEqual(peer._store.count + peer._negative_store.count + peer._zero_count, n)
+        peer._count = n
+        self.assertLess(abs(peer.get_quantile_value(0.5) / of["x"]["quantiles"]["p50"] - 1), 1e-9)
+        self.assertEqual(kll_doubles_sketch.deserialize(sent["kll-f64"]).n, n)
+        four = hll_sketch.deserialize(sent["hll-string"])
+        self.assertEqual(str(four.tgt_type).split(".")[-1], "HLL_4")
+        self.assertLess(abs(four.get_estimate() / len({r["c"] for r in rows}) - 1), 0.08)
+        shown = tidemark("inspect", WORK / "sketches-out/t-aggregates-sketches.ndjson").stdout
+        for words in ("DDSketch, 12,000 values", "quantiles within 0.500%", "KLL quantiles of f64", "HyperLogLog (HLL_4)"):
+            self.assertIn(words, shown)
+        refused = tidemark("lint", topology(text.replace("sketch: ddsketch, ", ""), "refused.yaml"), ok=1)
+        self.assertIn("`relative_error` is for ddsketch", refused.stdout + refused.stderr)
+
+    def test_inspect_prints_the_bytes_of_every_sketch(self):
+        from datasketches import PyLongsSerDe, frequent_items_sketch, frequent_strings_sketch, kll_floats_sketch
+        kll, strings, integers = kll_floats_sketch(200), frequent_strings_sketch(5), frequent_items_sketch(5)
+        for i in range(1_000):
+            kll.update(float(i))
+            strings.update(f"v{i % 3}")
+            integers.update(-(i % 3))
+        head = lambda family, parameter: struct.pack("<BBBBI", 1, 1, family, 0, parameter)
+        cases = {
+            kll.serialize(): "KLL quantiles of f32, k 200, 1,000 values",
+            strings.serialize(): "v0  334",
+            integers.serialize(PyLongsSerDe()): "-1  333",
+            head(101, 1) + struct.pack("<Q5dd", 0, 2, 0, 0, 0, 0, 2): "Moments of 1 values, mean 2.000",
+            head(102, 1) + struct.pack("<Q3d", 2, 5, 0, 8): "Covariances of 1 columns, 2 rows",
+            head(103, 0) + struct.pack("<qq3d", 60_000, 1, 1, 3, 0): "half-life 60s, weight 1.000, mean 3.000",
+            head(104, 5) + bytes([7, 0, 0]): "Log-linear histogram of 7 values",
+            head(105, 2) + bytes([4, 5]) + struct.pack("<2d", 0, 1) + bytes([1, 2, 3]): "6 values in 1 bins from 0.000 to 1.000, 4 null, 5 other",
+            head(106, 9) + struct.pack("<Q", 1) + struct.pack("<Qqid", 3, 17, 2, 0.5): "2/17  0.500",
+            head(107, 9) + bytes([0, 1, 3, 2]) + b"ab": "ab  3",
+        }
+        for data, words in cases.items():
+            path = WORK / "sketch.bin"
+            path.write_bytes(data)
+            self.assertIn(words, tidemark("inspect", path).stdout)
+            path.write_bytes(data[:-1])
+            tidemark("inspect", path, ok=1)
 
     def test_every_output_is_of_the_promised_shape(self):
         data = w1(400_000, 20240611)

@@ -54,5 +54,31 @@ struct ExportTests {
             }
             write("frequent-\(n).bin", summary.serialize())
         }
+        for n in [0, 1, 200, 1_000, 100_000] {
+            var sketch = KLLDoublesSketch(seed: 4)
+            var random = TestRandom(seed: UInt64(n))
+            sketch.update(random.permutation(n).map { Double($0) })
+            write("klld-\(n).bin", sketch.serialize())
+        }
+        for type in [HLLType.hll4, .hll6] {
+            for lgK in [4, 8, 12] {
+                for n in [0, 5, 25, 300, 5_000, 200_000] {
+                    var sketch = HLLSketch(lgK: lgK, type: type)
+                    sketch.update((0..<n).map { Int64($0) })
+                    write("hlltype-\(type.rawValue)-\(lgK)-\(n).bin", sketch.serialize())
+                }
+            }
+        }
+        for n in [0, 1, 300, 5_000] {
+            var summary = FrequentIntegers()
+            for i in 0..<n { summary.update(Int64(i - 100), weight: UInt64(1 + 100_000 / (i + 1))) }
+            write("integers-\(n).bin", summary.serialize())
+        }
+        for n in [1, 1_000, 50_000] {
+            var sketch = DDSketch()
+            let values = (0..<n).map { Double(($0 * 7919 + 13) % 1_000_003) - 250_000 }
+            sketch.update(values + [0, 0])
+            write("dd-\(n).bin", sketch.serialize())
+        }
     }
 }

@@ -51,3 +51,30 @@ void tk_max_bytes(uint8_t *into, const uint8_t *other, size_t count);
 /// which are overwritten; keys are above 0 and below the largest. `into` overlaps neither.
 void tk_merge_keys(
     uint64_t *a, size_t a_count, uint64_t *b, size_t b_count, uint64_t *into);
+
+/// As `tk_sort256` for f64.
+void tk_sort256_f64(double *values);
+/// HyperLogLog coupons of integers: DataSketches' hash of their eight bytes.
+void tk_coupons(const int64_t *values, size_t count, uint32_t *coupons);
+/// registers[coupon & mask] = max(itself, coupon >> 26); a zero coupon changes nothing.
+void tk_raise_registers(
+    uint8_t *registers, uint32_t mask, const uint32_t *coupons, size_t count);
+/// DDSketch's keys, cubic interpolation, of |x|; only for normal numbers.
+void tk_cubic_codes(const double *values, size_t count, double multiplier, int32_t *codes);
+/// Exponent and highest bits of the significand of |x|, 0 at 1.0.
+void tk_log_linear_codes(const double *values, size_t count, int bits, int32_t *codes);
+/// How many edges are <= x, 0xffff where x is not finite. At most 65,534 edges.
+void tk_bin_codes(
+    const double *values, size_t count, const double *edges, size_t edge_count, uint16_t *out);
+/// Mean, and central sums of order 2, 3, 4, of 64 values less `shift`.
+void tk_moments64(const double *values, double shift, double *out);
+/// Adds the lower triangle of central products of 64 rows to `sums`, writes the means; `values`,
+/// column after column, are centred in place.
+void tk_comoments64(double *values, size_t width, double *means, double *sums);
+/// Magnitudes of values >= least to `positive`, of those <= -least to `negative`, in order; both have
+/// room for 8 more than `count`. `counts`: how many went where, then how many were smaller.
+void tk_split_signs(
+    const double *values, size_t count, double least, double *positive, double *negative,
+    size_t counts[3]);
+/// 257 raw HyperLogLog estimates over 2^lgK, lgK 4 to 21: where the corrected one is whole steps.
+const float *tk_hll_knots(int lg_k);

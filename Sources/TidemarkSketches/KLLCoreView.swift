@@ -1,3 +1,5 @@
+import Glibc
+
 /// Capacities of a DataSketches KLL sketch.
 struct KLLLayout {
     /// Of level i, from 0.
@@ -14,6 +16,12 @@ struct KLLLayout {
 
     var capacity: Int { capacities.reduce(0, +) }
 
+    /// The largest rank error with 99% confidence, as fitted to DataSketches; ours is below it.
+    static func rankError(k: Int) -> Double { 2.296 / pow(Double(k), 0.9723) }
+
+    /// As `rankError` for the share of an interval.
+    static func shareError(k: Int) -> Double { 2.446 / pow(Double(k), 0.9433) }
+
     /// round(k · (2/3)^depth), at least 8, in the integers of the format's definition.
     static func capacity(k: Int, depth: Int) -> Int {
         func part(_ k: Int, _ depth: Int) -> Int {
@@ -27,27 +35,27 @@ struct KLLLayout {
 }
 
 /// The values of a KLL sketch in order, with cumulative weights.
-package struct KLLView: Sendable {
+struct KLLCoreView<Item: KLLItem>: Sendable {
     /// The parameter of the bytes that leave.
-    package let k: Int
+    let k: Int
     /// How many values the sketch has seen.
-    package let count: UInt64
-    let min: Float
-    let max: Float
+    let count: UInt64
+    let min: Item
+    let max: Item
     /// Retained values, ascending.
-    package let values: [Float]
+    let values: [Item]
     /// For each value, the weight of it and of those before it; the last is `count`.
-    package let cumulative: [UInt64]
+    let cumulative: [UInt64]
 
     /// For each rank in 0…1 the smallest value whose rank reaches it; empty when the sketch is.
     ///
     /// 0 gives the exact smallest value, 1 the exact largest.
-    package func quantiles(_ ranks: [Double]) -> [Float] {
+    func quantiles(_ ranks: [Double]) -> [Item] {
         guard count > 0 else { return [] }
         return ranks.map { quantile($0) }
     }
 
-    private func quantile(_ rank: Double) -> Float {
+    private func quantile(_ rank: Double) -> Item {
         if rank <= 0 { return min }
         if rank >= 1 { return max }
         let n = Double(count)
@@ -61,7 +69,7 @@ package struct KLLView: Sendable {
     }
 
     /// The share of values ≤ `value`; nil when empty.
-    package func rank(of value: Float) -> Double? {
+    func rank(of value: Item) -> Double? {
         guard count > 0 else { return nil }
         if value >= max { return 1 }
         if value < min { return 0 }
@@ -74,26 +82,64 @@ package struct KLLView: Sendable {
         return low == 0 ? 0 : Double(cumulative[low - 1]) / Double(count)
     }
 
-    /// The bytes of a DataSketches `kll_floats_sketch` with parameter `k`.
+    /// For each split point the share of values ≤ it, then 1; empty when the sketch is.
     ///
-    /// The values are drawn anew from the view, without randomness: the weights of the levels are
+    /// - Precondition: the points ascend.
+    func cdf(_ splits: [Item]) -> [Double] {
+        precondition(zip(splits, splits.dropFirst()).allSatisfy { $0 < $1 }, "points ascend")
+        guard count > 0 else { return [] }
+        return splits.map { rank(of: $0) ?? 0 } + [1]
+    }
+
+    /// The share of values in each interval that the split points make: ≤ the first, …, > the last.
+    func pmf(_ splits: [Item]) -> [Double] {
+        var before = 0.0
+        return cdf(splits).map { share in
+            defer { before = share }
+            return share - before
+        }
+    }
+
+    /// How far a rank may be off, with 99% confidence; 0 while nothing was thrown away.
+    var rankError: Double { UInt64(values.count) == count ? 0 : KLLLayout.rankError(k: k) }
+
+    /// How far the share of an interval may be off, with 99% confidence.
+    var shareError: Double { UInt64(values.count) == count ? 0 : KLLLayout.shareError(k: k) }
+
+    /// With 99% confidence the value of the rank lies between these; nil when empty.
+    func quantileBounds(_ rank: Double) -> (lower: Item, upper: Item)? {
+        guard count > 0 else { return nil }
+        return (quantile(rank - rankError), quantile(rank + rankError))
+    }
+
+    /// The bytes of a DataSketches KLL sketch with parameter `k`.
+    ///
+    /// If all that is retained has room, it leaves as it is. Else
+    /// the values are drawn anew from the view, without randomness: the weights of the levels are
     /// laid side by side over the mass, evenly mixed, and each takes the value in its middle. That
     /// adds at most half the largest weight, n / 576, to the rank error.
-    package func serialize() -> [UInt8] {
+    func serialize() -> [UInt8] {
         var bytes: [UInt8] = []
         guard count > 1 else {
             bytes.reserveCapacity(12)
             bytes.append(contentsOf: [2, count == 0 ? 1 : 2, 15, count == 0 ? 1 : 4])
             bytes.append(littleEndian: UInt16(k))
             bytes.append(contentsOf: [8, 0])
-            if count == 1 { bytes.append(values[0]) }
+            if count == 1 { values[0].append(to: &bytes) }
             return bytes
         }
-        let counts = levelCounts()
+        // What fits leaves as it is: bytes that were read go out the same.
+        // All levels together hold less than 3 k, and 8 more for each.
+        let kept = values.count < 3 * k + 480 ? keptLevels() : []
+        let fits =
+            !kept.isEmpty && values.count <= KLLLayout(k: k, levelCount: kept.count).capacity
+        let counts = fits ? kept : levelCounts()
         let retained = counts.reduce(0, +)
         let capacity = KLLLayout(k: k, levelCount: counts.count).capacity
         let header = 28 + 4 * counts.count
-        bytes.reserveCapacity(header + 4 * retained)
+        bytes.reserveCapacity(
+            header + 2 * MemoryLayout<Item>.size + MemoryLayout<Item>.size * retained
+        )
         bytes.append(contentsOf: [5, 1, 15, 2])
         bytes.append(littleEndian: UInt16(k))
         bytes.append(contentsOf: [8, 0])
@@ -105,14 +151,43 @@ package struct KLLView: Sendable {
             bytes.append(littleEndian: UInt32(start))
             start += c
         }
-        bytes.append(min)
-        bytes.append(max)
-        unsafe withUnsafeTemporaryAllocation(of: UInt32.self, capacity: retained) { items in
+        min.append(to: &bytes)
+        max.append(to: &bytes)
+        unsafe withUnsafeTemporaryAllocation(of: Item.self, capacity: retained) { items in
             guard let base = items.baseAddress else { return }
-            unsafe redraw(counts, into: base)
+            if fits {
+                unsafe writeLevels(counts, into: base)
+            } else {
+                unsafe redraw(counts, into: base)
+            }
             unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(items))
         }
         return bytes
+    }
+
+    private func level(_ i: Int) -> Int {
+        (cumulative[i] - (i == 0 ? 0 : cumulative[i - 1])).trailingZeroBitCount
+    }
+
+    /// How many items of each level are retained.
+    private func keptLevels() -> [Int] {
+        var counts: [Int] = []
+        for i in values.indices {
+            let level = level(i)
+            while counts.count <= level { counts.append(0) }
+            counts[level] += 1
+        }
+        return counts
+    }
+
+    private func writeLevels(_ counts: [Int], into items: UnsafeMutablePointer<Item>) {
+        var next: [Int] = []
+        for c in counts { next.append((next.last ?? 0) + c) }
+        for i in values.indices.reversed() {
+            let level = level(i)
+            next[level] -= 1
+            unsafe items[next[level]] = values[i]
+        }
     }
 
     /// How many items each level gets: all that the small weights can hold in the four highest
@@ -137,8 +212,9 @@ package struct KLLView: Sendable {
         }
     }
 
-    /// Writes the items of all levels, level 0 first, each level ascending, as little-endian bits.
-    private func redraw(_ counts: [Int], into items: UnsafeMutablePointer<UInt32>) {
+    /// Writes the items of all levels, level 0 first, each level ascending, as they lie in memory:
+    /// every target is little-endian.
+    private func redraw(_ counts: [Int], into items: UnsafeMutablePointer<Item>) {
         // At most four levels take turns: each has a next due place in the mass, and the one that
         // is due first gets an item. Those that stand behind theirs are infinitely far.
         var due = InlineArray<4, Double>(repeating: .infinity)
@@ -152,7 +228,7 @@ package struct KLLView: Sendable {
         var mass: UInt64 = 0
         // The single items of lower levels hold next to nothing; they stand for the middle.
         for level in 0..<lowest where counts[level] > 0 {
-            unsafe items[start] = quantile(0.5).bitPattern.littleEndian
+            unsafe items[start] = quantile(0.5)
             start += 1
             mass += 1 << UInt64(level)
         }
@@ -178,7 +254,7 @@ package struct KLLView: Sendable {
                     let turn = weight > 1 ? UInt64(truncatingIfNeeded: left[i] & 1) : 0
                     let middle = mass &+ (weight &- 1 &+ turn) / 2
                     while unsafe cumulative[at] <= middle { at &+= 1 }
-                    unsafe items[slot[i]] = values[at].bitPattern.littleEndian
+                    unsafe items[slot[i]] = values[at]
                     slot[i] &+= 1
                     left[i] &-= 1
                     mass &+= weight
