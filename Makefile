@@ -7,13 +7,13 @@ SEED   ?= 1
 ONLY   ?=
 export TIDEMARK_TEST_KAFKA ?= $(CURDIR)/../shared/kafka/kafka
 
-.PHONY: help setup build demo test test-long bench bench-kafka lint format goldens clean
+.PHONY: help setup build demo test test-long fuzz bench bench-kafka lint format goldens clean
 
 help:
 	@echo "make demo     set up, build, and watch an hour of three models in about a minute (SEED=n)"
 	@echo "make test     set up, build, and run all tests (ONLY=pattern for some)"
 	@echo "make bench    workload W1 from a file and through Kafka, with checks"
-	@echo "make setup | build | lint | format | test-long | clean"
+	@echo "make setup | build | lint | format | test-long | fuzz | clean"
 
 setup:
 	@ops/setup build
@@ -31,6 +31,11 @@ test:
 test-long:
 	@ops/setup build test
 	TIDEMARK_LONG=1 TIDEMARK_SEEDS=5000 ops/run-tests $(ONLY)
+
+# Ten million records through the layout reader, in every instruction tier, against the walk.
+fuzz:
+	@ops/setup build
+	TIDEMARK_LONG=1 ops/run-tests LayoutTests
 
 bench: build
 	@ops/setup bench
