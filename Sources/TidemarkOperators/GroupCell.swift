@@ -10,10 +10,12 @@ final class CategorySummary: @unchecked Sendable {
     var distinct: HLLSketch
     /// Ordered.
     var frequent = FrequentItems()
+    /// Items that went into `frequent`: no fewer than it holds. To ask it would sort it.
+    var itemCount = 0
 
     init(_ plan: ColumnSummary) { distinct = HLLSketch(lgK: plan.distinctLgK ?? 12) }
 
-    var byteCount: Int { distinct.byteCount + frequent.itemCount * 48 }
+    var byteCount: Int { distinct.byteCount + min(itemCount, 9 * frequent.capacity) * 48 }
 }
 
 /// Everything that is kept of one group in one pane, and later in one window: counts, sums, bins
@@ -121,6 +123,7 @@ final class GroupCell: @unchecked Sendable {
                 let theirs = other.categories[index]
             {
                 mine.frequent.merge(theirs.frequent)
+                mine.itemCount += theirs.itemCount
             }
         }
     }

@@ -521,6 +521,7 @@ enum CategoryFold {
                         bytes: bytes[Int(key.code)], hash: key.hash, count: UInt64(key.count)))
             }
             summary.frequent.update(items, sorted: isSorted)
+            summary.itemCount += items.count
         }
         for binning in shape.binnings {
             unsafe cell.codes[index].forEach { code, count in
