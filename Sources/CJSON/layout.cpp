@@ -370,8 +370,19 @@ static inline bool isNull(const uint8_t *first, const uint8_t *last) {
 /// Reads the wanted values of rows of one layout, column by column.
 void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *rows, uint32_t rowCount) {
     Speculation &s = speculation;
-    const uint8_t *first[blockRows + 8], *last[blockRows + 8];
-    alignas(64) double numbers[blockRows + 8];
+    const uint8_t *record[blockRows];
+    const uint16_t *rowPlaces[blockRows];
+    alignas(64) double numbers[blockRows];
+    uint32_t padded = (rowCount + 7) & ~7u;
+    for (uint32_t j = 0; j < padded; j++) {
+        uint32_t row = rows[std::min(j, rowCount - 1)];
+        record[j] = s.record[row];
+        // From the 0 before the first comma on.
+        rowPlaces[j] = s.ends.data() + row * s.stride + 15;
+    }
+    auto placeCount = static_cast<uint32_t>(layout.lengths.size()) + 1;
+    s.places.resize((placeCount + 7) / 8 * 8 * 64);
+    transposePlaces(rowPlaces, placeCount, padded, s.places.data());
     bool isWhole = rows[rowCount - 1] == rowCount - 1;
     uint64_t all = 0;
     for (uint32_t j = 0; j < rowCount; j++) all |= 1ULL << rows[j];
@@ -379,37 +390,24 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *rows
     for (LayoutValue &value : layout.values) {
         Column &column = columns[static_cast<size_t>(value.column)];
         tm_json_column &to = out[value.column];
-        for (uint32_t j = 0; j < rowCount; j++) {
-            const uint16_t *ends = s.ends.data() + rows[j] * s.stride + 16 + value.segment;
-            const uint8_t *record = s.record[rows[j]];
-            first[j] = record + ends[-1] + value.before;
-            last[j] = record + ends[0] - value.behind;
-        }
+        const uint16_t *commas = s.places.data() + 64 * size_t{value.segment};
+        const ValuePlaces places{record, commas, commas + 64, value.before, value.behind};
         uint64_t nulls = 0, bad = 0;
         if (!value.isText && (column.kind <= TM_JSON_INTEGER || column.kind == TM_JSON_TIME_MS)) {
-            for (uint32_t j = rowCount; j & 7; j++) {
-                first[j] = first[rowCount - 1];
-                last[j] = last[rowCount - 1];
-            }
             uint32_t longCount = 0;
-            for (uint32_t j = 0; j < rowCount; j += 8) {
-                uint32_t missed = value.isLong ? 0xff : readEightPlain(s.tier, first + j, last + j, numbers + j);
-                uint32_t live = rowCount - j >= 8 ? 0xff : (1u << (rowCount - j)) - 1;
-                for (missed &= live; missed; missed &= missed - 1) {
-                    uint32_t k = j + static_cast<uint32_t>(std::countr_zero(missed));
-                    uint64_t bit = 1ULL << rows[k];
-                    if (isNull(first[k], last[k])) {
-                        numbers[k] = 0;
-                        nulls |= bit;
-                    } else if (readLong(s.tier, first[k], last[k], numbers + k)) {
-                        longCount++;
-                    } else {
-                        const uint8_t *end;
-                        if (readNumber(first[k], last[k], numbers + k, &end) != TM_JSON_VALUE || end != last[k]) {
-                            numbers[k] = 0;
-                            bad |= bit;
-                        }
-                    }
+            uint64_t live = rowCount == 64 ? UINT64_MAX : (1ULL << rowCount) - 1;
+            uint64_t missed = value.isLong ? live : readPlainValues(s.tier, places, padded, numbers) & live;
+            for (; missed; missed &= missed - 1) {
+                auto j = static_cast<uint32_t>(std::countr_zero(missed));
+                const uint8_t *first = places.first(j), *last = places.last(j), *end;
+                if (isNull(first, last)) {
+                    numbers[j] = 0;
+                    nulls |= 1ULL << rows[j];
+                } else if (readLong(s.tier, first, last, numbers + j)) {
+                    longCount++;
+                } else if (readNumber(first, last, numbers + j, &end) != TM_JSON_VALUE || end != last) {
+                    numbers[j] = 0;
+                    bad |= 1ULL << rows[j];
                 }
             }
             value.isLong = 2 * longCount > rowCount;
@@ -438,9 +436,10 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *rows
                     if (numbers[j] == null && !(bad >> rows[j] & 1)) nulls |= 1ULL << rows[j];
         } else if (!value.isText) {
             for (uint32_t j = 0; j < rowCount; j++) {
-                auto length = static_cast<size_t>(last[j] - first[j]);
-                if (isNull(first[j], last[j])) nulls |= 1ULL << rows[j];
-                else if (!readTimeNumber(column.kind, first[j], length, to.times + firstRow + rows[j]))
+                const uint8_t *first = places.first(j), *last = places.last(j);
+                auto length = static_cast<size_t>(last - first);
+                if (isNull(first, last)) nulls |= 1ULL << rows[j];
+                else if (!readTimeNumber(column.kind, first, length, to.times + firstRow + rows[j]))
                     bad |= 1ULL << rows[j];
             }
         } else {
@@ -448,38 +447,39 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *rows
             bool hasNulls = !column.nullTexts.empty();
             for (uint32_t j = 0; j < rowCount; j++) {
                 uint32_t row = firstRow + rows[j];
-                ptrdiff_t length = last[j] - first[j] - 2;
-                if (length >= 0 && *first[j] == '"' && last[j][-1] == '"') {
+                const uint8_t *first = places.first(j), *last = places.last(j);
+                ptrdiff_t length = last - first - 2;
+                if (length >= 0 && *first == '"' && last[-1] == '"') {
                     auto size = static_cast<size_t>(length);
                     if (isCategory) {
-                        if (hasNulls && isNullText(column, first[j] + 1, size)) nulls |= 1ULL << rows[j];
-                        else to.codes[row] = column.dictionary.intern(first[j] + 1, size);
+                        if (hasNulls && isNullText(column, first + 1, size)) nulls |= 1ULL << rows[j];
+                        else to.codes[row] = column.dictionary.intern(first + 1, size);
                     } else if (
                         column.kind != TM_JSON_TIME_TEXT
-                        || !tm_json_parse_time(first[j] + 1, size, to.times + row)) {
+                        || !tm_json_parse_time(first + 1, size, to.times + row)) {
                         bad |= 1ULL << rows[j];
                     }
                     continue;
                 }
                 if (value.countsQuotes) s.quotes[rows[j]] += 2;
-                auto size = static_cast<size_t>(last[j] - first[j]);
-                if (isNull(first[j], last[j])) {
+                auto size = static_cast<size_t>(last - first);
+                if (isNull(first, last)) {
                     nulls |= 1ULL << rows[j];
                 } else if (
                     (column.kind == TM_JSON_CATEGORY || column.kind == TM_JSON_BOOLEAN)
-                    && (same(first[j], size, "true") || same(first[j], size, "false"))) {
-                    if (hasNulls && isNullText(column, first[j], size)) nulls |= 1ULL << rows[j];
-                    else to.codes[row] = column.dictionary.intern(first[j], size);
+                    && (same(first, size, "true") || same(first, size, "false"))) {
+                    if (hasNulls && isNullText(column, first, size)) nulls |= 1ULL << rows[j];
+                    else to.codes[row] = column.dictionary.intern(first, size);
                 } else if (column.kind == TM_JSON_CATEGORY) {
                     // An integer is its text.
                     double number;
                     const uint8_t *end;
-                    bool isInteger = readNumber(first[j], last[j], &number, &end) >= 0 && end == last[j];
-                    for (const uint8_t *p = first[j]; p < last[j]; p++)
+                    bool isInteger = readNumber(first, last, &number, &end) >= 0 && end == last;
+                    for (const uint8_t *p = first; p < last; p++)
                         isInteger &= *p == '-' || static_cast<uint8_t>(*p - '0') < 10;
                     if (!isInteger) bad |= 1ULL << rows[j];
-                    else if (hasNulls && isNullText(column, first[j], size)) nulls |= 1ULL << rows[j];
-                    else to.codes[row] = column.dictionary.intern(first[j], size);
+                    else if (hasNulls && isNullText(column, first, size)) nulls |= 1ULL << rows[j];
+                    else to.codes[row] = column.dictionary.intern(first, size);
                 } else {
                     bad |= 1ULL << rows[j];
                 }

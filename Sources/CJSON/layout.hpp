@@ -130,6 +130,8 @@ struct Speculation {
     uint64_t bad = 0;
     /// By column: bits of rows that are null, and that lack the column.
     std::vector<uint64_t> nulls, lacks;
+    /// The places of the rows of one layout, by column.
+    std::vector<uint16_t> places;
     /// The first bytes of an arena, with room before them.
     std::unique_ptr<uint8_t[]> copy;
 };
@@ -143,11 +145,26 @@ Counts scanRecord(Tier tier, const uint8_t *record, uint32_t length, uint16_t *e
 bool matchesLiterals(
     Tier tier, const Layout &layout, const uint8_t *record, const uint16_t *ends, bool loose);
 
-/// Reads eight decimals of at most 16 bytes.
+/// Where one value of some rows begins and ends. There is room for full eights of rows.
+struct ValuePlaces {
+    /// The rows' records.
+    const uint8_t *const *record;
+    /// By row: the comma before the value and the one behind.
+    const uint16_t *commaBefore, *commaBehind;
+    uint32_t before, behind;
+
+    const uint8_t *first(uint32_t row) const { return record[row] + commaBefore[row] + before; }
+    const uint8_t *last(uint32_t row) const { return record[row] + commaBehind[row] - behind; }
+};
+
+/// Turns rows of places (`from[row]`) into columns: `to[64 * k + row]` is place k of a row. `count`
+/// and `rowCount` are rounded up to full eights.
+void transposePlaces(const uint16_t *const *from, uint32_t count, uint32_t rowCount, uint16_t *to);
+
+/// Reads decimals of at most 16 bytes, in eights of rows.
 ///
-/// - Returns: the bits of those that are none, or not at most 2^53 without their dot.
-uint32_t readEightPlain(
-    Tier tier, const uint8_t *const *first, const uint8_t *const *last, double *values);
+/// - Returns: the bits of rows whose value is none, or not at most 2^53 without its dot.
+uint64_t readPlainValues(Tier tier, const ValuePlaces &places, uint32_t rowCount, double *values);
 
 /// The best tier that the processor has, not above `wanted`.
 Tier availableTier(int wanted);

@@ -151,13 +151,12 @@ bool readLong(Tier tier, const uint8_t *first, const uint8_t *last, double *valu
     return readLongPlain(first, last, value);
 }
 
-static uint32_t readEightOneByOne(
-    Tier tier, const uint8_t *const *first, const uint8_t *const *last, double *values) {
-    uint32_t missed = 0;
-    for (uint32_t i = 0; i < 8; i++) {
-        bool isRead = tier == Tier::scalar ? readLongPlain(first[i], last[i], values + i)
-                                           : readPlain(first[i], last[i], values + i);
-        missed |= static_cast<uint32_t>(!isRead) << i;
+static uint64_t readOneByOne(Tier tier, const ValuePlaces &places, uint32_t rowCount, double *values) {
+    uint64_t missed = 0;
+    for (uint32_t i = 0; i < rowCount; i++) {
+        const uint8_t *first = places.first(i), *last = places.last(i);
+        bool isRead = tier == Tier::scalar ? readLongPlain(first, last, values + i) : readPlain(first, last, values + i);
+        missed |= static_cast<uint64_t>(!isRead) << i;
     }
     return missed;
 }
@@ -339,10 +338,18 @@ TM_AVX512 static bool matchesAVX512(const Layout &layout, const uint8_t *record,
 // Eight texts lie right-aligned in 16 bytes each, rows 0 to 3 in one register, 4 to 7 in another. What
 // is true of a byte becomes a bit of a row's 16-bit word, so that one 128-bit register holds a
 // property of all eight.
-TM_AVX512 static uint32_t readEightAVX512(
-    const uint8_t *const *first, const uint8_t *const *last, double *values) {
+TM_AVX512 static inline uint32_t readEightAVX512(const ValuePlaces &places, uint32_t row, double *values) {
+    __m128i commas = _mm_loadu_si128(reinterpret_cast<const __m128i *>(places.commaBehind + row));
+    __m128i length = _mm_sub_epi16(
+        _mm_sub_epi16(commas, _mm_loadu_si128(reinterpret_cast<const __m128i *>(places.commaBefore + row))),
+        _mm_set1_epi16(static_cast<int16_t>(places.before + places.behind)));
+    alignas(64) uint64_t ends[8];
+    _mm512_store_si512(
+        ends, _mm512_add_epi64(
+                  _mm512_loadu_si512(places.record + row),
+                  _mm512_sub_epi64(_mm512_cvtepu16_epi64(commas), _mm512_set1_epi64(16 + int64_t{places.behind}))));
     auto four = [&](int from) TM_AVX512 {
-        auto text = [&](int i) TM_AVX512 { return _mm_loadu_si128(reinterpret_cast<const __m128i *>(last[from + i] - 16)); };
+        auto text = [&](int i) TM_AVX512 { return _mm_loadu_si128(reinterpret_cast<const __m128i *>(ends[from + i])); };
         __m512i all = _mm512_castsi128_si512(text(0));
         all = _mm512_inserti32x4(all, text(1), 1);
         all = _mm512_inserti32x4(all, text(2), 2);
@@ -355,7 +362,6 @@ TM_AVX512 static uint32_t readEightAVX512(
     const __m512i point = _mm512_set1_epi8('.'), minus = _mm512_set1_epi8('-');
     const __m128i none = _mm_setzero_si128(), one = _mm_set1_epi16(1);
     __m512i low = four(0), high = four(4);
-    __m128i length = _mm512_cvtepi64_epi16(_mm512_sub_epi64(_mm512_loadu_si512(last), _mm512_loadu_si512(first)));
     __m512i lowDigits = _mm512_sub_epi8(low, zero), highDigits = _mm512_sub_epi8(high, zero);
     __m128i digit = words(_mm512_cmple_epu8_mask(lowDigits, nine), _mm512_cmple_epu8_mask(highDigits, nine));
     __m128i dot = words(_mm512_cmpeq_epi8_mask(low, point), _mm512_cmpeq_epi8_mask(high, point));
@@ -404,6 +410,13 @@ TM_AVX512 static uint32_t readEightAVX512(
     return static_cast<uint8_t>(~good);
 }
 
+TM_AVX512 static uint64_t readPlainAVX512(const ValuePlaces &places, uint32_t rowCount, double *values) {
+    uint64_t missed = 0;
+    for (uint32_t row = 0; row < rowCount; row += 8)
+        missed |= uint64_t{readEightAVX512(places, row, values + row)} << row;
+    return missed;
+}
+
 #endif
 
 // MARK: The choice
@@ -437,11 +450,42 @@ bool matchesLiterals(Tier tier, const Layout &layout, const uint8_t *record, con
     return matchesPlain(layout, record, ends, loose);
 }
 
-uint32_t readEightPlain(Tier tier, const uint8_t *const *first, const uint8_t *const *last, double *values) {
+uint64_t readPlainValues(Tier tier, const ValuePlaces &places, uint32_t rowCount, double *values) {
 #if defined(__x86_64__)
-    if (tier == Tier::avx512) return readEightAVX512(first, last, values);
+    if (tier == Tier::avx512) return readPlainAVX512(places, rowCount, values);
 #endif
-    return readEightOneByOne(tier, first, last, values);
+    return readOneByOne(tier, places, rowCount, values);
+}
+
+void transposePlaces(const uint16_t *const *from, uint32_t count, uint32_t rowCount, uint16_t *to) {
+    for (uint32_t row = 0; row < rowCount; row += 8) {
+        for (uint32_t k = 0; k < count; k += 8) {
+#if defined(__x86_64__)
+            // Eight by eight: pairs, then fours, then eights of rows come to lie side by side.
+            __m128i rows[8], pairs[8], fours[8];
+            for (int i = 0; i < 8; i++)
+                rows[i] = _mm_loadu_si128(reinterpret_cast<const __m128i *>(from[row + static_cast<uint32_t>(i)] + k));
+            for (int i = 0; i < 4; i++) {
+                pairs[2 * i] = _mm_unpacklo_epi16(rows[2 * i], rows[2 * i + 1]);
+                pairs[2 * i + 1] = _mm_unpackhi_epi16(rows[2 * i], rows[2 * i + 1]);
+            }
+            for (int i = 0; i < 2; i++) {
+                for (int half = 0; half < 2; half++) {
+                    fours[4 * i + 2 * half] = _mm_unpacklo_epi32(pairs[4 * i + half], pairs[4 * i + 2 + half]);
+                    fours[4 * i + 2 * half + 1] = _mm_unpackhi_epi32(pairs[4 * i + half], pairs[4 * i + 2 + half]);
+                }
+            }
+            for (uint32_t i = 0; i < 4; i++) {
+                auto *place = reinterpret_cast<__m128i *>(to + 64 * (k + 2 * i) + row);
+                _mm_storeu_si128(place, _mm_unpacklo_epi64(fours[i], fours[i + 4]));
+                _mm_storeu_si128(place + 8, _mm_unpackhi_epi64(fours[i], fours[i + 4]));
+            }
+#else
+            for (uint32_t i = 0; i < 8; i++)
+                for (uint32_t j = 0; j < 8; j++) to[64 * (k + j) + row + i] = from[row + i][k + j];
+#endif
+        }
+    }
 }
 
 } // namespace tidemark
