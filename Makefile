@@ -38,10 +38,12 @@ chaos: build
 	.venv/bin/python Tests/Acceptance/chaos.py --brokers 1 $(if $(filter command line,$(origin SEED)),--seed $(SEED))
 	.venv/bin/python Tests/Acceptance/chaos.py --brokers 3 $(if $(filter command line,$(origin SEED)),--seed $(SEED))
 
-# A million mutated inputs over all sketches (COUNT=n); a short form runs in the tests.
+# A million mutated sketches (COUNT=n), and ten million records through the layout reader in every
+# instruction tier, against the walk; short forms run in the tests.
 fuzz:
 	@ops/setup build
 	TIDEMARK_FUZZ=$(or $(COUNT),1000000) ops/run-tests 'FuzzTests|LawTests'
+	TIDEMARK_LONG=1 ops/run-tests LayoutTests
 
 bench: build
 	@ops/setup bench

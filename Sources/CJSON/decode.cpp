@@ -1,97 +1,8 @@
-#include "internal.hpp"
+#include "decoder.hpp"
 
 #include <cmath>
-#include <memory>
-#include <simdjson.h>
 
 using namespace tidemark;
-
-namespace {
-
-struct Column {
-    int kind = TM_JSON_NUMBER;
-    bool acceptText = false;
-    std::vector<std::string> nullTexts;
-    std::vector<double> nullNumbers;
-    Dictionary dictionary;
-};
-
-/// A wanted place in a record: the columns read there, and the wanted places below it.
-struct Place {
-    struct Child { std::string key; uint32_t place; };
-    std::vector<int> columns;
-    std::vector<Child> keys;
-    std::vector<std::pair<uint32_t, uint32_t>> elements;
-    /// Every column at or below.
-    std::vector<int> all;
-    /// The one column read here, if it is one and nothing lies below; else -1.
-    int only = -1;
-};
-
-/// What the last record had at this field of the outermost object. `place` is -1 for a field that
-/// nobody wants.
-/// The key stands with its closing quote, so that a longer one is told apart; until one is known,
-/// a byte that no string may hold.
-struct Expected {
-    std::string key = "\x01";
-    Sixteen head{1, 0};
-    uint32_t length = 1;
-    int32_t place = -1;
-
-    void set(const uint8_t *bytes, size_t count, int32_t wanted) {
-        key.assign(reinterpret_cast<const char *>(bytes), count);
-        length = static_cast<uint32_t>(count);
-        head = loadSixteen(bytes, count);
-        place = wanted;
-    }
-    bool matches(const uint8_t *bytes) const {
-        return loadSixteen(bytes, length) == head
-            && (length <= 16 || memcmp(bytes + 16, key.data() + 16, length - 16) == 0);
-    }
-};
-
-constexpr size_t keptCapacity = 1 << 20;
-
-} // namespace
-
-struct tm_json {
-    std::vector<Column> columns;
-    std::vector<Place> places{1};
-    std::vector<Expected> layout;
-    std::unique_ptr<simdjson::internal::dom_parser_implementation> index;
-    size_t capacity = 0;
-    /// By column: the last row (plus one) that had a field for it.
-    std::vector<uint32_t> seen;
-    std::vector<uint8_t> scratch;
-
-    // The record at hand.
-    const uint8_t *base = nullptr;
-    const uint8_t *bytes = nullptr;
-    const uint32_t *token = nullptr;
-    uint32_t at = 0, count = 0;
-    uint32_t row = 0;
-    uint32_t found = 0;
-    tm_json_column *out = nullptr;
-
-    uint8_t head() const { return bytes[token[at]]; }
-
-    int record(const uint8_t *payload, size_t length);
-    int object(uint32_t place, bool outermost);
-    int array(uint32_t place);
-    int value(uint32_t place);
-    bool plain(int column);
-    int skip();
-    int scalar(int column);
-    void put(int column, int state);
-    void putNumber(int column, double number);
-    void putText(int column, const uint8_t *text, size_t length);
-    int putTimeNumber(int column, const uint8_t *text, size_t length);
-    bool isNullText(const Column &column, const uint8_t *text, size_t length) const;
-    int unescape(const uint8_t *text, size_t length, size_t *out);
-    int child(const Place &place, const uint8_t *key, size_t length) const;
-    /// The text of the string at hand without its quotes; false if the token is none.
-    int text(const uint8_t **start, size_t *length);
-};
 
 int tm_json::child(const Place &place, const uint8_t *key, size_t length) const {
     for (const auto &child : place.keys)
@@ -207,15 +118,6 @@ int tm_json::unescape(const uint8_t *text, size_t length, size_t *outLength) {
 
 static inline bool isSpace(uint8_t c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
-/// Bytes behind the text are readable: see `tm_json_decode`.
-static inline bool hasBackslash(const uint8_t *text, size_t length) {
-    if (length > 16) return memchr(text, '\\', length) != nullptr;
-    Sixteen head = loadSixteen(text, length);
-    constexpr uint64_t ones = 0x0101010101010101ULL, highs = 0x8080808080808080ULL;
-    uint64_t low = head.low ^ (ones * '\\'), high = head.high ^ (ones * '\\');
-    return (((low - ones) & ~low) | ((high - ones) & ~high)) & highs;
-}
-
 int tm_json::text(const uint8_t **start, size_t *length) {
     const uint8_t *first = bytes + token[at] + 1;
     const uint8_t *last = bytes + token[at + 1] - 1;
@@ -231,41 +133,11 @@ int tm_json::text(const uint8_t **start, size_t *length) {
 }
 
 int tm_json::putTimeNumber(int number, const uint8_t *text, size_t length) {
-    int kind = columns[number].kind;
-    int64_t whole = 0;
-    size_t i = length && text[0] == '-', first = i;
-    if (length - first <= 18) {
-        while (i < length && static_cast<uint8_t>(text[i] - '0') < 10) whole = whole * 10 + (text[i++] - '0');
-        if (i == length && i > first && (text[first] != '0' || i == first + 1)) {
-            if (first) whole = -whole;
-            int64_t ms = kind == TM_JSON_TIME_MS   ? whole
-                         : kind == TM_JSON_TIME_US ? whole / 1000 - (whole % 1000 < 0)
-                         : kind == TM_JSON_TIME_NS ? whole / 1000000 - (whole % 1000000 < 0)
-                         : whole > INT64_MAX / 1000 || whole < INT64_MIN / 1000 ? INT64_MAX
-                                                                                 : whole * 1000;
-            put(number, TM_JSON_VALUE);
-            out[number].times[row] = ms;
-            return TM_JSON_ROW;
-        }
-    }
-    double value;
-    int state = tm_json_parse_number(text, length, &value);
-    if (state < 0) return TM_JSON_BAD_TOKEN;
-    double ms = kind == TM_JSON_TIME_MS   ? value
-                : kind == TM_JSON_TIME_US ? value / 1e3
-                : kind == TM_JSON_TIME_NS ? value / 1e6
-                                          : value * 1e3;
-    // The fraction of a second in doubles is off by less than a microsecond: round, then floor.
-    ms = std::floor(ms + 1e-4);
+    int64_t ms;
+    if (!readTimeNumber(columns[static_cast<size_t>(number)].kind, text, length, &ms)) return TM_JSON_BAD_TOKEN;
     put(number, TM_JSON_VALUE);
-    out[number].times[row] = state != TM_JSON_VALUE || ms > 9.2e18 ? INT64_MAX
-                             : ms < -9.2e18                        ? INT64_MIN + 1
-                                                                   : static_cast<int64_t>(ms);
+    out[number].times[row] = ms;
     return TM_JSON_ROW;
-}
-
-static inline bool same(const uint8_t *bytes, size_t length, const char *word) {
-    return strlen(word) == length && memcmp(bytes, word, length) == 0;
 }
 
 /// Reads the scalar at hand into one column; objects and arrays come here as wrong types.
@@ -578,38 +450,47 @@ extern "C" void tm_json_add(
         one.only = one.columns.size() == 1 && one.all.size() == 1 ? one.columns[0] : -1;
 }
 
+/// Decodes a row by itself; `verdict` is that of a row on entry.
+void tm_json::walk(const uint8_t *payload, size_t length, uint8_t *verdict) {
+    found = 0;
+    int result = record(payload, length);
+    *verdict = static_cast<uint8_t>(result);
+    auto columnCount = static_cast<uint32_t>(columns.size());
+    if (result) {
+        for (uint32_t c = 0; c < columnCount; c++) {
+            uint32_t last = out[c].exception_count;
+            if (last && out[c].exception_rows[last - 1] == row) out[c].exception_count = last - 1;
+        }
+    } else if (found != columnCount) {
+        for (uint32_t c = 0; c < columnCount; c++)
+            if (seen[c] != row + 1) put(static_cast<int>(c), TM_JSON_MISSING);
+    }
+}
+
 extern "C" void tm_json_decode(
     tm_json *decoder, const uint8_t *base, const uint32_t *start, const int32_t *length,
     uint32_t row_count, tm_json_column *columns, uint8_t *verdicts) {
-    auto columnCount = static_cast<uint32_t>(decoder->columns.size());
     decoder->out = columns;
     decoder->base = base;
-    for (uint32_t c = 0; c < columnCount; c++) {
+    for (size_t c = 0; c < decoder->columns.size(); c++) {
         columns[c].exception_count = 0;
         decoder->seen[c] = 0;
     }
-    for (uint32_t row = 0; row < row_count; row++) {
-        if (verdicts[row] != TM_JSON_ROW) continue;
-        decoder->row = row;
-        decoder->found = 0;
-        auto size = static_cast<size_t>(length[row]);
-        int verdict = decoder->record(base + start[row], size);
-        verdicts[row] = static_cast<uint8_t>(verdict);
-        if (verdict) {
-            for (uint32_t c = 0; c < columnCount; c++) {
-                uint32_t last = columns[c].exception_count;
-                if (last && columns[c].exception_rows[last - 1] == row) columns[c].exception_count = last - 1;
-            }
-        } else if (decoder->found != columnCount) {
-            for (uint32_t c = 0; c < columnCount; c++)
-                if (decoder->seen[c] != row + 1) decoder->put(static_cast<int>(c), TM_JSON_MISSING);
-        }
-    }
+    decoder->decode(start, length, row_count, verdicts);
     if (decoder->capacity > keptCapacity) {
         // One huge record must not keep its index for ever.
         decoder->index.reset();
         decoder->capacity = 0;
     }
+}
+
+extern "C" void tm_json_speculate(tm_json *decoder, int is_on, int tier) {
+    decoder->speculation.isOn = is_on != 0;
+    decoder->speculation.tier = availableTier(tier);
+}
+extern "C" void tm_json_row_counts(const tm_json *decoder, uint64_t *by_layout, uint64_t *walked) {
+    *by_layout = decoder->speculation.fastRows;
+    *walked = decoder->speculation.walkedRows;
 }
 
 extern "C" uint32_t tm_json_dictionary_count(const tm_json *decoder, int column) {

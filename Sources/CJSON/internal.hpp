@@ -78,6 +78,19 @@ inline bool readPlain(const uint8_t *first, const uint8_t *last, double *value) 
 inline bool readPlain(const uint8_t *, const uint8_t *, double *) { return false; }
 #endif
 
+/// Bytes behind the text are readable: see `tm_json_decode`.
+inline bool hasBackslash(const uint8_t *text, size_t length) {
+    if (length > 16) return memchr(text, '\\', length) != nullptr;
+    Sixteen head = loadSixteen(text, length);
+    constexpr uint64_t ones = 0x0101010101010101ULL, highs = 0x8080808080808080ULL;
+    uint64_t low = head.low ^ (ones * '\\'), high = head.high ^ (ones * '\\');
+    return (((low - ones) & ~low) | ((high - ones) & ~high)) & highs;
+}
+
+inline bool same(const uint8_t *bytes, size_t length, const char *word) {
+    return strlen(word) == length && memcmp(bytes, word, length) == 0;
+}
+
 /// Values of a text column, numbered from 0 in the order of arrival. Ids are private to a worker:
 /// they never reach an output.
 class Dictionary {
@@ -140,5 +153,9 @@ private:
 
 /// Reads a JSON number; see `tm_json_parse_number`. `end` receives the place after it.
 int readNumber(const uint8_t *bytes, const uint8_t *limit, double *value, const uint8_t **end);
+
+/// A number that stands for a time of `kind` (not TIME_TEXT), as milliseconds since 1970; false if
+/// the text is no number.
+bool readTimeNumber(int kind, const uint8_t *text, size_t length, int64_t *ms);
 
 } // namespace tidemark

@@ -58,6 +58,36 @@ int readNumber(const uint8_t *bytes, const uint8_t *limit, double *value, const 
     return readExactly(bytes, at, value);
 }
 
+bool readTimeNumber(int kind, const uint8_t *text, size_t length, int64_t *ms) {
+    int64_t whole = 0;
+    size_t i = length && text[0] == '-', first = i;
+    if (length - first <= 18) {
+        while (i < length && isDigit(text[i])) whole = whole * 10 + (text[i++] - '0');
+        if (i == length && i > first && (text[first] != '0' || i == first + 1)) {
+            if (first) whole = -whole;
+            *ms = kind == TM_JSON_TIME_MS   ? whole
+                  : kind == TM_JSON_TIME_US ? whole / 1000 - (whole % 1000 < 0)
+                  : kind == TM_JSON_TIME_NS ? whole / 1000000 - (whole % 1000000 < 0)
+                  : whole > INT64_MAX / 1000 || whole < INT64_MIN / 1000 ? INT64_MAX
+                                                                          : whole * 1000;
+            return true;
+        }
+    }
+    double value;
+    int state = tm_json_parse_number(text, length, &value);
+    if (state < 0) return false;
+    double rounded = kind == TM_JSON_TIME_MS   ? value
+                     : kind == TM_JSON_TIME_US ? value / 1e3
+                     : kind == TM_JSON_TIME_NS ? value / 1e6
+                                               : value * 1e3;
+    // The fraction of a second in doubles is off by less than a microsecond: round, then floor.
+    rounded = std::floor(rounded + 1e-4);
+    *ms = state != TM_JSON_VALUE || rounded > 9.2e18 ? INT64_MAX
+          : rounded < -9.2e18                        ? INT64_MIN + 1
+                                                     : static_cast<int64_t>(rounded);
+    return true;
+}
+
 /// Days from 1970-01-01 of a date of the proleptic Gregorian calendar.
 static int64_t daysFromCivil(int64_t year, int64_t month, int64_t day) {
     year -= month <= 2;

@@ -32,6 +32,18 @@ TK_TARGET static inline int64_t total(__m256i v) {
     return (int64_t)((uint64_t)_mm_cvtsi128_si64(half) + (uint64_t)_mm_extract_epi64(half, 1));
 }
 
+// Comparing with every edge pays up to about this many: a search mispredicts, this never does.
+#define COUNTED_EDGES 64
+
+/// The number of edges <= x, in four lanes.
+TK_TARGET TK_INLINE __m256i counted(const double *edges, size_t edge_count, __m256d x) {
+    __m256i codes = _mm256_setzero_si256();
+    for (size_t i = 0; i < edge_count; i++)
+        codes = _mm256_sub_epi64(
+            codes, _mm256_castpd_si256(_mm256_cmp_pd(x, _mm256_broadcast_sd(edges + i), _CMP_GE_OQ)));
+    return codes;
+}
+
 TK_TARGET size_t tk_fold_exact_avx2(
     const double *column, const uint16_t *rows, size_t count, const tk_sum_plan *plan,
     tk_numeric_cell *cell, const double *edges, size_t edge_count, uint64_t *bins, float *run) {
@@ -40,6 +52,7 @@ TK_TARGET size_t tk_fold_exact_avx2(
     const __m256d near_limit = _mm256_set1_pd(plan->near_limit);
     const __m256d magic = _mm256_set1_pd(TK_MAGIC), infinity = _mm256_set1_pd(INFINITY);
     const __m256d nothing = _mm256_set1_pd(NAN), sign = _mm256_set1_pd(-0.0);
+    const __m128 float_max = _mm_set1_ps(TK_FLOAT_MAX), float_min = _mm_set1_ps(-TK_FLOAT_MAX);
     __m256d least = _mm256_set1_pd(cell->min), most = _mm256_set1_pd(cell->max);
     size_t kept = 0;
     for (size_t start = 0; start < count; start += TK_CHUNK) {
@@ -74,11 +87,27 @@ TK_TARGET size_t tk_fold_exact_avx2(
             _mm256_store_pd(lanes, x);
             for (unsigned left = live & ~summed; left; left &= left - 1)
                 tk_add_far(cell, plan, lanes[__builtin_ctz(left)]);
-            for (unsigned j = 0; j < 4; j++) {
-                if (!(live >> j & 1)) continue;
-                if (run) run[kept] = tk_item(lanes[j]);
-                kept++;
-                if (bins) bins[tk_code(edges, edge_count, lanes[j])]++;
+            if (run) {
+                float items[4] __attribute__((aligned(16)));
+                __m128 item = _mm256_cvtpd_ps(x);
+                item = _mm_max_ps(_mm_min_ps(item, float_max), float_min);
+                _mm_store_ps(items, _mm_add_ps(item, _mm_setzero_ps()));
+                // Each goes to the next free place; those that are no values are written over.
+                size_t next = kept;
+                for (unsigned j = 0; j < 4; j++) {
+                    run[next] = items[j];
+                    next += live >> j & 1;
+                }
+            }
+            kept += (unsigned)__builtin_popcount(live);
+            if (!bins) continue;
+            if (edge_count <= COUNTED_EDGES) {
+                uint64_t codes[4] __attribute__((aligned(32)));
+                _mm256_store_si256((__m256i *)codes, counted(edges, edge_count, x));
+                for (unsigned left = live; left; left &= left - 1) bins[codes[__builtin_ctz(left)]]++;
+            } else {
+                for (unsigned left = live; left; left &= left - 1)
+                    bins[tk_code(edges, edge_count, lanes[__builtin_ctz(left)])]++;
             }
         }
         uint64_t zero = tk_bits(TK_MAGIC) * near;

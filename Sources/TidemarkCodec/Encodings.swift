@@ -2,21 +2,33 @@ internal import CCrypto
 
 /// Base64 with padding, as RFC 4648 section 4 has it.
 package func base64(_ bytes: [UInt8]) -> [UInt8] {
-    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var text: [UInt8] = []
-    text.reserveCapacity((bytes.count + 2) / 3 * 4)
-    var index = 0
-    while index < bytes.count {
-        let a = bytes[index]
-        let b = index + 1 < bytes.count ? bytes[index + 1] : 0
-        let c = index + 2 < bytes.count ? bytes[index + 2] : 0
-        text.append(alphabet[Int(a >> 2)])
-        text.append(alphabet[Int((a & 3) << 4 | b >> 4)])
-        text.append(index + 1 < bytes.count ? alphabet[Int((b & 15) << 2 | c >> 6)] : 0x3d)
-        text.append(index + 2 < bytes.count ? alphabet[Int(c & 63)] : 0x3d)
-        index += 3
+    let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    let count = (bytes.count + 2) / 3 * 4
+    return unsafe [UInt8](unsafeUninitializedCapacity: count) { text, initialized in
+        // In bounds: six bits choose one of 64 letters, and `text` has four letters for each three
+        // bytes begun.
+        let letters = unsafe alphabet.utf8Start
+        var index = 0
+        var at = 0
+        while index + 3 <= bytes.count {
+            let word = UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8 | UInt32(bytes[index + 2])
+            unsafe text[at] = letters[Int(word >> 18)]
+            unsafe text[at + 1] = letters[Int(word >> 12 & 63)]
+            unsafe text[at + 2] = letters[Int(word >> 6 & 63)]
+            unsafe text[at + 3] = letters[Int(word & 63)]
+            index += 3
+            at += 4
+        }
+        if index < bytes.count {
+            let second = index + 1 < bytes.count ? bytes[index + 1] : 0
+            let word = UInt32(bytes[index]) << 16 | UInt32(second) << 8
+            unsafe text[at] = letters[Int(word >> 18)]
+            unsafe text[at + 1] = letters[Int(word >> 12 & 63)]
+            unsafe text[at + 2] = index + 1 < bytes.count ? letters[Int(word >> 6 & 63)] : 0x3d
+            unsafe text[at + 3] = 0x3d
+        }
+        initialized = count
     }
-    return text
 }
 
 /// The bytes of base64 text; `nil` if it is none.

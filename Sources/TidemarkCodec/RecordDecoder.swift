@@ -1,6 +1,7 @@
 internal import CJSON
 package import TidemarkBatch
 import TidemarkCore
+package import TidemarkKernels
 
 /// What a column of a record is to the decoder.
 package enum FieldKind: Int32, Sendable {
@@ -78,6 +79,10 @@ package enum DecodeVerdict: UInt8, Sendable {
 
 /// Reads JSON records into the columns of a `ColumnBatch`, one call a batch.
 ///
+/// Rows that look like earlier ones (same keys, order and punctuation) are read in place, column by
+/// column; the others one by one over simdjson's structural index. Which way a row took never shows
+/// in its verdict, its values or its states.
+///
 /// Texts are coded by a dictionary of the column: codes mean nothing outside this decoder and never
 /// reach an output. The owner is one worker.
 ///
@@ -89,7 +94,14 @@ package final class RecordDecoder {
     private let fields: [Field]
     private let raw: UnsafeMutablePointer<tm_json_column>
 
-    package init(fields: [Field], rowCountMax: Int) {
+    /// - Parameters:
+    ///   - speculates: whether rows are read by the layouts of earlier ones where they have one of
+    ///     them; false sends every row through the walk. Results are the same.
+    ///   - tier: the instructions of that reader; results are the same.
+    package init(
+        fields: [Field], rowCountMax: Int, speculates: Bool = true,
+        tier: InstructionTier = .current
+    ) {
         self.fields = fields
         columns = ColumnBatch(storage: fields.map(\.kind.storage), rowCountMax: rowCountMax)
         unsafe handle = tm_json_new()
@@ -101,6 +113,7 @@ package final class RecordDecoder {
                     exception_rows: column.exceptionRows,
                     exception_states: column.exceptionStates, exception_count: 0))
         }
+        unsafe tm_json_speculate(handle, speculates ? 1 : 0, tier.rawValue)
         for field in fields { add(field) }
     }
 
@@ -165,6 +178,14 @@ package final class RecordDecoder {
         for index in fields.indices {
             columns.columns[index].exceptionCount = Int(unsafe raw[index].exception_count)
         }
+    }
+
+    /// Rows read by a layout, and rows that went through the walk, since the start.
+    package var rowCounts: (byLayout: UInt64, walked: UInt64) {
+        var byLayout: UInt64 = 0
+        var walked: UInt64 = 0
+        unsafe tm_json_row_counts(handle, &byLayout, &walked)
+        return (byLayout, walked)
     }
 
     /// Texts that a column's dictionary holds.

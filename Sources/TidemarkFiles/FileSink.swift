@@ -85,7 +85,8 @@ package final class FileSink: Sink, @unchecked Sendable {
 
     /// One line.
     package static func write(_ record: OutputRecord, into buffer: inout [UInt8]) {
-        var json = JSONWriter(capacity: (record.value?.count ?? 0) + 256)
+        // Base64 is a third longer than what it stands for.
+        var json = JSONWriter(capacity: (record.value?.count ?? 0) * 3 / 2 + 512)
         json.beginObject()
         if let key = record.key { text("key", key, &json) } else { json.key("key"); json.null() }
         json.key("headers")

@@ -10,6 +10,8 @@ final class CategorySummary: @unchecked Sendable {
     var distinct: HLLSketch
     /// Ordered.
     var frequent = FrequentItems()
+    /// Items that went into `frequent`: no fewer than it holds. To ask it would sort it.
+    var itemCount = 0
 
     init(_ plan: ColumnSummary) {
         let type: HLLType =
@@ -21,7 +23,7 @@ final class CategorySummary: @unchecked Sendable {
         distinct = HLLSketch(lgK: plan.distinctLgK ?? 12, type: type)
     }
 
-    var byteCount: Int { distinct.byteCount + frequent.itemCount * 48 }
+    var byteCount: Int { distinct.byteCount + min(itemCount, 9 * frequent.capacity) * 48 }
 }
 
 /// Quantiles of a column that chose another sketch than KLL over f32. It belongs to its cell.
@@ -168,6 +170,7 @@ final class GroupCell: @unchecked Sendable {
                 let theirs = other.categories[index]
             {
                 mine.frequent.merge(theirs.frequent)
+                mine.itemCount += theirs.itemCount
             }
         }
     }

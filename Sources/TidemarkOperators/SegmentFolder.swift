@@ -17,6 +17,8 @@ final class SegmentFolder {
         var partition: TopicPartition
         /// By group: place in `cells`, -1 for none.
         var cellOf: [Int32] = []
+        /// By cell: its place in `locals` while a batch is at work, else `outside`.
+        var localOf: [UInt16] = []
         var cells: [GroupCell] = []
         var groups: [Int32] = []
         var other: GroupCell?
@@ -58,7 +60,9 @@ final class SegmentFolder {
     private let groupOf: UnsafeMutablePointer<Int32>
     private let run: UnsafeMutablePointer<Float>
     private let wideRun: UnsafeMutablePointer<Double>
-    private var locals: [(cell: GroupCell, count: Int)] = []
+    private var locals: [(cell: GroupCell, count: Int, pane: Int32, place: Int32)] = []
+    /// By local: its rows of this batch.
+    private let counts: UnsafeMutablePointer<Int32>
     private var starts: [Int] = []
     /// Groups of this rank or above fold into `other` at once: by pane.
     private var byteCountCache = 0
@@ -98,6 +102,7 @@ final class SegmentFolder {
         unsafe groupOf = .allocate(capacity: count)
         unsafe run = .allocate(capacity: count + 64)
         unsafe wideRun = .allocate(capacity: count + 64)
+        unsafe counts = .allocate(capacity: count)
     }
 
     deinit {
@@ -106,6 +111,7 @@ final class SegmentFolder {
         unsafe groupOf.deallocate()
         unsafe run.deallocate()
         unsafe wideRun.deallocate()
+        unsafe counts.deallocate()
     }
 
     var byteCount: Int {
@@ -128,7 +134,6 @@ final class SegmentFolder {
         var lastPane: Int32 = -1
         var lastGroup: Int32 = -1
         var lastLocal: UInt16 = 0
-        var localOfCell: [ObjectIdentifier: UInt16] = [:]
         for row in 0..<rowCount {
             unsafe localOf[row] = Self.outside
             let pane = unsafe rows.pane[row]
@@ -138,31 +143,11 @@ final class SegmentFolder {
             let group = unsafe groupOf[row]
             if fate == RowTable.Fate.row.rawValue {
                 if pane != lastPane || group != lastGroup {
-                    let cell = self.cell(pane: Int(pane), group: group)
                     lastPane = pane
                     lastGroup = group
-                    // A handful of cells a batch: a small search beats a table.
-                    if locals.count <= 16 {
-                        lastLocal = Self.outside
-                        for index in locals.indices where locals[index].cell === cell {
-                            lastLocal = UInt16(truncatingIfNeeded: index)
-                            break
-                        }
-                    } else {
-                        if localOfCell.isEmpty {
-                            for (index, local) in locals.enumerated() {
-                                localOfCell[ObjectIdentifier(local.cell)] = UInt16(index)
-                            }
-                        }
-                        lastLocal = localOfCell[ObjectIdentifier(cell)] ?? Self.outside
-                    }
-                    if lastLocal == Self.outside {
-                        lastLocal = UInt16(truncatingIfNeeded: locals.count)
-                        if !localOfCell.isEmpty { localOfCell[ObjectIdentifier(cell)] = lastLocal }
-                        locals.append((cell, 0))
-                    }
+                    lastLocal = local(pane: Int(pane), group: group)
                 }
-                locals[Int(lastLocal)].count += 1
+                unsafe counts[Int(lastLocal)] += 1
                 unsafe localOf[row] = lastLocal
             } else if fate == RowTable.Fate.late.rawValue {
                 cell(pane: Int(pane), group: group).lateCount += 1
@@ -171,12 +156,34 @@ final class SegmentFolder {
             }
         }
         guard !locals.isEmpty else { return }
+        for index in locals.indices {
+            locals[index].count = Int(unsafe counts[index])
+            panes[Int(locals[index].pane)].localOf[Int(locals[index].place)] = Self.outside
+        }
         orderRows(rowCount)
         for index in locals.indices { locals[index].cell.rowCount += Int64(locals[index].count) }
         for column in fields.indices { foldColumn(column) }
         for id in panes.indices where panes[id].cells.count > 2 * segment.groupCountMax + 64 {
             prune(id)
         }
+    }
+
+    /// The place in `locals` of a cell, which is made if need be.
+    private func local(pane id: Int, group: Int32) -> UInt16 {
+        if Int(group) < panes[id].cellOf.count {
+            let place = panes[id].cellOf[Int(group)]
+            if place >= 0 {
+                let local = panes[id].localOf[Int(place)]
+                if local != Self.outside { return local }
+            }
+        }
+        let cell = self.cell(pane: id, group: group)
+        let place = panes[id].cellOf[Int(group)]
+        let local = UInt16(truncatingIfNeeded: locals.count)
+        unsafe counts[locals.count] = 0
+        locals.append((cell, 0, Int32(truncatingIfNeeded: id), place))
+        panes[id].localOf[Int(place)] = local
+        return local
     }
 
     /// The group of each row, by its codes.
@@ -246,6 +253,7 @@ final class SegmentFolder {
         let cell = GroupCell(shape: shape, seed: seed(panes[id], shape))
         panes[id].cellOf[place] = Int32(panes[id].cells.count)
         panes[id].cells.append(cell)
+        panes[id].localOf.append(Self.outside)
         panes[id].groups.append(group)
         return cell
     }
@@ -385,6 +393,7 @@ final class SegmentFolder {
         pane.otherGroups = otherGroups
         let kept = places[..<limit].sorted()
         pane.cells = kept.map { pane.cells[$0] }
+        pane.localOf = kept.map { _ in Self.outside }
         pane.groups = kept.map { pane.groups[$0] }
         for (place, group) in pane.groups.enumerated() {
             pane.cellOf[Int(group)] = Int32(place)
@@ -535,6 +544,7 @@ enum CategoryFold {
                         bytes: bytes[Int(key.code)], hash: key.hash, count: UInt64(key.count)))
             }
             summary.frequent.update(items, sorted: isSorted)
+            summary.itemCount += items.count
         }
         for binning in shape.binnings {
             unsafe cell.codes[index].forEach { code, count in

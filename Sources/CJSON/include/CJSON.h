@@ -1,6 +1,7 @@
 // JSON records to typed columns, one call a batch.
 //
-// simdjson's structural index (which also validates UTF-8 and strings) tells where every token of a
+// Rows of a known layout are read in place (layout.hpp says how); all others by a walk: simdjson's
+// structural index (which also validates UTF-8 and strings) tells where every token of a
 // record begins; the walk over it is ours: it visits each field once, reads only wanted paths and
 // checks those strictly. Values that nobody wants are checked for structure alone.
 #pragma once
@@ -87,6 +88,13 @@ void tm_json_add(
 void tm_json_decode(
     tm_json *decoder, const uint8_t *base, const uint32_t *start, const int32_t *length,
     uint32_t row_count, tm_json_column *columns, uint8_t *verdicts);
+
+/// Whether rows are read by their layouts first (they are from the start, without vector
+/// instructions), and with which: 0 none, 1 AVX2, 2 AVX-512, or the best below that the processor
+/// has. Results are the same.
+void tm_json_speculate(tm_json *decoder, int is_on, int tier);
+/// Rows that were read by a layout, and rows that went through the walk, since the start.
+void tm_json_row_counts(const tm_json *decoder, uint64_t *by_layout, uint64_t *walked);
 
 /// Values in the dictionary of a column.
 uint32_t tm_json_dictionary_count(const tm_json *decoder, int column);

@@ -1,0 +1,545 @@
+#include "decoder.hpp"
+
+#include <bit>
+#include <cmath>
+
+using namespace tidemark;
+
+// MARK: Learning
+
+namespace {
+
+/// Takes a record apart into segments (what lies between two commas outside strings). It is stricter
+/// than it must be: what it does not understand is no layout.
+struct Learner {
+    struct Segment {
+        size_t begin, end = 0;
+        size_t first = 0, last = 0;
+        bool hasValue = false, isText = false;
+        int32_t place = -1;
+    };
+
+    const tm_json &decoder;
+    const uint8_t *bytes;
+    size_t length;
+    size_t at = 0;
+    std::vector<Segment> segments{{}};
+
+    Learner(const tm_json &decoder, const uint8_t *bytes, size_t length)
+        : decoder(decoder), bytes(bytes), length(length) {}
+
+    static bool isSpace(uint8_t c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+    void space() { while (at < length && isSpace(bytes[at])) at++; }
+    bool take(uint8_t c) {
+        if (at >= length || bytes[at] != c) return false;
+        at++;
+        return true;
+    }
+    void comma() {
+        segments.back().end = at - 1;
+        segments.emplace_back();
+        segments.back().begin = at - 1;
+    }
+    bool string(size_t *first, size_t *last) {
+        *first = at;
+        if (!take('"')) return false;
+        while (at < length && bytes[at] != '"' && bytes[at] != '\\' && bytes[at] >= 0x20) at++;
+        if (!take('"')) return false;
+        *last = at;
+        return true;
+    }
+    bool record() {
+        space();
+        if (at >= length || bytes[at] != '{' || !value(0, 0)) return false;
+        space();
+        segments.back().end = length;
+        return at == length;
+    }
+    bool value(int32_t place, int depth) {
+        if (depth > 64 || segments.size() > segmentCountMax) return false;
+        space();
+        if (at >= length) return false;
+        const Place *wanted = place >= 0 ? &decoder.places[static_cast<size_t>(place)] : nullptr;
+        if (bytes[at] == '{') {
+            // A column that wants a scalar or an element here has a wrong type: the walk says so.
+            if (wanted && (!wanted->columns.empty() || !wanted->elements.empty())) return false;
+            return object(wanted, depth);
+        }
+        if (bytes[at] == '[') {
+            if (wanted && (!wanted->columns.empty() || !wanted->keys.empty())) return false;
+            return array(wanted, depth);
+        }
+        if (wanted && wanted->columns.size() != wanted->all.size()) return false;
+        Segment &segment = segments.back();
+        if (segment.hasValue) return false;
+        segment.hasValue = true;
+        segment.place = place;
+        segment.isText = bytes[at] == '"';
+        if (segment.isText) return string(&segment.first, &segment.last);
+        segment.first = at;
+        while (at < length && bytes[at] != ',' && bytes[at] != '}' && bytes[at] != ']' && !isSpace(bytes[at])) {
+            uint8_t c = bytes[at++];
+            if (c < 0x20 || c >= 0x80 || c == '"' || c == '{' || c == '[' || c == ':') return false;
+        }
+        segment.last = at;
+        return segment.last > segment.first;
+    }
+    bool object(const Place *wanted, int depth) {
+        at++;
+        space();
+        if (take('}')) return true;
+        for (;;) {
+            space();
+            size_t first, last;
+            if (!string(&first, &last)) return false;
+            int below = wanted ? decoder.child(*wanted, bytes + first + 1, last - first - 2) : -1;
+            space();
+            if (!take(':') || !value(below, depth + 1)) return false;
+            space();
+            if (take('}')) return true;
+            if (!take(',')) return false;
+            comma();
+        }
+    }
+    bool array(const Place *wanted, int depth) {
+        at++;
+        space();
+        if (take(']')) return true;
+        for (uint32_t element = 0;; element++) {
+            int below = -1;
+            if (wanted)
+                for (const auto &[index, place] : wanted->elements)
+                    if (index == element) below = static_cast<int>(place);
+            if (!value(below, depth + 1)) return false;
+            space();
+            if (take(']')) return true;
+            if (!take(',')) return false;
+            comma();
+        }
+    }
+};
+
+} // namespace
+
+/// Takes the layout of a record that the walk accepted.
+bool tm_json::learn(const uint8_t *payload, size_t length) {
+    if (length > recordLengthMax) return false;
+    Learner learner(*this, payload, length);
+    if (!learner.record()) return false;
+    const auto &segments = learner.segments;
+    if (segments.size() > segmentCountMax) return false;
+
+    Speculation &s = speculation;
+    std::vector<uint16_t> ends(segments.size() + 80);
+    Layout layout;
+    layout.counts = scanRecord(
+        Tier::scalar, payload, static_cast<uint32_t>(length), ends.data(), static_cast<uint32_t>(ends.size()));
+    if (layout.counts.isDoubtful || layout.counts.segments != segments.size()) return false;
+    for (size_t i = 0; i < segments.size(); i++)
+        if (ends[i] != segments[i].end) return false;
+
+    layout.counts.quotes = layout.counts.wides = 0;
+    std::vector<uint8_t> isRead(columns.size(), 0);
+    // What stands between two values, and behind the last one.
+    std::string bytes;
+    std::vector<bool> isLoose;
+    int32_t offset = 0;
+    auto add = [&](size_t from, size_t to, bool loose) {
+        for (size_t i = from; i < to; i++) {
+            bytes.push_back(static_cast<char>(payload[i]));
+            isLoose.push_back(loose);
+            layout.counts.quotes += payload[i] == '"';
+            layout.counts.wides += payload[i] >= 0x80;
+        }
+    };
+    auto close = [&](uint32_t segment) {
+        for (size_t from = 0; from < bytes.size(); from += 32) {
+            Literal literal{};
+            literal.segment = segment;
+            literal.offset = offset + static_cast<int32_t>(from);
+            for (size_t i = from; i < std::min(bytes.size(), from + 32); i++) {
+                literal.bytes[i - from] = static_cast<uint8_t>(bytes[i]);
+                literal.mask[i - from] = 0xff;
+                literal.looseMask[i - from] = isLoose[i] ? 0 : 0xff;
+            }
+            layout.literals.push_back(literal);
+        }
+        bytes.clear();
+        isLoose.clear();
+    };
+    for (uint32_t i = 0; i < segments.size(); i++) {
+        const auto &segment = segments[i];
+        auto place = static_cast<uint16_t>(segment.end - segment.begin);
+        if (!segment.hasValue) {
+            add(segment.begin, segment.end, false);
+            close(i);
+            offset = 0;
+            layout.lengths.push_back(place);
+            layout.fixed.push_back(i);
+            continue;
+        }
+        auto before = static_cast<uint32_t>(segment.first - segment.begin);
+        auto behind = static_cast<uint32_t>(segment.end - segment.last);
+        bool isUnread = segment.place < 0;
+        bool isTight = isUnread && segment.isText;
+        add(segment.begin, segment.first, false);
+        if (isTight) add(segment.first, segment.first + 1, true);
+        close(i);
+        if (isTight) add(segment.last - 1, segment.last, true);
+        add(segment.last, segment.end, false);
+        offset = -static_cast<int32_t>(bytes.size());
+        layout.lengths.push_back(static_cast<uint16_t>(before + behind + (isTight ? 2 : 1)));
+        if (isUnread) {
+            (isTight ? layout.texts : layout.others).push_back({i, before, behind});
+            continue;
+        }
+        bool isCounted = false;
+        for (int column : places[static_cast<size_t>(segment.place)].columns) {
+            // Twice in a record: the walk knows which one wins.
+            if (isRead[static_cast<size_t>(column)]++) return false;
+            int kind = columns[static_cast<size_t>(column)].kind;
+            bool isText = kind == TM_JSON_CATEGORY || kind == TM_JSON_TEXT || kind == TM_JSON_BOOLEAN
+                || kind == TM_JSON_TIME_TEXT;
+            layout.values.push_back({column, i, before, behind, isText, isText && !isCounted});
+            if (isText && !isCounted) layout.counts.quotes += 2;
+            isCounted |= isText;
+        }
+    }
+    close(static_cast<uint32_t>(segments.size()));
+    for (size_t c = 0; c < columns.size(); c++)
+        if (!isRead[c]) layout.missing.push_back(static_cast<int>(c));
+
+    size_t at = s.layouts.size();
+    if (at < Speculation::layoutCountMax) {
+        s.layouts.emplace_back();
+    } else {
+        at = 0;
+        for (size_t i = 1; i < s.layouts.size(); i++)
+            if (s.layouts[i].uses < s.layouts[at].uses) at = i;
+    }
+    layout.uses = 1;
+    s.layouts[at] = std::move(layout);
+    s.latest = static_cast<uint32_t>(at);
+    size_t most = 0;
+    for (const Layout &one : s.layouts) most = std::max(most, one.lengths.size());
+    // One place before the first, and room for a whole store behind the last.
+    s.stride = static_cast<uint32_t>((most + 80) / 16 * 16);
+    if (s.ends.size() != size_t{s.stride} * blockRows + 32) s.ends.assign(size_t{s.stride} * blockRows + 32, 0);
+    return true;
+}
+
+/// Learns from one of ever fewer rows, until layouts hold again.
+void tm_json::tryToLearn(const uint8_t *payload, size_t length) {
+    Speculation &s = speculation;
+    if (s.learnWait > 0) {
+        s.learnWait--;
+        return;
+    }
+    learn(payload, length);
+    s.learnGap = std::min(2 * s.learnGap + 1, 1023u);
+    s.learnWait = s.learnGap;
+}
+
+// MARK: A block of rows
+
+int tm_json::layoutOf(uint32_t row, const Counts &counts, uint32_t length) {
+    Speculation &s = speculation;
+    if (counts.isDoubtful) return -1;
+    const uint8_t *record = s.record[row];
+    const uint16_t *ends = s.ends.data() + row * s.stride + 16;
+    auto layoutCount = static_cast<uint32_t>(s.layouts.size());
+    bool isValid = false;
+    // The last row's first.
+    for (uint32_t turn = 0; turn < layoutCount; turn++) {
+        uint32_t at = s.latest + turn;
+        if (at >= layoutCount) at -= layoutCount;
+        const Layout &layout = s.layouts[at];
+        if (layout.counts.segments != counts.segments || layout.counts.marks != counts.marks
+            || layout.counts.controls != counts.controls || counts.wides < layout.counts.wides)
+            continue;
+        auto surplus = static_cast<int32_t>(counts.quotes - layout.counts.quotes);
+        if (!matchesLiterals(s.tier, layout, record, ends, false)) {
+            if (layout.texts.empty() || !matchesLiterals(s.tier, layout, record, ends, true)) continue;
+            // Some unread value is no text this time.
+            bool isGood = true;
+            for (const LayoutSkip &skip : layout.texts) {
+                const uint8_t *first = record + ends[static_cast<ptrdiff_t>(skip.segment) - 1] + skip.before;
+                const uint8_t *last = record + ends[skip.segment] - skip.behind;
+                if (*first != '"') surplus += 2;
+                else isGood &= last[-1] == '"';
+            }
+            if (!isGood) continue;
+        }
+        bool isFixed = true;
+        for (uint32_t segment : layout.fixed)
+            isFixed &= ends[segment] - ends[static_cast<ptrdiff_t>(segment) - 1] == layout.lengths[segment];
+        if (!isFixed) continue;
+        if (counts.wides != layout.counts.wides && !isValid) {
+            isValid = simdjson::validate_utf8(reinterpret_cast<const char *>(record), length);
+            if (!isValid) return -1;
+        }
+        s.quotes[row] = surplus;
+        s.latest = at;
+        return static_cast<int>(at);
+    }
+    return -1;
+}
+
+void tm_json::block(
+    const uint32_t *start, const int32_t *length, uint32_t firstRow, uint32_t rowCount, uint8_t *verdicts) {
+    Speculation &s = speculation;
+    s.bad = 0;
+    uint8_t rows[Speculation::layoutCountMax][blockRows];
+    uint32_t counts[Speculation::layoutCountMax] = {};
+    uint64_t read = 0, unknown = 0;
+    for (uint32_t i = 0; i < rowCount; i++) {
+        uint32_t row = firstRow + i;
+        if (verdicts[row] != TM_JSON_ROW) continue;
+        auto size = static_cast<uint32_t>(length[row]);
+        int which = -1;
+        if (size > 0 && size <= recordLengthMax) {
+            const uint8_t *record = base + start[row];
+            if (start[row] < readableBytes) {
+                // Too near to the beginning of the arena for loads that end at a value.
+                if (!s.copy) s.copy.reset(new uint8_t[recordLengthMax + 4 * readableBytes]);
+                uint8_t *copy = s.copy.get() + readableBytes + start[row];
+                memcpy(copy, record, size);
+                record = copy;
+            }
+            s.record[i] = record;
+            Counts found = scanRecord(s.tier, record, size, s.ends.data() + i * s.stride + 16, s.stride - 16);
+            which = layoutOf(i, found, size);
+        }
+        if (which < 0) {
+            unknown |= 1ULL << i;
+            continue;
+        }
+        read |= 1ULL << i;
+        rows[which][counts[which]++] = static_cast<uint8_t>(i);
+    }
+    s.bad = unknown;
+    for (uint32_t which = 0; which < s.layouts.size(); which++) {
+        if (!counts[which]) continue;
+        s.layouts[which].uses += counts[which];
+        readColumns(s.layouts[which], firstRow, rows[which], counts[which]);
+    }
+    auto missed = static_cast<uint32_t>(std::popcount(s.bad));
+    s.fastRows += static_cast<uint32_t>(std::popcount(read & ~s.bad));
+    s.walkedRows += missed;
+    s.windowRows += rowCount;
+    s.windowMisses += missed;
+    for (uint64_t bad = s.bad; bad; bad &= bad - 1) {
+        auto i = static_cast<uint32_t>(std::countr_zero(bad));
+        flush(firstRow, (1ULL << i) - 1);
+        row = firstRow + i;
+        auto size = static_cast<size_t>(length[row]);
+        walk(base + start[row], size, verdicts + row);
+        if (verdicts[row] == TM_JSON_ROW && unknown >> i & 1) tryToLearn(base + start[row], size);
+    }
+    flush(firstRow, UINT64_MAX);
+}
+
+/// Notes the rows without a value, of those of the block that are given and not noted yet.
+void tm_json::flush(uint32_t firstRow, uint64_t rows) {
+    Speculation &s = speculation;
+    for (size_t c = 0; c < columns.size(); c++) {
+        uint64_t noted = (s.nulls[c] | s.lacks[c]) & rows;
+        if (!noted) continue;
+        tm_json_column &column = out[c];
+        uint64_t all = noted & ~s.bad;
+        for (; all; all &= all - 1) {
+            auto i = static_cast<uint32_t>(std::countr_zero(all));
+            uint32_t row = firstRow + i;
+            if (column.numbers) column.numbers[row] = NAN;
+            if (column.times) column.times[row] = INT64_MIN;
+            if (column.codes) column.codes[row] = UINT32_MAX;
+            uint32_t place = column.exception_count++;
+            column.exception_rows[place] = static_cast<uint16_t>(row);
+            column.exception_states[place] =
+                s.nulls[c] >> i & 1 ? static_cast<uint8_t>(TM_JSON_NULL) : static_cast<uint8_t>(TM_JSON_MISSING);
+        }
+        s.nulls[c] &= ~rows;
+        s.lacks[c] &= ~rows;
+    }
+}
+
+static inline bool isNull(const uint8_t *first, const uint8_t *last) {
+    return last - first == 4 && memcmp(first, "null", 4) == 0;
+}
+
+/// Reads the wanted values of rows of one layout, column by column.
+void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *rows, uint32_t rowCount) {
+    Speculation &s = speculation;
+    const uint8_t *record[blockRows];
+    const uint16_t *rowPlaces[blockRows];
+    alignas(64) double numbers[blockRows];
+    uint32_t padded = (rowCount + 7) & ~7u;
+    for (uint32_t j = 0; j < padded; j++) {
+        uint32_t row = rows[std::min(j, rowCount - 1)];
+        record[j] = s.record[row];
+        // From the 0 before the first comma on.
+        rowPlaces[j] = s.ends.data() + row * s.stride + 15;
+    }
+    auto placeCount = static_cast<uint32_t>(layout.lengths.size()) + 1;
+    s.places.resize((placeCount + 7) / 8 * 8 * 64);
+    transposePlaces(rowPlaces, placeCount, padded, s.places.data());
+    bool isWhole = rows[rowCount - 1] == rowCount - 1;
+    uint64_t all = 0;
+    for (uint32_t j = 0; j < rowCount; j++) all |= 1ULL << rows[j];
+    for (int column : layout.missing) s.lacks[static_cast<size_t>(column)] |= all;
+    for (LayoutValue &value : layout.values) {
+        Column &column = columns[static_cast<size_t>(value.column)];
+        tm_json_column &to = out[value.column];
+        const uint16_t *commas = s.places.data() + 64 * size_t{value.segment};
+        const ValuePlaces places{record, commas, commas + 64, value.before, value.behind};
+        uint64_t nulls = 0, bad = 0;
+        if (!value.isText && (column.kind <= TM_JSON_INTEGER || column.kind == TM_JSON_TIME_MS)) {
+            uint32_t longCount = 0;
+            uint64_t live = rowCount == 64 ? UINT64_MAX : (1ULL << rowCount) - 1;
+            uint64_t missed = value.isLong ? live : readPlainValues(s.tier, places, padded, numbers) & live;
+            for (; missed; missed &= missed - 1) {
+                auto j = static_cast<uint32_t>(std::countr_zero(missed));
+                const uint8_t *first = places.first(j), *last = places.last(j), *end;
+                if (isNull(first, last)) {
+                    numbers[j] = 0;
+                    nulls |= 1ULL << rows[j];
+                } else if (readLong(s.tier, first, last, numbers + j)) {
+                    longCount++;
+                } else if (readNumber(first, last, numbers + j, &end) != TM_JSON_VALUE || end != last) {
+                    numbers[j] = 0;
+                    bad |= 1ULL << rows[j];
+                }
+            }
+            value.isLong = 2 * longCount > rowCount;
+            if (column.kind == TM_JSON_NUMBER) {
+                if (isWhole) {
+                    memcpy(to.numbers + firstRow, numbers, rowCount * sizeof(double));
+                } else {
+                    for (uint32_t j = 0; j < rowCount; j++) to.numbers[firstRow + rows[j]] = numbers[j];
+                }
+            } else if (column.kind == TM_JSON_INTEGER) {
+                for (uint32_t j = 0; j < rowCount; j++) {
+                    to.numbers[firstRow + rows[j]] = numbers[j];
+                    if (numbers[j] != std::floor(numbers[j]) || std::fabs(numbers[j]) >= 9223372036854775808.0)
+                        bad |= 1ULL << rows[j];
+                }
+            } else {
+                for (uint32_t j = 0; j < rowCount; j++) {
+                    // Up to 2^53 the number is the text; beyond that the careful way.
+                    if (numbers[j] == std::floor(numbers[j]) && std::fabs(numbers[j]) <= 9007199254740992.0)
+                        to.times[firstRow + rows[j]] = static_cast<int64_t>(numbers[j]);
+                    else bad |= 1ULL << rows[j];
+                }
+            }
+            for (double null : column.nullNumbers)
+                for (uint32_t j = 0; column.kind <= TM_JSON_INTEGER && j < rowCount; j++)
+                    if (numbers[j] == null && !(bad >> rows[j] & 1)) nulls |= 1ULL << rows[j];
+        } else if (!value.isText) {
+            for (uint32_t j = 0; j < rowCount; j++) {
+                const uint8_t *first = places.first(j), *last = places.last(j);
+                auto length = static_cast<size_t>(last - first);
+                if (isNull(first, last)) nulls |= 1ULL << rows[j];
+                else if (!readTimeNumber(column.kind, first, length, to.times + firstRow + rows[j]))
+                    bad |= 1ULL << rows[j];
+            }
+        } else {
+            bool isCategory = column.kind == TM_JSON_CATEGORY || column.kind == TM_JSON_TEXT;
+            bool hasNulls = !column.nullTexts.empty();
+            for (uint32_t j = 0; j < rowCount; j++) {
+                uint32_t row = firstRow + rows[j];
+                const uint8_t *first = places.first(j), *last = places.last(j);
+                ptrdiff_t length = last - first - 2;
+                if (length >= 0 && *first == '"' && last[-1] == '"') {
+                    auto size = static_cast<size_t>(length);
+                    if (isCategory) {
+                        if (hasNulls && isNullText(column, first + 1, size)) nulls |= 1ULL << rows[j];
+                        else to.codes[row] = column.dictionary.intern(first + 1, size);
+                    } else if (
+                        column.kind != TM_JSON_TIME_TEXT
+                        || !tm_json_parse_time(first + 1, size, to.times + row)) {
+                        bad |= 1ULL << rows[j];
+                    }
+                    continue;
+                }
+                if (value.countsQuotes) s.quotes[rows[j]] += 2;
+                auto size = static_cast<size_t>(last - first);
+                if (isNull(first, last)) {
+                    nulls |= 1ULL << rows[j];
+                } else if (
+                    (column.kind == TM_JSON_CATEGORY || column.kind == TM_JSON_BOOLEAN)
+                    && (same(first, size, "true") || same(first, size, "false"))) {
+                    if (hasNulls && isNullText(column, first, size)) nulls |= 1ULL << rows[j];
+                    else to.codes[row] = column.dictionary.intern(first, size);
+                } else if (column.kind == TM_JSON_CATEGORY) {
+                    // An integer is its text.
+                    double number;
+                    const uint8_t *end;
+                    bool isInteger = readNumber(first, last, &number, &end) >= 0 && end == last;
+                    for (const uint8_t *p = first; p < last; p++)
+                        isInteger &= *p == '-' || static_cast<uint8_t>(*p - '0') < 10;
+                    if (!isInteger) bad |= 1ULL << rows[j];
+                    else if (hasNulls && isNullText(column, first, size)) nulls |= 1ULL << rows[j];
+                    else to.codes[row] = column.dictionary.intern(first, size);
+                } else {
+                    bad |= 1ULL << rows[j];
+                }
+            }
+        }
+        s.nulls[static_cast<size_t>(value.column)] |= nulls;
+        s.bad |= bad;
+    }
+    for (uint32_t j = 0; j < rowCount; j++) {
+        int32_t surplus = s.quotes[rows[j]];
+        if (surplus == 0) continue;
+        // Unread values that were no texts may be.
+        const uint16_t *ends = s.ends.data() + rows[j] * s.stride + 16;
+        for (const LayoutSkip &other : layout.others) {
+            const uint8_t *begin = s.record[rows[j]] + ends[static_cast<ptrdiff_t>(other.segment) - 1] + other.before;
+            const uint8_t *end = s.record[rows[j]] + ends[other.segment] - other.behind;
+            if (end - begin >= 2 && *begin == '"' && end[-1] == '"') surplus -= 2;
+        }
+        if (surplus) s.bad |= 1ULL << rows[j];
+    }
+}
+
+// MARK: A batch
+
+void tm_json::decode(const uint32_t *start, const int32_t *length, uint32_t rowCount, uint8_t *verdicts) {
+    Speculation &s = speculation;
+    if (s.nulls.size() != columns.size()) {
+        s.nulls.assign(columns.size(), 0);
+        s.lacks.assign(columns.size(), 0);
+    }
+    for (uint32_t at = 0; at < rowCount;) {
+        uint32_t count = std::min(blockRows, rowCount - at);
+        if (s.isOn && s.pause == 0 && !s.layouts.empty()) {
+            block(start, length, at, count, verdicts);
+            if (s.windowRows >= 1024) {
+                // A row that misses costs a tenth more than one that is not tried; one that hits saves
+                // two thirds.
+                if (8 * s.windowMisses > 7 * s.windowRows) {
+                    s.pause = s.nextPause;
+                    s.nextPause = std::min(2 * s.nextPause, 1u << 18);
+                } else {
+                    s.nextPause = 4096;
+                    if (16 * s.windowMisses < s.windowRows) s.learnGap = s.learnWait = 0;
+                }
+                s.windowRows = s.windowMisses = 0;
+                for (Layout &layout : s.layouts) layout.uses /= 2;
+            }
+            at += count;
+            continue;
+        }
+        // Without a layout: one row at a time until there is one.
+        uint32_t stop = s.pause ? at + count : at + 1;
+        for (; at < stop; at++) {
+            if (verdicts[at] != TM_JSON_ROW) continue;
+            row = at;
+            walk(base + start[at], static_cast<size_t>(length[at]), verdicts + at);
+            s.walkedRows++;
+            if (s.isOn && s.layouts.empty() && verdicts[at] == TM_JSON_ROW)
+                tryToLearn(base + start[at], static_cast<size_t>(length[at]));
+        }
+        s.pause -= std::min(s.pause, count);
+    }
+}
