@@ -461,6 +461,11 @@ package struct OutputsPlan: Sendable {
 package struct Limits: Sendable {
     package var memoryBytes = 512 << 20
     package var recordBytes = 16 << 20
+    /// More dead letters than this share of a minute's records, and reading stops; `nil`: never.
+    package var badRowShare: Double? = 0.5
+    /// That minute, and the fewest records that say anything.
+    package var badRowSpanMs: Int64 = 60_000
+    package var badRowCountMin: Int64 = 1_000
     /// How `memoryBytes` is split.
     package var memory = MemorySplit(memoryBytes: 512 << 20)
     package init() {}

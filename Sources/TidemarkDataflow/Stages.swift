@@ -114,6 +114,26 @@ package struct WindowTally: Sendable, Equatable {
     package init() {}
 }
 
+/// A minute in which too many records were dead letters.
+package struct Poison: Sendable, Equatable {
+    package var recordCount: Int64
+    package var deadLetterCount: Int64
+    /// On the wall clock, ms.
+    package var startMs: Int64
+    package var endMs: Int64
+
+    package init(recordCount: Int64, deadLetterCount: Int64, startMs: Int64, endMs: Int64) {
+        self.recordCount = recordCount
+        self.deadLetterCount = deadLetterCount
+        self.startMs = startMs
+        self.endMs = endMs
+    }
+
+    package var share: Double {
+        recordCount > 0 ? Double(deadLetterCount) / Double(recordCount) : 0
+    }
+}
+
 /// When something last arrived on the source.
 package struct Arrival: Sendable, Equatable {
     /// On the wall clock, ms; the start of the process before its first record.
@@ -149,6 +169,8 @@ package protocol StageTwo: AnyObject {
     ///
     /// - Returns: alerts that began to fire, and whether anything was emitted.
     func observe(_ arrival: Arrival, emit: (OutputRecord) -> Void) -> (alerts: Int, spoke: Bool)
+    /// Says that reading has stopped since too many records were dead letters.
+    func hold(_ poison: Poison, emit: (OutputRecord) -> Void)
     /// When the last record arrived before a silence that was said by an earlier process.
     var silentSinceMs: Int64? { get }
     /// Takes one restored entry in, before the first window.

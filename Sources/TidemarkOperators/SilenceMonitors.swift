@@ -70,33 +70,56 @@ struct SilenceMonitors {
         Array("silence/".utf8) + percentEncoded(Array(plan.stream.freshness[index].name.utf8))
     }
 
+    /// The page of the circuit breaker.
+    func record(of poison: Poison) -> OutputRecord {
+        let source = plan.stream.source.topics.joined(separator: ", ")
+        return record(
+            .firing, monitor: "bad_rows", severity: .page, test: "bad_rows", value: poison.share,
+            threshold: plan.limits.badRowShare ?? 0,
+            summary: "\(poison.deadLetterCount) of \(poison.recordCount) records on \(source) were dead"
+                + " letters in a minute: reading has stopped until the next start",
+            runbook: "tidemark dlq list", openedMs: poison.startMs,
+            window: Window(startMs: poison.startMs, endMs: poison.endMs))
+    }
+
     private func record(
         _ transition: AlertRecord.Transition, _ monitor: FreshnessPlan, sinceMs: Int64, endMs: Int64
     ) -> OutputRecord {
-        let id = identity.alertID(
-            monitor: monitor.name, group: "-", column: "", openingStartMs: sinceMs,
-            openingEndMs: sinceMs + monitor.limitMs)
         let source = plan.stream.source.topics.joined(separator: ", ")
-        let limit = "\(monitor.limitMs / 1000) s"
+        return record(
+            transition, monitor: monitor.name, severity: monitor.severity, test: "freshness",
+            value: Double(endMs - sinceMs) / 1000, threshold: Double(monitor.limitMs) / 1000,
+            summary: monitor.summary
+                ?? (transition == .noData
+                    ? "nothing has arrived on \(source) for \(monitor.limitMs / 1000) s"
+                    : "records arrive on \(source) again, after \((endMs - sinceMs) / 1000) s"),
+            runbook: monitor.runbook, openedMs: sinceMs,
+            window: Window(startMs: sinceMs, endMs: endMs))
+    }
+
+    /// An alert about the source as a whole.
+    private func record(
+        _ transition: AlertRecord.Transition, monitor: String, severity: Severity, test: String,
+        value: Double, threshold: Double, summary: String, runbook: String?, openedMs: Int64,
+        window: Window
+    ) -> OutputRecord {
+        let id = identity.alertID(
+            monitor: monitor, group: "-", column: "", openingStartMs: openedMs,
+            openingEndMs: openedMs)
         var alert = AlertRecord(
             id: id,
             eventId: identity.eventID(
                 alert: id, transition: transition.rawValue,
-                sequence: transition == .noData ? 0 : 1),
+                sequence: transition == .resolved ? 1 : 0),
             transition: transition, topology: plan.name, revision: plan.revision,
-            monitor: monitor.name, severity: monitor.severity.rawValue,
-            summary: monitor.summary
-                ?? (transition == .noData
-                    ? "nothing has arrived on \(source) for \(limit)"
-                    : "records arrive on \(source) again, after \((endMs - sinceMs) / 1000) s"),
-            operatorName: "", group: GroupValues(dimensions: []), column: "", test: "freshness",
-            threshold: Double(monitor.limitMs) / 1000,
-            window: Window(startMs: sinceMs, endMs: endMs), openedMs: sinceMs, firstSeenMs: sinceMs,
-            backfill: false, n: 0, nBaseline: 0, baseline: "")
-        alert.value = Double(endMs - sinceMs) / 1000
+            monitor: monitor, severity: severity.rawValue, summary: summary, operatorName: "",
+            group: GroupValues(dimensions: []), column: "", test: test, threshold: threshold,
+            window: window, openedMs: openedMs, firstSeenMs: openedMs, backfill: false, n: 0,
+            nBaseline: 0, baseline: "")
+        alert.value = value
         alert.owner = plan.owner
         alert.labels = plan.labels
-        alert.runbook = monitor.runbook
+        alert.runbook = runbook
         return OutputRecord(
             topic: plan.outputs.alerts, key: Array(id.utf8), value: alert.encoded(),
             headers: alert.headers)

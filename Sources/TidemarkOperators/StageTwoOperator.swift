@@ -150,6 +150,10 @@ package final class StageTwoOperator: StageTwo {
         _ arrival: Arrival, emit: (OutputRecord) -> Void
     ) -> (alerts: Int, spoke: Bool) { silence.observe(arrival, emit: emit) }
 
+    package func hold(_ poison: Poison, emit: (OutputRecord) -> Void) {
+        emit(silence.record(of: poison))
+    }
+
     package var silentSinceMs: Int64? { silence.sinceMs }
 
     // MARK: State

@@ -323,7 +323,9 @@ enum Spec {
             FieldSpec("memory", .size(32 << 20...1 << 40), "512MiB", "queues, batches, panes"),
             FieldSpec("record", .size(1 << 10...64 << 20), "16MiB", "a longer one is a dead letter"),
             .later("max_reread", "span re-read after a restart"),
-            .later("bad_rows", "share of dead letters"),
+            FieldSpec(
+                "bad_rows", .share(max: 1), "50%", off: true,
+                "more dead letters than this for a minute: reading stops, with a page"),
             .later("dead_letters", "dead letters a second"), .later("alerts", "alerts a minute"),
         ],
         example: "limits: { memory: 96MiB }")

@@ -600,6 +600,11 @@ extension Resolver {
             let f = reading.fields(node, Spec.limits, what: "`limits`")
         else { return limits }
         if let bytes = reading.size(f, "memory") { limits.memoryBytes = Int(bytes) }
+        if f.isOff("bad_rows") {
+            limits.badRowShare = nil
+        } else if let share = reading.share(f, "bad_rows") {
+            limits.badRowShare = share
+        }
         if let bytes = reading.size(f, "record") { limits.recordBytes = Int(bytes) }
         limits.memory = MemorySplit(memoryBytes: limits.memoryBytes)
         return limits

@@ -30,6 +30,8 @@ package struct RunProgress: Sendable {
     /// The next offset of each partition, in canonical order.
     package var positions: [Int64] = []
     package var isRebuilding = false
+    /// The circuit breaker: too many dead letters, nothing is read until the next start.
+    package var isHolding = false
     package var stateByteCount = 0
     package init() {}
 }
@@ -181,6 +183,7 @@ package final class Coordinator {
         incompleteThroughMs = known.map(\.incompleteThroughMs).max() ?? TimeLimit.never
         incompleteRev = known.map(\.incompleteRev).max() ?? 0
         incompleteBeforeMs = known.map(\.enteredBeforeMs).max() ?? TimeLimit.never
+        poison = PoisonGauge(plan.limits)
         // A silence that was said goes on through a restart; another one is measured from here.
         lastArrivalMs = stage.silentSinceMs ?? time.wallMs()
         sequence = known.map(\.sequence).max() ?? 0
@@ -205,6 +208,7 @@ package final class Coordinator {
     }
 
     private var stopDeadlineNs = Int64.max
+    private var poison: PoisonGauge
     private var lastArrivalMs: Int64
     private var lastSilenceNs = Int64.min / 2
 
@@ -232,6 +236,7 @@ package final class Coordinator {
         }
         worked = try advanceCommit() || worked
         refreshProgress()
+        try observePoison()
         observeSilence()
         return worked
     }
@@ -280,6 +285,8 @@ package final class Coordinator {
             if slots.allSatisfy(\.hasEnded) { isClosing = true }
         case .tally(let tally):
             progress.totals.input.add(tally)
+            poison.add(
+                records: tally.records, deadLetters: tally.deadLetters, nowMs: time.wallMs())
         case .snapshot(let worker, let answered, let snapshots):
             for snapshot in snapshots {
                 slots[snapshot.slot].snapshot = snapshot
@@ -604,9 +611,29 @@ package final class Coordinator {
         return !proposedFloors.isEmpty
     }
 
+    /// Stops reading, and says so, when a minute's records were dead letters for the most part.
+    private func observePoison() throws(ConnectorError) {
+        guard !progress.isHolding, !isCommitting,
+            let found = poison.poison(nowMs: time.wallMs())
+        else { return }
+        progress.isHolding = true
+        if untilEnd {
+            throw ConnectorError(
+                .environment,
+                "\(found.deadLetterCount) of \(found.recordCount) records of the last minute were dead"
+                    + " letters, more than limits.bad_rows allows",
+                hint: "tidemark dlq list")
+        }
+        stage.hold(found) { emit($0) }
+        progress.totals.alerts += 1
+        hasNews = true
+        isUrgent = true
+        for control in controls { control.give { $0.isHolding = true } }
+    }
+
     /// Looks, four times a second, whether the source is silent: read to its end, and nothing came.
     private func observeSilence() {
-        guard !untilEnd, !progress.isRebuilding, !isStopping, !isCommitting else { return }
+        guard !untilEnd, !progress.isRebuilding, !progress.isHolding, !isStopping, !isCommitting else { return }
         let now = time.nowNs()
         guard now - lastSilenceNs >= 250_000_000 else { return }
         lastSilenceNs = now

@@ -14,6 +14,8 @@ package final class WorkerControl: Sendable {
         package var releasedEpoch = 0
         /// The greatest epoch that is committed: floors of its barrier may be obeyed.
         package var committedEpoch = 0
+        /// The circuit breaker: nothing is read any more.
+        package var isHolding = false
         /// The last barrier: nothing is read after it.
         package var isLast = false
         package var isStopping = false
@@ -164,7 +166,7 @@ package final class Worker {
     package func step() -> Step {
         obeyOrders()
         if orders.isStopping { return .finished }
-        if isParked { return .blocked }
+        if isParked || orders.isHolding { return .blocked }
         if hasFailed || (untilEnd && tasks.allSatisfy(\.hasEnded)) { return .blocked }
         if mailbox.isFull { return .blocked }
         do throws(ConnectorError) {

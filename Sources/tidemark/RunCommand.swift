@@ -280,6 +280,7 @@ private struct EngineMetrics {
     let state: Gauge
     let rebuilding: Gauge
     let held: Gauge
+    let holding: Gauge
 
     init(_ telemetry: Telemetry) {
         records = telemetry.gauge("tidemark_records_read", help: "Records read since the start")
@@ -290,6 +291,8 @@ private struct EngineMetrics {
         state = telemetry.gauge("tidemark_state_bytes", help: "Memory of open windows")
         rebuilding = telemetry.gauge(
             "tidemark_rebuilding", help: "1 while records before the committed offset are read again")
+        holding = telemetry.gauge(
+            "tidemark_holding", help: "1 while reading is stopped by the share of dead letters")
         held = telemetry.gauge(
             "tidemark_watermark_held_ms",
             help: "How far the slowest partition's watermark is behind the furthest one's")
@@ -303,6 +306,7 @@ private struct EngineMetrics {
         state.set(Double(reading.stateByteCount))
         rebuilding.set(reading.isRebuilding ? 1 : 0)
         held.set(Double(reading.heldMs))
+        holding.set(reading.isHolding ? 1 : 0)
     }
 }
 
@@ -314,6 +318,7 @@ final class ProgressLine {
     private let isTerminal: Bool
     private var lastNs: Int64
     private var lastRecords: Int64 = 0
+    private var wasHolding = false
 
     init(log: Log, time: SystemTime, isQuiet: Bool) {
         self.log = log
@@ -324,6 +329,12 @@ final class ProgressLine {
     }
 
     func update(_ reading: RunProgress) {
+        if reading.isHolding, !wasHolding {
+            log.error(
+                "reading has stopped: too many dead letters in a minute (limits.bad_rows)",
+                ["dead_letters": reading.totals.input.deadLetters, "try": "tidemark dlq list"])
+            wasHolding = true
+        }
         guard !isQuiet else { return }
         let now = time.nowNs()
         let elapsed = Double(now - lastNs) / 1e9

@@ -384,6 +384,45 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
             "entries of the first epoch are taken away")
     }
 
+    @Test func `dead letters for a minute stop the reading, with one page, and the next start reads on`() throws {
+        var rows = (0..<600).map { row(Double($0), availableMs: Int64($0) * 20) }
+        for index in 100..<600 { rows[index].value = Array("no json".utf8) }
+        let log = cluster([rows])
+        var plan = simulationPlan(batchRows: 8, idleMs: nil)
+        plan.limits.badRowSpanMs = 2_000
+        plan.limits.badRowCountMin = 20
+        let simulation = Simulation(plan: plan, cluster: log, workerCount: 1, crashChance: 0)
+        func pages() -> [OutputRecord] { log.published.filter { $0.topic == "alerts" } }
+        for start in 1...2 {
+            let engine = try simulation.start().engine
+            for _ in 0..<2_000 {
+                log.time.advance(ms: 4)
+                _ = engine.workers[0].step()
+                _ = engine.coordinator.step()
+            }
+            #expect(engine.coordinator.progress.isHolding, "start \(start)")
+            #expect(pages().count == start)
+            let next = try #require(log.offsets[log.partitions[0].name]?.next)
+            #expect(log.availableEnd(0) > next + 50, "what comes is left alone")
+            #expect(
+                log.published.count { $0.topic == "dead" } == Int(next) - 100,
+                "what was read is published and committed")
+        }
+        let page = try JSONValue(parsing: try #require(pages().first?.value))
+        #expect(page["monitor"]?.asText == "bad_rows" && page["severity"]?.asText == "page")
+        // Switched off, it reads to the end.
+        plan.limits.badRowShare = nil
+        let engine = try Simulation(
+            plan: plan, cluster: log, workerCount: 1, crashChance: 0
+        ).start().engine
+        for _ in 0..<4_000 {
+            log.time.advance(ms: 4)
+            _ = engine.workers[0].step()
+            _ = engine.coordinator.step()
+        }
+        #expect(log.offsets[log.partitions[0].name]?.next == 600)
+    }
+
     @Test func `1_19 the newest process fences the older one, which ends`() throws {
         let rows = (0..<400).map { row(Double($0), availableMs: Int64($0) * 50) }
         var faults = SimulatedCluster.Faults()

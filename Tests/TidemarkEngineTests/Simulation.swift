@@ -123,7 +123,7 @@ struct Simulation {
         return outcome
     }
 
-    private func start() throws(ConnectorError) -> Process {
+    func start() throws(ConnectorError) -> Process {
         let plan = plan
         let (wrap, rank) = (wrap, rank)
         let reader = SimulatedStateReader(cluster)

@@ -1,0 +1,53 @@
+import TidemarkDataflow
+
+/// The share of dead letters among the records of the last minute: what the circuit breaker looks at.
+///
+/// A deployment that writes another format must not turn a topic into dead letters overnight, with
+/// its offsets committed past them.
+struct PoisonGauge {
+    private struct Bucket {
+        var startMs: Int64
+        var recordCount: Int64 = 0
+        var deadLetterCount: Int64 = 0
+    }
+
+    private let shareMax: Double?
+    private let spanMs: Int64
+    private let countMin: Int64
+    /// Sixty at most, ascending.
+    private var buckets: [Bucket] = []
+    /// Since when the share is above the limit.
+    private var aboveSinceMs: Int64?
+
+    init(_ limits: Limits) {
+        shareMax = limits.badRowShare
+        spanMs = limits.badRowSpanMs
+        countMin = limits.badRowCountMin
+    }
+
+    mutating func add(records: Int64, deadLetters: Int64, nowMs: Int64) {
+        guard shareMax != nil, records > 0 else { return }
+        let width = max(1, spanMs / 60)
+        let startMs = nowMs / width * width
+        if buckets.last?.startMs != startMs { buckets.append(Bucket(startMs: startMs)) }
+        buckets[buckets.count - 1].recordCount += records
+        buckets[buckets.count - 1].deadLetterCount += deadLetters
+    }
+
+    /// The last minute, if the share was above the limit for all of it.
+    mutating func poison(nowMs: Int64) -> Poison? {
+        guard let shareMax else { return nil }
+        buckets.removeAll { $0.startMs < nowMs - spanMs }
+        let poison = Poison(
+            recordCount: buckets.reduce(0) { $0 + $1.recordCount },
+            deadLetterCount: buckets.reduce(0) { $0 + $1.deadLetterCount },
+            startMs: nowMs - spanMs, endMs: nowMs)
+        guard poison.recordCount >= countMin, poison.share > shareMax else {
+            aboveSinceMs = nil
+            return nil
+        }
+        let sinceMs = aboveSinceMs ?? nowMs
+        aboveSinceMs = sinceMs
+        return nowMs - sinceMs >= spanMs ? poison : nil
+    }
+}
