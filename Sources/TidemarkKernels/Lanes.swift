@@ -21,7 +21,7 @@ package func coupons(
 
 /// Raises each coupon's register to the coupon's run; a coupon of 0 changes nothing.
 ///
-/// - Parameter mask: The number of registers less 1.
+/// `mask` is the number of registers less 1.
 /// - Complexity: about 0.4 ns a coupon.
 package func raiseRegisters(
     _ registers: UnsafeMutablePointer<UInt8>,
@@ -131,9 +131,7 @@ package func moments64(_ values: UnsafePointer<Double>, shift: Double) -> BlockM
 
 /// Adds the lower triangle, row by row, of Σ (a − mean a)(b − mean b) over 64 rows to `sums`.
 ///
-/// - Parameters:
-///   - values: `width` columns of 64 values each; centred in place.
-///   - means: Gets the columns' means.
+/// `values` are `width` columns of 64 values each, centred in place; `means` gets their means.
 /// - Complexity: about 10 ns a pair of columns.
 package func comoments64(
     _ values: UnsafeMutablePointer<Double>,

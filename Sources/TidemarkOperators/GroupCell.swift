@@ -82,7 +82,8 @@ final class GroupCell: @unchecked Sendable {
     /// Texts of an open pane.
     let codes: UnsafeMutablePointer<CodeCounter>
     var categories: [CategorySummary?]
-    var wide: [WideQuantiles?]
+    /// Empty where no column has one.
+    private var wide: [WideQuantiles?]
     private let columnCount: Int
 
     static let stateCount = 4
@@ -108,12 +109,19 @@ final class GroupCell: @unchecked Sendable {
                 to: KLLSketch(
                     k: column.column.summary.kllK,
                     seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15))
-            wide.append(
-                WideQuantiles(
-                    column.column.summary, seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15))
+            if shape.hasWideQuantiles {
+                wide.append(
+                    WideQuantiles(
+                        column.column.summary, seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15))
+            }
             unsafe (codes + index).initialize(to: CodeCounter())
             categories.append(column.column.type.isText ? CategorySummary(column.column.summary) : nil)
         }
+    }
+
+    /// The quantiles of a column that is not kept in KLL over f32.
+    func wideQuantiles(_ index: Int) -> WideQuantiles? {
+        shape.hasWideQuantiles ? wide[index] : nil
     }
 
     deinit {
@@ -131,7 +139,7 @@ final class GroupCell: @unchecked Sendable {
         var count = 256 + shape.counterCount * 8
         for index in 0..<columnCount {
             count += 200 + (unsafe kll[index].byteCount) + (unsafe codes[index].byteCount)
-            count += (categories[index]?.byteCount ?? 0) + (wide[index]?.byteCount ?? 0)
+            count += (categories[index]?.byteCount ?? 0) + (wideQuantiles(index)?.byteCount ?? 0)
         }
         return count
     }
@@ -150,7 +158,9 @@ final class GroupCell: @unchecked Sendable {
         }
         for index in 0..<columnCount {
             unsafe exact[index].merge(other.exact[index])
-            if let mine = wide[index], let theirs = other.wide[index] { mine.dd.merge(theirs.dd) }
+            if let mine = wideQuantiles(index), let theirs = other.wideQuantiles(index) {
+                mine.dd.merge(theirs.dd)
+            }
             guard let mine = categories[index], let theirs = other.categories[index] else { continue }
             mine.valueCount += theirs.valueCount
             mine.distinct.merge(theirs.distinct)
@@ -165,7 +175,9 @@ final class GroupCell: @unchecked Sendable {
                 unsafe ordered[index].merge(other.ordered[index])
             }
             if !summary.quantiles.isEmpty { unsafe kll[index].merge(other.kll[index]) }
-            if let mine = wide[index], let theirs = other.wide[index] { mine.kll.merge(theirs.kll) }
+            if let mine = wideQuantiles(index), let theirs = other.wideQuantiles(index) {
+                mine.kll.merge(theirs.kll)
+            }
             if summary.topCount != nil, let mine = categories[index],
                 let theirs = other.categories[index]
             {

@@ -131,6 +131,8 @@ final class GroupShape: Sendable {
     let columns: [ColumnShape]
     /// Counters of all binnings of all columns.
     let counterCount: Int
+    /// Whether a column keeps quantiles in another sketch than KLL over f32.
+    let hasWideQuantiles: Bool
 
     init(
         values: GroupValues, segment: SegmentPlan, stream: StreamPlan, baselines: [BaselineTable],
@@ -156,6 +158,9 @@ final class GroupShape: Sendable {
                 monitored: values.isOther ? [] : monitored, counterStart: &counterCount)
         }
         self.counterCount = counterCount
+        hasWideQuantiles = columns.contains {
+            $0.column.summary.quantileSketch != .kll && !$0.column.summary.quantiles.isEmpty
+        }
     }
 }
 

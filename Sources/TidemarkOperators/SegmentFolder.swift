@@ -327,7 +327,7 @@ final class SegmentFolder {
         rows: UnsafePointer<UInt16>, count: Int
     ) {
         let shape = cell.shape.columns[index]
-        let wide = cell.wide[index]
+        let wide = cell.wideQuantiles(index)
         let wantsRun = !shape.column.summary.quantiles.isEmpty && wide == nil
         let first = shape.binnings.first
         var kept: Int

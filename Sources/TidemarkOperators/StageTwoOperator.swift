@@ -208,7 +208,7 @@ package final class StageTwoOperator: StageTwo {
         for (place, column) in segment.columns.enumerated() {
             // Sorted once, for quantiles and for the bytes.
             let wantsView =
-                !cell.shape.columns[place].column.summary.quantiles.isEmpty && cell.wide[place] == nil
+                !cell.shape.columns[place].column.summary.quantiles.isEmpty && cell.wideQuantiles(place) == nil
             let view = wantsView ? unsafe cell.kll[place].view() : nil
             var record = self.record(cell, place, segment, closing, view)
             record.otherGroupCount = otherGroupCount
@@ -268,7 +268,7 @@ package final class StageTwoOperator: StageTwo {
             let values = view.quantiles(summary.quantiles)
             record.quantiles = zip(summary.quantiles, values).map { ($0, Double($1)) }
         }
-        if let wide = cell.wide[place] {
+        if let wide = cell.wideQuantiles(place) {
             let values = wide.quantiles(summary.quantiles)
             record.quantiles = zip(summary.quantiles, values).map { ($0, $1) }
         }
@@ -324,7 +324,7 @@ package final class StageTwoOperator: StageTwo {
                 "kll", "f32", k: column.summary.kllK, n: record.rows.value,
                 version: Int(bytes[1]), bytes)
         }
-        if let wide = cell.wide[place] {
+        if let wide = cell.wideQuantiles(place) {
             let bytes = wide.serialize()
             let n = record.rows.value
             if wide.sketch == .ddsketch, plan.outputs.sketches.contains(.ddsketch) {

@@ -5,8 +5,9 @@ struct BinStore: Sendable, Equatable {
     private(set) var counts: [UInt64] = []
     /// The bin of `counts[0]`.
     private(set) var base = 0
-    /// All counts outside `low ... high` are 0; at both ends they are not. Empty: `low > high`.
+    /// The lowest bin that holds something; above `high` when empty.
     var low = Int.max
+    /// The highest bin that holds something.
     var high = Int.min
 
     var isEmpty: Bool { low > high }

@@ -17,8 +17,9 @@ package struct SampledValue: BitwiseCopyable, Sendable, Equatable {
     }
 }
 
-/// A uniform sample without replacement: the `k` records of the smallest hashes of their
-/// coordinates. An order-free summary.
+/// The `k` records of the smallest hashes of their coordinates: an order-free summary.
+///
+/// That is a uniform sample without replacement.
 ///
 /// Which records are kept depends on nothing but which records there were, so a record that is read
 /// twice is kept once and any merge order gives the same bytes.

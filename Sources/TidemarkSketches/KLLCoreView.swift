@@ -171,13 +171,15 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
 
     /// How many items of each level are retained.
     private func keptLevels() -> [Int] {
-        var counts: [Int] = []
-        for i in values.indices {
-            let level = level(i)
-            while counts.count <= level { counts.append(0) }
-            counts[level] += 1
+        var counts = InlineArray<64, Int>(repeating: 0)
+        var before: UInt64 = 0
+        for sum in cumulative {
+            counts[(sum &- before).trailingZeroBitCount & 63] &+= 1
+            before = sum
         }
-        return counts
+        var highest = 63
+        while highest > 0 && counts[highest] == 0 { highest -= 1 }
+        return (0...highest).map { counts[$0] }
     }
 
     private func writeLevels(_ counts: [Int], into items: UnsafeMutablePointer<Item>) {

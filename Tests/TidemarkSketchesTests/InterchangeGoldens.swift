@@ -1,4 +1,5 @@
 // Made by make_interchange_goldens.py; do not edit.
+// swift-format-ignore-file
 
 let kllDoublesGoldens: [(n: Int, k: Int, bytes: String, ranks: [(Double, Double)])] = [
     (

@@ -32,6 +32,7 @@ struct ErrorBar: Sendable, CustomTestStringConvertible {
         ErrorBar(n: 1_000_000, trials: long ? 1_000 : 60, parts: 1),
         ErrorBar(n: 60_000, trials: long ? 1_000 : 200, parts: 60),
         ErrorBar(n: 8_000, trials: 1_000, parts: 12),
+        ErrorBar(n: 1_000, trials: 1_000, parts: 60), ErrorBar(n: 8_000, trials: 1_000, parts: 60),
         ErrorBar(n: 1_000_000, trials: long ? 1_000 : 60, parts: 60),
     ])
     func `the largest rank error is at most 1.33% in 99% of trials, also after export`(

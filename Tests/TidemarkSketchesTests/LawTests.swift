@@ -4,7 +4,8 @@ import TidemarkSketches
 
 /// Checks the laws of one type on six parts of a stream.
 ///
-/// - Parameter agrees: What two merge orders must have in common where bytes may differ; nil: bytes.
+/// `agrees` says what two merge orders must have in common where bytes may differ; nil: bytes.
+/// - Throws: What reading a summary's own bytes throws.
 private func checkLaws<S: Summary & ~Copyable>(
     _ name: String,
     empty: () -> S,

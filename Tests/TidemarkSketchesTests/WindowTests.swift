@@ -1,8 +1,9 @@
 import Testing
 import TidemarkSketches
 
-/// A map x → a x + b over 64-bit words: merging composes, and does not commute, so a pane out of
-/// place shows. The other half counts, to be taken off again.
+/// A map x → a x + b over 64-bit words.
+///
+/// Merging composes and does not commute, so a pane out of place shows.
 private struct Chain: Ordered, Equatable {
     var a: UInt64 = 1
     var b: UInt64 = 0

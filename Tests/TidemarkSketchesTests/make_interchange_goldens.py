@@ -22,7 +22,7 @@ def value(i):
     return float((i * 7919 + 13) % 1_000_003)
 
 
-print("// Made by make_interchange_goldens.py; do not edit.\n")
+print("// Made by make_interchange_goldens.py; do not edit.\n// swift-format-ignore-file\n")
 print("let kllDoublesGoldens: [(n: Int, k: Int, bytes: String, ranks: [(Double, Double)])] = [")
 for k, n in [(200, 0), (200, 1), (200, 90), (20, 3_000)]:
     sketch = kll_doubles_sketch(k)
