@@ -7,7 +7,7 @@ SEED   ?= 1
 ONLY   ?=
 export TIDEMARK_TEST_KAFKA ?= $(CURDIR)/../shared/kafka/kafka
 
-.PHONY: help setup build demo test test-long fuzz bench bench-kafka lint format goldens clean
+.PHONY: help setup build demo test test-long fuzz bench bench-hot profile lint format goldens clean
 
 help:
 	@echo "make demo     set up, build, and watch an hour of three models in about a minute (SEED=n)"
@@ -40,6 +40,15 @@ fuzz:
 bench: build
 	@ops/setup bench
 	Benchmarks/run
+
+# The file path beside the limit (Benchmarks/limit) and in harder forms: medians of five, interleaved.
+bench-hot: build
+	@ops/setup bench
+	.venv/bin/python Benchmarks/hot.py
+
+# Where the CPU goes: samples by stage, and by function.
+profile: build
+	ops/profile
 
 lint:
 	@ops/setup build
