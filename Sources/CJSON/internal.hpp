@@ -1,6 +1,7 @@
 #pragma once
 #include "CJSON.h"
 
+#include <bit>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -62,7 +63,8 @@ inline bool readPlain(const uint8_t *first, const uint8_t *last, double *value) 
         __m128i behind = _mm_cmpgt_epi8(places, _mm_set1_epi8(static_cast<char>(place)));
         digits = _mm_shuffle_epi8(digits, _mm_blendv_epi8(moved, places, behind));
     }
-    if (whole == 0 || (whole > 1 && first[negative] == '0')) return false;
+    // One branch, nearly never taken: how long a number is and its sign cannot be foreseen.
+    if ((whole == 0) | ((whole > 1) & (first[negative] == '0'))) return false;
     __m128i pairs = _mm_maddubs_epi16(digits, _mm_set1_epi16(0x010a));
     __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(0x00010064));
     __m128i packed = _mm_packus_epi32(fours, fours);
@@ -71,7 +73,7 @@ inline bool readPlain(const uint8_t *first, const uint8_t *last, double *value) 
     uint64_t mantissa = (both & 0xffffffff) * 100000000 + (both >> 32);
     if (mantissa > (1ULL << 53)) return false;
     double magnitude = static_cast<double>(mantissa) / powersOfTen[fraction];
-    *value = negative ? -magnitude : magnitude;
+    *value = std::bit_cast<double>(std::bit_cast<uint64_t>(magnitude) ^ uint64_t{negative} << 63);
     return true;
 }
 #else

@@ -59,24 +59,20 @@ static bool matchesPlain(const Layout &layout, const uint8_t *record, const uint
     return true;
 }
 
-/// From here on a decimal is exact in two parts: its digits as an integer and a power of ten.
-static bool divide(uint64_t mantissa, ptrdiff_t fraction, bool negative, double *value) {
+/// A decimal from its digits as an integer and its places behind the dot, correctly rounded; false
+/// where that is not certain. No branch depends on the sign or the size.
+static inline bool divide(uint64_t mantissa, ptrdiff_t fraction, bool negative, double *value) {
+    // high + low is the mantissa, exactly. The first quotient leaves an exact remainder; the second is
+    // off by less than 2^-51 of itself. Where both ends of that range round to the same sum, it is the
+    // correctly rounded one.
     double power = powersOfTen[fraction];
-    double high = static_cast<double>(mantissa), quotient;
-    if (mantissa <= (1ULL << 53)) {
-        quotient = high / power;
-    } else {
-        // high + low is the mantissa, exactly. The first quotient leaves an exact remainder; the
-        // second is off by less than 2^-51 of itself. Where both ends of that range round to the
-        // same sum, it is the correctly rounded one.
-        double low = static_cast<double>(static_cast<int64_t>(mantissa - static_cast<uint64_t>(high)));
-        double first = high / power;
-        double second = (std::fma(-first, power, high) + low) / power;
-        quotient = first + second * (1 + 0x1p-48);
-        if (quotient != first + second * (1 - 0x1p-48)) return false;
-    }
-    *value = negative ? -quotient : quotient;
-    return true;
+    double high = static_cast<double>(mantissa);
+    double low = static_cast<double>(static_cast<int64_t>(mantissa - static_cast<uint64_t>(high)));
+    double first = high / power;
+    double second = (std::fma(-first, power, high) + low) / power;
+    double quotient = first + second * (1 + 0x1p-48);
+    *value = std::bit_cast<double>(std::bit_cast<uint64_t>(quotient) ^ uint64_t{negative} << 63);
+    return quotient == first + second * (1 - 0x1p-48);
 }
 
 static bool readLongPlain(const uint8_t *first, const uint8_t *last, double *value) {
@@ -131,7 +127,7 @@ static bool readLongAVX2(const uint8_t *first, const uint8_t *last, double *valu
         if (fraction == 0 || fraction > 22) return false;
     }
     ptrdiff_t whole = digitCount - fraction;
-    if (whole == 0 || (whole > 1 && first[negative] == '0')) return false;
+    if ((whole == 0) | ((whole > 1) & (first[negative] == '0'))) return false;
     digits = _mm256_andnot_si256(_mm256_cmpgt_epi8(_mm256_set1_epi8(static_cast<char>(32 - digitCount)), places), digits);
     __m256i fours = _mm256_madd_epi16(_mm256_maddubs_epi16(digits, _mm256_set1_epi16(0x010a)), _mm256_set1_epi32(0x00010064));
     __m256i eights = _mm256_madd_epi16(_mm256_packus_epi32(fours, fours), _mm256_set1_epi32(0x00012710));

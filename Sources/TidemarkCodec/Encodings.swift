@@ -2,16 +2,28 @@ internal import CCrypto
 
 /// Base64 with padding, as RFC 4648 section 4 has it.
 package func base64(_ bytes: [UInt8]) -> [UInt8] {
+    var text: [UInt8] = []
+    appendBase64(bytes, to: &text)
+    return text
+}
+
+/// Appends base64 to a text.
+func appendBase64(_ bytes: [UInt8], to text: inout [UInt8]) {
     let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     let count = (bytes.count + 2) / 3 * 4
-    return unsafe [UInt8](unsafeUninitializedCapacity: count) { text, initialized in
-        // In bounds: six bits choose one of 64 letters, and `text` has four letters for each three
+    // Room first, letters then: each place is written once more below.
+    let start = text.count
+    text.append(contentsOf: repeatElement(0x3d, count: count))
+    unsafe text.withUnsafeMutableBufferPointer { text in
+        // In bounds: six bits choose one of 64 letters, and there are four places for each three
         // bytes begun.
         let letters = unsafe alphabet.utf8Start
         var index = 0
-        var at = 0
+        var at = start
         while index + 3 <= bytes.count {
-            let word = UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8 | UInt32(bytes[index + 2])
+            let word =
+                UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8
+                | UInt32(bytes[index + 2])
             unsafe text[at] = letters[Int(word >> 18)]
             unsafe text[at + 1] = letters[Int(word >> 12 & 63)]
             unsafe text[at + 2] = letters[Int(word >> 6 & 63)]
@@ -19,15 +31,12 @@ package func base64(_ bytes: [UInt8]) -> [UInt8] {
             index += 3
             at += 4
         }
-        if index < bytes.count {
-            let second = index + 1 < bytes.count ? bytes[index + 1] : 0
-            let word = UInt32(bytes[index]) << 16 | UInt32(second) << 8
-            unsafe text[at] = letters[Int(word >> 18)]
-            unsafe text[at + 1] = letters[Int(word >> 12 & 63)]
-            unsafe text[at + 2] = index + 1 < bytes.count ? letters[Int(word >> 6 & 63)] : 0x3d
-            unsafe text[at + 3] = 0x3d
-        }
-        initialized = count
+        guard index < bytes.count else { return }
+        let second = index + 1 < bytes.count ? bytes[index + 1] : 0
+        let word = UInt32(bytes[index]) << 16 | UInt32(second) << 8
+        unsafe text[at] = letters[Int(word >> 18)]
+        unsafe text[at + 1] = letters[Int(word >> 12 & 63)]
+        if index + 1 < bytes.count { unsafe text[at + 2] = letters[Int(word >> 6 & 63)] }
     }
 }
 

@@ -32,6 +32,15 @@ package struct JSONWriter: Sendable {
         needsComma = true
     }
 
+    /// Bytes of any kind, as base64: nothing of it needs escaping.
+    package mutating func value(base64 binary: [UInt8]) {
+        separate()
+        bytes.append(0x22)
+        appendBase64(binary, to: &bytes)
+        bytes.append(0x22)
+        needsComma = true
+    }
+
     package mutating func value(_ flag: Bool) { raw(flag ? "true" : "false") }
     package mutating func value(_ number: Int) { value(Int64(number)) }
 

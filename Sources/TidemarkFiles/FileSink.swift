@@ -103,7 +103,7 @@ package final class FileSink: Sink, @unchecked Sendable {
                 json.raw(value)
             case .binary:
                 json.key("value")
-                json.value(utf8: base64(value))
+                json.value(base64: value)
             case .foreign: text("value", value, &json)
             }
         } else {
@@ -121,7 +121,7 @@ package final class FileSink: Sink, @unchecked Sendable {
             json.value(utf8: bytes)
         } else {
             json.key(name + "_base64")
-            json.value(utf8: base64(bytes))
+            json.value(base64: bytes)
         }
     }
 }
