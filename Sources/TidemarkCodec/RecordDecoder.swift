@@ -94,12 +94,18 @@ package final class RecordDecoder {
     private let fields: [Field]
     private let raw: UnsafeMutablePointer<tm_json_column>
 
+    /// A decoder of the wanted fields, with empty dictionaries and no layouts.
+    ///
     /// - Parameters:
+    ///   - fields: what is read, a column each.
+    ///   - rowCountMax: rows of a batch at most.
     ///   - speculates: whether rows are read by the layouts of earlier ones where they have one of
     ///     them; false sends every row through the walk. Results are the same.
     ///   - tier: the instructions of that reader; results are the same.
     package init(
-        fields: [Field], rowCountMax: Int, speculates: Bool = true,
+        fields: [Field],
+        rowCountMax: Int,
+        speculates: Bool = true,
         tier: InstructionTier = .current
     ) {
         self.fields = fields

@@ -10,7 +10,7 @@ final class CategorySummary: @unchecked Sendable {
     var distinct: HLLSketch
     /// Ordered.
     var frequent = FrequentItems()
-    /// Items that went into `frequent`: no fewer than it holds. To ask it would sort it.
+    /// Items that went into `frequent`, no fewer than it holds: to ask it would sort it.
     var itemCount = 0
 
     init(_ plan: ColumnSummary) {
