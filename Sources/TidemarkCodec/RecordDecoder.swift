@@ -100,12 +100,13 @@ package final class RecordDecoder {
     ///   - fields: what is read, a column each.
     ///   - rowCountMax: rows of a batch at most.
     ///   - speculates: whether rows are read by the layouts of earlier ones where they have one of
-    ///     them; false sends every row through the walk. Results are the same.
+    ///     them; false sends every row through the walk. Results are the same. By default where the
+    ///     processor has vector instructions: in their plain form layouts cost more than the walk.
     ///   - tier: the instructions of that reader; results are the same.
     package init(
         fields: [Field],
         rowCountMax: Int,
-        speculates: Bool = true,
+        speculates: Bool = InstructionTier.current != .scalar,
         tier: InstructionTier = .current
     ) {
         self.fields = fields

@@ -259,7 +259,7 @@ private let isLong = unsafe getenv("TIDEMARK_LONG") != nil
         var generator = Generator(seed)
         let walk = RecordDecoder(fields: fields, rowCountMax: 4096, speculates: false)
         let readers = InstructionTier.allCases.map {
-            RecordDecoder(fields: fields, rowCountMax: 4096, tier: $0)
+            RecordDecoder(fields: fields, rowCountMax: 4096, speculates: true, tier: $0)
         }
         let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 4 << 20)
         for turn in 0..<(isLong ? 14 : 2) {
@@ -315,7 +315,7 @@ private let isLong = unsafe getenv("TIDEMARK_LONG") != nil
         let decoder = RecordDecoder(
             fields: [Field(kind: .number, path: [.key("x")])],
             rowCountMax: 4096,
-            tier: tier
+            speculates: true, tier: tier
         )
         let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 1 << 20)
         for seed in 0..<(isLong ? UInt64(500) : 20) {
