@@ -1,5 +1,5 @@
-import TidemarkAlerts
-import TidemarkCodec
+package import TidemarkAlerts
+package import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 
@@ -87,7 +87,7 @@ struct AlertStates {
         guard let series = keys.series(key) else {
             return .unusable("no monitor of this topology has it")
         }
-        guard let life = Self.numbers(frame.payload).flatMap(AlertLifecycle.init(state:)) else {
+        guard let life = frame.alert else {
             return .unusable("it is no alert")
         }
         alerts[series] = Alert(
@@ -101,11 +101,16 @@ struct AlertStates {
         numbers.flatMap { number in (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) } }
     }
 
-    private static func numbers(_ bytes: [UInt8]) -> [Int64]? {
-        guard bytes.count % 8 == 0 else { return nil }
-        return stride(from: 0, to: bytes.count, by: 8).map { start in
-            (0..<8).reduce(0) { $0 | Int64(bytes[start + $1]) << Int64($1 * 8) }
-        }
+}
+
+extension StateFrame {
+    /// The life cycle that an alert's entry holds; nil where it holds none.
+    package var alert: AlertLifecycle? {
+        guard kind == .alert, payload.count % 8 == 0 else { return nil }
+        return AlertLifecycle(
+            state: stride(from: 0, to: payload.count, by: 8).map { start in
+                (0..<8).reduce(0) { $0 | Int64(payload[start + $1]) << Int64($1 * 8) }
+            })
     }
 }
 

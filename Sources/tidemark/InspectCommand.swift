@@ -1,4 +1,5 @@
 import Glibc
+import TidemarkAlerts
 import TidemarkCodec
 import TidemarkCore
 import TidemarkOperators
@@ -21,7 +22,7 @@ func inspectCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         printError("tidemark: \(path) \(error.message)\n")
         return ExitCode.environment
     }
-    if let text = sketchText(bytes) {
+    if let text = sketchText(bytes) ?? stateText(bytes) {
         printOut(text)
         return ExitCode.done
     }
@@ -44,6 +45,30 @@ func inspectCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     if total == 0 { printError("tidemark: \(path) is empty\n") }
     if total > shown { printOut("… \(grouped(Int64(total - shown))) more (--most)\n") }
     return total == 0 ? ExitCode.findings : ExitCode.done
+}
+
+/// A value of the state topic.
+private func stateText(_ bytes: [UInt8]) -> String? {
+    guard bytes.starts(with: "TMS".utf8) else { return nil }
+    let frame: StateFrame
+    do throws(StateFrame.Rejection) {
+        frame = try StateFrame(bytes)
+    } catch {
+        switch error {
+        case .newer(let version): return "state entry of format \(version): a newer version wrote it\n"
+        case .damaged(let why): return "state entry, damaged: \(why)\n"
+        }
+    }
+    let what: String
+    switch frame.kind {
+    case .alert:
+        what = "alert, \(frame.alert.map { "\($0.phase)" } ?? "unreadable")"
+            + (frame.alert?.firing.map { ", opened \(timeText($0.openingStartMs))" } ?? "")
+    case .silence: what = "silence that was said"
+    case .baseline: what = "learned baseline"
+    }
+    return "state entry: \(what)\n    epoch \(frame.epoch), applied through \(timeText(frame.appliedThroughMs)),"
+        + " \(frame.payload.count) bytes\n"
 }
 
 /// A line of an output file.

@@ -416,6 +416,23 @@ class Kafka(unittest.TestCase):
         self.assertEqual((WORK / "kafka-out-2/w1-aggregates.ndjson").read_text().count('"held_by":"w1['), 61 * 3 * 16)
         self.assertEqual(one, two, "1 and 2 workers")
 
+    def state(self, topic):
+        """What a compacted topic of one partition holds: the newest value of each key."""
+        import confluent_kafka
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.brokers, "group.id": "state-check", "isolation.level": "read_committed",
+                                             "enable.partition.eof": True})
+        consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
+        held = {}
+        while True:
+            message = consumer.poll(10)
+            self.assertIsNotNone(message, f"{topic} was not read to its end")
+            if message.error():
+                self.assertEqual(message.error().code(), confluent_kafka.KafkaError._PARTITION_EOF)
+                break
+            held[message.key()] = message.value()
+        consumer.close()
+        return {key: value for key, value in held.items() if value is not None}
+
     def await_work(self, process):
         """Until it is at work, not only starting: it has used some CPU."""
         for _ in range(400):
@@ -448,7 +465,13 @@ class Kafka(unittest.TestCase):
         calm = {name: self.read(f"calm-{name}") for name in ("aggregates", "alerts", "dead")}
         self.assertEqual(len(calm["aggregates"]), 61 * 3 * 16, f"seed {SEED}")
         self.assertEqual(len(calm["alerts"]), 9, f"seed {SEED}")
+        held = self.state("calm-state")
+        self.assertEqual(len(held), 9)
+        for value in held.values():
+            (WORK / "entry").write_bytes(value)
+            self.assertIn("state entry: alert, firing, opened 2023-11-14T22:44:00.000Z", tidemark("inspect", WORK / "entry").stdout)
         self.killed("killed", 8)
+        self.assertEqual(held, self.state("killed-state"), f"seed {SEED}")
         for name, want in calm.items():
             self.assertEqual(want, self.read(f"killed-{name}"), f"seed {SEED}: {name}")
         self.killed("once", 3, "--set", "run.delivery=at_least_once")
