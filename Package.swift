@@ -3,12 +3,12 @@ import PackageDescription
 
 // One CPU baseline for every target (checked first thing in `main`): x86-64-v3, or Armv8.2 on arm64.
 #if arch(arm64)
-let march = "-march=armv8.2-a"
-let json = [march]
+    let march = "-march=armv8.2-a"
+    let json = [march]
 #else
-let march = "-march=x86-64-v3"
-// Without PCLMUL the half of simdjson that is inlined here falls back to its portable form.
-let json = [march, "-mpclmul"]
+    let march = "-march=x86-64-v3"
+    // Without PCLMUL the half of simdjson that is inlined here falls back to its portable form.
+    let json = [march, "-mpclmul"]
 #endif
 
 let swift: [SwiftSetting] = [
@@ -61,7 +61,8 @@ let package = Package(
         .systemLibrary(
             name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(
-            name: "CJSON", cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"] + json)],
+            name: "CJSON",
+            cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"] + json)],
             linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "CTails", cxxSettings: cxx),
         .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("m")]),
@@ -125,7 +126,8 @@ let package = Package(
         // Counts allocations in the process that links it.
         .target(name: "TidemarkAllocations", path: "Tests/Allocations", cSettings: c),
         tests(
-            "TidemarkSketchesTests", ["TidemarkKernels", "TidemarkSketches", "TidemarkAllocations"],
+            "TidemarkSketchesTests",
+            ["TidemarkKernels", "TidemarkSketches", "TidemarkAllocations"],
             exclude: [
                 "make_goldens.py", "make_interchange_goldens.py", "make_goldens_support.py",
                 "make_hll_table.py", "check_peer.py",

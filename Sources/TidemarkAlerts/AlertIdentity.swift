@@ -13,12 +13,11 @@ package struct AlertIdentity: Sendable {
     /// The alert's id: 32 hexadecimal digits of (monitor, group part, column, opening window).
     ///
     /// It stays the same until the alert resolves, across revisions of the topology.
-    /// - Parameters:
-    ///   - monitor: The monitor's name.
-    ///   - group: The group part of the aggregate's key.
-    ///   - column: The column; empty where the monitor watches the group as a whole.
-    ///   - openingStartMs: Start of the opening window.
-    ///   - openingEndMs: End of the opening window: two window lengths are two alerts.
+    /// - `monitor`: The monitor's name.
+    /// - `group`: The group part of the aggregate's key.
+    /// - `column`: The column; empty where the monitor watches the group as a whole.
+    /// - `openingStartMs`: Start of the opening window.
+    /// - `openingEndMs`: End of the opening window: two window lengths are two alerts.
     package func alertID(
         monitor: String,
         group: String,

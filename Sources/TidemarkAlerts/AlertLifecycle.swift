@@ -139,7 +139,7 @@ package struct AlertLifecycle: Sendable, Hashable {
 
     /// Takes the verdict of the next closed window.
     ///
-    /// - Parameter complete: false for a window whose rows may be missing: no verdict.
+    /// `complete`: false for a window whose rows may be missing: no verdict.
     package mutating func observe(
         _ verdict: AlertVerdict,
         startMs: Int64,
@@ -281,7 +281,8 @@ extension AlertLifecycle {
         ordinal = UInt64(bitPattern: state[7])
         breaches = stride(from: 8, to: state.count, by: 3).map { at in
             Breach(
-                startMs: state[at], endMs: state[at + 1], ordinal: UInt64(bitPattern: state[at + 2]))
+                startMs: state[at], endMs: state[at + 1], ordinal: UInt64(bitPattern: state[at + 2])
+            )
         }
     }
 }

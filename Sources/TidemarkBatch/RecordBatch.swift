@@ -81,7 +81,9 @@ package final class RecordBatch {
         unsafe arena = .allocate(byteCount: arenaCapacity + Self.padding, alignment: 64)
     }
 
-    /// Makes room for `byteCount` more payload bytes. The arena may move.
+    /// Makes room for `byteCount` more payload bytes.
+    ///
+    /// The arena may move.
     ///
     /// - Complexity: amortised O(1); never called for a row that fits.
     package func reserve(_ byteCount: Int) {
@@ -101,7 +103,8 @@ package final class RecordBatch {
     /// - Precondition: not full.
     package func append(
         partition slot: Int, offset at: Int64, recordTimeMs time: Int64,
-        key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?, valueLengthWhole whole: Int64? = nil
+        key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
+        valueLengthWhole whole: Int64? = nil
     ) {
         let row = rowCount
         precondition(row < rowCountMax, "the source stops at a full batch")
@@ -155,7 +158,8 @@ package final class RecordBatch {
     /// Says that rows and arena were filled through the pointers, up to here (for sources whose
     /// callback may touch raw memory only).
     package func use(rowCount count: Int, arenaCount byteCount: Int) {
-        precondition(count <= rowCountMax && byteCount <= arenaCapacity, "reserved before it is used")
+        precondition(
+            count <= rowCountMax && byteCount <= arenaCapacity, "reserved before it is used")
         rowCount = count
         arenaCount = byteCount
     }

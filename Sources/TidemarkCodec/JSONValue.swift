@@ -114,7 +114,8 @@ package indirect enum JSONValue: Sendable, Equatable {
         case (.text(let x), .text(let y)): x == y
         case (.array(let x), .array(let y)): x == y
         case (.object(let x), .object(let y)):
-            x.count == y.count && zip(x, y).allSatisfy { $0.name == $1.name && $0.value == $1.value }
+            x.count == y.count
+                && zip(x, y).allSatisfy { $0.name == $1.name && $0.value == $1.value }
         default: false
         }
     }

@@ -166,8 +166,10 @@ package final class RecordDecoder {
         }
     }
 
-    /// Decodes all rows. Tombstones and rows whose value was cut at `limits.record` keep their own
-    /// verdicts and no values.
+    /// Decodes all rows.
+    ///
+    /// Tombstones and rows whose value was cut at `limits.record` keep their own verdicts and no
+    /// values.
     package func decode(_ batch: RecordBatch) {
         let count = batch.rowCount
         let verdicts = unsafe columns.verdicts

@@ -49,7 +49,8 @@ package struct StateFrame: Sendable, Equatable {
         let compressed = Self.compress(payload)
         let isCompressed = compressed.count < payload.count
         let body = isCompressed ? compressed : payload
-        var bytes: [UInt8] = Array("TMS".utf8) + [Self.version, kind.rawValue, isCompressed ? 1 : 0]
+        var bytes: [UInt8] =
+            Array("TMS".utf8) + [Self.version, kind.rawValue, isCompressed ? 1 : 0]
         bytes.reserveCapacity(30 + body.count)
         bytes.append(littleEndian: Int64(epoch))
         bytes.append(littleEndian: appliedThroughMs)
@@ -70,7 +71,9 @@ package struct StateFrame: Sendable, Equatable {
         guard sum == crc32c(bytes[..<(bytes.count - 4)]) else {
             throw .damaged("its checksum does not match")
         }
-        guard let kind = Kind(rawValue: bytes[4]) else { throw .damaged("kind \(bytes[4]) is unknown") }
+        guard let kind = Kind(rawValue: bytes[4]) else {
+            throw .damaged("kind \(bytes[4]) is unknown")
+        }
         self.kind = kind
         epoch = Int(Self.number(bytes, 6, 8))
         appliedThroughMs = Self.number(bytes, 14, 8)
@@ -106,7 +109,9 @@ package struct StateFrame: Sendable, Equatable {
 
     private static func decompress(_ bytes: [UInt8], count: Int) -> [UInt8]? {
         var context: OpaquePointer?
-        guard unsafe LZ4F_isError(LZ4F_createDecompressionContext(&context, UInt32(LZ4F_VERSION))) == 0
+        guard
+            unsafe LZ4F_isError(LZ4F_createDecompressionContext(&context, UInt32(LZ4F_VERSION)))
+                == 0
         else { return nil }
         defer { unsafe LZ4F_freeDecompressionContext(context) }
         // One byte more than announced, so that a longer frame shows.

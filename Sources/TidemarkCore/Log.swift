@@ -1,4 +1,6 @@
-/// A partition of an input topic. A file is partition 0 of a topic named after it.
+/// A partition of an input topic.
+///
+/// A file is partition 0 of a topic named after it.
 package struct TopicPartition: Hashable, Comparable, Sendable, CustomStringConvertible {
     package let topic: String
     package let partition: Int32
@@ -16,7 +18,9 @@ package struct TopicPartition: Hashable, Comparable, Sendable, CustomStringConve
     }
 }
 
-/// A record on its way to an output topic. Bytes are final: a sink adds nothing.
+/// A record on its way to an output topic.
+///
+/// Bytes are final: a sink adds nothing.
 package struct OutputRecord: Sendable {
     package var topic: String
     package var key: [UInt8]?
@@ -24,7 +28,9 @@ package struct OutputRecord: Sendable {
     package var value: [UInt8]?
     package var headers: [(name: String, value: [UInt8])]
     /// The bytes that choose the partition by murmur2, as Kafka's Java producer has it: those of
-    /// the series, so that it stays in order. `nil`: the key's.
+    /// the series, so that it stays in order.
+    ///
+    /// `nil`: the key's.
     package var partitionKey: [UInt8]?
     /// How a file sink writes the value.
     package var form: Form

@@ -1,8 +1,9 @@
 package import TidemarkCore
 
-/// What later windows need of earlier ones (alert life cycles, learned baselines), one piece of it,
-/// as the state topic keeps it. Its bytes say of which state epoch it is and through which window
-/// it was applied.
+/// What later windows need of earlier ones (alert life cycles, learned baselines), one piece of
+/// it, as the state topic keeps it.
+///
+/// Its bytes say of which state epoch it is and through which window it was applied.
 package struct StateEntry: Sendable, Equatable {
     package var key: [UInt8]
     /// `nil` takes the entry away.
@@ -14,7 +15,9 @@ package struct StateEntry: Sendable, Equatable {
     }
 }
 
-/// Everything that one commit stands for. A reader of the outputs sees all of it or nothing.
+/// Everything that one commit stands for.
+///
+/// A reader of the outputs sees all of it or nothing.
 package struct CommitUnit: Sendable {
     package var records: [OutputRecord]
     package var entries: [StateEntry]
@@ -71,7 +74,9 @@ package enum TransactionError: Error, Sendable {
     case environment(ConnectorError)
 }
 
-/// A transactional producer, call by call (D16). The order of calls is `TransactionLog`'s business.
+/// A transactional producer, call by call (D16).
+///
+/// The order of calls is `TransactionLog`'s business.
 package protocol TransactionalProducer: AnyObject, Sendable {
     var clusterId: String { get }
     func check(topics: [String]) throws(ConnectorError)

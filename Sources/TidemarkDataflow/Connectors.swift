@@ -105,7 +105,9 @@ package protocol SourceReader: AnyObject {
     func wake()
 }
 
-/// Where records go, without transactions. Called by one thread.
+/// Where records go, without transactions.
+///
+/// Called by one thread.
 package protocol Sink: AnyObject, Sendable {
     /// Fails, with the command that helps, unless every topic can be written.
     func check(topics: [String]) throws(ConnectorError)

@@ -40,8 +40,10 @@ package struct Plan: Sendable {
     }
 }
 
-/// How to reach the cluster. `brokers` and secrets are references until `resolve` is called, so
-/// that a plan can be printed and hashed.
+/// How to reach the cluster.
+///
+/// `brokers` and secrets are references until `resolve` is called, so that a plan can be printed
+/// and hashed.
 package struct KafkaSettings: Sendable {
     package var brokers: String = "localhost:9092"
     package var tls: TLS?
@@ -212,7 +214,9 @@ package enum PathStep: Sendable, Equatable {
     case index(Int)
 }
 
-/// What is kept of a column in each group and pane. Counts always are.
+/// What is kept of a column in each group and pane.
+///
+/// Counts always are.
 package struct ColumnSummary: Sendable, Equatable {
     /// Sums for mean and sd.
     package var moments = false
@@ -279,7 +283,9 @@ package struct SegmentPlan: Sendable {
     }
 }
 
-/// Windows of one length: tumbling when `stepMs == lengthMs`, else hopping. Aligned to 1970.
+/// Windows of one length: tumbling when `stepMs == lengthMs`, else hopping.
+///
+/// Aligned to 1970.
 package struct WindowPlan: Sendable, Hashable {
     package var lengthMs: Int64
     package var stepMs: Int64
@@ -335,8 +341,10 @@ package struct BaselineSummary: Sendable {
     }
 }
 
-/// A monitor of silence: nothing arrives on the source for so long. The one monitor that a clock on
-/// the wall decides, since event time stands still when everything is silent.
+/// A monitor of silence: nothing arrives on the source for so long.
+///
+/// The one monitor that a clock on the wall decides, since event time stands still when
+/// everything is silent.
 package struct FreshnessPlan: Sendable, Equatable {
     package var name: String
     package var limitMs: Int64

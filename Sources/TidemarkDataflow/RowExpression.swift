@@ -20,7 +20,9 @@ package indirect enum RowExpression: Sendable, Equatable {
     case negate(RowExpression)
     case call(RowFunction, [RowExpression])
 
-    package enum Comparison: String, Sendable { case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual }
+    package enum Comparison: String, Sendable {
+        case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
+    }
     package enum Arithmetic: String, Sendable { case add, subtract, multiply, divide }
 }
 

@@ -158,7 +158,9 @@ package enum StateRestoration: Sendable, Equatable {
     case unusable(String)
 }
 
-/// Stage 2: merges partials into windows, tests and publishes them. One thread calls it.
+/// Stage 2: merges partials into windows, tests and publishes them.
+///
+/// One thread calls it.
 package protocol StageTwo: AnyObject {
     /// Merges the partials of one pane, given in the canonical order of partitions, into each of
     /// the windows (which the runtime opened in this way, and closes later).

@@ -24,7 +24,8 @@ package struct ErrorBudget: Sendable, Hashable {
     ///
     /// The union bound: whatever the dependence between tests, the expected number of false alarms
     /// in a period is at most the budget.
-    /// - Parameter testsInPeriod: Σ over monitored group-columns of `windowsInPeriod`.
+    ///
+    /// `testsInPeriod`: Σ over monitored group-columns of `windowsInPeriod`.
     package func level(testsInPeriod: Double) -> Double {
         guard testsInPeriod > 0 else { return 1 }
         return min(1, count / testsInPeriod)
@@ -61,7 +62,7 @@ package struct DriftRule: Sendable, Hashable {
 
     /// Drift if and only if p ≤ level, effect ≥ `ignoreBelow`, and the window has enough rows.
     ///
-    /// - Parameter baselineRows: nil while the baseline is being learned.
+    /// `baselineRows`: nil while the baseline is being learned.
     package func verdict(
         p: Double?,
         effect: Double,

@@ -20,7 +20,7 @@ package final class FileSink: Sink, @unchecked Sendable {
     private var bufferedCount = 0
     private static let bufferByteCountMax = 256 << 10
 
-    /// - Parameter appends: keeps what is there (a source that resumes), else starts anew.
+    /// `appends`: keeps what is there (a source that resumes), else starts anew.
     package init(directory: String, appends: Bool) {
         self.directory = directory
         self.appends = appends
@@ -62,13 +62,16 @@ package final class FileSink: Sink, @unchecked Sendable {
             outputs[topic] = nil
             var at = 0
             while at < output.buffer.count {
-                let written = unsafe output.buffer.withUnsafeBytes {
-                    unsafe Glibc.write(output.descriptor, $0.baseAddress! + at, $0.count - at)
+                let written = unsafe output.buffer.withUnsafeBytes { bytes in
+                    unsafe Glibc.write(
+                        output.descriptor, bytes.baseAddress.map { unsafe $0 + at },
+                        bytes.count - at)
                 }
                 if written < 0 {
                     if errno == EINTR { continue }
                     throw ConnectorError(
-                        .environment, "cannot write \(directory)/\(topic).ndjson: \(errorText(errno))")
+                        .environment,
+                        "cannot write \(directory)/\(topic).ndjson: \(errorText(errno))")
                 }
                 at += written
             }

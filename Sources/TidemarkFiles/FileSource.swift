@@ -4,7 +4,9 @@ import TidemarkCore
 package import TidemarkDataflow
 
 /// A file of newline-delimited records, or standard input, as a source of one partition: offsets
-/// are line numbers from 0. Read in blocks, never mapped.
+/// are line numbers from 0.
+///
+/// Read in blocks, never mapped.
 ///
 /// Without an end (`follows`) it waits at the end of the file for lines to be added.
 package final class FileSource: Source {
@@ -17,11 +19,11 @@ package final class FileSource: Source {
 
     /// Opens the file.
     ///
-    /// - Parameters:
-    ///   - path: `-` is standard input.
-    ///   - topic: the source's id: what stands as the topic of its records.
-    ///   - clock: `.time` fixes the reference clock; otherwise it is the file's modification time.
-    /// - Throws: environment errors: no such file, a directory, no permission.
+    /// - `path`: `-` is standard input.
+    /// - `topic`: the source's id: what stands as the topic of its records.
+    /// - `clock`: `.time` fixes the reference clock; otherwise it is the file's modification time.
+    ///
+    /// Throws environment errors: no such file, a directory, no permission.
     package init(
         path: String, topic: String, recordByteCountMax: Int, clock: SourcePlan.ReferenceClock
     ) throws(ConnectorError) {
@@ -46,14 +48,18 @@ package final class FileSource: Source {
                 .environment, "\(path) is a directory",
                 hint: "name a file of newline-delimited JSON")
         }
-        let modified = Int64(status.st_mtim.tv_sec) * 1000 + Int64(status.st_mtim.tv_nsec) / 1_000_000
+        let modified =
+            Int64(status.st_mtim.tv_sec) * 1000 + Int64(status.st_mtim.tv_nsec) / 1_000_000
         fixedReferenceMs = stated ?? modified
     }
 
     deinit { if descriptor > 0 { Glibc.close(descriptor) } }
 
     package func extents() throws(ConnectorError) -> [PartitionExtent] {
-        [PartitionExtent(partition: TopicPartition(topic: topic, partition: 0), beginning: 0, end: 0)]
+        [
+            PartitionExtent(
+                partition: TopicPartition(topic: topic, partition: 0), beginning: 0, end: 0)
+        ]
     }
 
     package func firstOffset(_ extent: PartitionExtent, start: SourcePlan.Start)
@@ -75,7 +81,9 @@ package final class FileSource: Source {
     package func close(withinMs: Int64) {}
 }
 
-/// Reads the lines of a `FileSource`. The owner is one worker.
+/// Reads the lines of a `FileSource`.
+///
+/// The owner is one worker.
 @safe
 final class FileReader: SourceReader {
     /// Keeps the descriptor open.

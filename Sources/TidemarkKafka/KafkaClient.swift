@@ -133,8 +133,9 @@ package final class KafkaClient: Sendable {
         }
     }
 
-    /// A reader of the state topic. It waits as long as a transaction of an earlier process may stay
-    /// open.
+    /// A reader of the state topic.
+    ///
+    /// It waits as long as a transaction of an earlier process may stay open.
     package func stateReader(app: String, topic: String, waitMs: Int64) -> KafkaStateReader {
         KafkaStateReader(
             settings: settings,

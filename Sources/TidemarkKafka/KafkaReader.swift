@@ -145,8 +145,9 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
         if batch.rowCount == 0 { try throwPending() }
     }
 
-    /// Takes what is there, queue by queue, until the batch is full. The next round begins after the
-    /// queue that this one ended with.
+    /// Takes what is there, queue by queue, until the batch is full.
+    ///
+    /// The next round begins after the queue that this one ended with.
     private func takeRound() {
         for turn in lanes.indices {
             let index = (first + turn) % lanes.count
@@ -272,7 +273,9 @@ private final class Bell: @unchecked Sendable {
         unsafe pthread_mutex_unlock(mutex)
     }
 
-    /// Waits for so long at most. - Returns: it was rung since the last wait.
+    /// Waits for so long at most.
+    ///
+    /// - Returns: it was rung since the last wait.
     func wait(timeoutMs: Int) -> Bool {
         var until = timespec()
         unsafe clock_gettime(CLOCK_MONOTONIC, &until)

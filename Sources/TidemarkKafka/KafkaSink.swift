@@ -111,7 +111,8 @@ package final class KafkaSink: Sink, @unchecked Sendable {
     var firstFailure: (error: ConnectorError, foreignBytes: Int?)? {
         guard unsafe deliveries.pointee.failure != RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
         let isTooLarge = unsafe deliveries.pointee.failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
-        let foreignBytes = unsafe isTooLarge && deliveries.pointee.failedIsForeign
+        let foreignBytes =
+            unsafe isTooLarge && deliveries.pointee.failedIsForeign
             ? deliveries.pointee.failedByteCount : nil
         do throws(ConnectorError) { try throwDelivery() } catch { return (error, foreignBytes) }
         return nil
@@ -264,8 +265,9 @@ package final class KafkaSink: Sink, @unchecked Sendable {
 struct Deliveries {
     /// Set in the opaque pointer of somebody else's bytes, which may be shortened.
     static let foreignTag: UInt = 1
-    /// A foreign record that is too large is sent again shortened, at once. Not in a transaction:
-    /// that is lost by then.
+    /// A foreign record that is too large is sent again shortened, at once.
+    ///
+    /// Not in a transaction: that is lost by then.
     var shortens: Bool
     /// Reports, good and bad.
     var count = 0

@@ -67,7 +67,8 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         case RD_KAFKA_RESP_ERR__QUEUE_FULL: return false
         case RD_KAFKA_RESP_ERR__FATAL, RD_KAFKA_RESP_ERR__FENCED: throw fatal(codeText(code))
         // The transaction failed meanwhile; the abort says why.
-        case RD_KAFKA_RESP_ERR__STATE: throw .abort("the transaction failed while records were sent")
+        case RD_KAFKA_RESP_ERR__STATE:
+            throw .abort("the transaction failed while records were sent")
         default:
             throw .environment(
                 sink.handle.error(code, "a record for '\(record.topic)' was not taken"))
@@ -130,7 +131,8 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         if unsafe rd_kafka_error_is_fatal(failure) != 0 { throw fatal(text, code) }
         if unsafe rd_kafka_error_txn_requires_abort(failure) != 0 {
             if let hint = sink.handle.advice.hint(denied: code, resource: nil) {
-                denial = ConnectorError(.environment, "transactions of '\(app)': \(text)", hint: hint)
+                denial = ConnectorError(
+                    .environment, "transactions of '\(app)': \(text)", hint: hint)
             }
             throw .abort(text)
         }
@@ -141,8 +143,10 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
             RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
             throw .fenced(text)
         case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-            RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
-            RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
+            RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
+            RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+            RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+            RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
             throw .environment(
                 ConnectorError(.environment, "transactions of '\(app)': \(text)"))
         default: throw .fatal(text)

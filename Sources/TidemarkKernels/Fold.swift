@@ -5,12 +5,12 @@ import CKernels
 /// NaN and infinities are no values: they are dropped (the caller counts them). Sums go to `cell`
 /// as integers, exact and free of order.
 ///
-/// - Parameters:
-///   - edges: e[0] < … < e[k], compared in f64; the outer ones may be infinite. `edgeCount` = k + 1.
-///   - bins: k + 2 counters, added to: under (x < e[0]), k bins (e[i] ≤ x < e[i+1]), over (e[k] ≤ x).
-///   - run: room for `count + 16`; gets the values in row order as f32 (beyond its range saturated,
-///     −0 as 0), for sketches.
-/// - Returns: How many values there were.
+/// - `edges`: e[0] < … < e[k], compared in f64; the outer ones may be infinite. `edgeCount` = k + 1.
+/// - `bins`: k + 2 counters, added to: under (x < e[0]), k bins (e[i] ≤ x < e[i+1]), over (e[k] ≤ x).
+/// - `run`: room for `count + 16`; gets the values in row order as f32 (beyond its range saturated,
+///   −0 as 0), for sketches.
+///
+/// Returns How many values there were.
 /// - Complexity: about 1 ns a value with AVX-512 and 20 bins, from runs of 100 up.
 @discardableResult
 package func foldExact(

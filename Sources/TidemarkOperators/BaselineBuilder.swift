@@ -40,10 +40,9 @@ package final class BaselineBuilder {
     package private(set) var rowCount: Int64 = 0
     package private(set) var badCount: Int64 = 0
 
-    /// - Parameters:
-    ///   - columns: what the records hold; watched ones are those of role feature, score, class and
-    ///     label.
-    ///   - dimensions: columns that make the group; none makes one pooled baseline.
+    /// - `columns`: what the records hold; watched ones are those of role feature, score, class and
+    ///   label.
+    /// - `dimensions`: columns that make the group; none makes one pooled baseline.
     package init(
         columns: [ColumnPlan], by dimensions: [String], timeColumn: Int?, windowMs: Int64,
         windowCount: Int?, rowCountMax: Int
@@ -55,7 +54,8 @@ package final class BaselineBuilder {
         self.windowCount = windowCount
         var found: [(name: String, column: Int)] = []
         for name in dimensions.sorted() {
-            guard let place = columns.firstIndex(where: { $0.name == name && $0.type.isText }) else {
+            guard let place = columns.firstIndex(where: { $0.name == name && $0.type.isText })
+            else {
                 throw BaselineTable.Problem(
                     "no text column `\(name)` to group by; there are \(columns.filter { $0.type.isText }.map(\.name).joined(separator: ", "))"
                 )
@@ -80,7 +80,8 @@ package final class BaselineBuilder {
     }
 
     /// Reads all of a source: twice where the first windows of each group must be found first.
-    package func read(_ open: () throws(ConnectorError) -> any SourceReader) throws(ConnectorError) {
+    package func read(_ open: () throws(ConnectorError) -> any SourceReader) throws(ConnectorError)
+    {
         if windowCount != nil { try pass(open, note: true) }
         try pass(open, note: false)
     }
@@ -142,13 +143,18 @@ package final class BaselineBuilder {
             for (index, column) in columns.enumerated() where column.isWatched {
                 if let numbers = unsafe decoded[index].numbers {
                     let number = unsafe numbers[row]
-                    if number.isNaN { mine[index].nullCount += 1 } else { mine[index].numbers.append(number) }
+                    if number.isNaN {
+                        mine[index].nullCount += 1
+                    } else {
+                        mine[index].numbers.append(number)
+                    }
                 } else if let codes = unsafe decoded[index].codes {
                     let code = unsafe codes[row]
                     if code == .max {
                         mine[index].nullCount += 1
                     } else {
-                        mine[index].texts[unsafe Array(decoder.text(index, code: code)), default: 0] += 1
+                        mine[index].texts[
+                            unsafe Array(decoder.text(index, code: code)), default: 0] += 1
                     }
                 }
             }
@@ -160,14 +166,17 @@ package final class BaselineBuilder {
     package func build(
         _ rule: EdgeRule, made: [(name: String, value: String)]
     ) throws(BaselineTable.Problem) -> BaselineTable {
-        guard rowCount > 0 else { throw BaselineTable.Problem("there are no records to build it from") }
+        guard rowCount > 0 else {
+            throw BaselineTable.Problem("there are no records to build it from")
+        }
         var records: [BaselineTable.Record] = []
         for part in values.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
             guard let mine = values[part] else { continue }
             let group = String(decoding: part, as: UTF8.self)
             for (index, column) in columns.enumerated() where column.isWatched {
                 guard let entry = try entry(column, mine[index], rule, group) else { continue }
-                records.append(BaselineTable.Record(group: group, column: column.name, entry: entry))
+                records.append(
+                    BaselineTable.Record(group: group, column: column.name, entry: entry))
             }
         }
         return BaselineTable(records: records, made: made)
@@ -188,10 +197,12 @@ package final class BaselineBuilder {
                 edges = Edges.atQuantiles(sorted: sorted, count: bins)
                 isOpen = true
             case .table(let table):
-                guard case .numeric(let known, let open, _, _, _)? = table.entry(
-                    group: group, column: column.name)?.shape
+                guard
+                    case .numeric(let known, let open, _, _, _)? = table.entry(
+                        group: group, column: column.name)?.shape
                 else {
-                    throw BaselineTable.Problem("the other baseline has no edges for \(column.name)")
+                    throw BaselineTable.Problem(
+                        "the other baseline has no edges for \(column.name)")
                 }
                 edges = known
                 isOpen = open
@@ -201,7 +212,8 @@ package final class BaselineBuilder {
                 // Infinite edges cannot be written: what the outer bins hold is said by `outer`.
                 if edges[0] == -.infinity { edges[0] = min(sorted[0], edges[1] - 1) }
                 if edges[edges.count - 1] == .infinity {
-                    edges[edges.count - 1] = max(sorted[sorted.count - 1], edges[edges.count - 2] + 1)
+                    edges[edges.count - 1] = max(
+                        sorted[sorted.count - 1], edges[edges.count - 2] + 1)
                 }
             }
             return BaselineTable.Entry(
@@ -253,7 +265,11 @@ package final class BaselineBuilder {
     /// a topology.
     package static func guessColumns(_ lines: [[UInt8]]) -> [ColumnPlan] {
         var names: [String] = []
-        var seen: [String: (numbers: Int, integers: Int, texts: Set<String>, textCount: Int, booleans: Int, sample: Double)] = [:]
+        var seen:
+            [String: (
+                numbers: Int, integers: Int, texts: Set<String>, textCount: Int, booleans: Int,
+                sample: Double
+            )] = [:]
         for line in lines {
             guard let members = (try? JSONValue(parsing: line))?.asObject else { continue }
             for (name, value) in members {
@@ -284,7 +300,8 @@ package final class BaselineBuilder {
             let isTimeName = ["ts", "time", "timestamp", "event_time", "occurred_at"].contains(name)
             if isTimeName, known.integers > 0, known.texts.isEmpty {
                 let unit: TimeUnit =
-                    known.sample > 1e17 ? .ns : known.sample > 1e14 ? .us : known.sample > 1e11 ? .ms : .s
+                    known.sample > 1e17
+                    ? .ns : known.sample > 1e14 ? .us : known.sample > 1e11 ? .ms : .s
                 return column(.time, .time(unit))
             }
             if isTimeName, known.textCount > 0 { return column(.time, .time(.text)) }

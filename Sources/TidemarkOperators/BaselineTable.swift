@@ -2,8 +2,10 @@ import Glibc
 import TidemarkCodec
 package import TidemarkDataflow
 
-/// The reference that windows are compared with: for each (group, column) how its values fell into
-/// fixed bins or categories. Immutable; named by the hash of its file.
+/// The reference that windows are compared with: for each (group, column) how its values fell
+/// into fixed bins or categories.
+///
+/// Immutable; named by the hash of its file.
 package struct BaselineTable: Sendable {
     /// One column of one group.
     package struct Entry: Sendable, Equatable {
@@ -161,7 +163,9 @@ package struct BaselineTable: Sendable {
             return numbers
         }
         let nullCount = row["nulls"]?.asInteger ?? 0
-        guard let rowCount = row["n"]?.asInteger, rowCount >= 0 else { throw Problem("no count `n`") }
+        guard let rowCount = row["n"]?.asInteger, rowCount >= 0 else {
+            throw Problem("no count `n`")
+        }
         let cells = try counts("counts")
         let shape: Entry.Shape
         if let list = row["edges"]?.asArray {
@@ -257,10 +261,13 @@ package func readWholeFile(_ path: String) throws(BaselineTable.Problem) -> [UIn
     while true {
         let count = unsafe read(descriptor, &block, block.count)
         if count < 0 {
-            throw BaselineTable.Problem("cannot be read: \(unsafe String(cString: strerror(errno)))")
+            throw BaselineTable.Problem(
+                "cannot be read: \(unsafe String(cString: strerror(errno)))")
         }
         if count == 0 { return bytes }
         bytes.append(contentsOf: block[..<count])
-        guard bytes.count <= 256 << 20 else { throw BaselineTable.Problem("is larger than 256 MiB") }
+        guard bytes.count <= 256 << 20 else {
+            throw BaselineTable.Problem("is larger than 256 MiB")
+        }
     }
 }

@@ -38,7 +38,9 @@ struct DriftMonitors {
     }
 
     /// The tests that decide on size, with the size below which nobody wants to hear.
-    private static func sizes(of monitor: MonitorPlan) -> [(test: DataflowTest, ignoreBelow: Double)] {
+    private static func sizes(of monitor: MonitorPlan) -> [(
+        test: DataflowTest, ignoreBelow: Double
+    )] {
         switch monitor.tests {
         case .automatic: [(.psi, monitor.ignoreBelow ?? 0.05)]
         case .named(let tests): tests.map { ($0.test, monitor.ignoreBelow ?? $0.ignoreBelow) }
@@ -85,7 +87,9 @@ struct DriftMonitors {
                     baselineRows: outcome.baselineRowCount)
                 let isMoreSo =
                     best.map { best in
-                        if (verdict == .drift) != (best.verdict == .drift) { return verdict == .drift }
+                        if (verdict == .drift) != (best.verdict == .drift) {
+                            return verdict == .drift
+                        }
                         return result.effect / max(size.ignoreBelow, 1e-12)
                             > best.result.effect / max(sizes[best.place].ignoreBelow, 1e-12)
                     } ?? true
@@ -222,7 +226,8 @@ struct DriftMonitors {
         case .tooFew, .learning: said = .none
         case .ok:
             // Hysteresis: still significant, and only just below the bound, is not clear.
-            let isSignificant = monitor.level.map { level in p.map { $0 <= level } ?? false } ?? true
+            let isSignificant =
+                monitor.level.map { level in p.map { $0 <= level } ?? false } ?? true
             said =
                 isSignificant && effect >= ignoreBelow * monitor.clearBelow ? .between : .cleared
         }

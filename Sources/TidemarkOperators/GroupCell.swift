@@ -3,7 +3,9 @@ import TidemarkDataflow
 import TidemarkKernels
 import TidemarkSketches
 
-/// What is known of a text column in a group: the mergeable form. It belongs to its cell.
+/// What is known of a text column in a group: the mergeable form.
+///
+/// It belongs to its cell.
 final class CategorySummary: @unchecked Sendable {
     var valueCount: Int64 = 0
     /// Order-free.
@@ -26,7 +28,9 @@ final class CategorySummary: @unchecked Sendable {
     var byteCount: Int { distinct.byteCount + min(itemCount, 9 * frequent.capacity) * 48 }
 }
 
-/// Quantiles of a column that chose another sketch than KLL over f32. It belongs to its cell.
+/// Quantiles of a column that chose another sketch than KLL over f32.
+///
+/// It belongs to its cell.
 final class WideQuantiles: @unchecked Sendable {
     let sketch: QuantileSketch
     /// Ordered.
@@ -88,7 +92,7 @@ final class GroupCell: @unchecked Sendable {
 
     static let stateCount = 4
 
-    /// - Parameter seed: keys the sketches' random choices (D11): operator, partition, group, pane.
+    /// `seed`: keys the sketches' random choices (D11): operator, partition, group, pane.
     init(shape: GroupShape, seed: UInt64) {
         self.shape = shape
         columnCount = shape.columns.count
@@ -112,10 +116,12 @@ final class GroupCell: @unchecked Sendable {
             if shape.hasWideQuantiles {
                 wide.append(
                     WideQuantiles(
-                        column.column.summary, seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15))
+                        column.column.summary, seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15)
+                )
             }
             unsafe (codes + index).initialize(to: CodeCounter())
-            categories.append(column.column.type.isText ? CategorySummary(column.column.summary) : nil)
+            categories.append(
+                column.column.type.isText ? CategorySummary(column.column.summary) : nil)
         }
     }
 
@@ -161,7 +167,9 @@ final class GroupCell: @unchecked Sendable {
             if let mine = wideQuantiles(index), let theirs = other.wideQuantiles(index) {
                 mine.dd.merge(theirs.dd)
             }
-            guard let mine = categories[index], let theirs = other.categories[index] else { continue }
+            guard let mine = categories[index], let theirs = other.categories[index] else {
+                continue
+            }
             mine.valueCount += theirs.valueCount
             mine.distinct.merge(theirs.distinct)
         }

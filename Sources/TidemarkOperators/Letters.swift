@@ -40,10 +40,11 @@ package struct RecordLetters: LetterWriter {
         _ first: [(String, String)]
     ) -> OutputRecord {
         let whole = unsafe batch.valueLengthWhole[row]
-        var headers = first + [
-            ("topic", partition.topic), ("partition", "\(partition.partition)"),
-            ("offset", "\(unsafe batch.offset[row])"),
-        ]
+        var headers =
+            first + [
+                ("topic", partition.topic), ("partition", "\(partition.partition)"),
+                ("offset", "\(unsafe batch.offset[row])"),
+            ]
         let time = unsafe batch.recordTimeMs[row]
         if time != TimeLimit.never { headers.append(("timestamp", "\(time)")) }
         headers.append(("operator", name))

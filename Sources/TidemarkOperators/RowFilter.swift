@@ -132,7 +132,8 @@ package final class RowFilter {
         zip(a, b).map(body)
     }
 
-    private static func holds<T: Comparable>(_ c: RowExpression.Comparison, _ a: T, _ b: T) -> Bool {
+    private static func holds<T: Comparable>(_ c: RowExpression.Comparison, _ a: T, _ b: T) -> Bool
+    {
         switch c {
         case .equal: a == b
         case .notEqual: a != b
@@ -143,7 +144,8 @@ package final class RowFilter {
         }
     }
 
-    private static func matches(_ function: RowFunction, _ value: [UInt8], _ other: [UInt8]) -> Bool {
+    private static func matches(_ function: RowFunction, _ value: [UInt8], _ other: [UInt8]) -> Bool
+    {
         switch function {
         case .startsWith: value.starts(with: other)
         case .endsWith: value.reversed().starts(with: other.reversed())
@@ -291,7 +293,8 @@ package final class RowFilter {
     private func isText(_ node: RowExpression) -> Bool {
         switch node {
         case .text: true
-        case .column(let column): inputs[column].map { $0.type.isText && $0.type != .boolean } ?? false
+        case .column(let column):
+            inputs[column].map { $0.type.isText && $0.type != .boolean } ?? false
         case .call(let function, let arguments):
             switch function {
             case .lower, .upper: true

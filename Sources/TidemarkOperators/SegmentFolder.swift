@@ -226,7 +226,8 @@ final class SegmentFolder {
         var dimensions: [(name: String, value: [UInt8]?)] = []
         for (index, dimension) in segment.dimensions.enumerated() {
             let code = codes[index]
-            let value = unsafe code == .max
+            let value =
+                unsafe code == .max
                 ? nil : Array(decoder.text(dimensionFields[index], code: code))
             dimensions.append((dimension.name, value))
         }

@@ -52,7 +52,8 @@ struct SilenceMonitors {
         defer { dirty = [] }
         return dirty.map { index in
             let value = firingSinceMs[index].map {
-                StateFrame(kind: .silence, epoch: epoch, appliedThroughMs: $0, payload: []).encoded()
+                StateFrame(kind: .silence, epoch: epoch, appliedThroughMs: $0, payload: [])
+                    .encoded()
             }
             return StateEntry(key: key(index), value: value)
         }
@@ -76,7 +77,8 @@ struct SilenceMonitors {
         return record(
             .firing, monitor: "bad_rows", severity: .page, test: "bad_rows", value: poison.share,
             threshold: plan.limits.badRowShare ?? 0,
-            summary: "\(poison.deadLetterCount) of \(poison.recordCount) records on \(source) were dead"
+            summary:
+                "\(poison.deadLetterCount) of \(poison.recordCount) records on \(source) were dead"
                 + " letters in a minute: reading has stopped until the next start",
             runbook: "tidemark dlq list", openedMs: poison.startMs,
             window: Window(startMs: poison.startMs, endMs: poison.endMs))

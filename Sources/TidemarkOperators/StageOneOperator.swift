@@ -16,7 +16,9 @@ struct SegmentPartial: Sendable {
     var cut = GroupRank.all
 }
 
-/// How many different groups were merged into one: order-free. It belongs to its pane or window.
+/// How many different groups were merged into one: order-free.
+///
+/// It belongs to its pane or window.
 final class GroupCount: @unchecked Sendable {
     private var sketch = HLLSketch(lgK: 12)
 
@@ -40,8 +42,10 @@ final class PanePartial: Partial {
     }
 }
 
-/// The order in which groups are kept when there are too many: those that the topology names, then
-/// by hash. The order of arrival has no say.
+/// The order in which groups are kept when there are too many: those that the topology names,
+/// then by hash.
+///
+/// The order of arrival has no say.
 struct GroupRank: Comparable, Sendable {
     var isNamed: Bool
     var hash: UInt64
@@ -70,7 +74,7 @@ package final class StageOneOperator: StageOne {
     /// A dictionary above this is compacted.
     static let dictionaryCountMax = 65_536
 
-    /// - Parameter rank: orders groups where there are too many; any function of the group alone.
+    /// `rank`: orders groups where there are too many; any function of the group alone.
     package init(
         plan: Plan, baselines: [BaselineTable],
         rank: @escaping @Sendable ([UInt8]) -> UInt64 = { textHash($0) }
@@ -187,8 +191,9 @@ package final class StageOneOperator: StageOne {
     private func compactDictionaries() {
         for (column, field) in fieldOf.enumerated() where field >= 0 {
             guard plan.stream.columns[column].type.isText,
-                decoder.dictionaryCount(field) > max(
-                    Self.dictionaryCountMax, 2 * texts.keptCount(field))
+                decoder.dictionaryCount(field)
+                    > max(
+                        Self.dictionaryCountMax, 2 * texts.keptCount(field))
             else { continue }
             var used = [UInt8](repeating: 0, count: decoder.dictionaryCount(field))
             for segment in segments { segment.forgetGroups() }
@@ -201,8 +206,10 @@ package final class StageOneOperator: StageOne {
     }
 }
 
-/// What is worked out once of each text of a dictionary: its hash for HyperLogLog and for matching
-/// categories. The owner is the worker.
+/// What is worked out once of each text of a dictionary: its hash for HyperLogLog and for
+/// matching categories.
+///
+/// The owner is the worker.
 final class TextTable {
     private let decoder: RecordDecoder
     /// No coupon: the empty text, which HyperLogLog leaves out.

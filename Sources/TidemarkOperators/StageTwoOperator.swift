@@ -4,7 +4,9 @@ package import TidemarkDataflow
 import TidemarkKernels
 import TidemarkSketches
 
-/// Stage 2: partials to windows, windows to tests, records and alerts. One thread owns it.
+/// Stage 2: partials to windows, windows to tests, records and alerts.
+///
+/// One thread owns it.
 package final class StageTwoOperator: StageTwo {
     /// The groups of one segment in one open window.
     private struct SegmentWindow {
@@ -28,7 +30,7 @@ package final class StageTwoOperator: StageTwo {
 
     private let rank: @Sendable ([UInt8]) -> UInt64
 
-    /// - Parameter rank: orders groups where there are too many: that of stage 1.
+    /// `rank`: orders groups where there are too many: that of stage 1.
     package init(
         plan: Plan, baselines: [BaselineTable],
         rank: @escaping @Sendable ([UInt8]) -> UInt64 = { textHash($0) }
@@ -159,7 +161,9 @@ package final class StageTwoOperator: StageTwo {
     // MARK: State
 
     package func takeEntries(epoch: Int) -> [StateEntry] {
-        (monitors.takeEntries(epoch: epoch) + silence.takeEntries(epoch: epoch)).sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        (monitors.takeEntries(epoch: epoch) + silence.takeEntries(epoch: epoch)).sorted {
+            $0.key.lexicographicallyPrecedes($1.key)
+        }
     }
 
     package func restore(_ entry: StateEntry, epoch: Int) -> StateRestoration {
@@ -208,7 +212,8 @@ package final class StageTwoOperator: StageTwo {
         for (place, column) in segment.columns.enumerated() {
             // Sorted once, for quantiles and for the bytes.
             let wantsView =
-                !cell.shape.columns[place].column.summary.quantiles.isEmpty && cell.wideQuantiles(place) == nil
+                !cell.shape.columns[place].column.summary.quantiles.isEmpty
+                && cell.wideQuantiles(place) == nil
             let view = wantsView ? unsafe cell.kll[place].view() : nil
             var record = self.record(cell, place, segment, closing, view)
             record.otherGroupCount = otherGroupCount
@@ -250,14 +255,18 @@ package final class StageTwoOperator: StageTwo {
         switch shape.sums {
         case .exact(let sums):
             let numeric = unsafe cell.exact[place]
-            if summary.range, numeric.count > 0 { (record.min, record.max) = (numeric.min, numeric.max) }
+            if summary.range, numeric.count > 0 {
+                (record.min, record.max) = (numeric.min, numeric.max)
+            }
             if summary.moments {
                 record.mean = numeric.mean(sums)
                 record.sd = numeric.sd(sums)
             }
         case .ordered:
             let numeric = unsafe cell.ordered[place]
-            if summary.range, numeric.count > 0 { (record.min, record.max) = (numeric.min, numeric.max) }
+            if summary.range, numeric.count > 0 {
+                (record.min, record.max) = (numeric.min, numeric.max)
+            }
             if summary.moments {
                 record.mean = numeric.mean
                 record.sd = numeric.sd
@@ -306,7 +315,9 @@ package final class StageTwoOperator: StageTwo {
     ) {
         guard let topic = plan.outputs.sketchesTopic else { return }
         let column = cell.shape.columns[place].column
-        func send(_ family: String, _ item: String, k: Int, n: Int64, version: Int, _ bytes: [UInt8]) {
+        func send(
+            _ family: String, _ item: String, k: Int, n: Int64, version: Int, _ bytes: [UInt8]
+        ) {
             emit(
                 OutputRecord(
                     topic: topic, key: record.key + Array("/\(family)".utf8), value: bytes,

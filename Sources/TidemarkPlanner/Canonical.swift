@@ -43,7 +43,8 @@ enum Canonical {
         var text = line("app", plan.name, plan.app)
         text += line("topics", source.topics.joined(separator: ","), source.file)
         text += line(
-            "source", source.isolationCommitted, source.outOfOrdernessMs, source.skewMs, source.clock)
+            "source", source.isolationCommitted, source.outOfOrdernessMs, source.skewMs,
+            source.clock)
         text += line("record", plan.limits.recordBytes)
         for column in stream.columns where column.isRead {
             text += line(
@@ -53,9 +54,12 @@ enum Canonical {
                 column.summary.kllK, column.summary.distinctLgK, column.summary.topCount)
             // Only what departs from the default: other topologies keep their hash.
             if column.summary.quantileSketch != .kll {
-                text += line("sketch", column.summary.quantileSketch.rawValue, column.summary.relativeError)
+                text += line(
+                    "sketch", column.summary.quantileSketch.rawValue, column.summary.relativeError)
             }
-            if column.summary.registerBits != 8 { text += line("registers", column.summary.registerBits) }
+            if column.summary.registerBits != 8 {
+                text += line("registers", column.summary.registerBits)
+            }
         }
         func names(_ indices: [Int]) -> String {
             indices.map { stream.columns[$0].name }.joined(separator: ",")
@@ -69,7 +73,8 @@ enum Canonical {
         for segment in stream.segments {
             text += line(
                 "segment", segment.name, names(segment.dimensions.map(\.column)),
-                segment.condition.map { expression($0, stream) }, segment.groupCountMax, segment.keep,
+                segment.condition.map { expression($0, stream) }, segment.groupCountMax,
+                segment.keep,
                 lengths(segment.windows), names(segment.columns))
         }
         text += line("windows", lengths(Array(stream.windows.indices)), stream.paneMs)

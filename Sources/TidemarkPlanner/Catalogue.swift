@@ -13,13 +13,15 @@ enum Spec {
         [
             FieldSpec("language", .count(1...1), "1", "version of this language"),
             FieldSpec("name", .name, required: true, "the topology; prefix of output topics"),
-            FieldSpec("app", .name, "the name", "consumer group, transactional id, prefix of state"),
+            FieldSpec(
+                "app", .name, "the name", "consumer group, transactional id, prefix of state"),
             FieldSpec("owner", .text(lengthMax: 1024), "who is asked; carried in alerts"),
             FieldSpec("description", .text(lengthMax: 1024), "carried in alerts"),
             FieldSpec("labels", .map("a map name → text"), "{}", "carried in alerts"),
             FieldSpec("kafka", .map("a map"), "{}", "how the cluster is reached"),
             FieldSpec("source", .map("a map"), required: true, "what is read"),
-            FieldSpec("filter", .condition, "keep all", "only rows for which it is true are counted"),
+            FieldSpec(
+                "filter", .condition, "keep all", "only rows for which it is true are counted"),
             FieldSpec(
                 "segments", .map("a map name → segment"), "by model, by each segment column",
                 "ways to slice the rows"),
@@ -28,10 +30,13 @@ enum Spec {
                 "pane", .duration(secondMs...minuteMs), "the longest divisor up to 10s",
                 "what is folded and re-read"),
             FieldSpec(
-                "summaries", .list("a list of rules"), "[]", "what is kept of a column, later rules win"
+                "summaries", .list("a list of rules"), "[]",
+                "what is kept of a column, later rules win"
             ),
-            FieldSpec("baselines", .map("a map name → baseline"), "{}", "what windows are compared with"),
-            FieldSpec("monitors", .map("a map name → monitor"), "drift of all", "what is alerted on"),
+            FieldSpec(
+                "baselines", .map("a map name → baseline"), "{}", "what windows are compared with"),
+            FieldSpec(
+                "monitors", .map("a map name → monitor"), "drift of all", "what is alerted on"),
             FieldSpec("budget", .map("a map"), "{}", "how many false alerts are expected"),
             FieldSpec("alerts", .map("a map"), "{}", "what monitors have in common"),
             FieldSpec("outputs", .map("a map"), "{}", "topics that are written"),
@@ -46,7 +51,8 @@ enum Spec {
             .later("derive", "new columns from expressions"),
             .later("metrics", "aggregate expressions"),
         ],
-        example: "name: churn\nsource: { topic: predictions.churn, schema: { ts: time_ms, score: score } }"
+        example:
+            "name: churn\nsource: { topic: predictions.churn, schema: { ts: time_ms, score: score } }"
     )
 
     static let kafka = OperatorSpec(
@@ -86,7 +92,8 @@ enum Spec {
                 "a JSON web token for OAUTHBEARER, read anew before it expires: `${file:PATH}`"),
         ],
         example:
-            "sasl: { mechanism: SCRAM-SHA-512, username: tm, password: \"${file:/run/secrets/kafka}\" }")
+            "sasl: { mechanism: SCRAM-SHA-512, username: tm, password: \"${file:/run/secrets/kafka}\" }"
+    )
 
     static let source = OperatorSpec(
         "source", path: "source", "what is read, and when it is complete",
@@ -101,7 +108,8 @@ enum Spec {
                 "isolation", .choice(["committed", "uncommitted"]), "committed",
                 "which records are read"),
             FieldSpec("decode", .choice(["json"]), "json", "encoding of a record"),
-            FieldSpec("schema", .map("a map column → word"), required: true, "the columns that are read"),
+            FieldSpec(
+                "schema", .map("a map column → word"), required: true, "the columns that are read"),
             FieldSpec(
                 "out_of_orderness", .duration(0...hourMs), "10s",
                 "watermark = greatest event time − this"),
@@ -138,7 +146,8 @@ enum Spec {
         [
             FieldSpec("range", .list("two numbers, [least, most]"), "bounds of the histogram"),
             .later("null", "share of null or missing"), .later("values", "the values there are"),
-            .later("pattern", "a regular expression"), .later("distinct", "bounds of distinct values"),
+            .later("pattern", "a regular expression"),
+            .later("distinct", "bounds of distinct values"),
             .later("length", "bounds of the length of a text"),
         ],
         example: "expect: { range: [0, 1] }")
@@ -149,7 +158,8 @@ enum Spec {
             FieldSpec("by", .list("a list of columns"), "what makes a group"),
             FieldSpec("where", .condition, "all", "rows of the segment"),
             FieldSpec("limit", .count(1...1_000_000), "10000", "groups kept; the rest is `other`"),
-            FieldSpec("windows", .list("a list of window lengths"), "all", "narrower than the stream"),
+            FieldSpec(
+                "windows", .list("a list of window lengths"), "all", "narrower than the stream"),
             FieldSpec("columns", .selector, "all", "narrower than the stream"),
             FieldSpec("keep", .list("a list of maps column → value"), "[]", "groups kept first"),
         ],
@@ -163,8 +173,10 @@ enum Spec {
                 "histogram", .any("{ edges, bins }"), "edges of the baseline", off: true,
                 "counts in fixed bins"),
             FieldSpec(
-                "quantiles", .any("{ at, sketch, k, relative_error }"), "1 5 25 50 75 95 99%", off: true, "by sketch"),
-            FieldSpec("distinct", .any("{ sketch, lg_k, registers }"), "lg_k 12", off: true, "by sketch"),
+                "quantiles", .any("{ at, sketch, k, relative_error }"), "1 5 25 50 75 95 99%",
+                off: true, "by sketch"),
+            FieldSpec(
+                "distinct", .any("{ sketch, lg_k, registers }"), "lg_k 12", off: true, "by sketch"),
             FieldSpec("top", .count(1...1000), "10", off: true, "frequent items, with bounds"),
             FieldSpec("moments", .boolean, "true", "mean and standard deviation"),
             FieldSpec("range", .boolean, "true", "smallest and greatest value"),
@@ -200,7 +212,8 @@ enum Spec {
         [
             FieldSpec("sketch", .choice(["hll"]), "hll", "how"),
             FieldSpec("lg_k", .count(4...21), "12", "accuracy"),
-            FieldSpec("registers", .choice(["8", "6", "4"]), "8", "bits of a register in the bytes"),
+            FieldSpec(
+                "registers", .choice(["8", "6", "4"]), "8", "bits of a register in the bytes"),
         ],
         example: "distinct: { lg_k: 14 }")
 
@@ -226,7 +239,8 @@ enum Spec {
         FieldSpec("clear_for", .hold, "2 of 2", "how long before resolving"),
         FieldSpec("clear_below", .share(max: 1), "80%", "resolves below this share of the bound"),
         FieldSpec(
-            "cool_down", .duration(0...weekMs), "1h", "after resolving, the next firing is not routed"),
+            "cool_down", .duration(0...weekMs), "1h",
+            "after resolving, the next firing is not routed"),
         FieldSpec("max_age", .duration(0...weekMs), "1h", "older windows never alert"),
         FieldSpec("alert", .boolean, "true", off: true, "off: results only"),
         FieldSpec("summary", .text(lengthMax: 300), "written by us", "text of the alert"),
@@ -240,7 +254,8 @@ enum Spec {
             FieldSpec(
                 "test", .any("a test, a list of tests, or a map test → { ignore_below }"), "auto",
                 "how it is measured"),
-            FieldSpec("ignore_below", .share(max: 100), "by test", "the smallest effect worth hearing"),
+            FieldSpec(
+                "ignore_below", .share(max: 100), "by test", "the smallest effect worth hearing"),
             FieldSpec("against", .any("the name of a baseline"), "the only one", "what with"),
             FieldSpec("segments", .list("a list of segments"), "all", "where"),
             FieldSpec("windows", .list("a list of window lengths"), "all", "where"),
@@ -321,7 +336,8 @@ enum Spec {
         "limits", path: "limits", "what is never exceeded",
         [
             FieldSpec("memory", .size(32 << 20...1 << 40), "512MiB", "queues, batches, panes"),
-            FieldSpec("record", .size(1 << 10...64 << 20), "16MiB", "a longer one is a dead letter"),
+            FieldSpec(
+                "record", .size(1 << 10...64 << 20), "16MiB", "a longer one is a dead letter"),
             .later("max_reread", "span re-read after a restart"),
             FieldSpec(
                 "bad_rows", .share(max: 1), "50%", off: true,
@@ -334,7 +350,8 @@ enum Spec {
         "run", path: "run", "how it is run; results do not depend on it",
         [
             FieldSpec(
-                "delivery", .choice(["exactly_once", "at_least_once"]), "exactly_once", "what a crash may repeat"),
+                "delivery", .choice(["exactly_once", "at_least_once"]), "exactly_once",
+                "what a crash may repeat"),
             FieldSpec("merge", .choice(["local"]), "local", "where partitions meet"),
             FieldSpec(
                 "commit", .duration(100...10 * secondMs), "1s", "longest wait between commits"),

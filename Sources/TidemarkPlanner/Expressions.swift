@@ -126,7 +126,9 @@ struct ExpressionReader {
                 }
                 if index < scalars.count, scalars[index] == "e" || scalars[index] == "E" {
                     var next = index + 1
-                    if next < scalars.count, scalars[next] == "-" || scalars[next] == "+" { next += 1 }
+                    if next < scalars.count, scalars[next] == "-" || scalars[next] == "+" {
+                        next += 1
+                    }
                     if next < scalars.count, isDigit(scalars[next]) {
                         index = next
                         while index < scalars.count, isDigit(scalars[index]) { index += 1 }
@@ -141,11 +143,14 @@ struct ExpressionReader {
                     index += 1
                     value /= 100
                 } else if index < scalars.count, isLetter(scalars[index]) {
-                    while index < scalars.count, isLetter(scalars[index]) || isDigit(scalars[index]) {
+                    while index < scalars.count, isLetter(scalars[index]) || isDigit(scalars[index])
+                    {
                         index += 1
                     }
                     let isDuration =
-                        if case .success = Scalars.duration(string(from, index), "") { true } else { false }
+                        if case .success = Scalars.duration(string(from, index), "") { true } else {
+                            false
+                        }
                     throw failure(
                         isDuration ? "later" : "bad-number", from,
                         isDuration
@@ -443,10 +448,13 @@ struct ExpressionReader {
             var literal: RowExpression
             let type: ExpressionType
             switch lexeme.token {
-            case .number(let value): (literal, type) = (.number(isNegative ? -value : value), .number)
+            case .number(let value):
+                (literal, type) = (.number(isNegative ? -value : value), .number)
             case .text(let text) where !isNegative: (literal, type) = (.text(text), .text)
-            case .name("true", false) where !isNegative: (literal, type) = (.boolean(true), .boolean)
-            case .name("false", false) where !isNegative: (literal, type) = (.boolean(false), .boolean)
+            case .name("true", false) where !isNegative:
+                (literal, type) = (.boolean(true), .boolean)
+            case .name("false", false) where !isNegative:
+                (literal, type) = (.boolean(false), .boolean)
             default:
                 throw failure(
                     "bad-expression", lexeme.offset, "\(shown(lexeme.source)) is not a literal",
@@ -592,7 +600,8 @@ struct ExpressionReader {
             }
             throw failure(
                 "unknown-function", offset, "no function \(shown(name))",
-                expected: "a row function: " + RowFunction.allCases.map(\.rawValue).joined(separator: " "),
+                expected: "a row function: "
+                    + RowFunction.allCases.map(\.rawValue).joined(separator: " "),
                 suggestion: nearest(name, RowFunction.allCases.map(\.rawValue)).map { "`\($0)`" })
         }
         _ = take(symbol: "(")
@@ -608,7 +617,8 @@ struct ExpressionReader {
         let takes: ExpressionType?
         let gives: ExpressionType?
         switch function {
-        case .abs, .floor, .ceil, .sqrt, .exp, .log: (count, takes, gives) = (1...1, .number, .number)
+        case .abs, .floor, .ceil, .sqrt, .exp, .log:
+            (count, takes, gives) = (1...1, .number, .number)
         case .round: (count, takes, gives) = (1...2, .number, .number)
         case .least, .greatest: (count, takes, gives) = (1...32, .number, .number)
         case .coalesce: (count, takes, gives) = (1...32, nil, nil)

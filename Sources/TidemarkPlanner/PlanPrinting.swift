@@ -6,7 +6,9 @@ package func planText(_ result: PlanResult) -> String {
     guard let plan = result.plan else { return "" }
     let stream = plan.stream
     let facts = result.facts
-    func plural(_ count: Int, _ word: String) -> String { "\(count) \(word)\(count == 1 ? "" : "s")" }
+    func plural(_ count: Int, _ word: String) -> String {
+        "\(count) \(word)\(count == 1 ? "" : "s")"
+    }
     var text =
         "\(plan.name)  revision \(plan.revision) (data \(result.dataHash))   "
         + "\(plural(stream.segments.count, "segment")), \(plural(stream.windows.count, "window")), "
@@ -38,7 +40,8 @@ package func planText(_ result: PlanResult) -> String {
     var columns = "\(watched.count) watched"
     for (index, baseline) in stream.baselines.enumerated() {
         let count = watched.count { stream.columns[$0].summary.histogram == .baseline(index) }
-        let rows = facts.baselines.indices.contains(index)
+        let rows =
+            facts.baselines.indices.contains(index)
             ? facts.baselines[index].columns.map(\.rowCount).max() ?? 0 : 0
         columns += "; bins of \(count) from \(baseline.label) (\(grouped(Double(rows))) rows)"
     }
@@ -65,7 +68,8 @@ package func planText(_ result: PlanResult) -> String {
     if stream.monitors.isEmpty {
         row("monitors", "none")
     } else {
-        let rows = [["monitor", "test", "columns", "tests", "severity", "level", "ignored below"]]
+        let rows =
+            [["monitor", "test", "columns", "tests", "severity", "level", "ignored below"]]
             + stream.monitors.map { monitorCells($0, facts) }
         let widths = rows[0].indices.map { column in
             rows.map { $0[column].unicodeScalars.count }.max() ?? 0
@@ -150,7 +154,8 @@ private func monitorCells(_ monitor: MonitorPlan, _ facts: PlanFacts) -> [String
 
 /// `1 a week`.
 private func rateText(_ rate: Budget.Rate) -> String {
-    let period = Scalars.periods.first { $0.ms == rate.periodMs }?.name ?? durationText(rate.periodMs)
+    let period =
+        Scalars.periods.first { $0.ms == rate.periodMs }?.name ?? durationText(rate.periodMs)
     return "\(numberText(rate.count)) a \(period)"
 }
 
@@ -238,9 +243,15 @@ package func planJSON(_ result: PlanResult) -> String {
             ("by", array(segment.dimensions.map { quoted($0.name) })),
             ("where", segment.condition.map { quoted(Canonical.expression($0, stream)) } ?? "null"),
             ("limit", "\(segment.groupCountMax)"),
-            ("groups", result.facts.groups.indices.contains(index)
-                ? "\(result.facts.groups[index].count)" : "null"),
-            ("windows", array(segment.windows.map { quoted(durationText(stream.windows[$0].lengthMs)) })),
+            (
+                "groups",
+                result.facts.groups.indices.contains(index)
+                    ? "\(result.facts.groups[index].count)" : "null"
+            ),
+            (
+                "windows",
+                array(segment.windows.map { quoted(durationText(stream.windows[$0].lengthMs)) })
+            ),
             ("columns", array(segment.columns.map { quoted(stream.columns[$0].name) })),
         ])
     }
@@ -268,7 +279,10 @@ package func planJSON(_ result: PlanResult) -> String {
             ("against", quoted(stream.baselines[monitor.baseline].name)),
             ("columns", array(monitor.columns.map { quoted(stream.columns[$0].name) })),
             ("segments", array(monitor.segments.map { quoted(stream.segments[$0].name) })),
-            ("windows", array(monitor.windows.map { quoted(durationText(stream.windows[$0].lengthMs)) })),
+            (
+                "windows",
+                array(monitor.windows.map { quoted(durationText(stream.windows[$0].lengthMs)) })
+            ),
             ("min_rows", "\(monitor.minRows)"), ("severity", quoted(monitor.severity.rawValue)),
             ("alert", "\(monitor.alerts)"), ("for", quoted(holdText(monitor.hold))),
             ("clear_for", quoted(holdText(monitor.clearHold))),
@@ -281,36 +295,50 @@ package func planJSON(_ result: PlanResult) -> String {
     return object([
         ("name", quoted(plan.name)), ("app", quoted(plan.app)), ("revision", quoted(plan.revision)),
         ("data", quoted(result.dataHash)),
-        ("source", object([
-            ("topics", array(source.topics.map(quoted))),
-            ("file", source.file.map(quoted) ?? "null"),
-            ("out_of_orderness_ms", "\(source.outOfOrdernessMs)"), ("skew_ms", "\(source.skewMs)"),
-            ("idle_ms", source.idleMs.map { "\($0)" } ?? "null"),
-            ("alignment_ms", source.alignmentMs.map { "\($0)" } ?? "null"),
-        ])),
+        (
+            "source",
+            object([
+                ("topics", array(source.topics.map(quoted))),
+                ("file", source.file.map(quoted) ?? "null"),
+                ("out_of_orderness_ms", "\(source.outOfOrdernessMs)"),
+                ("skew_ms", "\(source.skewMs)"),
+                ("idle_ms", source.idleMs.map { "\($0)" } ?? "null"),
+                ("alignment_ms", source.alignmentMs.map { "\($0)" } ?? "null"),
+            ])
+        ),
         ("columns", array(columns)),
         ("event_time", stream.eventTimeColumn.map { quoted(stream.columns[$0].name) } ?? "null"),
         ("filter", stream.filter.map { quoted(Canonical.expression($0, stream)) } ?? "null"),
         ("segments", array(segments)), ("windows", array(windows)), ("pane_ms", "\(stream.paneMs)"),
         ("baselines", array(baselines)), ("monitors", array(monitors)),
-        ("outputs", object([
-            ("aggregates", plan.outputs.aggregates.map(quoted) ?? "null"),
-            ("sketches", array(plan.outputs.sketches.map(\.rawValue).sorted().map(quoted))),
-            ("sketches_topic", plan.outputs.sketchesTopic.map(quoted) ?? "null"),
-            ("alerts", quoted(plan.outputs.alerts)),
-            ("dead_letters", quoted(plan.outputs.deadLetters)),
-            ("late", plan.outputs.late.map(quoted) ?? "null"),
-        ])),
-        ("topics", array(plan.neededTopics.map { need in
+        (
+            "outputs",
             object([
-                ("name", quoted(need.name)), ("role", quoted(need.role.rawValue)),
-                ("cleanup", quoted(need.cleanup.rawValue)),
+                ("aggregates", plan.outputs.aggregates.map(quoted) ?? "null"),
+                ("sketches", array(plan.outputs.sketches.map(\.rawValue).sorted().map(quoted))),
+                ("sketches_topic", plan.outputs.sketchesTopic.map(quoted) ?? "null"),
+                ("alerts", quoted(plan.outputs.alerts)),
+                ("dead_letters", quoted(plan.outputs.deadLetters)),
+                ("late", plan.outputs.late.map(quoted) ?? "null"),
             ])
-        })),
-        ("limits", object([
-            ("memory_bytes", "\(plan.limits.memoryBytes)"),
-            ("record_bytes", "\(plan.limits.recordBytes)"),
-        ])),
+        ),
+        (
+            "topics",
+            array(
+                plan.neededTopics.map { need in
+                    object([
+                        ("name", quoted(need.name)), ("role", quoted(need.role.rawValue)),
+                        ("cleanup", quoted(need.cleanup.rawValue)),
+                    ])
+                })
+        ),
+        (
+            "limits",
+            object([
+                ("memory_bytes", "\(plan.limits.memoryBytes)"),
+                ("record_bytes", "\(plan.limits.recordBytes)"),
+            ])
+        ),
         ("diagnostics", array(result.diagnostics.map { $0.json() })),
     ]) + "\n"
 }

@@ -13,8 +13,9 @@ package struct FileProblem: Error, Sendable, Equatable {
     package init(_ message: String) { self.message = message }
 }
 
-/// Makes plans of topologies. It asks for everything outside of the text: files, environment,
-/// baselines.
+/// Makes plans of topologies.
+///
+/// It asks for everything outside of the text: files, environment, baselines.
 package struct Planner {
     let loadBaseline: (String) -> Result<BaselineSummary, BaselineProblem>
     let environment: @Sendable (String) -> String?
@@ -33,7 +34,7 @@ package struct Planner {
     /// The plan of the topology at `path`, with the file `overlay` and then `overrides`
     /// (`PATH=VALUE`) laid over it.
     ///
-    /// - Parameter schemaOnly: leaves out baselines and all that may refer to one: for the command
+    /// `schemaOnly`: leaves out baselines and all that may refer to one: for the command
     ///   that is about to make them.
     package func plan(
         path: String, overrides: [String] = [], overlay: String? = nil, schemaOnly: Bool = false
@@ -51,7 +52,8 @@ package struct Planner {
         var plan: Plan?
         var facts = PlanFacts()
         // What is said of a line that is no plain YAML would only be its follow-up.
-        let brokenLines = Set(reading.diagnostics.map { Place(file: $0.file, line: $0.line, column: 1) })
+        let brokenLines = Set(
+            reading.diagnostics.map { Place(file: $0.file, line: $0.line, column: 1) })
         let syntaxCount = reading.diagnostics.count
         if let root {
             let resolver = Resolver(root: root, path: path, reading: reading, load: loadBaseline)
@@ -66,7 +68,9 @@ package struct Planner {
         func rank(_ file: String) -> Int { files.firstIndex(of: file) ?? files.count }
         var diagnostics = reading.diagnostics.enumerated().sorted { a, b in
             let (x, y) = (a.element, b.element)
-            return (rank(x.file), x.line, x.column, a.offset) < (rank(y.file), y.line, y.column, b.offset)
+            return (rank(x.file), x.line, x.column, a.offset) < (
+                rank(y.file), y.line, y.column, b.offset
+            )
         }.map(\.element)
         let countMax = 100
         if diagnostics.count > countMax {
@@ -126,7 +130,8 @@ package struct Planner {
         node = node.moved(by: offset)
         for key in path.reversed() {
             node = Node(
-                kind: .map([Node.Entry(key: String(key), keyPlace: start, value: node)]), place: start)
+                kind: .map([Node.Entry(key: String(key), keyPlace: start, value: node)]),
+                place: start)
         }
         return node
     }

@@ -72,7 +72,8 @@ final class Reading {
         guard let entries = node.entries else {
             say(
                 "not-a-map", at: node.place, "\(what) is \(describe(node))",
-                expected: shape ?? "a map: \(spec.fields.prefix(4).map(\.name).joined(separator: ", ")), …",
+                expected: shape
+                    ?? "a map: \(spec.fields.prefix(4).map(\.name).joined(separator: ", ")), …",
                 suggestion: "like `\(spec.example.split(separator: "\n").first ?? "")`")
             return nil
         }
@@ -102,7 +103,8 @@ final class Reading {
             }
             known.append(entry)
         }
-        for field in spec.fields where field.isRequired && !entries.contains(where: { $0.key == field.name }) {
+        for field in spec.fields
+        where field.isRequired && !entries.contains(where: { $0.key == field.name }) {
             say(
                 "missing-key", at: node.place, "\(what) has no `\(field.name)`",
                 expected: field.expected, suggestion: "add `\(field.name): …`: \(field.help)")
@@ -172,11 +174,13 @@ final class Reading {
         }
         if let close = nearest(entry.key, spec.fields.map(\.name)) {
             say(
-                "unknown-key", at: entry.keyPlace, message, expected: list, suggestion: "`\(close)`")
+                "unknown-key", at: entry.keyPlace, message, expected: list, suggestion: "`\(close)`"
+            )
             return
         }
         if let owner = operatorCatalogue.first(where: {
-            $0.path != spec.path && $0.path != "" && !$0.path.contains("*") && !$0.path.contains("[")
+            $0.path != spec.path && $0.path != "" && !$0.path.contains("*")
+                && !$0.path.contains("[")
                 && $0.field(entry.key) != nil
         }) {
             say(
@@ -236,7 +240,8 @@ final class Reading {
                 return .failure(
                     ScalarProblem(
                         rule: "bad-reference", message: "a `${` that is never closed",
-                        expected: "`${env:NAME}` or `${file:PATH}`", suggestion: "`$${` is a literal `${`"))
+                        expected: "`${env:NAME}` or `${file:PATH}`",
+                        suggestion: "`$${` is a literal `${`"))
             }
             let inner = String(rest[rest.index(rest.startIndex, offsetBy: 2)..<end])
             rest = rest[rest.index(after: end)...]
@@ -247,7 +252,8 @@ final class Reading {
             guard out.utf8.count <= 1 << 20 else {
                 return .failure(
                     ScalarProblem(
-                        rule: "bad-reference", message: "more than 1 MiB after replacing references",
+                        rule: "bad-reference",
+                        message: "more than 1 MiB after replacing references",
                         expected: "less", suggestion: nil))
             }
         }
@@ -311,7 +317,8 @@ final class Reading {
             say(
                 "secret-literal", at: node.place, "a secret may not stand in a topology",
                 expected: "a reference",
-                suggestion: "`${file:/run/secrets/kafka}`; and change this one, it is in a file now")
+                suggestion: "`${file:/run/secrets/kafka}`; and change this one, it is in a file now"
+            )
             return nil
         }
         guard !inner.contains(":-") else {
@@ -407,7 +414,8 @@ final class Reading {
                 ScalarProblem(
                     rule: "out-of-limits", message: "\(shown(text)) is out of bounds",
                     expected: spec.expected,
-                    suggestion: "`\(value < range.lowerBound ? range.lowerBound : range.upperBound)`"))
+                    suggestion:
+                        "`\(value < range.lowerBound ? range.lowerBound : range.upperBound)`"))
         case .failure(let problem): return .failure(problem)
         }
     }
@@ -448,7 +456,8 @@ final class Reading {
     /// Words of the full language that this version refuses, by key.
     static let laterWords: [String: [String]] = [
         "decode": [
-            "avro", "protobuf", "cloudevents", "kserve_v1", "kserve_v2", "seldon", "sagemaker", "csv",
+            "avro", "protobuf", "cloudevents", "kserve_v1", "kserve_v2", "seldon", "sagemaker",
+            "csv",
         ],
         "merge": ["kafka"], "layout": ["wide"],
         "sketch": ["req", "tdigest", "theta"], "per": ["stream", "monitor", "segment", "group"],
@@ -525,7 +534,9 @@ final class Reading {
 
     func hold(_ f: Fields, _ key: String) -> Hold? {
         value(f, key) { text, _ in
-            if let (count, of) = Scalars.windowsOf(text) { return .success(.windows(count, of: of)) }
+            if let (count, of) = Scalars.windowsOf(text) {
+                return .success(.windows(count, of: of))
+            }
             switch Scalars.duration(text, "a duration, or windows like `2 of 3`") {
             case .success(let ms) where ms <= weekMs: return .success(.duration(ms: ms))
             case .success:

@@ -135,7 +135,8 @@ extension Resolver {
                 return nil
             }
             reading.say(
-                "no-kind", at: entry.keyPlace, "monitor \(shown(name)) does not say what it watches",
+                "no-kind", at: entry.keyPlace,
+                "monitor \(shown(name)) does not say what it watches",
                 expected: "exactly one of " + Spec.monitorKinds.joined(separator: ", "),
                 suggestion: "`drift: all`")
             return nil
@@ -151,7 +152,8 @@ extension Resolver {
                 kinds.isEmpty
                     ? "monitor \(shown(name)) comes in a later version"
                     : "monitors of kind `\(kind)` come in a later version",
-                expected: "drift or freshness", suggestion: byName.contains(name) ? "`\(name): off`" : "delete it")
+                expected: "drift or freshness",
+                suggestion: byName.contains(name) ? "`\(name): off`" : "delete it")
             return nil
         }
         guard let f = reading.fields(entry.value, Spec.drift, what: "a drift monitor") else {
@@ -161,7 +163,8 @@ extension Resolver {
     }
 
     private func readFreshness(_ entry: Node.Entry, common: MonitorPlan) {
-        guard let f = reading.fields(entry.value, Spec.freshness, what: "a freshness monitor") else {
+        guard let f = reading.fields(entry.value, Spec.freshness, what: "a freshness monitor")
+        else {
             return
         }
         var plan = FreshnessPlan(name: entry.key, limitMs: 600_000)
@@ -224,7 +227,8 @@ extension Resolver {
             plan.baseline = index
         } else if baselines.isEmpty {
             reading.say(
-                "no-baseline", at: entry.keyPlace, "\(shown(entry.key)) has no baseline to compare with",
+                "no-baseline", at: entry.keyPlace,
+                "\(shown(entry.key)) has no baseline to compare with",
                 expected: "`baselines`",
                 suggestion: "`baselines: { training: { file: baselines/training.json } }`")
             return nil
@@ -372,7 +376,8 @@ extension Resolver {
         for index in plans.indices {
             plans[index].testsPerPeriod = tests(of: plans[index])
             if plans[index].alerts {
-                facts.testsPerPeriod[plans[index].severity, default: 0] += plans[index].testsPerPeriod
+                facts.testsPerPeriod[plans[index].severity, default: 0] +=
+                    plans[index].testsPerPeriod
             }
         }
         for index in plans.indices {
@@ -474,7 +479,8 @@ extension Resolver {
                     + "`\(segments[segment].name)`: `\(name)` will say `learning` there",
                 expected: "groups by "
                     + (segments[segment].dimensions.isEmpty
-                        ? "nothing" : segments[segment].dimensions.map(\.name).joined(separator: ", ")),
+                        ? "nothing"
+                        : segments[segment].dimensions.map(\.name).joined(separator: ", ")),
                 suggestion: "`segments` in the monitor, or build the baseline by them")
         }
     }
@@ -497,7 +503,9 @@ extension Resolver {
         let known = baseline.map { summaries[$0].map { [$0] } ?? [] } ?? Array(summaries.values)
         var best: Int?
         for summary in known {
-            let counted = summary.groups.count { Self.names(ofPart: $0) == segment.dimensions.map(\.name) }
+            let counted = summary.groups.count {
+                Self.names(ofPart: $0) == segment.dimensions.map(\.name)
+            }
             if counted > 0 { best = max(best ?? 0, counted) }
         }
         if let best { return (min(best, bound), true) }
@@ -577,7 +585,9 @@ extension Resolver {
     private func sketches(_ node: Node) -> Set<OutputsPlan.SketchOutput> {
         var found: Set<OutputsPlan.SketchOutput> = []
         let names = OutputsPlan.SketchOutput.allCases.map(\.rawValue)
-        for item in reading.list(node, what: "a list of kll, ddsketch, hll, frequent", orOne: true, countMax: 10) {
+        for item in reading.list(
+            node, what: "a list of kll, ddsketch, hll, frequent", orOne: true, countMax: 10)
+        {
             guard let text = reading.text(item, expected: "a sketch") else { continue }
             if let sketch = OutputsPlan.SketchOutput(rawValue: text) {
                 found.insert(sketch)
@@ -615,7 +625,9 @@ extension Resolver {
         guard let node = top["run"], let f = reading.fields(node, Spec.run, what: "`run`") else {
             return settings
         }
-        if let word = reading.choice(f, "delivery"), let delivery = RunSettings.Delivery(rawValue: word) {
+        if let word = reading.choice(f, "delivery"),
+            let delivery = RunSettings.Delivery(rawValue: word)
+        {
             settings.delivery = delivery
         }
         _ = reading.choice(f, "merge")

@@ -37,8 +37,9 @@ final class Resolver {
     }
 
     func resolve() -> Plan? {
-        guard let top = reading.fields(
-            root, Spec.topology, what: "a topology", shape: "a map that begins with `name`")
+        guard
+            let top = reading.fields(
+                root, Spec.topology, what: "a topology", shape: "a map that begins with `name`")
         else { return nil }
         _ = reading.count(top, "language")
         let name = reading.name(top, "name") ?? ""
@@ -144,7 +145,9 @@ final class Resolver {
         }
         if let node = f["properties"] {
             for entry in reading.named(node, what: "properties", item: "text", countMax: 200) {
-                if let reason = Self.reservedProperties.first(where: { $0.name == entry.key })?.reason {
+                if let reason = Self.reservedProperties.first(where: { $0.name == entry.key })?
+                    .reason
+                {
                     reading.say(
                         "reserved-property", at: entry.keyPlace,
                         "\(shown(entry.key)) is set by us: \(reason)",
@@ -174,7 +177,8 @@ final class Resolver {
         "sasl.oauthbearer.config", "sasl.oauthbearer.client.secret",
     ]
     static let reservedProperties: [(name: String, reason: String)] = [
-        ("bootstrap.servers", "it is kafka.brokers"), ("metadata.broker.list", "it is kafka.brokers"),
+        ("bootstrap.servers", "it is kafka.brokers"),
+        ("metadata.broker.list", "it is kafka.brokers"),
         ("group.id", "it is the app of the topology"),
         ("transactional.id", "it is the app of the topology"),
         ("enable.auto.commit", "offsets are committed with the results"),
@@ -207,7 +211,9 @@ final class Resolver {
         if let topic = reading.topic(f, "topic") { plan.topics = [topic] }
         if let list = f["topics"] {
             var seen: Set<String> = []
-            for item in reading.list(list, what: "a list of at most 64 topics", orOne: true, countMax: 64) {
+            for item in reading.list(
+                list, what: "a list of at most 64 topics", orOne: true, countMax: 64)
+            {
                 guard let text = reading.text(item, expected: "a topic"),
                     let topic = reading.topic(text, at: item.place)
                 else { continue }
@@ -242,11 +248,15 @@ final class Resolver {
                     reading.say(
                         "bad-time", at: entry.value.place, "\(shown(text)) is no start",
                         expected: "committed, earliest, latest or a time like 2026-01-31T12:00:00Z",
-                        suggestion: nearest(text, ["committed", "earliest", "latest"]).map { "`\($0)`" })
+                        suggestion: nearest(text, ["committed", "earliest", "latest"]).map {
+                            "`\($0)`"
+                        })
                 }
             }
         }
-        if let word = reading.choice(f, "isolation") { plan.isolationCommitted = word == "committed" }
+        if let word = reading.choice(f, "isolation") {
+            plan.isolationCommitted = word == "committed"
+        }
         _ = reading.choice(f, "decode")
         if let ms = reading.duration(f, "out_of_orderness") { plan.outOfOrdernessMs = ms }
         if let ms = reading.duration(f, "skew") { plan.skewMs = ms }
@@ -261,8 +271,10 @@ final class Resolver {
                 let isWord = text == "record" || text == "file"
                 reading.say(
                     "bad-clock", at: entry.value.place,
-                    isWord ? "`\(text)` is the clock of another source" : "\(shown(text)) is no clock",
-                    expected: "\(plan.file == nil ? "record" : "file"), or a time like 2026-01-31T12:00:00Z",
+                    isWord
+                        ? "`\(text)` is the clock of another source" : "\(shown(text)) is no clock",
+                    expected:
+                        "\(plan.file == nil ? "record" : "file"), or a time like 2026-01-31T12:00:00Z",
                     suggestion: "delete the line for the default")
             }
         }
@@ -307,7 +319,9 @@ final class Resolver {
     /// Role and type of a word.
     private func meaning(_ word: String) -> (ColumnRole, ColumnType)? {
         if let type = Self.typeWords.first(where: { $0.0 == word })?.1 { return (.feature, type) }
-        if let unit = Self.timeWords.first(where: { $0.0 == word })?.1 { return (.time, .time(unit)) }
+        if let unit = Self.timeWords.first(where: { $0.0 == word })?.1 {
+            return (.time, .time(unit))
+        }
         if let role = Self.roleWords.first(where: { $0.0 == word }) { return (role.1, role.2) }
         return nil
     }
@@ -329,14 +343,18 @@ final class Resolver {
         var list = words.prefix(9).joined(separator: " ")
         if words.count > 9 { list += " …" }
         reading.say(
-            "unknown-word", at: place, "\(shown(text)) is not a \(what) of a column", expected: list,
-            suggestion: (Self.wordAliases[text.lowercased()].flatMap { words.contains($0) ? $0 : nil }
+            "unknown-word", at: place, "\(shown(text)) is not a \(what) of a column",
+            expected: list,
+            suggestion: (Self.wordAliases[text.lowercased()].flatMap {
+                words.contains($0) ? $0 : nil
+            }
                 ?? nearest(text, words)).map { "`\($0)`" })
     }
 
     private func readSchema(_ node: Node) {
         let countMax = 4000
-        let entries = reading.named(node, what: "schema", item: "a word or a map", countMax: countMax)
+        let entries = reading.named(
+            node, what: "schema", item: "a word or a map", countMax: countMax)
         if node.entries?.isEmpty ?? false {
             reading.say(
                 "empty-list", at: node.place, "no column is declared", expected: "at least one",
@@ -423,8 +441,9 @@ final class Resolver {
             }
             return (ColumnPlan(name: "", role: role, type: type, path: []), false, nil)
         }
-        guard let f = reading.fields(
-            entry.value, Spec.column, what: "a column", shape: "a word, or { role, type, … }")
+        guard
+            let f = reading.fields(
+                entry.value, Spec.column, what: "a column", shape: "a word, or { role, type, … }")
         else { return nil }
         var role = ColumnRole.feature
         var type: ColumnType?
@@ -473,7 +492,8 @@ final class Resolver {
         }
         guard let type else {
             reading.say(
-                "missing-key", at: entry.value.place, "\(shown(entry.key)) has neither type nor role",
+                "missing-key", at: entry.value.place,
+                "\(shown(entry.key)) has neither type nor role",
                 expected: "`type`, `role` or both", suggestion: "`type: number`")
             return nil
         }
@@ -550,7 +570,8 @@ final class Resolver {
         while !rest.isEmpty {
             if rest.first == "[" {
                 guard !steps.isEmpty || wantsKey, let end = rest.firstIndex(of: "]"),
-                    let index = Scalars.integer(String(rest[rest.index(after: rest.startIndex)..<end])),
+                    let index = Scalars.integer(
+                        String(rest[rest.index(after: rest.startIndex)..<end])),
                     index < 1_000_000
                 else { return fail("\(shown(text)) has a `[` without an index") }
                 steps.append(.index(Int(index)))
@@ -597,8 +618,9 @@ final class Resolver {
             if words.count == 3, words[1] == "every" { texts = [words[0], words[2]] }
             var values: [Int64] = []
             for text in texts {
-                guard let ms = reading.scalar(
-                    Node(text: text, at: item.place), Self.windowSpec, Reading.duration)
+                guard
+                    let ms = reading.scalar(
+                        Node(text: text, at: item.place), Self.windowSpec, Reading.duration)
                 else { break }
                 values.append(ms)
             }
@@ -614,7 +636,8 @@ final class Resolver {
                     var divisor = min(step, length) / unit * unit
                     while divisor >= unit, length % divisor != 0 { divisor -= unit }
                     if divisor >= unit, divisor < length {
-                        suggestions.append("`\(durationText(length)) every \(durationText(divisor))`")
+                        suggestions.append(
+                            "`\(durationText(length)) every \(durationText(divisor))`")
                     }
                 }
                 reading.say(
@@ -627,7 +650,8 @@ final class Resolver {
             }
             if windows.contains(where: { $0.lengthMs == length }) {
                 reading.say(
-                    "listed-twice", at: item.place, "a window of \(durationText(length)) is there already",
+                    "listed-twice", at: item.place,
+                    "a window of \(durationText(length)) is there already",
                     expected: "lengths that differ", suggestion: "delete one of them")
                 continue
             }
@@ -691,8 +715,9 @@ final class Resolver {
                     expected: "a letter, then letters, digits or _", suggestion: nil)
                 continue
             }
-            guard let f = reading.fields(
-                entry.value, Spec.baseline, what: "a baseline", shape: "{ file: … }"),
+            guard
+                let f = reading.fields(
+                    entry.value, Spec.baseline, what: "a baseline", shape: "{ file: … }"),
                 let file = reading.string(f, "file"), let place = f["file"]?.place
             else {
                 // Held back: what would follow from its absence.
@@ -761,13 +786,16 @@ final class Resolver {
                 continue
             }
             guard Scalars.isName(entry.key) else {
-                let problem = Reading.badName(entry.key, "a name (a letter, then letters, digits, _ or -)")
+                let problem = Reading.badName(
+                    entry.key, "a name (a letter, then letters, digits, _ or -)")
                 reading.say(
                     problem.rule, at: entry.keyPlace, problem.message, expected: problem.expected,
                     suggestion: problem.suggestion)
                 continue
             }
-            guard let f = reading.fields(entry.value, Spec.segment, what: "a segment") else { continue }
+            guard let f = reading.fields(entry.value, Spec.segment, what: "a segment") else {
+                continue
+            }
             var segment =
                 at.map { segments[$0] }
                 ?? SegmentPlan(name: entry.key, dimensions: [], windows: everyWindow, columns: [])
@@ -825,7 +853,9 @@ final class Resolver {
             return []
         }
         var found: [(name: String, column: Int)] = []
-        for item in reading.list(node, what: "a list of at most 6 columns", orOne: true, countMax: 6) {
+        for item in reading.list(
+            node, what: "a list of at most 6 columns", orOne: true, countMax: 6)
+        {
             guard let name = reading.text(item, expected: "a column") else { continue }
             guard let index = columns.firstIndex(where: { $0.name == name }) else {
                 Selector.sayUnknown(name, at: item.place, columns, reading)
@@ -866,7 +896,9 @@ final class Resolver {
         var found: Set<Int> = []
         let lengths = windows.map { durationText($0.lengthMs) }
         for item in reading.list(node, what: "a list of window lengths", orOne: true, countMax: 8) {
-            guard let ms = reading.scalar(item, Self.windowSpec, Reading.duration) else { return nil }
+            guard let ms = reading.scalar(item, Self.windowSpec, Reading.duration) else {
+                return nil
+            }
             guard let index = windows.firstIndex(where: { $0.lengthMs == ms }) else {
                 // Wrong windows above are said there.
                 if !windows.isEmpty {
@@ -899,7 +931,8 @@ final class Resolver {
                     expected: "a map column → value", suggestion: nil)
                 continue
             }
-            for entry in entries where !segment.dimensions.contains(where: { $0.name == entry.key }) {
+            for entry in entries where !segment.dimensions.contains(where: { $0.name == entry.key })
+            {
                 reading.say(
                     "unknown-column", at: entry.keyPlace,
                     "\(shown(entry.key)) makes no group of this segment",
@@ -911,7 +944,8 @@ final class Resolver {
                     reading.say(
                         "missing-key", at: item.place, "the group has no `\(dimension.name)`",
                         expected: "a value for each of "
-                            + segment.dimensions.map(\.name).joined(separator: ", "), suggestion: nil)
+                            + segment.dimensions.map(\.name).joined(separator: ", "),
+                        suggestion: nil)
                     continue
                 }
                 if let text = reading.text(entry.value) { values.append(text) }
@@ -961,7 +995,8 @@ final class Resolver {
                 summary.range = true
                 summary.quantiles = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
                 if baselines.count == 1, let known = summaries[0],
-                    known.columns.contains(where: { $0.name == columns[index].name && $0.isNumeric })
+                    known.columns.contains(where: { $0.name == columns[index].name && $0.isNumeric }
+                    )
                 {
                     summary.histogram = .baseline(0)
                 } else if let (from, to) = expectedRanges[index] {
@@ -983,7 +1018,8 @@ final class Resolver {
             columns[$0].type == .category || columns[$0].type == .boolean
         }
         func needs(_ found: [Int], _ key: String, _ what: String) {
-            guard found.isEmpty, let entry = f.entry(key), !indices.isEmpty, !entry.value.isOff else {
+            guard found.isEmpty, let entry = f.entry(key), !indices.isEmpty, !entry.value.isOff
+            else {
                 return
             }
             reading.say(
@@ -1009,7 +1045,8 @@ final class Resolver {
             if node.isOff {
                 for index in texts { columns[index].summary.distinctLgK = nil }
             } else if let d = reading.fields(
-                node, Spec.distinct, what: "`distinct`", shape: "{ sketch, lg_k, registers }, or off")
+                node, Spec.distinct, what: "`distinct`",
+                shape: "{ sketch, lg_k, registers }, or off")
             {
                 _ = reading.choice(d, "sketch")
                 let lgK = reading.count(d, "lg_k")
@@ -1030,8 +1067,10 @@ final class Resolver {
             for index in numbers { columns[index].summary.quantiles = [] }
             return
         }
-        guard let q = reading.fields(
-            node, Spec.quantiles, what: "`quantiles`", shape: "{ at, sketch, k, relative_error }, or off")
+        guard
+            let q = reading.fields(
+                node, Spec.quantiles, what: "`quantiles`",
+                shape: "{ at, sketch, k, relative_error }, or off")
         else { return }
         let sketch = reading.choice(q, "sketch").flatMap { QuantileSketch(rawValue: $0) }
         let error = reading.share(q, "relative_error")
@@ -1049,7 +1088,8 @@ final class Resolver {
             var ranks: Set<Double> = []
             let spec = FieldSpec("at", .share(max: 1), "ranks")
             for item in reading.list(list, what: "a list of shares", orOne: true, countMax: 100) {
-                if let rank = reading.scalar(item, spec, { text, _ in Scalars.share(text, max: 1) }) {
+                if let rank = reading.scalar(item, spec, { text, _ in Scalars.share(text, max: 1) })
+                {
                     ranks.insert(rank)
                 }
             }
@@ -1078,8 +1118,9 @@ final class Resolver {
             for index in numbers { columns[index].summary.histogram = nil }
             return
         }
-        guard let h = reading.fields(
-            node, Spec.histogram, what: "`histogram`", shape: "{ edges, bins }, or off")
+        guard
+            let h = reading.fields(
+                node, Spec.histogram, what: "`histogram`", shape: "{ edges, bins }, or off")
         else { return }
         let bins = reading.count(h, "bins").map(Int.init)
         guard let edges = h["edges"] else {
@@ -1099,12 +1140,14 @@ final class Resolver {
             return
         }
         if edges.items != nil {
-            let list = reading.list(edges, what: "a list of numbers", countMax: 257).compactMap(number)
+            let list = reading.list(edges, what: "a list of numbers", countMax: 257).compactMap(
+                number)
             guard list.count == edges.items?.count else { return }
             guard list.count >= 3, zip(list, list.dropFirst()).allSatisfy({ $0 < $1 }) else {
                 reading.say(
                     "bad-edges", at: edges.place, "these are not edges of bins",
-                    expected: "at least 3 numbers, each greater than the one before", suggestion: nil)
+                    expected: "at least 3 numbers, each greater than the one before",
+                    suggestion: nil)
                 return
             }
             if let bins, bins != list.count - 1, let place = h["bins"]?.place {
@@ -1118,8 +1161,10 @@ final class Resolver {
         if let entries = edges.entries {
             for entry in entries where entry.key != "from" && entry.key != "to" {
                 reading.say(
-                    "unknown-key", at: entry.keyPlace, "\(shown(entry.key)) is not a key of `edges`",
-                    expected: "from, to", suggestion: nearest(entry.key, ["from", "to"]).map { "`\($0)`" })
+                    "unknown-key", at: entry.keyPlace,
+                    "\(shown(entry.key)) is not a key of `edges`",
+                    expected: "from, to",
+                    suggestion: nearest(entry.key, ["from", "to"]).map { "`\($0)`" })
             }
             guard let from = edges["from"], let to = edges["to"] else {
                 reading.say(
@@ -1154,7 +1199,8 @@ final class Resolver {
                 reading.say(
                     "edges-missing", at: edges.place,
                     "\(Self.fileName(baselines[baseline].path)) has no \(shown(columns[index].name))",
-                    expected: "every column of this rule", suggestion: "build it again, or other edges")
+                    expected: "every column of this rule",
+                    suggestion: "build it again, or other edges")
                 continue
             }
             if let bins { checkBins(bins, index, baseline, at: h["bins"]?.place ?? edges.place) }
@@ -1163,7 +1209,10 @@ final class Resolver {
     }
 
     private func checkBins(_ bins: Int, _ column: Int, _ baseline: Int, at place: Place) {
-        guard let known = summaries[baseline]?.columns.first(where: { $0.name == columns[column].name }),
+        guard
+            let known = summaries[baseline]?.columns.first(where: {
+                $0.name == columns[column].name
+            }),
             known.cellCount != bins
         else { return }
         reading.say(

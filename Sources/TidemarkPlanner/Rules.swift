@@ -9,38 +9,80 @@ package let ruleNames: [String] = rules.map(\.name)
 
 private let rules: [(name: String, text: String)] = [
     // The text of the file.
-    ("file-unreadable", "The file, or one that it refers to, can't be read by this process: look at the path and its permissions. Paths are seen from the folder of the topology."),
+    (
+        "file-unreadable",
+        "The file, or one that it refers to, can't be read by this process: look at the path and its permissions. Paths are seen from the folder of the topology."
+    ),
     ("file-empty", "A topology needs at least `name` and `source`."),
     ("file-too-long", "A file has at most 1 MiB, so that reading one costs nothing."),
     ("not-utf8", "Topologies are UTF-8. The place is the first byte that is not."),
-    ("control-character", "Control characters but tab and line feed are refused: they are invisible, and mean something else in every tool."),
+    (
+        "control-character",
+        "Control characters but tab and line feed are refused: they are invisible, and mean something else in every tool."
+    ),
     ("out-of-memory", "There was no memory left while the file was read."),
-    ("yaml-anchor", "Anchors and aliases make one place of the file change another, and errors point to the wrong line. What monitors have in common stands in `alerts`."),
-    ("yaml-alias", "YAML takes a value that begins with `*` for an alias. A pattern that begins so needs quotes."),
+    (
+        "yaml-anchor",
+        "Anchors and aliases make one place of the file change another, and errors point to the wrong line. What monitors have in common stands in `alerts`."
+    ),
+    (
+        "yaml-alias",
+        "YAML takes a value that begins with `*` for an alias. A pattern that begins so needs quotes."
+    ),
     ("yaml-merge", "Merge keys (`<<`) are not part of YAML 1.2 and differ between tools."),
     ("yaml-tag", "Types come from the key, never from a tag."),
     ("yaml-directive", "Lines that begin with `%` change how YAML is read; none is needed."),
     ("yaml-documents", "A file holds one topology; a line `---` begins another document."),
-    ("yaml-depth", "Nesting is limited to 32, so that no file costs more to read than it has bytes."),
+    (
+        "yaml-depth",
+        "Nesting is limited to 32, so that no file costs more to read than it has bytes."
+    ),
     ("yaml-nodes", "A file holds at most 100,000 values. Ranges such as `f0..f999` count once."),
     ("yaml-key", "Keys are text, with `: ` behind."),
-    ("yaml-comma", "Inside { } and [ ] a comma ends a value. Expressions with a comma need quotes there."),
-    ("yaml-brace", "Inside { } and [ ] a `{` begins a map: references such as `${env:NAME}` need quotes there."),
+    (
+        "yaml-comma",
+        "Inside { } and [ ] a comma ends a value. Expressions with a comma need quotes there."
+    ),
+    (
+        "yaml-brace",
+        "Inside { } and [ ] a `{` begins a map: references such as `${env:NAME}` need quotes there."
+    ),
     ("yaml-tab", "YAML indents by spaces only."),
-    ("yaml-quote", "A quote was opened and the file ended, or another began, before it was closed."),
+    (
+        "yaml-quote",
+        "A quote was opened and the file ended, or another began, before it was closed."
+    ),
     ("yaml-bracket", "A `{` or `[` has no partner, or a comma is missing between two entries."),
-    ("yaml-colon", "A colon and a space make a key. Text that has them needs quotes; a key without the space is no key."),
-    ("yaml-character", "Some characters (`@`, a backtick, `%`) may not begin a value without quotes."),
+    (
+        "yaml-colon",
+        "A colon and a space make a key. Text that has them needs quotes; a key without the space is no key."
+    ),
+    (
+        "yaml-character",
+        "Some characters (`@`, a backtick, `%`) may not begin a value without quotes."
+    ),
     ("yaml-indent", "Keys of one map stand in the same column."),
     ("yaml-escape", "Inside double quotes a backslash begins an escape. Single quotes know none."),
     ("yaml-syntax", "The file is not YAML from this place on."),
-    ("duplicate-key", "A key stands twice; most YAML readers quietly take the last. Both places are named."),
+    (
+        "duplicate-key",
+        "A key stands twice; most YAML readers quietly take the last. Both places are named."
+    ),
     // Keys and values.
-    ("unknown-key", "An unknown key is always an error: a typo that does nothing is worse than one that stops. The nearest known key is proposed."),
+    (
+        "unknown-key",
+        "An unknown key is always an error: a typo that does nothing is worse than one that stops. The nearest known key is proposed."
+    ),
     ("misplaced-key", "The key exists one level up or down."),
     ("missing-key", "A key without a default is not there."),
-    ("empty-value", "`key:` with nothing behind it, `null` and `~` are errors: absent means the default, `off` switches off, and nothing else does."),
-    ("later", "The full language has this; this version does not run it yet, and says so in place of ignoring it."),
+    (
+        "empty-value",
+        "`key:` with nothing behind it, `null` and `~` are errors: absent means the default, `off` switches off, and nothing else does."
+    ),
+    (
+        "later",
+        "The full language has this; this version does not run it yet, and says so in place of ignoring it."
+    ),
     ("not-a-map", "Keys were expected here."),
     ("not-a-list", "A list was expected here: `[a, b]`, or lines that begin with `- `."),
     ("not-a-text", "A single value was expected here."),
@@ -50,69 +92,138 @@ private let rules: [(name: String, text: String)] = [
     ("too-many", "Everything that can grow has a limit."),
     ("too-long", "The text is longer than its limit."),
     ("too-deep", "Expressions nest at most 64 deep."),
-    ("bad-name", "Names are a lower-case letter, then letters, digits, `_` or `-`, at most 63; columns take capitals and no `-`."),
-    ("bad-duration", "A duration is a number with a unit: 250ms, 5s, 5m, 1h, 1d, 1w, or 1h30m. `m` is minutes."),
+    (
+        "bad-name",
+        "Names are a lower-case letter, then letters, digits, `_` or `-`, at most 63; columns take capitals and no `-`."
+    ),
+    (
+        "bad-duration",
+        "A duration is a number with a unit: 250ms, 5s, 5m, 1h, 1d, 1w, or 1h30m. `m` is minutes."
+    ),
     ("bad-size", "A size is a number with a unit: 64KiB, 512MiB, 2GiB, or 500MB."),
     ("bad-share", "A share is `5%` or `0.05`."),
-    ("bad-boolean", "`true` or `false`; other words mean different things to different YAML readers."),
+    (
+        "bad-boolean",
+        "`true` or `false`; other words mean different things to different YAML readers."
+    ),
     ("bad-count", "Digits, with `_` between them if you like; no leading zero, sign or exponent."),
     ("bad-number", "Decimal, or like 1e-3; infinity and NaN are not numbers here."),
     ("bad-rate", "A rate is `1 per week`: second, minute, hour, day, week, month (30 days)."),
     ("bad-hold", "A duration (`5m`), or windows (`2 of 3`)."),
     ("bad-time", "RFC 3339, with a time zone: 2026-01-31T12:00:00Z."),
-    ("bad-clock", "The reference clock decides which rows lie in the future. It is never the wall clock."),
+    (
+        "bad-clock",
+        "The reference clock decides which rows lie in the future. It is never the wall clock."
+    ),
     ("bad-path", "A path names keys and places: `output.score`, `instances[0].age`."),
     ("bad-range", "A range of columns is `f0..f11`; a range of values is `[least, most]`."),
     ("bad-edges", "Edges of bins ascend."),
     ("bad-topic", "Kafka takes letters, digits, `.`, `_` and `-`, at most 249 of them."),
     ("bad-override", "`--set PATH=VALUE`: keys with dots between them, then a value as YAML."),
-    ("bad-reference", "`${env:NAME}`, `${env:NAME:-default}` and `${file:PATH}`; `$${` is a literal `${`."),
-    ("out-of-limits", "The value is outside of the limits of its key: `tidemark list operators` has them."),
+    (
+        "bad-reference",
+        "`${env:NAME}`, `${env:NAME:-default}` and `${file:PATH}`; `$${` is a literal `${`."
+    ),
+    (
+        "out-of-limits",
+        "The value is outside of the limits of its key: `tidemark list operators` has them."
+    ),
     ("unknown-word", "The key takes one of a few words."),
     ("env-unset", "An environment variable that is not set is an error, never an empty text."),
     ("unknown-reference", "A reference is `${env:NAME}` or `${file:PATH}`."),
-    ("secret-literal", "Secrets come from the environment or from files; what was written into a topology has been read by everyone who can read it."),
+    (
+        "secret-literal",
+        "Secrets come from the environment or from files; what was written into a topology has been read by everyone who can read it."
+    ),
     ("reserved-property", "Results and recovery rest on these properties of the Kafka client."),
     // Columns.
-    ("unknown-column", "Columns are declared in `source.schema`: what a plan reads does not depend on the data."),
+    (
+        "unknown-column",
+        "Columns are declared in `source.schema`: what a plan reads does not depend on the data."
+    ),
     ("matches-nothing", "A selector that matches no column is a typo."),
-    ("not-watched", "Ids, attributes and the event time are read for expressions and groups, never summarised."),
+    (
+        "not-watched",
+        "Ids, attributes and the event time are read for expressions and groups, never summarised."
+    ),
     ("not-a-dimension", "Groups are made of categories and booleans."),
     ("type-of-role", "The type, or the key, does not fit what the column is for."),
     ("two-times", "A row has one event time."),
     ("path-of-range", "All columns of a range would read the same place."),
     ("two-sources", "A stream has one source."),
-    ("no-event-time", "Without an event time the time of the Kafka record is used: rows that are replayed land in the windows of today."),
+    (
+        "no-event-time",
+        "Without an event time the time of the Kafka record is used: rows that are replayed land in the windows of today."
+    ),
     // Expressions.
-    ("bad-expression", "Expressions: comparisons, and, or, not, in [ ], is null, + - * /, and row functions."),
+    (
+        "bad-expression",
+        "Expressions: comparisons, and, or, not, in [ ], is null, + - * /, and row functions."
+    ),
     ("one-equals", "Equality is `==`."),
-    ("type-mismatch", "Nothing is converted without being asked: texts are compared with texts, numbers with numbers."),
-    ("compares-null", "A comparison with null gives null, which no filter lets pass: ask with `is null`."),
+    (
+        "type-mismatch",
+        "Nothing is converted without being asked: texts are compared with texts, numbers with numbers."
+    ),
+    (
+        "compares-null",
+        "A comparison with null gives null, which no filter lets pass: ask with `is null`."
+    ),
     ("not-a-condition", "The key takes what is true or false for a row."),
-    ("unknown-function", "`tidemark list operators` and the language reference have the functions."),
+    (
+        "unknown-function",
+        "`tidemark list operators` and the language reference have the functions."
+    ),
     ("argument-count", "The function takes another number of arguments."),
     ("aggregate-in-row", "A filter sees one row at a time: an aggregate needs a window."),
     // Windows, segments, summaries.
-    ("window-step", "Windows are made of whole steps, so that each row counts in length / step of them."),
-    ("windows-overlap", "Windows that overlap test the same rows again and again, and each test costs budget."),
-    ("pane-step", "Panes are what windows are made of: their length divides every length and step."),
+    (
+        "window-step",
+        "Windows are made of whole steps, so that each row counts in length / step of them."
+    ),
+    (
+        "windows-overlap",
+        "Windows that overlap test the same rows again and again, and each test costs budget."
+    ),
+    (
+        "pane-step",
+        "Panes are what windows are made of: their length divides every length and step."
+    ),
     ("unknown-window", "The stream has no window of this length."),
     ("unknown-segment", "No segment has this name."),
     ("nothing-watched", "Without a segment there is no result."),
-    ("edges-missing", "Bins need edges that are known before the data: a baseline's, a list, or from and to."),
+    (
+        "edges-missing",
+        "Bins need edges that are known before the data: a baseline's, a list, or from and to."
+    ),
     ("bins-differ", "The edges decide how many bins there are."),
     // Baselines and monitors.
-    ("baseline-unreadable", "The file of a baseline can't be used. `tidemark baseline build` makes one."),
+    (
+        "baseline-unreadable",
+        "The file of a baseline can't be used. `tidemark baseline build` makes one."
+    ),
     ("unknown-baseline", "No baseline has this name."),
     ("no-baseline", "Drift is a difference to something: without a baseline there is none."),
     ("against-needed", "With several baselines a monitor says which one it means."),
-    ("baseline-lacks-column", "A monitor of a column that the baseline does not know would never speak."),
+    (
+        "baseline-lacks-column",
+        "A monitor of a column that the baseline does not know would never speak."
+    ),
     ("baseline-other-schema", "The baseline was built when the column had another type."),
-    ("baseline-other-groups", "The baseline holds no group of this segment; windows have nothing to be compared with there."),
-    ("no-histogram", "Drift compares counts in the bins of the baseline: the column needs a histogram with its edges."),
+    (
+        "baseline-other-groups",
+        "The baseline holds no group of this segment; windows have nothing to be compared with there."
+    ),
+    (
+        "no-histogram",
+        "Drift compares counts in the bins of the baseline: the column needs a histogram with its edges."
+    ),
     ("no-kind", "Each monitor has exactly one kind key, which says what it watches."),
     ("two-kinds", "Each monitor has exactly one kind key."),
-    ("unknown-monitor", "Four monitors exist without being mentioned: drift, quality, volume, freshness. Only they can be switched off."),
+    (
+        "unknown-monitor",
+        "Four monitors exist without being mentioned: drift, quality, volume, freshness. Only they can be switched off."
+    ),
     ("unknown-test", "Tests: auto, psi, ks, chi_square, js_distance, l_infinity."),
     ("test-of-type", "Kolmogorov-Smirnov needs an order; categories have none."),
     ("not-testable", "Text is counted, never listed: nothing is left to compare."),

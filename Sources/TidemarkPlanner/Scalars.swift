@@ -207,8 +207,9 @@ enum Scalars {
             return .success(Rate(count: count, periodMs: period.ms))
         }
         var guess: String?
-        if let period = periods.first(where: { text.hasSuffix($0.name) || text.hasSuffix($0.name + "s") })
-        {
+        if let period = periods.first(where: {
+            text.hasSuffix($0.name) || text.hasSuffix($0.name + "s")
+        }) {
             let digits = text.prefix { $0.isASCII && $0.isNumber }
             guess = "`\(digits.isEmpty ? "1" : digits) per \(period.name)`"
         } else if number(text) != nil {
@@ -224,7 +225,8 @@ enum Scalars {
     /// `2 of 3`.
     static func windowsOf(_ text: String) -> (Int, Int)? {
         let words = text.split(separator: " ").map(String.init)
-        guard words.count == 3, words[1] == "of", let a = integer(words[0]), let b = integer(words[2]),
+        guard words.count == 3, words[1] == "of", let a = integer(words[0]),
+            let b = integer(words[2]),
             a >= 1, a <= b, b <= 1000
         else { return nil }
         return (Int(a), Int(b))

@@ -43,7 +43,8 @@ private func inner(_ field: FieldSpec, _ spec: OperatorSpec) -> String? {
     func either(_ parts: String...) -> String { object([("anyOf", array(parts))]) }
     switch (spec.name, field.name) {
     case ("topology", "kafka"), ("topology", "source"), ("topology", "budget"),
-        ("topology", "alerts"), ("topology", "outputs"), ("topology", "limits"), ("topology", "run"):
+        ("topology", "alerts"), ("topology", "outputs"), ("topology", "limits"),
+        ("topology", "run"):
         return reference(field.name)
     case ("topology", "segments"): return map(either(reference("segment"), off))
     case ("topology", "baselines"): return map(either(reference("baseline"), off))
@@ -78,12 +79,13 @@ private func schema(of field: FieldSpec, in spec: OperatorSpec) -> String {
         members.append(
             (
                 "anyOf",
-                array([
-                    object([
-                        ("enum", array((words + (field.takesOff ? ["off"] : [])).map(quoted)))
-                    ]),
-                    object([("type", string), ("pattern", quoted("^\\$\\{"))]),
-                ] + (field.takesOff ? [object([("const", "false")])] : []))
+                array(
+                    [
+                        object([
+                            ("enum", array((words + (field.takesOff ? ["off"] : [])).map(quoted)))
+                        ]),
+                        object([("type", string), ("pattern", quoted("^\\$\\{"))]),
+                    ] + (field.takesOff ? [object([("const", "false")])] : []))
             ))
     case .boolean: members.append(("type", array([quoted("boolean"), string])))
     case .count, .number, .share: members.append(("type", array([quoted("number"), string])))
@@ -93,9 +95,12 @@ private func schema(of field: FieldSpec, in spec: OperatorSpec) -> String {
     case .any: break
     case .text, .name, .path, .secret, .duration, .time, .size, .rate, .hold, .condition:
         members.append(
-            ("type", field.takesOff
-                ? array([string, quoted("boolean")])
-                : array([string, quoted("number"), quoted("boolean")])))
+            (
+                "type",
+                field.takesOff
+                    ? array([string, quoted("boolean")])
+                    : array([string, quoted("number"), quoted("boolean")])
+            ))
     }
     return object(members)
 }

@@ -110,8 +110,11 @@ struct Selector {
     static func read(
         _ node: Node, columns: [ColumnPlan], reading: Reading
     ) -> (picked: [Int], named: Set<Int>)? {
-        let items = node.text != nil ? [node] : reading.list(
-            node, what: "columns: a name, a range, a pattern or a word", countMax: 4000)
+        let items =
+            node.text != nil
+            ? [node]
+            : reading.list(
+                node, what: "columns: a name, a range, a pattern or a word", countMax: 4000)
         guard !items.isEmpty else {
             if node.items?.isEmpty ?? false {
                 reading.say(
@@ -187,7 +190,9 @@ struct Selector {
             reading.say(
                 "matches-nothing", at: item.place, "\(shown(text)) matches no column",
                 expected: "at least one",
-                suggestion: best.map { "`\($0.pattern)` (\($0.count) column\($0.count == 1 ? "" : "s"))" })
+                suggestion: best.map {
+                    "`\($0.pattern)` (\($0.count) column\($0.count == 1 ? "" : "s"))"
+                })
             return nil
         }
         var names = [text]

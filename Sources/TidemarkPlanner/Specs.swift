@@ -1,6 +1,10 @@
-/// What a key of a topology takes. Lint, plan, the JSON Schema and `list operators` all read this.
+/// What a key of a topology takes.
+///
+/// Lint, plan, the JSON Schema and `list operators` all read this.
 package struct FieldSpec: Sendable {
-    /// The values a key takes. Limits are part of the type; times are milliseconds.
+    /// The values a key takes.
+    ///
+    /// Limits are part of the type; times are milliseconds.
     package indirect enum Kind: Sendable, Equatable {
         case text(lengthMax: Int)
         case name
@@ -61,7 +65,7 @@ package struct FieldSpec: Sendable {
         FieldSpec(name, .any(""), later: true, help)
     }
 
-    /// One word: `duration`, `count`, …
+    /// One word: `duration`, `count`, ….
     package var typeName: String {
         switch kind {
         case .text: "text"
@@ -182,7 +186,9 @@ let weekMs: Int64 = 604_800_000
 /// `90000` as `1m30s`.
 package func durationText(_ ms: Int64) -> String {
     guard ms > 0 else { return "0s" }
-    for (unit, size) in [("w", weekMs), ("d", dayMs), ("h", hourMs), ("m", minuteMs), ("s", secondMs)]
+    for (unit, size) in [
+        ("w", weekMs), ("d", dayMs), ("h", hourMs), ("m", minuteMs), ("s", secondMs),
+    ]
     where ms % size == 0 { return "\(ms / size)\(unit)" }
     var rest = ms
     var text = ""

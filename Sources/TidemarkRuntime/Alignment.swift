@@ -12,8 +12,9 @@ package final class Alignment: Sendable {
         var watermarkMs = TimeLimit.never
         /// The watermark at its first row.
         var firstMs = TimeLimit.never
-        /// Has lag: the others wait for it. One that is read to its end does not hold them, that is
-        /// for idleness.
+        /// Has lag: the others wait for it.
+        ///
+        /// One that is read to its end does not hold them, that is for idleness.
         var holds = true
         var isPaused = false
     }
@@ -21,7 +22,7 @@ package final class Alignment: Sendable {
     private let slots: Mutex<[Slot]>
     private let limitMs: Int64?
 
-    /// - Parameter limitMs: `nil` lets every partition run.
+    /// `limitMs`: `nil` lets every partition run.
     package init(slotCount: Int, limitMs: Int64?) {
         slots = Mutex(Array(repeating: Slot(), count: slotCount))
         self.limitMs = limitMs

@@ -47,7 +47,8 @@ package struct CommitMetadata: Sendable, Equatable {
     package init(
         applicationHash: UInt64, clusterHash: UInt64, dataHash: UInt64, next: Int64, low: Int64,
         clock: PartitionClock.Reading, publishedThroughMs: Int64, incompleteThroughMs: Int64,
-        incompleteRev: Int, enteredBeforeMs: Int64, stateEpoch: Int, sequence: Int, floors: [RecordedFloor]
+        incompleteRev: Int, enteredBeforeMs: Int64, stateEpoch: Int, sequence: Int,
+        floors: [RecordedFloor]
     ) {
         self.applicationHash = applicationHash
         self.clusterHash = clusterHash

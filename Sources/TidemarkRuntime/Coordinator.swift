@@ -633,14 +633,16 @@ package final class Coordinator {
 
     /// Looks, four times a second, whether the source is silent: read to its end, and nothing came.
     private func observeSilence() {
-        guard !untilEnd, !progress.isRebuilding, !progress.isHolding, !isStopping, !isCommitting else { return }
+        guard !untilEnd, !progress.isRebuilding, !progress.isHolding, !isStopping, !isCommitting
+        else { return }
         let now = time.nowNs()
         guard now - lastSilenceNs >= 250_000_000 else { return }
         lastSilenceNs = now
         // With lag there is something to arrive; the broker, not the source, holds it back.
         guard progress.lag == 0 else { return }
         let (alerts, spoke) = stage.observe(
-            Arrival(lastMs: lastArrivalMs, nowMs: time.wallMs())) { emit($0) }
+            Arrival(lastMs: lastArrivalMs, nowMs: time.wallMs())
+        ) { emit($0) }
         progress.totals.alerts += alerts
         if spoke {
             hasNews = true

@@ -21,7 +21,7 @@ package final class DirectLog: CommitLog, @unchecked Sendable {
     }
     private var phase = Phase.records(0)
 
-    /// - Parameter stateTopic: `nil` where no state is kept (files).
+    /// `stateTopic`: `nil` where no state is kept (files).
     package init(
         sink: any Sink, offsets: any OffsetStore, stateTopic: String? = nil,
         reader: (any StateReader)? = nil
@@ -33,7 +33,7 @@ package final class DirectLog: CommitLog, @unchecked Sendable {
     }
 
     package var clusterId: String { offsets.clusterId }
-    package func check(topics: [String]) throws(ConnectorError) { 
+    package func check(topics: [String]) throws(ConnectorError) {
         try sink.check(topics: topics + [stateTopic].compactMap(\.self))
     }
     /// Nothing to fence with.

@@ -236,9 +236,8 @@ package final class Engine {
     /// Runs to the end of the input, a failure, or a stop: a thread a worker, the coordinator on the
     /// caller's.
     ///
-    /// - Parameters:
-    ///   - shouldStop: looked at about twenty times a second.
-    ///   - onProgress: called about as often.
+    /// - `shouldStop`: looked at about twenty times a second.
+    /// - `onProgress`: called about as often.
     package func run(
         shouldStop: () -> Bool, onProgress: (RunProgress) -> Void
     ) throws(ConnectorError) -> RunTotals {

@@ -29,7 +29,7 @@ package struct PartitionClock: Sendable, Equatable {
     private let paneMs: Int64
     private let followsRecords: Bool
 
-    /// - Parameter fixedReferenceMs: the reference clock of a file; `nil` follows record times.
+    /// `fixedReferenceMs`: the reference clock of a file; `nil` follows record times.
     package init(
         boundMs: Int64, skewMs: Int64, paneMs: Int64, fixedReferenceMs: Int64?,
         reading: Reading = Reading()
@@ -80,7 +80,8 @@ package struct PartitionClock: Sendable, Equatable {
     }
 
     private mutating func refreshWatermark() {
-        let own = reading.maxEventMs == TimeLimit.never ? TimeLimit.never : reading.maxEventMs - boundMs
+        let own =
+            reading.maxEventMs == TimeLimit.never ? TimeLimit.never : reading.maxEventMs - boundMs
         watermarkMs = max(own, reading.floorMs)
     }
 }

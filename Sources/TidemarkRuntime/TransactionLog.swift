@@ -43,10 +43,9 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
     /// Of the last failure.
     package private(set) var lastReason = ""
 
-    /// - Parameters:
-    ///   - stateTopic: `nil` where nothing outlives a window.
-    ///   - transactionTimeoutMs: that of the producer (`transaction.timeout.ms`).
-    ///   - initializeMs: the longest wait for the transaction coordinator at the start.
+    /// - `stateTopic`: `nil` where nothing outlives a window.
+    /// - `transactionTimeoutMs`: that of the producer (`transaction.timeout.ms`).
+    /// - `initializeMs`: the longest wait for the transaction coordinator at the start.
     package init(
         producer: any TransactionalProducer, stateTopic: String?, reader: (any StateReader)?,
         time: any TimeSource, transactionTimeoutMs: Int64, initializeMs: Int64 = 30_000
@@ -76,7 +75,8 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
                     guard time.nowNs() < deadlineNs else {
                         throw ConnectorError(
                             .environment,
-                            "the cluster gives no transactions within \(initializeMs) ms: \(reason)")
+                            "the cluster gives no transactions within \(initializeMs) ms: \(reason)"
+                        )
                     }
                 case .fatal(let reason): throw ConnectorError(.environment, reason)
                 case .fenced(let reason): throw fenced(reason)
@@ -100,12 +100,15 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
 
     package func close(withinMs: Int64) {
         // What is open is aborted at once, not when its time is up: readers wait behind it.
-        if phase != .idle, phase != .renewing { try? producer.abort(waitMs: Int(min(withinMs, 2000))) }
+        if phase != .idle, phase != .renewing {
+            try? producer.abort(waitMs: Int(min(withinMs, 2000)))
+        }
         producer.close(withinMs: withinMs)
     }
 
     package func commit(_ unit: CommitUnit, waitMs: Int) throws(ConnectorError) -> Bool {
-        precondition(!unit.offsets.isEmpty, "a transaction carries offsets: without them nothing is checked")
+        precondition(
+            !unit.offsets.isEmpty, "a transaction carries offsets: without them nothing is checked")
         while true {
             do throws(TransactionError) {
                 if try advance(unit, waitMs) { return true }
@@ -116,7 +119,9 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
         }
     }
 
-    /// The next call. - Returns: the unit is committed.
+    /// The next call.
+    ///
+    /// - Returns: the unit is committed.
     private func advance(_ unit: CommitUnit, _ waitMs: Int) throws(TransactionError) -> Bool {
         switch phase {
         case .idle:

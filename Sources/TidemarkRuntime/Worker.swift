@@ -8,7 +8,9 @@ package final class WorkerControl: Sendable {
     package struct Orders: Sendable {
         /// Answer with a snapshot once this is greater than the last one answered.
         package var barrierEpoch = 0
-        /// Floors to record with that barrier, by slot. The worker parks until they are.
+        /// Floors to record with that barrier, by slot.
+        ///
+        /// The worker parks until they are.
         package var floors: [Int: Int64] = [:]
         /// All workers have answered this barrier: go on.
         package var releasedEpoch = 0
@@ -173,7 +175,8 @@ package final class Worker {
             try align()
             // What waits is looked at again soon: others may have caught up.
             let isWaiting = tasks.contains(where: \.isPaused)
-            try reader.poll(into: batch, timeoutMs: isWaiting ? min(pollTimeoutMs, 2) : pollTimeoutMs)
+            try reader.poll(
+                into: batch, timeoutMs: isWaiting ? min(pollTimeoutMs, 2) : pollTimeoutMs)
         } catch {
             hasFailed = true
             mailbox.push(.failed(error))
@@ -323,7 +326,11 @@ package final class Worker {
             case .filteredOut, .filteredNull:
                 _ = task.clock.admit(eventMs: unsafe rows.eventTimeMs[row], recordMs: recordMs)
                 if !isReread {
-                    if fate == .filteredOut { tally.filteredOut += 1 } else { tally.filteredNull += 1 }
+                    if fate == .filteredOut {
+                        tally.filteredOut += 1
+                    } else {
+                        tally.filteredNull += 1
+                    }
                 }
             default:
                 let eventMs = unsafe rows.eventTimeMs[row]

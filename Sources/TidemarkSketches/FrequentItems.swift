@@ -85,7 +85,8 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
     ///
     /// Reductions happen when eight times the capacity are at hand, and when the summary is read:
     /// both depend on what was added, in its order, alone.
-    /// - Parameter sorted: by hash, then bytes, each item once: the cheap case.
+    ///
+    /// `sorted`: by hash, then bytes, each item once: the cheap case.
     /// - Complexity: O(n log n), O(n) if `sorted` and the summary was empty.
     package mutating func update(_ added: [CountedItem], sorted: Bool = false) {
         for item in added { total &+= item.count }

@@ -1,4 +1,6 @@
-/// A value of a topology as it was written: text, a list or a map. YAML's own types are not read.
+/// A value of a topology as it was written: text, a list or a map.
+///
+/// YAML's own types are not read.
 package struct Node: Sendable, Equatable {
     package indirect enum Kind: Sendable, Equatable {
         case scalar(text: String, style: Style)

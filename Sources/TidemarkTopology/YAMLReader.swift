@@ -250,7 +250,8 @@ private final class YAMLReader {
             if case .mapEnd = item.event {
                 return Node(kind: .map(entries), place: start.place)
             }
-            guard case .scalar(let key, let style) = item.event, !item.hasAnchor, !item.hasTag else {
+            guard case .scalar(let key, let style) = item.event, !item.hasAnchor, !item.hasTag
+            else {
                 sayKey(item)
                 isOver = true
                 return nil
@@ -455,7 +456,9 @@ private final class YAMLReader {
         if here == 0x7b, let at, at > 0, bytes[at - 1] == 0x24 {
             place.column -= 1
             var end = at
-            while end < bytes.count, bytes[end] != 0x7d, bytes[end] != 0x0a, end - at < 60 { end += 1 }
+            while end < bytes.count, bytes[end] != 0x7d, bytes[end] != 0x0a, end - at < 60 {
+                end += 1
+            }
             let text = "$" + String(decoding: bytes[at..<end], as: UTF8.self) + "}"
             say(
                 "yaml-brace", at: place, "inside { } YAML reads \(shown(text)) as a map",

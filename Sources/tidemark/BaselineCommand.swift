@@ -120,7 +120,8 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
         }
         printError(
             "\(grouped(builder.rowCount)) rows, \(table.summary.groups.count) groups, \(table.summary.columns.count) columns"
-                + (builder.badCount > 0 ? ", \(grouped(builder.badCount)) records left out: no JSON objects" : "")
+                + (builder.badCount > 0
+                    ? ", \(grouped(builder.badCount)) records left out: no JSON objects" : "")
                 + "\n")
         return ExitCode.done
     } catch {
@@ -143,18 +144,21 @@ private func show(_ path: String) -> Int32 {
 func baselineText(_ table: BaselineTable, _ path: String) -> String {
     var text = "\(path)  sha256 \(table.contentHash.prefix(12))…\n"
     if !table.made.isEmpty {
-        text += "made  " + table.made.map { "\($0.name) \($0.value)" }.joined(separator: ", ") + "\n"
+        text +=
+            "made  " + table.made.map { "\($0.name) \($0.value)" }.joined(separator: ", ") + "\n"
     }
     let width = table.records.map { $0.column.count }.max() ?? 0
     for group in table.summary.groups {
         text += "\n\(group == "*" ? "all groups together" : group)\n"
         for record in table.records where record.group == group {
             let entry = record.entry
-            text += "  \(record.column.padded(width))  \(grouped(entry.rowCount).leftPadded(11)) rows"
+            text +=
+                "  \(record.column.padded(width))  \(grouped(entry.rowCount).leftPadded(11)) rows"
             text += "  \(grouped(entry.nullCount).leftPadded(8)) without  \(bars(entry.cells))  "
             switch entry.shape {
             case .numeric(let edges, let isOpen, _, let counts, _):
-                text += "\(counts.count) bins \(shortNumber(edges.first)) … \(shortNumber(edges.last))"
+                text +=
+                    "\(counts.count) bins \(shortNumber(edges.first)) … \(shortNumber(edges.last))"
                 if isOpen { text += ", outer bins open" }
             case .categorical(let categories, _, let other):
                 text += categories.prefix(3).joined(separator: ", ")
@@ -204,7 +208,8 @@ private func firstLines(_ path: String, _ count: Int) throws(BaselineTable.Probl
     var filled = 0
     while filled < block.count {
         let got = unsafe block.withUnsafeMutableBytes { buffer in
-            unsafe read(descriptor, buffer.baseAddress.map { unsafe $0 + filled }, buffer.count - filled)
+            unsafe read(
+                descriptor, buffer.baseAddress.map { unsafe $0 + filled }, buffer.count - filled)
         }
         if got < 0 {
             throw BaselineTable.Problem(
@@ -223,7 +228,9 @@ func writeFile(_ path: String, _ bytes: [UInt8]) -> Bool {
     defer { close(descriptor) }
     var rest = bytes[...]
     while !rest.isEmpty {
-        let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        let count = unsafe rest.withUnsafeBytes {
+            unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+        }
         guard count > 0 else { return false }
         rest = rest.dropFirst(count)
     }
@@ -232,7 +239,9 @@ func writeFile(_ path: String, _ bytes: [UInt8]) -> Bool {
 
 /// `90s`, `5m`, `1h`, as the topology has durations.
 private func durationMs(_ text: String) -> Int64? {
-    let units: [(String, Int64)] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)]
+    let units: [(String, Int64)] = [
+        ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000),
+    ]
     for (unit, ms) in units where text.hasSuffix(unit) {
         if let number = Int64(text.dropLast(unit.count)), number > 0 { return number * ms }
     }

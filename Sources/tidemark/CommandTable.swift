@@ -61,7 +61,9 @@ let verbs: [Verb] = [
                 help: "stop at the end of the input, publish what is open as incomplete"),
             Flag(
                 name: "--no-alerts", value: nil,
-                help: "a shadow beside a live process: no alerts, no commits, no state; from source.start"),
+                help:
+                    "a shadow beside a live process: no alerts, no commits, no state; from source.start"
+            ),
             Flag(
                 name: "--suffix", value: "TEXT",
                 help: "with --no-alerts: publish aggregates to topics of that name and TEXT"),
@@ -77,7 +79,8 @@ let verbs: [Verb] = [
         ] + overrideFlags, argumentCount: 1...1000),
     Verb(
         name: "plan", arguments: "TOPOLOGY", summary: "show what a topology would do",
-        details: "The columns it reads, its groups, tests and their levels, memory, what it publishes.",
+        details:
+            "The columns it reads, its groups, tests and their levels, memory, what it publishes.",
         flags: [Flag(name: "--json", value: nil, help: "the same as data")] + overrideFlags,
         argumentCount: 1...1),
     Verb(
@@ -88,22 +91,30 @@ let verbs: [Verb] = [
             tidemark baseline show b.json
             """,
         flags: [
-            Flag(name: "--from", value: "FILE", help: "newline-delimited records (- is standard input)"),
+            Flag(
+                name: "--from", value: "FILE",
+                help: "newline-delimited records (- is standard input)"),
             Flag(
                 name: "--topology", value: "FILE",
                 help: "whose schema says what the columns are (default: guessed from the records)"),
             Flag(name: "--by", value: "COLUMN", help: "a baseline for each value", repeats: true),
             Flag(name: "--windows", value: "N", help: "use the first N windows alone"),
-            Flag(name: "--window", value: "DURATION", help: "their length (default: the topology's, or 1m)"),
+            Flag(
+                name: "--window", value: "DURATION",
+                help: "their length (default: the topology's, or 1m)"),
             Flag(
                 name: "--edges", value: "equal|quantile|FILE",
-                help: "bin edges: 20 equal ones over the central 99.8% (default), quantiles, or another baseline's"),
+                help:
+                    "bin edges: 20 equal ones over the central 99.8% (default), quantiles, or another baseline's"
+            ),
             Flag(name: "--bins", value: "N", help: "how many bins (default 20)"),
-            Flag(name: "--output", value: "FILE", help: "where to write (default: standard output)"),
+            Flag(
+                name: "--output", value: "FILE", help: "where to write (default: standard output)"),
         ], argumentCount: 1...2),
     Verb(
         name: "inspect", arguments: "FILE", summary: "print a record or sketch of ours readably",
-        details: "Takes an output file of `run --output`, a baseline, or the bytes of a sketch; - is standard input.",
+        details:
+            "Takes an output file of `run --output`, a baseline, or the bytes of a sketch; - is standard input.",
         flags: [Flag(name: "--most", value: "N", help: "stop after so many records (default 10)")],
         argumentCount: 1...1),
     Verb(
@@ -133,7 +144,9 @@ let verbs: [Verb] = [
             Flag(name: "--dry-run", value: nil, help: "ask the cluster whether it would make them"),
             Flag(
                 name: "--replication", value: "N",
-                help: "replicas of what is made (default: the brokers'); from 3 on min.insync is one less"),
+                help:
+                    "replicas of what is made (default: the brokers'); from 3 on min.insync is one less"
+            ),
             Flag(
                 name: "--partitions", value: "N",
                 help: "partitions of aggregates and sketches that are made (default 4)"),
@@ -152,10 +165,17 @@ let verbs: [Verb] = [
             nothing twice.
             """,
         flags: [
-            Flag(name: "--reason", value: "NAME", help: "letters of that reason alone", repeats: true),
-            Flag(name: "--since", value: "TIME", help: "letters written since (2h, or 2026-01-31T12:00:00Z)"),
-            Flag(name: "--samples", value: "N", help: "with list: samples of each reason (default 3)"),
-            Flag(name: "--limit", value: "N", help: "with replay: at most so many, the oldest first"),
+            Flag(
+                name: "--reason", value: "NAME", help: "letters of that reason alone", repeats: true
+            ),
+            Flag(
+                name: "--since", value: "TIME",
+                help: "letters written since (2h, or 2026-01-31T12:00:00Z)"),
+            Flag(
+                name: "--samples", value: "N", help: "with list: samples of each reason (default 3)"
+            ),
+            Flag(
+                name: "--limit", value: "N", help: "with replay: at most so many, the oldest first"),
             Flag(name: "--to", value: "TOPIC", help: "with replay: send them there instead"),
             Flag(name: "--dry-run", value: nil, help: "with replay: say what would be sent"),
             Flag(name: "--json", value: nil, help: "the same as data"),
@@ -172,7 +192,9 @@ let verbs: [Verb] = [
             Flag(
                 name: "--to", value: "PLACE",
                 help: "earliest, latest, a time (2026-01-31T12:00:00Z) or an offset"),
-            Flag(name: "--partition", value: "P", help: "that one alone; TOPIC/P where there are several topics"),
+            Flag(
+                name: "--partition", value: "P",
+                help: "that one alone; TOPIC/P where there are several topics"),
             Flag(name: "--dry-run", value: nil, help: "say what would be done"),
             Flag(name: "--yes", value: nil, help: "do not ask"),
             Flag(name: "--json", value: nil, help: "with show: the same as data"),
@@ -216,7 +238,8 @@ func parse(_ words: [String]) throws(UsageError) -> Invocation {
     guard let first = words.first else {
         throw UsageError(message: "no verb", hint: "tidemark help")
     }
-    let name = first == "--help" || first == "-h" ? "help" : first == "--version" ? "version" : first
+    let name =
+        first == "--help" || first == "-h" ? "help" : first == "--version" ? "version" : first
     guard let verb = verbs.first(where: { $0.name == name }) else {
         let near = nearest(name, among: verbs.map(\.name))
         throw UsageError(
@@ -354,7 +377,8 @@ func completions(_ shell: String) throws(UsageError) -> String {
 
             """
         for verb in verbs where !verb.flags.isEmpty {
-            text += "        \(verb.name)) flags=\"\(verb.flags.map(\.name).joined(separator: " "))\" ;;\n"
+            text +=
+                "        \(verb.name)) flags=\"\(verb.flags.map(\.name).joined(separator: " "))\" ;;\n"
         }
         return text + """
                 esac
@@ -364,21 +388,26 @@ func completions(_ shell: String) throws(UsageError) -> String {
 
             """
     case "zsh":
-        var text = "#compdef tidemark\n_tidemark() {\n    if (( CURRENT == 2 )); then\n        local -a verbs=(\n"
-        for verb in verbs { text += "            '\(verb.name):\(verb.summary.replacing("'", with: "’"))'\n" }
+        var text =
+            "#compdef tidemark\n_tidemark() {\n    if (( CURRENT == 2 )); then\n        local -a verbs=(\n"
+        for verb in verbs {
+            text += "            '\(verb.name):\(verb.summary.replacing("'", with: "’"))'\n"
+        }
         text += "        )\n        _describe verb verbs; return\n    fi\n    case $words[2] in\n"
         for verb in verbs where !verb.flags.isEmpty {
             let flags = verb.flags.map { flag in
                 "'\(flag.repeats ? "*" : "")\(flag.name)[\(flag.help.replacing("'", with: "’").replacing("[", with: "(").replacing("]", with: ")"))]\(flag.value == nil ? "" : ":value:_files")'"
             }
-            text += "        \(verb.name)) _arguments \(flags.joined(separator: " ")) '*:file:_files' ;;\n"
+            text +=
+                "        \(verb.name)) _arguments \(flags.joined(separator: " ")) '*:file:_files' ;;\n"
         }
         return text + "    esac\n}\ncompdef _tidemark tidemark\n"
     case "fish":
         var text = "complete -c tidemark -f -n __fish_use_subcommand -a '\(names)'\n"
         for verb in verbs {
             for flag in verb.flags {
-                text += "complete -c tidemark -n '__fish_seen_subcommand_from \(verb.name)' -l \(flag.name.dropFirst(2))\(flag.value == nil ? "" : " -r") -d '\(flag.help.replacing("'", with: "’"))'\n"
+                text +=
+                    "complete -c tidemark -n '__fish_seen_subcommand_from \(verb.name)' -l \(flag.name.dropFirst(2))\(flag.value == nil ? "" : " -r") -d '\(flag.help.replacing("'", with: "’"))'\n"
             }
         }
         return text

@@ -83,7 +83,9 @@ private func demo(
 
 
         """)
-    let producer = DemoThread { produce(cluster, state, seed: seed, count: count, seconds: seconds) }
+    let producer = DemoThread {
+        produce(cluster, state, seed: seed, count: count, seconds: seconds)
+    }
     let watcher = DemoThread { watch(cluster, plan, state) }
     producer.start()
     watcher.start()
@@ -117,14 +119,19 @@ private func conclude(_ shared: DemoState.Shared, _ summary: RunSummary) -> Int3
     var problems: [String] = []
     let sum = shared.counted + input.deadLetters + input.late + input.quarantined
     if Int64(shared.produced) != sum { problems.append("the counts do not add up") }
-    if Int64(shared.bad) != input.deadLetters { problems.append("dead letters are not the bad records") }
+    if Int64(shared.bad) != input.deadLetters {
+        problems.append("dead letters are not the bad records")
+    }
 
     var text = "\n  produced      \(grouped(Int64(shared.produced)).leftPadded(9))\n"
     text += "  in windows    \(grouped(shared.counted).leftPadded(9))\n"
-    text += "  dead letters  \(grouped(input.deadLetters).leftPadded(9))   (\(shared.bad) records were broken on purpose)\n"
+    text +=
+        "  dead letters  \(grouped(input.deadLetters).leftPadded(9))   (\(shared.bad) records were broken on purpose)\n"
     text += "  late          \(grouped(input.late).leftPadded(9))\n"
-    text += "  sum           \(grouped(sum).leftPadded(9))   \(Int64(shared.produced) == sum ? "adds up" : "DOES NOT ADD UP")\n\n"
-    text += "  injected            at                        found                     after (event time)   on the clock\n"
+    text +=
+        "  sum           \(grouped(sum).leftPadded(9))   \(Int64(shared.produced) == sum ? "adds up" : "DOES NOT ADD UP")\n\n"
+    text +=
+        "  injected            at                        found                     after (event time)   on the clock\n"
     let firing = shared.alerts.filter { $0.state == "firing" }
     for column in DemoTraffic.driftingColumns {
         let name = "\(DemoTraffic.driftingModel)/\(column)"
@@ -136,7 +143,8 @@ private func conclude(_ shared: DemoState.Shared, _ summary: RunSummary) -> Int3
         }
         let delayMs = alert.windowEndMs - DemoTraffic.driftMs
         let clock = shared.driftedNs.map { fixed(Double(alert.seenNs - $0) / 1e9, 1) + " s" } ?? "-"
-        text += "  \(name.padded(18))  \(timeText(DemoTraffic.driftMs))  \(timeText(alert.windowEndMs))  \("\(delayMs / 1000) s".padded(19))  \(clock)\n"
+        text +=
+            "  \(name.padded(18))  \(timeText(DemoTraffic.driftMs))  \(timeText(alert.windowEndMs))  \("\(delayMs / 1000) s".padded(19))  \(clock)\n"
         if delayMs <= 0 { problems.append("\(name) was alerted on before it changed") }
         if delayMs > 180_000 { problems.append("\(name) was found \(delayMs / 1000) s late") }
         if mine.count > 1 { problems.append("\(name) fired \(mine.count) times") }
@@ -208,7 +216,8 @@ private func produce(
 private func watch(_ cluster: EmbeddedCluster, _ plan: Plan, _ state: DemoState) {
     let time = SystemTime()
     do throws(ConnectorError) {
-        var source = SourcePlan(topics: [plan.outputs.alerts, plan.outputs.aggregates].compactMap(\.self))
+        var source = SourcePlan(
+            topics: [plan.outputs.alerts, plan.outputs.aggregates].compactMap(\.self))
         source.start = .earliest
         var limits = Limits()
         limits.memory = MemorySplit(memoryBytes: 32 << 20)
@@ -254,7 +263,8 @@ private func show(_ value: JSONValue, _ state: DemoState, _ time: SystemTime) {
         summary: value["summary"]?.asText ?? "", seenNs: time.nowNs())
     state.shared.withLock { $0.alerts.append(alert) }
     printOut(
-        "\r\u{1b}[K  \(alert.state.padded(8))  \(timeText(alert.windowEndMs))  \(value["severity"]?.asText ?? "")  \(alert.summary)\n")
+        "\r\u{1b}[K  \(alert.state.padded(8))  \(timeText(alert.windowEndMs))  \(value["severity"]?.asText ?? "")  \(alert.summary)\n"
+    )
 }
 
 /// A thread with a body of its own, joined before the demo ends.

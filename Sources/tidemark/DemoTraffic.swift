@@ -47,10 +47,12 @@ struct DemoTraffic {
             amount *= 1.35
             tenure += 6
         }
-        let country = ["de", "fr", "es", "it", "pl", "nl", "se", "pt"][Int(uniform() * uniform() * 8)]
+        let country = ["de", "fr", "es", "it", "pl", "nl", "se", "pt"][
+            Int(uniform() * uniform() * 8)]
         let score = ((uniform() + uniform() + uniform()) / 3)
         if uniform() < 0.0005 {
-            return Record(value: Array("{\"model\":\"\(model)\",\"ts\":\(time),\"features".utf8), isBad: true)
+            return Record(
+                value: Array("{\"model\":\"\(model)\",\"ts\":\(time),\"features".utf8), isBad: true)
         }
         let ageText = uniform() < 0.01 ? "null" : fixed(age, 0)
         return Record(

@@ -87,11 +87,13 @@ private func runCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     if let suffix {
         guard isShadow, invocation.value("--output") == nil else {
             throw UsageError(
-                message: "`--suffix` names the topics of a shadow", hint: "--no-alerts --suffix \(suffix)")
+                message: "`--suffix` names the topics of a shadow",
+                hint: "--no-alerts --suffix \(suffix)")
         }
         guard !suffix.isEmpty, suffix.utf8.allSatisfy(isTopicByte) else {
             throw UsageError(
-                message: "`--suffix \(suffix)` can't end the name of a topic", hint: "--suffix .shadow")
+                message: "`--suffix \(suffix)` can't end the name of a topic",
+                hint: "--suffix .shadow")
         }
     }
     guard let loaded = load(invocation.arguments[0], invocation, quietly: true) else {

@@ -36,7 +36,8 @@ func inspectCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         total += 1
         guard shown < most else { continue }
         guard let text = recordText(Array(line)) else {
-            printError("tidemark: line \(total) of \(path) is neither a record nor a sketch of ours\n")
+            printError(
+                "tidemark: line \(total) of \(path) is neither a record nor a sketch of ours\n")
             return ExitCode.findings
         }
         printOut(text + "\n")
@@ -55,19 +56,22 @@ private func stateText(_ bytes: [UInt8]) -> String? {
         frame = try StateFrame(bytes)
     } catch {
         switch error {
-        case .newer(let version): return "state entry of format \(version): a newer version wrote it\n"
+        case .newer(let version):
+            return "state entry of format \(version): a newer version wrote it\n"
         case .damaged(let why): return "state entry, damaged: \(why)\n"
         }
     }
     let what: String
     switch frame.kind {
     case .alert:
-        what = "alert, \(frame.alert.map { "\($0.phase)" } ?? "unreadable")"
+        what =
+            "alert, \(frame.alert.map { "\($0.phase)" } ?? "unreadable")"
             + (frame.alert?.firing.map { ", opened \(timeText($0.openingStartMs))" } ?? "")
     case .silence: what = "silence that was said"
     case .baseline: what = "learned baseline"
     }
-    return "state entry: \(what)\n    epoch \(frame.epoch), applied through \(timeText(frame.appliedThroughMs)),"
+    return
+        "state entry: \(what)\n    epoch \(frame.epoch), applied through \(timeText(frame.appliedThroughMs)),"
         + " \(frame.payload.count) bytes\n"
 }
 
@@ -89,7 +93,8 @@ private func recordText(_ line: [UInt8]) -> String? {
     if let reason = headers?["reason"]?.asText {
         let place = ["topic", "partition", "offset"].compactMap { headers?[$0]?.asText }
         let payload = (value.asText ?? json["value_base64"]?.asText ?? "-").prefix(100)
-        return "\(reason)  \(place.joined(separator: "/"))  \(headers?["detail"]?.asText ?? "")\n    \(payload)"
+        return
+            "\(reason)  \(place.joined(separator: "/"))  \(headers?["detail"]?.asText ?? "")\n    \(payload)"
     }
     return nil
 }
@@ -132,10 +137,12 @@ private func aggregateText(_ value: JSONValue) -> String {
     }
     if !numbers.isEmpty { text += "\n    " + numbers.joined(separator: "  ") }
     if let counts = value["histogram"]?["counts"]?.asArray {
-        text += "\n    \(bars(counts.compactMap(\.asInteger)))  \(value["histogram"]?["edges"]?.asText ?? "")"
+        text +=
+            "\n    \(bars(counts.compactMap(\.asInteger)))  \(value["histogram"]?["edges"]?.asText ?? "")"
     }
     if let top = value["top"]?.asArray, !top.isEmpty {
-        text += "\n    "
+        text +=
+            "\n    "
             + top.prefix(5).map {
                 "\($0["value"]?.asText ?? "") \(grouped($0["count"]?.asInteger ?? 0))"
             }.joined(separator: ", ")

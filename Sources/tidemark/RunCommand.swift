@@ -81,7 +81,9 @@ struct RunSummary {
             "\(grouped(Int64(totals.windows))) windows, \(grouped(Int64(totals.aggregates))) aggregates, \(totals.alerts) alerts",
         ]
         var odd: [String] = []
-        func note(_ count: Int64, _ name: String) { if count > 0 { odd.append("\(grouped(count)) \(name)") } }
+        func note(_ count: Int64, _ name: String) {
+            if count > 0 { odd.append("\(grouped(count)) \(name)") }
+        }
         note(input.deadLetters, "dead letters")
         note(input.late, "late")
         note(input.quarantined, "quarantined")
@@ -213,7 +215,9 @@ private func kafkaLog(
 ) throws(ConnectorError) -> any CommitLog {
     // A burst of milliseconds; what is open for longer hangs on a broker that does not answer.
     let timeoutMs = max(60_000, 5 * plan.run.commitMs)
-    let reader = plan.stateTopic.map { client.stateReader(app: plan.app, topic: $0, waitMs: timeoutMs + 10_000) }
+    let reader = plan.stateTopic.map {
+        client.stateReader(app: plan.app, topic: $0, waitMs: timeoutMs + 10_000)
+    }
     // A file is read from its beginning every time: there is no position to commit with.
     if isFile || plan.run.delivery == .atLeastOnce {
         return DirectLog(
@@ -233,7 +237,8 @@ private func logStart(_ reports: [StartReport], _ state: StateReport, _ log: Log
             ["entries": state.stale])
     }
     for entry in state.unusable {
-        log.error("state entry is of no use and is taken away", ["key": entry.key, "why": entry.why])
+        log.error(
+            "state entry is of no use and is taken away", ["key": entry.key, "why": entry.why])
     }
     for report in reports {
         switch report.kind {
@@ -290,7 +295,8 @@ private struct EngineMetrics {
         openWindows = telemetry.gauge("tidemark_windows_open", help: "Windows not yet published")
         state = telemetry.gauge("tidemark_state_bytes", help: "Memory of open windows")
         rebuilding = telemetry.gauge(
-            "tidemark_rebuilding", help: "1 while records before the committed offset are read again")
+            "tidemark_rebuilding",
+            help: "1 while records before the committed offset are read again")
         holding = telemetry.gauge(
             "tidemark_holding", help: "1 while reading is stopped by the share of dead letters")
         held = telemetry.gauge(

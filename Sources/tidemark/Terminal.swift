@@ -19,7 +19,9 @@ func printError(_ text: String) { write(text, to: 2) }
 private func write(_ text: String, to descriptor: Int32) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
-        let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        let count = unsafe bytes.withUnsafeBytes {
+            unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+        }
         guard count > 0 else { return }
         bytes = bytes.dropFirst(count)
     }
@@ -63,7 +65,8 @@ func fixed(_ number: Double, _ digits: Int) -> String {
     let sign = number < 0 && whole != 0 ? "-" : ""
     guard digits > 0 else { return sign + "\(whole)" }
     let fraction = String(whole % unit)
-    return sign + "\(whole / unit)." + String(repeating: "0", count: digits - fraction.count) + fraction
+    return sign + "\(whole / unit)." + String(repeating: "0", count: digits - fraction.count)
+        + fraction
 }
 
 extension Double {

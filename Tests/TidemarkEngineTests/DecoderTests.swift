@@ -129,14 +129,16 @@ private func number(_ decoder: RecordDecoder, _ column: Int, _ row: Int) -> Doub
     @Test func `a dictionary keeps what is marked and forgets the rest`() {
         let decoder = RecordDecoder(
             fields: [Field(kind: .category, path: [.key("s")])], rowCountMax: 4096)
-        decoder.decode(batch((0..<1000).map { Array("{\"s\":\"value-\($0)-long-enough-to-spill\"}".utf8) }))
+        decoder.decode(
+            batch((0..<1000).map { Array("{\"s\":\"value-\($0)-long-enough-to-spill\"}".utf8) }))
         #expect(decoder.dictionaryCount(0) == 1000)
         let remap = decoder.compactDictionary(0, used: (0..<1000).map { $0 % 10 == 0 ? 1 : 0 })
         #expect(decoder.dictionaryCount(0) == 100)
         for code in 0..<1000 {
             #expect((remap[code] == .max) == (code % 10 != 0))
             if code % 10 == 0 {
-                let text = unsafe String(decoding: decoder.text(0, code: remap[code]), as: UTF8.self)
+                let text = unsafe String(
+                    decoding: decoder.text(0, code: remap[code]), as: UTF8.self)
                 #expect(text == "value-\(code)-long-enough-to-spill")
             }
         }

@@ -48,14 +48,18 @@ private func number(_ value: String?, _ path: [String]) -> Double? {
     return json.asNumber
 }
 
-private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: String = "a") -> Double? {
+private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: String = "a") -> Double?
+{
     number(outcome.aggregates[key(window, model)]?.first, ["rows", "total"])
 }
 
-/// The ways in which exactness breaks, each as a case of its own. Numbers are those of the list of
-/// histories in ARCHITECTURE.md.
+/// The ways in which exactness breaks, each as a case of its own.
+///
+/// Numbers are those of the list of histories in ARCHITECTURE.md.
 @Suite struct HistoryTests {
-    @Test func `1_1 a pane that one partition sealed and another holds back survives a crash`() throws {
+    @Test func `1_1 a pane that one partition sealed and another holds back survives a crash`()
+        throws
+    {
         // p0 runs ahead and seals; p1 brings its rows of the same window later.
         let ahead = (0..<120).map { row(Double($0)) }
         let behind = (0..<120).map { row(Double($0), availableMs: 3_000) }
@@ -69,7 +73,9 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         #expect(outcome.aggregates[key(0)]?.count == 1)
     }
 
-    @Test func `1_3 low-water is the first row of any unpublished window, not of the oldest pane`() throws {
+    @Test func `1_3 low-water is the first row of any unpublished window, not of the oldest pane`()
+        throws
+    {
         // The first row lies in a later pane than the second.
         let rows = [row(52), row(49)] + (0..<40).map { row(50 + Double($0) / 10) } + [row(200)]
         var late = rows
@@ -86,7 +92,9 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         #expect(resumed?.offset == 0, "low-water must not pass the row of the later pane")
     }
 
-    @Test func `1_6 a row from the future stays quarantined when it is read again hours later`() throws {
+    @Test func `1_6 a row from the future stays quarantined when it is read again hours later`()
+        throws
+    {
         var rows = (0..<30).map { row(Double($0)) }
         rows.insert(row(7_200, recordSeconds: 10), at: 11)
         rows += (30..<130).map { row(Double($0), availableMs: 4_000) }
@@ -102,7 +110,9 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         #expect(outcome.lateRows.isEmpty, "the row must not have moved the watermark")
     }
 
-    @Test func `1_7 an idle floor is recorded before it is obeyed, and obeyed again after a crash`() throws {
+    @Test func `1_7 an idle floor is recorded before it is obeyed, and obeyed again after a crash`()
+        throws
+    {
         let busy = (0..<200).map { row(Double($0), availableMs: Int64($0) * 200) }
         // Falls silent at 10 s, comes back with rows of the past.
         let quiet =
@@ -127,7 +137,9 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
                 plan: simulationPlan(), partitions: log.partitions, floors: log.floors)
             #expect(again.lateRows == naive.lateRows, "crash after commit \(commit * 3)")
             #expect(
-                again.aggregates[key(0)].map { $0.map(NaiveRecompute.cell) } == [naive.cells[key(0)]],
+                again.aggregates[key(0)].map { $0.map(NaiveRecompute.cell) } == [
+                    naive.cells[key(0)]
+                ],
                 "crash after commit \(commit * 3)")
         }
     }
@@ -167,7 +179,8 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         try expectSmallestHashes(outcome, rows: rows, models: models, kept: 4)
     }
 
-    @Test func `1_15 an idle floor seals what is open, so that low-water comes up to next`() throws {
+    @Test func `1_15 an idle floor seals what is open, so that low-water comes up to next`() throws
+    {
         let busy = (0..<300).map { row(Double($0), availableMs: Int64($0) * 100) }
         let quiet = (0..<10).map { row(Double($0)) }
         let cluster = cluster([busy, quiet])
@@ -179,11 +192,14 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         let metadata = try CommitMetadata(
             committed.metadata, applicationHash: nameHash("sim"),
             clusterHash: nameHash("simulated"), dataHash: simulationDataHash, next: committed.next)
-        #expect(metadata.low == metadata.next, "retention may take every row of the silent partition")
+        #expect(
+            metadata.low == metadata.next, "retention may take every row of the silent partition")
         #expect(metadata.next == 10)
     }
 
-    @Test func `1_20 the end is reached past control records, and a later run goes on from it`() throws {
+    @Test func `1_20 the end is reached past control records, and a later run goes on from it`()
+        throws
+    {
         var log = partitions([
             (0..<90).map { row(Double($0)) }, (0..<90).map { row(Double($0) + 0.5) },
         ])
@@ -222,7 +238,9 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         #expect(second.aggregates[key(0)]?.count == 1, "what was complete is not published again")
     }
 
-    @Test func `1_22 a re-read rebuilds the counters of panes and adds nothing to exported ones`() throws {
+    @Test func `1_22 a re-read rebuilds the counters of panes and adds nothing to exported ones`()
+        throws
+    {
         var rows = (0..<50).map { row(Double($0)) }
         rows[20].value = Array("{\"model\":\"a\",\"ts\":\(t0 + 20_000),\"x\":null}".utf8)
         rows[21].value = Array("no json".utf8)
@@ -271,7 +289,8 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         #expect(outcome.repeats.isEmpty)
     }
 
-    @Test func `1_10 at least once, a window that comes again does not move an alert twice`() throws {
+    @Test func `1_10 at least once, a window that comes again does not move an alert twice`() throws
+    {
         // x moves out of the baseline at two minutes, and back at five.
         let rows = (0..<480).map { second in
             row(Double(second), x: 120..<300 ~= second ? 20 : Double(second * 7 % 140) / 10 - 2)
@@ -314,7 +333,9 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         #expect(outcome.aggregates[key(1)]?.first?.contains("\"complete\":true") == true)
     }
 
-    @Test func `1_15 rows that retention took from an open window leave it incomplete, not silent`() throws {
+    @Test func `1_15 rows that retention took from an open window leave it incomplete, not silent`()
+        throws
+    {
         let log = cluster([(0..<90).map { row(Double($0)) }])
         var simulation = Simulation(
             plan: simulationPlan(idleMs: nil), cluster: log, workerCount: 1, crashChance: 0)
@@ -363,7 +384,9 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
     func `1_18 metadata that does not belong starts a new epoch, and old state is not used`(
         how: String
     ) throws {
-        let rows = (0..<300).map { row(Double($0), x: $0 < 120 ? Double($0 * 7 % 140) / 10 - 2 : 20) }
+        let rows = (0..<300).map {
+            row(Double($0), x: $0 < 120 ? Double($0 * 7 % 140) / 10 - 2 : 20)
+        }
         let log = cluster([rows])
         var simulation = Simulation(
             plan: simulationPlan(idleMs: nil), cluster: log, workerCount: 1, crashChance: 0)
@@ -384,7 +407,10 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
             "entries of the first epoch are taken away")
     }
 
-    @Test func `dead letters for a minute stop the reading, with one page, and the next start reads on`() throws {
+    @Test
+    func `dead letters for a minute stop the reading, with one page, and the next start reads on`()
+        throws
+    {
         var rows = (0..<600).map { row(Double($0), availableMs: Int64($0) * 20) }
         for index in 100..<600 { rows[index].value = Array("no json".utf8) }
         let log = cluster([rows])

@@ -192,7 +192,8 @@ private final class ForgetsAppliedThrough: CommitLog, @unchecked Sendable {
 
 private func eventTime(_ record: SimulatedRecord) -> Int64? {
     guard let value = record.value,
-        let text = String(decoding: value, as: UTF8.self).split(separator: "\"ts\":").dropFirst().first
+        let text = String(decoding: value, as: UTF8.self).split(separator: "\"ts\":").dropFirst()
+            .first
     else { return nil }
     return Int64(text.prefix { $0.isNumber }).flatMap { $0 >= 946_684_800_000 ? $0 : nil }
 }

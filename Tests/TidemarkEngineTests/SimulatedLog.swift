@@ -19,7 +19,9 @@ struct SeededRandom: RandomNumberGenerator {
     mutating func below(_ count: Int) -> Int { Int.random(in: 0..<count, using: &self) }
 }
 
-/// A record of the simulated log. Offsets with no record are control records or compacted away.
+/// A record of the simulated log.
+///
+/// Offsets with no record are control records or compacted away.
 struct SimulatedRecord: Sendable {
     var offset: Int64
     var recordTimeMs: Int64
@@ -387,7 +389,9 @@ final class SimulatedProducer: TransactionalProducer, @unchecked Sendable {
 
     private func fail() throws(TransactionError) {
         precondition(!isDead, "a dead producer is thrown away")
-        if epoch != 0, epoch < cluster.producerEpoch, !cluster.defects.noFencing { throw .fenced("epoch \(epoch)") }
+        if epoch != 0, epoch < cluster.producerEpoch, !cluster.defects.noFencing {
+            throw .fenced("epoch \(epoch)")
+        }
         if cluster.random.chance(cluster.faults.callFails) { throw .again("timed out") }
     }
 

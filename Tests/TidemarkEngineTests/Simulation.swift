@@ -160,8 +160,11 @@ struct Simulation {
         return Process(engine: engine, sink: sink)
     }
 
-    /// One process. - Returns: false if it crashed.
-    private mutating func runOnce(mayCrash: Bool, _ outcome: inout SimulationOutcome) throws -> Bool {
+    /// One process.
+    ///
+    /// - Returns: false if it crashed.
+    private mutating func runOnce(mayCrash: Bool, _ outcome: inout SimulationOutcome) throws -> Bool
+    {
         let process = try start()
         let engine = process.engine
         reports.append(engine.reports)
@@ -170,7 +173,9 @@ struct Simulation {
         func crash(_ simulation: inout Simulation) -> Bool {
             process.sink?.crash()
             // Whoever believes it dead is wrong about it: it goes on until it is told.
-            if process.sink == nil, simulation.cluster.random.chance(simulation.cluster.faults.zombies) {
+            if process.sink == nil,
+                simulation.cluster.random.chance(simulation.cluster.faults.zombies)
+            {
                 simulation.zombie = process
             }
             return false
@@ -241,7 +246,8 @@ struct Simulation {
                 guard let json = try? JSONValue(parsing: Array(value.utf8)) else { continue }
                 let event = AlertsByHand.event(
                     json["state"]?.asText ?? "", json["group"]?["model"]?.asText ?? "",
-                    json["window"]?["start"]?.asInteger ?? 0, json["window"]?["end"]?.asInteger ?? 0,
+                    json["window"]?["start"]?.asInteger ?? 0,
+                    json["window"]?["end"]?.asInteger ?? 0,
                     json["opened"]?.asInteger ?? 0)
                 see(event)
                 if outcome.repeats.last != event { outcome.alerts.append(event) }
@@ -278,7 +284,8 @@ enum AlertsByHand {
                     let end = json["window"]?["end"]?.asInteger
                 else { continue }
                 let model = json["group"]?["model"]?.asText ?? ""
-                series["\(model) \(end - start)", default: []].append((start, end, verdict == "drift"))
+                series["\(model) \(end - start)", default: []].append(
+                    (start, end, verdict == "drift"))
             }
         }
         var events: Set<String> = []
@@ -298,7 +305,8 @@ enum AlertsByHand {
                         Self.event("firing", model, window.start, window.end, event.openingStartMs))
                 case .resolve(let event):
                     events.insert(
-                        Self.event("resolved", model, window.start, window.end, event.openingStartMs))
+                        Self.event(
+                            "resolved", model, window.start, window.end, event.openingStartMs))
                 }
             }
         }
@@ -377,7 +385,9 @@ struct NaiveRecompute {
                 }
                 let pane = time / plan.stream.paneMs * plan.stream.paneMs
                 let isLate = before.map { pane + plan.stream.paneMs <= $0 } ?? false
-                if time <= now + source.outOfOrdernessMs { greatest = Swift.max(greatest ?? .min, time) }
+                if time <= now + source.outOfOrdernessMs {
+                    greatest = Swift.max(greatest ?? .min, time)
+                }
                 if isLate, let before {
                     lateRows.insert("\(at) late")
                     count(row, before, plan) { $0.late += 1 }
@@ -402,7 +412,9 @@ struct NaiveRecompute {
         }
     }
 
-    private mutating func count(_ row: Row, _ time: Int64, _ plan: Plan, _ change: (inout Cell) -> Void) {
+    private mutating func count(
+        _ row: Row, _ time: Int64, _ plan: Plan, _ change: (inout Cell) -> Void
+    ) {
         let pane = time / plan.stream.paneMs * plan.stream.paneMs
         for window in plan.stream.windows {
             var start = pane / window.stepMs * window.stepMs
@@ -427,8 +439,7 @@ struct NaiveRecompute {
             switch json["x"] {
             case nil: .missing
             case .null: .null
-            case let value? where value.asNumber != nil: .value(value.asNumber!)
-            default: .wrongType
+            case let value?: value.asNumber.map(X.value) ?? .wrongType
             }
         return Row(model: json["model"]?.asText ?? "", time: json["ts"]?.asInteger, x: x)
     }

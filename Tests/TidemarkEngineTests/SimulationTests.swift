@@ -32,7 +32,10 @@ func simulate(
     let windows =
         random.chance(0.5)
         ? [WindowPlan(lengthMs: 60_000, stepMs: 60_000)]
-        : [WindowPlan(lengthMs: 60_000, stepMs: 20_000), WindowPlan(lengthMs: 30_000, stepMs: 30_000)]
+        : [
+            WindowPlan(lengthMs: 60_000, stepMs: 20_000),
+            WindowPlan(lengthMs: 30_000, stepMs: 30_000),
+        ]
     let plan = simulationPlan(
         windows: windows, batchRows: random.chance(0.5) ? 7 : 64, delivery: delivery)
     var partitions = randomPartitions(
@@ -66,7 +69,9 @@ func differences(_ outcome: SimulationOutcome, _ naive: NaiveRecompute, _ plan: 
             found.append("\(key) was not published; expected \(want)")
             continue
         }
-        if values.count > 1 { found.append("\(key) was published with different values: \(values)") }
+        if values.count > 1 {
+            found.append("\(key) was published with different values: \(values)")
+        }
         for value in values where NaiveRecompute.cell(value) != want {
             found.append(
                 "\(key): \(NaiveRecompute.cell(value)?.description ?? value), expected \(want)")
@@ -77,11 +82,13 @@ func differences(_ outcome: SimulationOutcome, _ naive: NaiveRecompute, _ plan: 
     }
     if outcome.deadLetters != naive.deadLetters {
         found.append(
-            "dead letters differ: \(outcome.deadLetters.symmetricDifference(naive.deadLetters).sorted().prefix(5))")
+            "dead letters differ: \(outcome.deadLetters.symmetricDifference(naive.deadLetters).sorted().prefix(5))"
+        )
     }
     if outcome.lateRows != naive.lateRows {
         found.append(
-            "late rows differ: \(outcome.lateRows.symmetricDifference(naive.lateRows).sorted().prefix(5))")
+            "late rows differ: \(outcome.lateRows.symmetricDifference(naive.lateRows).sorted().prefix(5))"
+        )
     }
     let alerts = AlertsByHand.events(outcome, plan)
     if Set(outcome.alerts) != alerts {
@@ -109,9 +116,11 @@ let allFaults: SimulatedCluster.Faults = {
 
 @Suite struct SimulationTests {
     @Test(arguments: simulationSeeds(0, count: seedCount))
-    func `crashes, aborts, zombies and unknown outcomes leave what an undisturbed run publishes, once`(
-        seed: UInt64
-    ) throws {
+    func
+        `crashes, aborts, zombies and unknown outcomes leave what an undisturbed run publishes, once`(
+            seed: UInt64
+        ) throws
+    {
         let (outcome, naive, plan) = try simulate(
             seed: seed, faults: allFaults, crashChance: 0.002)
         let found = differences(outcome, naive, plan)
@@ -135,7 +144,9 @@ let allFaults: SimulatedCluster.Faults = {
         #expect(found.isEmpty, "seed \(seed): \(found.prefix(3))")
     }
 
-    @Test func `the seeds see alerts fire and resolve, crashes, and processes that are fenced`() throws {
+    @Test func `the seeds see alerts fire and resolve, crashes, and processes that are fenced`()
+        throws
+    {
         var (firing, resolved, crashes, fenced) = (0, 0, 0, 0)
         for seed in UInt64(0)..<40 {
             let (outcome, _, _) = try simulate(seed: seed, faults: allFaults, crashChance: 0.002)
@@ -144,6 +155,8 @@ let allFaults: SimulatedCluster.Faults = {
             crashes += outcome.crashes
             fenced += outcome.fenced
         }
-        #expect(firing > 20 && resolved > 10 && crashes > 40 && fenced > 5, "\(firing) \(resolved) \(crashes) \(fenced)")
+        #expect(
+            firing > 20 && resolved > 10 && crashes > 40 && fenced > 5,
+            "\(firing) \(resolved) \(crashes) \(fenced)")
     }
 }

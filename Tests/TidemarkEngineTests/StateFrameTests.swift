@@ -5,15 +5,19 @@ import TidemarkCore
 
 @Suite struct StateFrameTests {
     private func frame(_ payload: [UInt8], epoch: Int = 3) -> StateFrame {
-        StateFrame(kind: .alert, epoch: epoch, appliedThroughMs: 1_700_000_040_000, payload: payload)
+        StateFrame(
+            kind: .alert, epoch: epoch, appliedThroughMs: 1_700_000_040_000, payload: payload)
     }
 
     @Test func `a frame is read as it was written, long and short`() throws {
-        for payload in [[], [7], Array(repeating: 1, count: 100_000), Array("state".utf8)] as [[UInt8]] {
+        for payload in [[], [7], Array(repeating: 1, count: 100_000), Array("state".utf8)]
+            as [[UInt8]]
+        {
             let made = frame(payload)
             #expect(try StateFrame(made.encoded()) == made)
         }
-        #expect(frame(Array(repeating: 1, count: 100_000)).encoded().count < 1_000, "it is compressed")
+        #expect(
+            frame(Array(repeating: 1, count: 100_000)).encoded().count < 1_000, "it is compressed")
     }
 
     @Test func `a frame of format 1 is read for ever`() throws {
@@ -49,7 +53,8 @@ import TidemarkCore
             var damaged = bytes
             damaged.removeLast(4)
             for _ in 0...random.below(4) {
-                damaged[5 + random.below(damaged.count - 5)] = UInt8(truncatingIfNeeded: random.next())
+                damaged[5 + random.below(damaged.count - 5)] = UInt8(
+                    truncatingIfNeeded: random.next())
             }
             let sum = crc32c(damaged)
             damaged += (0..<4).map { UInt8(truncatingIfNeeded: sum >> ($0 * 8)) }
@@ -69,9 +74,11 @@ import TidemarkCore
                 let start = Int64(window) * 60_000
                 let verdict: AlertVerdict = [.breached, .cleared, .between, .none][random.below(4)]
                 let action = life.observe(
-                    verdict, startMs: start, endMs: start + 60_000, complete: true, options: options)
+                    verdict, startMs: start, endMs: start + 60_000, complete: true, options: options
+                )
                 let same = copy.observe(
-                    verdict, startMs: start, endMs: start + 60_000, complete: true, options: options)
+                    verdict, startMs: start, endMs: start + 60_000, complete: true, options: options
+                )
                 #expect(action == same)
                 guard let read = AlertLifecycle(state: copy.state) else {
                     Issue.record("\(copy.state) was not read")

@@ -37,7 +37,9 @@ extension RealKafkaTests {
     }
 
     /// Commits, however often it has to be asked.
-    private func commit(_ log: TransactionLog, _ unit: CommitUnit, withinSeconds: Double = 60) throws {
+    private func commit(_ log: TransactionLog, _ unit: CommitUnit, withinSeconds: Double = 60)
+        throws
+    {
         let until = Date().addingTimeInterval(withinSeconds)
         while try !log.commit(unit, waitMs: 100) {
             try #require(Date() < until, "not committed: \(log.lastReason)")
@@ -64,7 +66,8 @@ extension RealKafkaTests {
         return found
     }
 
-    @Test func `a unit is outputs, state and offsets at once, and a restore reads it back`() throws {
+    @Test func `a unit is outputs, state and offsets at once, and a restore reads it back`() throws
+    {
         for topic in ["t-in", "t-out", "t-state"] { try kafka.createTopic(topic, partitions: 1) }
         let client = try makeClient(settings(kafka.bootstrap), topics: ["t-in"], app: "whole-unit")
         defer { client.close(withinMs: 5000) }
@@ -176,7 +179,9 @@ extension RealKafkaTests {
         log.close(withinMs: 5000)
     }
 
-    @Test func `a transaction that outlived its time at a frozen broker is sent again, once`() throws {
+    @Test func `a transaction that outlived its time at a frozen broker is sent again, once`()
+        throws
+    {
         for topic in ["z-in", "z-out"] { try kafka.createTopic(topic, partitions: 1) }
         let client = try makeClient(settings(kafka.bootstrap), topics: ["z-in"], app: "frozen")
         defer { client.close(withinMs: 5000) }

@@ -137,17 +137,30 @@ struct MessageTests {
             "metrics: { m: count() }",
             "6:1 later: `metrics` comes in a later version · expected: keys of this version · try: delete it for now"
         ),
-        ("owner: ~", "6:8 empty-value: `~` is not a value · expected: text of at most 1024 letters · try: a value, or delete the line"),
-        ("a\tb: 1\n\tc: 2", "7:1 yaml-tab: a tab · expected: spaces · try: two spaces for each level"),
-        ("---\nname: u", "6:1 yaml-documents: a second document begins here · expected: one document a file · try: another file"),
-        ("owner: !!str x", "6:8 yaml-tag: tags are not read · expected: plain YAML · try: delete what begins with `!`, or put the value into quotes"),
+        (
+            "owner: ~",
+            "6:8 empty-value: `~` is not a value · expected: text of at most 1024 letters · try: a value, or delete the line"
+        ),
+        (
+            "a\tb: 1\n\tc: 2",
+            "7:1 yaml-tab: a tab · expected: spaces · try: two spaces for each level"
+        ),
+        (
+            "---\nname: u",
+            "6:1 yaml-documents: a second document begins here · expected: one document a file · try: another file"
+        ),
+        (
+            "owner: !!str x",
+            "6:8 yaml-tag: tags are not read · expected: plain YAML · try: delete what begins with `!`, or put the value into quotes"
+        ),
     ])
     func `a mistake is named at its place with a way out`(text: String, message: String) {
         #expect(errors(text) == [message])
     }
 
     @Test func `a key one level too deep is sent up`() {
-        let text = "name: t\nsource:\n  windows: [5m]\n  topic: rows\n  schema: { ts: time_ms, a: score }"
+        let text =
+            "name: t\nsource:\n  windows: [5m]\n  topic: rows\n  schema: { ts: time_ms, a: score }"
         #expect(
             lines(world(text).plan().diagnostics) == [
                 "3:3 misplaced-key: `windows` is not a key of `source` · expected: at the top level · try: move it out two spaces"
@@ -157,12 +170,15 @@ struct MessageTests {
     @Test func `two baselines need a choice, a missing column a new baseline`() {
         let two = base.replacing(
             "baselines: { training: { file: t.json } }",
-            with: "baselines: { training: { file: t.json }, usual: { file: t.json } }\nmonitors:\n  drift: { test: auto }")
+            with:
+                "baselines: { training: { file: t.json }, usual: { file: t.json } }\nmonitors:\n  drift: { test: auto }"
+        )
         #expect(
             lines(world(two).plan().diagnostics) == [
                 "7:3 against-needed: `drift` could use training or usual · expected: `against` · try: `against: training`"
             ])
-        let lacking = base.replacing("amount: number", with: "amount: number, spend: number")
+        let lacking =
+            base.replacing("amount: number", with: "amount: number, spend: number")
             + "monitors:\n  drift: { drift: all }"
         #expect(
             lines(world(lacking).plan().diagnostics) == [
@@ -214,7 +230,8 @@ struct MessageTests {
     @Test func `overlay and overrides win in order and keep their own places`() throws {
         var world = world(base + "owner: a\nwindows: [1m]")
         world.files["o.yaml"] = "owner: b\nlimits: { memory: 64MiB }"
-        let plan = try #require(world.plan(set: ["owner=c", "limits.record=1MiB"], with: "o.yaml").plan)
+        let plan = try #require(
+            world.plan(set: ["owner=c", "limits.record=1MiB"], with: "o.yaml").plan)
         #expect(plan.owner == "c")
         #expect(plan.limits.memoryBytes == 64 << 20)
         #expect(plan.limits.recordBytes == 1 << 20)
@@ -246,7 +263,8 @@ struct MessageTests {
                 == .compare(
                     .less,
                     .arithmetic(
-                        .add, .arithmetic(.multiply, .negate(.column(2)), .number(2)), .number(0.05)),
+                        .add, .arithmetic(.multiply, .negate(.column(2)), .number(2)), .number(0.05)
+                    ),
                     .call(.round, [.column(4), .number(1)])))
         #expect(
             try filter("starts_with(lower(country), \"b\")")

@@ -16,7 +16,8 @@ struct MutationTests {
     }
 
     private static let pieces = [
-        "{", "}", "[", "]", ":", ": ", ",", "- ", "\n", "  ", "\"", "'", "*", "&a ", "!x ", "|", ">",
+        "{", "}", "[", "]", ":", ": ", ",", "- ", "\n", "  ", "\"", "'", "*", "&a ", "!x ", "|",
+        ">",
         "#", "${", "${env:X}", "..", "f0..f9999999", "off", "~", "99999999999999999999", "1e999",
         "0", "-1", "\t", "\u{0}", "é", "5m every 7s", "(", "((", ")", "%", "=", "not ", "@", "`",
         "---\n", "? ", "<<: ", "all", "filter: f0 > 1\n", "windows: [1w every 1s]\n",
@@ -36,7 +37,8 @@ struct MutationTests {
                 switch random.next(4) {
                 case 0: bytes.removeSubrange(at..<min(bytes.count, at + 1 + random.next(12)))
                 case 1:
-                    bytes.insert(contentsOf: Self.pieces[random.next(Self.pieces.count)].utf8, at: at)
+                    bytes.insert(
+                        contentsOf: Self.pieces[random.next(Self.pieces.count)].utf8, at: at)
                 case 2 where at < bytes.count: bytes[at] = UInt8(random.next(128))
                 default:
                     let from = random.next(bytes.count + 1)

@@ -40,8 +40,10 @@ struct ShippedPlanTests {
         #expect(stream.source.skewMs == 300_000)
         #expect(stream.source.idleMs == 30_000)
         #expect(stream.source.alignmentMs == 60_000)
-        #expect(stream.columns.map(\.name) == ["ts", "model", "age", "plan", "monthly_spend", "score"])
-        #expect(stream.columns.map(\.role) == [.time, .model, .feature, .feature, .feature, .score])
+        #expect(
+            stream.columns.map(\.name) == ["ts", "model", "age", "plan", "monthly_spend", "score"])
+        #expect(
+            stream.columns.map(\.role) == [.time, .model, .feature, .feature, .feature, .score])
         #expect(
             stream.columns.map(\.type) == [
                 .time(.ms), .category, .integer, .category, .number, .number,
@@ -92,7 +94,9 @@ struct ShippedPlanTests {
                 == ["model", "version", "id", "ts"] + features
                 + ["c0", "c1", "c2", "score", "class", "region"])
         #expect(
-            stream.columns.filter { !$0.isRead }.map(\.name) == ["version", "id", "class", "region"])
+            stream.columns.filter { !$0.isRead }.map(\.name) == [
+                "version", "id", "class", "region",
+            ])
         #expect(stream.source.start == .earliest)
         #expect(stream.source.outOfOrdernessMs == 2000)
         #expect(stream.eventTimeColumn == 3)
@@ -108,7 +112,9 @@ struct ShippedPlanTests {
         #expect(drift.columns == Array(4..<16))
         #expect(
             drift.tests
-                == .named([.init(test: .psi, ignoreBelow: 0.05), .init(test: .ks, ignoreBelow: 0.1)]))
+                == .named([
+                    .init(test: .psi, ignoreBelow: 0.05), .init(test: .ks, ignoreBelow: 0.1),
+                ]))
         #expect(drift.ignoreBelow == nil)
         #expect(!drift.alerts)
         #expect(plan.outputs.aggregates == "w1-aggregates")
@@ -145,7 +151,9 @@ struct ShippedPlanTests {
             #expect(same.plan?.revision == base.plan?.revision, "\(neutral)")
             #expect(same.dataHash == base.dataHash, "\(neutral)")
         }
-        for judged in ["budget.page=2 per week", "alerts.severity=warn", "alerts.for=2 of 3", "owner=x"] {
+        for judged in [
+            "budget.page=2 per week", "alerts.severity=warn", "alerts.for=2 of 3", "owner=x",
+        ] {
             let changed = other(judged)
             #expect(changed.plan != nil, "\(judged)")
             #expect(changed.plan?.revision != base.plan?.revision, "\(judged)")

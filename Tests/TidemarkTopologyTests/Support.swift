@@ -69,7 +69,7 @@ func contents(_ path: String) -> String {
     return String(decoding: bytes, as: UTF8.self)
 }
 
-/// `line:column rule: message · expected: … · try: …`
+/// `line:column rule: message · expected: … · try: …`.
 func lines(_ diagnostics: [Diagnostic], _ severity: Diagnostic.Severity = .error) -> [String] {
     diagnostics.filter { $0.severity == severity }.map {
         "\($0.line):\($0.column) \($0.rule): \($0.message)"
