@@ -203,6 +203,14 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         handle.close(withinMs: max(1000, withinMs))
     }
 
+    /// Gives the producer up with all that it holds: a unit that is sent again by another one.
+    func discard() {
+        guard !isClosed else { return }
+        isClosed = true
+        unsafe rd_kafka_purge(handle.client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT)
+        handle.close(withinMs: 1000)
+    }
+
     private func target(_ topic: String) throws(ConnectorError) -> Target {
         if let known = targets[topic] { return known }
         metadata.events.forget()

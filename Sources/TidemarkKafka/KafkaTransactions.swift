@@ -114,7 +114,7 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
 
     package func renew() throws(ConnectorError) {
         // Without waiting for it: what it holds is of no use, and `initialize` of the next decides.
-        sink.close(withinMs: 0)
+        sink.discard()
         sink = try make()
         try sink.check(topics: topics)
     }
