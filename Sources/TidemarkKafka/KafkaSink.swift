@@ -111,8 +111,10 @@ package final class KafkaSink: Sink, @unchecked Sendable {
     var firstFailure: (error: ConnectorError, foreignBytes: Int?)? {
         guard unsafe deliveries.pointee.failure != RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
         let isTooLarge = unsafe deliveries.pointee.failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+        // One that was shortened as far as it goes is too large for good.
         let foreignBytes =
             unsafe isTooLarge && deliveries.pointee.failedIsForeign
+            && deliveries.pointee.failedByteCount > Intake.keptBytes
             ? deliveries.pointee.failedByteCount : nil
         do throws(ConnectorError) { try throwDelivery() } catch { return (error, foreignBytes) }
         return nil

@@ -151,7 +151,11 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
             phase = .idle
         case .renewing:
             guard time.nowNs() >= retryNs else { throw .again(lastReason) }
-            do throws(ConnectorError) { try producer.renew() } catch { throw .environment(error) }
+            // A cluster that gives no answer now may give one later: the unit waits.
+            do throws(ConnectorError) { try producer.renew() } catch {
+                retryNs = time.nowNs() + 100_000_000
+                throw .again(error.message)
+            }
             phase = .initializing
         case .initializing:
             try producer.initialize(waitMs: waitMs)
