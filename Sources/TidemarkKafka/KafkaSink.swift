@@ -317,7 +317,19 @@ func onDelivery(
     unsafe deliveries.pointee.count += 1
     guard unsafe message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
     unsafe deliveries.pointee.failedCount += 1
-    guard unsafe deliveries.pointee.failure == RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+    // Thrown away with a transaction that was lost, or at the end: not what went wrong.
+    switch unsafe message.pointee.err {
+    case RD_KAFKA_RESP_ERR__PURGE_QUEUE, RD_KAFKA_RESP_ERR__PURGE_INFLIGHT: return
+    default: break
+    }
+    // A batch is refused as a whole: of those that were too large the largest is the cause.
+    let isLarger =
+        unsafe message.pointee.err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+        && deliveries.pointee.failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+        && message.pointee.len > deliveries.pointee.failedByteCount
+    guard unsafe isLarger || deliveries.pointee.failure == RD_KAFKA_RESP_ERR_NO_ERROR else {
+        return
+    }
     unsafe deliveries.pointee.failure = message.pointee.err
     unsafe deliveries.pointee.failedTopic = message.pointee.rkt
     unsafe deliveries.pointee.failedByteCount = message.pointee.len

@@ -101,10 +101,10 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
     }
 
     package func abort(waitMs: Int) throws(TransactionError) {
-        let failure = sink.firstFailure
         unsafe try take(rd_kafka_abort_transaction(sink.handle.client, Int32(max(waitMs, 1000))))
         if let denial { throw .environment(denial) }
-        guard let failure else { return }
+        // Only now has every report come in.
+        guard let failure = sink.firstFailure else { return }
         if let bytes = failure.foreignBytes {
             foreignBytesMax = min(foreignBytesMax, bytes - 1)
         } else if failure.error.kind != .retriable {

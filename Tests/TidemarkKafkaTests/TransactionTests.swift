@@ -157,15 +157,15 @@ extension RealKafkaTests {
 
     @Test func `a dead letter over the topic's limit is shortened in its transaction`() throws {
         try kafka.createTopic("l-in", partitions: 1)
-        try kafka.createTopic("l-out", partitions: 1, config: ["max.message.bytes=100000"])
+        try kafka.createTopic("l-out", partitions: 1)
         let client = try makeClient(settings(kafka.bootstrap), topics: ["l-in"], app: "large")
         defer { client.close(withinMs: 5000) }
         let log = try log(client, app: "large")
         try log.check(topics: ["l-out"])
         try log.takeOver()
-        // Such that it does not compress below the limit.
+        // Such that it does not compress below the limit of a megabyte.
         var state: UInt64 = 1
-        let whole = (0..<300_000).map { _ -> UInt8 in
+        let whole = (0..<1_500_000).map { _ -> UInt8 in
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             return UInt8(truncatingIfNeeded: state >> 33)
         }
