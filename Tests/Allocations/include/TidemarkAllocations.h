@@ -5,5 +5,6 @@
 /// whole process, to count.
 uint64_t ta_allocation_count(void);
 
-/// Bytes that are allocated and not yet freed, in the whole process.
-uint64_t ta_live_byte_count(void);
+/// Bytes that the calling thread allocated and did not give back, less those of others that it did;
+/// usable sizes, as malloc has them.
+int64_t ta_live_byte_count(void);
