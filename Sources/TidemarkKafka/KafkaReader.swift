@@ -38,8 +38,8 @@ struct ReaderCounters: Sendable {
 /// and the library puts what is left back at the head of the queue.
 ///
 /// A partition that must wait is left out of the round: its queue fills up to its limit and keeps what
-/// it holds. (The library's own pause throws that away and has to seek afterwards; under load such a
-/// seek was seen to time out, and rows to be passed over.) Each message is checked against the
+/// it holds. (The library's own pause throws that away and has to seek afterwards, and under load
+/// such a seek was seen to time out.) Each message is checked against the
 /// position, so none can come twice.
 ///
 /// `@unchecked Sendable`: the worker that it was opened for owns it; the source calls `release` and

@@ -78,7 +78,6 @@ package final class Coordinator {
     private struct Slot {
         var partition: TopicPartition
         var next: Int64
-        var committedNext: Int64
         var watermarkMs = TimeLimit.never
         var referenceMs = TimeLimit.never
         var hasEnded = false
@@ -194,7 +193,7 @@ package final class Coordinator {
             Slot(
                 partition: start.partitions[slot],
                 next: start.offsets[slot],
-                committedNext: start.nexts[slot], lastMovedNs: now,
+                lastMovedNs: now,
                 floors: start.metadata[slot]?.floors ?? [])
         }
         progress.isRebuilding = zip(start.offsets, start.nexts).contains { $0 < $1 }
@@ -480,9 +479,6 @@ package final class Coordinator {
             lastCommitNs = time.nowNs()
             proposedFloors = [:]
             staleEntries = []
-            for (slot, position) in unit.offsets.enumerated() {
-                slots[slot].committedNext = position.next
-            }
             for control in controls {
                 control.give {
                     $0.committedEpoch = epoch
