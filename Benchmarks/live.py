@@ -27,7 +27,8 @@ WORK = ROOT / "out/live"
 
 def produce(brokers, topic, partitions, rate, stop):
     """So many records a second, evenly, a hundred times a second."""
-    producer = confluent_kafka.Producer({"bootstrap.servers": brokers, "linger.ms": 1, "compression.codec": "lz4", "acks": 1})
+    producer = confluent_kafka.Producer({"bootstrap.servers": brokers, "linger.ms": 1, "compression.codec": "lz4",
+                                         "enable.idempotence": True})
     rng = random.Random(1)
     rows = [f'"model":"m{i % 3}","x0":{rng.gauss(0, 1):.6f},"x1":{rng.gauss(5, 2):.6f},"x2":{rng.random():.6f},"x3":{rng.gauss(0, 9):.6f},"c":"k{i % 17}"}}'.encode()
             for i in range(1000)]

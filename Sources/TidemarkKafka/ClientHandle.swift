@@ -319,7 +319,12 @@ private final class ControlLoop: @unchecked Sendable {
             // Data comes through private queues; what comes here is news.
             guard let message = unsafe rd_kafka_consumer_poll(client, 50) else { continue }
             let code = unsafe message.pointee.err
-            if code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR__PARTITION_EOF {
+            if code == RD_KAFKA_RESP_ERR_NO_ERROR {
+                // A record that strayed would be lost without a word.
+                events.note(
+                    RD_KAFKA_RESP_ERR__INCONSISTENT,
+                    "a record came through the control queue of the client", isFatal: true)
+            } else if code != RD_KAFKA_RESP_ERR__PARTITION_EOF {
                 let reason = unsafe rd_kafka_message_errstr(message)
                 events.note(
                     code,

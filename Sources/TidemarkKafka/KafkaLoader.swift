@@ -3,7 +3,10 @@ import Glibc
 import TidemarkCore
 package import TidemarkDataflow
 
-/// A plain producer for loading data: not idempotent, no order across partitions.
+/// A producer for loading data, in order within each partition.
+///
+/// Idempotent for the sake of that order: without it, a batch that is sent again (the first ones to a
+/// topic that was just made, often) lands behind its successors, and its rows are late.
 @safe
 final class LoadProducer {
     private let client: OpaquePointer
@@ -16,7 +19,7 @@ final class LoadProducer {
         configuration.set("statistics.interval.ms", 0)
         configuration.set("compression.codec", compression)
         configuration.set("linger.ms", lingerMs)
-        configuration.set("acks", 1)
+        configuration.set("enable.idempotence", "true")
         configuration.set("batch.size", 900_000)
         configuration.set("batch.num.messages", 10_000)
         configuration.set("queue.buffering.max.messages", 200_000)

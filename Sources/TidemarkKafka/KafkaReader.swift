@@ -39,8 +39,8 @@ struct ReaderCounters: Sendable {
 ///
 /// A partition that must wait is left out of the round: its queue fills up to its limit and keeps what
 /// it holds. (The library's own pause throws that away and has to seek afterwards, and under load
-/// such a seek was seen to time out.) Each message is checked against the
-/// position, so none can come twice.
+/// such a seek was seen to time out.) Each message is checked against the position, so none can come
+/// twice.
 ///
 /// `@unchecked Sendable`: the worker that it was opened for owns it; the source calls `release` and
 /// the coordinator `wake`, from any thread.

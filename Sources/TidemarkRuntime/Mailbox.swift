@@ -31,6 +31,10 @@ package struct WorkerTally: Sendable, Equatable {
     package var filteredNull: Int64 = 0
     package var late: Int64 = 0
     package var quarantined: Int64 = 0
+    /// Offsets without a record: control records, aborted and compacted ones.
+    ///
+    /// On a topic that is neither written in transactions nor compacted there are none.
+    package var skipped: Int64 = 0
     /// Records below the committed offset, read again to rebuild: in none of the other counts.
     package var reread: Int64 = 0
     package init() {}
@@ -45,6 +49,7 @@ package struct WorkerTally: Sendable, Equatable {
         filteredNull += other.filteredNull
         late += other.late
         quarantined += other.quarantined
+        skipped += other.skipped
         reread += other.reread
     }
 }

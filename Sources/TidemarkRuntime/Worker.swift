@@ -289,6 +289,7 @@ package final class Worker {
                 task.floors.removeFirst()
             }
             let before = task.clock.reading
+            tally.skipped += skipped(task, upTo: offset)
             task.next = offset + 1
             let isReread = offset < task.committedNext
             if isReread {
@@ -374,6 +375,11 @@ package final class Worker {
         return row
     }
 
+    /// Offsets without a record between what was read and `offset`, the re-read part left out.
+    private func skipped(_ task: Task, upTo offset: Int64) -> Int64 {
+        max(0, offset - max(task.next, task.committedNext))
+    }
+
     private func openPane(
         _ task: inout Task, _ startMs: Int64, _ offset: Int64, _ before: PartitionClock.Reading
     ) -> Int32 {
@@ -425,6 +431,9 @@ package final class Worker {
             var position = reader.position(slot)
             if let end = tasks[place].end { position = min(position, end) }
             if position > tasks[place].next {
+                var tally = WorkerTally()
+                tally.skipped = skipped(tasks[place], upTo: position)
+                if tally.skipped > 0 { mailbox.push(.tally(tally)) }
                 tasks[place].next = position
                 reportProgress(place)
             }

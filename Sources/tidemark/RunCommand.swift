@@ -66,6 +66,7 @@ struct RunSummary {
         json.member("filtered", totals.input.filteredOut)
         json.member("filtered_null", totals.input.filteredNull)
         json.member("reread", totals.input.reread)
+        json.member("offsets_without_record", totals.input.skipped)
         json.member("late_partials", totals.latePartials)
         json.member("commits", totals.commits)
         if let clockMs { json.member("reference_clock", clockMs) }
@@ -90,6 +91,7 @@ struct RunSummary {
         note(input.tombstones, "tombstones")
         note(input.filteredOut + input.filteredNull, "filtered out")
         note(input.reread, "read again to rebuild")
+        note(input.skipped, "offsets without a record")
         note(Int64(totals.latePartials), "late partials")
         if !odd.isEmpty { lines.append(odd.joined(separator: ", ")) }
         if let clockMs { lines.append("reference clock \(timeText(clockMs))") }
@@ -279,6 +281,9 @@ private func logStart(_ reports: [StartReport], _ state: StateReport, _ log: Log
 /// Engine readings as metrics.
 private struct EngineMetrics {
     let records: Gauge
+    /// What became of the records that count in no window as they are.
+    let verdicts: [(gauge: Gauge, count: (WorkerTally) -> Int64)]
+    let skipped: Gauge
     let lag: Gauge
     let watermark: Gauge
     let openWindows: Gauge
@@ -289,6 +294,21 @@ private struct EngineMetrics {
 
     init(_ telemetry: Telemetry) {
         records = telemetry.gauge("tidemark_records_read", help: "Records read since the start")
+        let counts: [(String, (WorkerTally) -> Int64)] = [
+            ("dead_letter", { $0.deadLetters }), ("late", { $0.late }),
+            ("quarantined", { $0.quarantined }), ("tombstone", { $0.tombstones }),
+            ("filtered_out", { $0.filteredOut }), ("filtered_null", { $0.filteredNull }),
+            ("reread", { $0.reread }),
+        ]
+        verdicts = counts.map { name, count in
+            let gauge = telemetry.gauge(
+                "tidemark_records_set_aside", labels: [("verdict", name)],
+                help: "Records that count in no window as they are, by verdict")
+            return (gauge, count)
+        }
+        skipped = telemetry.gauge(
+            "tidemark_source_offsets_without_record",
+            help: "Offsets passed over: control records, aborted and compacted ones")
         lag = telemetry.gauge("tidemark_consumer_lag_records", help: "Records not yet read")
         watermark = telemetry.gauge(
             "tidemark_watermark_ms", help: "Merged watermark, ms since 1970")
@@ -306,6 +326,10 @@ private struct EngineMetrics {
 
     func update(_ reading: RunProgress) {
         records.set(Double(reading.totals.input.records))
+        for verdict in verdicts {
+            verdict.gauge.set(Double(verdict.count(reading.totals.input)))
+        }
+        skipped.set(Double(reading.totals.input.skipped))
         if let lag = reading.lag { self.lag.set(Double(lag)) }
         if reading.watermarkMs != TimeLimit.never { watermark.set(Double(reading.watermarkMs)) }
         openWindows.set(Double(reading.openWindows))

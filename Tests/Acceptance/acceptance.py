@@ -406,8 +406,12 @@ class Kafka(unittest.TestCase):
         for workers in (1, 2):
             out = WORK / f"kafka-out-{workers}"
             # Partitions wait for one another all the time: none may lose a row by it.
-            tidemark("run", "topologies/w1.yaml", "--output", out, "--until-end", "--quiet", "--set", f"app=files-{workers}",
-                     "--set", f"run.workers={workers}", "--set", "source.alignment=2s", env=self.environment)
+            run = tidemark("run", "topologies/w1.yaml", "--output", out, "--until-end", "--json", "--set", f"app=files-{workers}",
+                           "--set", f"run.workers={workers}", "--set", "source.alignment=2s", env=self.environment)
+            # A late row would mean that the topic is out of order, an offset without a record that one was lost.
+            summary = json.loads(run.stdout)
+            self.assertEqual([summary[name] for name in ("records", "late", "dead_letters", "offsets_without_record", "late_partials")],
+                             [200_000, 0, 0, 0, 0])
             done = subprocess.run([PYTHON, ROOT / "Benchmarks/w1_check.py", self.data, ROOT / "Benchmarks/w1.ref.json", out / "w1-aggregates.ndjson",
                                    "--sketches", out / "w1-aggregates-sketches.ndjson"], capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stdout)
