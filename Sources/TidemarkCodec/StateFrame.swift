@@ -3,7 +3,7 @@ import TidemarkCore
 
 /// A state entry's value: which epoch and window it belongs to, and what it keeps.
 ///
-///     0   "TMS", version (1)
+///     0   "TMS", version: 1, or 2 for the kinds that came with it
 ///     4   kind
 ///     5   flags: 1 = the payload is an LZ4 frame
 ///     6   state epoch, i64 LE
@@ -15,7 +15,7 @@ import TidemarkCore
 /// A version reads every earlier one. A later one is refused, never skipped: going back to an older
 /// version of tidemark needs `tidemark reset`, unless the formats are the same.
 package struct StateFrame: Sendable, Equatable {
-    package static let version: UInt8 = 1
+    package static let version: UInt8 = 2
     /// Payloads above it are damaged, whatever they say.
     package static let payloadBytesMax = 64 << 20
 
@@ -25,6 +25,18 @@ package struct StateFrame: Sendable, Equatable {
         case baseline = 2
         /// A freshness monitor that fires; applied through the last arrival.
         case silence = 3
+        /// A part of an open window, after the panes up to its applied-through.
+        case window = 4
+        /// The open windows of a snapshot.
+        case windowList = 5
+
+        /// The first version that has it: what an older one does not know it must refuse.
+        var version: UInt8 {
+            switch self {
+            case .alert, .baseline, .silence: 1
+            case .window, .windowList: 2
+            }
+        }
     }
 
     package var kind: Kind
@@ -50,7 +62,7 @@ package struct StateFrame: Sendable, Equatable {
         let isCompressed = compressed.count < payload.count
         let body = isCompressed ? compressed : payload
         var bytes: [UInt8] =
-            Array("TMS".utf8) + [Self.version, kind.rawValue, isCompressed ? 1 : 0]
+            Array("TMS".utf8) + [kind.version, kind.rawValue, isCompressed ? 1 : 0]
         bytes.reserveCapacity(30 + body.count)
         bytes.append(littleEndian: Int64(epoch))
         bytes.append(littleEndian: appliedThroughMs)

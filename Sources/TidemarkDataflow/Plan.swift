@@ -25,8 +25,19 @@ package struct Plan: Sendable {
 
     /// The compacted topic of entry state; `nil` where nothing outlives a window.
     package var stateTopic: String? {
-        stream.monitors.contains(where: \.alerts) || !stream.freshness.isEmpty
+        stream.monitors.contains(where: \.alerts) || !stream.freshness.isEmpty || mayNeedSnapshots
             ? stateTopicName : nil
+    }
+
+    /// A window may stay open for longer than what a restart reads again.
+    package var mayNeedSnapshots: Bool {
+        let longest = stream.windows.map(\.lengthMs).max() ?? 0
+        return longest + rereadFloorMs > limits.maxRereadMs
+    }
+
+    /// What is read again at least: the rows of panes that are not sealed everywhere yet.
+    package var rereadFloorMs: Int64 {
+        stream.paneMs + stream.source.outOfOrdernessMs + (stream.source.alignmentMs ?? 0)
     }
 
     package init(
@@ -469,6 +480,9 @@ package struct OutputsPlan: Sendable {
 package struct Limits: Sendable {
     package var memoryBytes = 512 << 20
     package var recordBytes = 16 << 20
+    /// Event time that a restart reads again at most, ms; beyond it open windows are written to the
+    /// state topic.
+    package var maxRereadMs: Int64 = 600_000
     /// More dead letters than this share of a minute's records, and reading stops; `nil`: never.
     package var badRowShare: Double? = 0.5
     /// That minute, and the fewest records that say anything.

@@ -158,6 +158,21 @@ package enum StateRestoration: Sendable, Equatable {
     case unusable(String)
 }
 
+/// An open window of the runtime's: which one, and the greatest reference clock at the first rows of
+/// its panes.
+package struct WindowSnapshot: Sendable, Equatable {
+    package var window: Window
+    /// The place of the length in `StreamPlan.windows`.
+    package var size: Int
+    package var referenceMs: Int64
+
+    package init(window: Window, size: Int, referenceMs: Int64) {
+        self.window = window
+        self.size = size
+        self.referenceMs = referenceMs
+    }
+}
+
 /// Stage 2: merges partials into windows, tests and publishes them.
 ///
 /// One thread calls it.
@@ -182,6 +197,16 @@ package protocol StageTwo: AnyObject {
     /// What changed since the last call, as entries of this epoch, for the next unit of commit. That
     /// unit is through when it is called again.
     func takeEntries(epoch: Int) -> [StateEntry]
+    /// The open windows as entries, after the panes that end by `throughMs`: what a restart takes in
+    /// place of their rows.
+    func snapshot(
+        _ windows: [WindowSnapshot], throughMs: Int64, epoch: Int
+    ) -> [StateEntry]
+    /// Takes up the windows of the snapshot through `throughMs`, after the last `restore`; those
+    /// that end by `publishedThroughMs` are over. `never`: there is none.
+    ///
+    /// - Returns: the windows; `nil` if the snapshot is not there, not whole, or not of this plan.
+    func restoreWindows(throughMs: Int64, publishedThroughMs: Int64) -> [WindowSnapshot]?
     /// Memory that open windows hold, bytes.
     var byteCount: Int { get }
 }

@@ -27,6 +27,14 @@ final class GroupCount: @unchecked Sendable {
     }
     func merge(_ other: GroupCount) { sketch.merge(other.sketch) }
     var estimate: Int { Int(sketch.estimate.rounded()) }
+
+    func writeState(_ bytes: inout [UInt8]) { sketch.writeState(&bytes) }
+
+    static func readState(_ reader: inout ByteReader) throws(SketchError) -> GroupCount {
+        let count = GroupCount()
+        count.sketch = try HLLSketch.readState(&reader)
+        return count
+    }
 }
 
 /// What `StageOneOperator` seals: the groups of every segment.

@@ -14,6 +14,43 @@ package final class StageTwoOperator: StageTwo {
         var other: GroupCell?
         var otherGroups: GroupCount?
         var cut = GroupRank.all
+
+        func writeState(_ bytes: inout [UInt8]) {
+            bytes.append(varint: cut.isNamed ? 1 : 0)
+            bytes.append(littleEndian: cut.hash)
+            bytes.append(varint: UInt64(groups.count))
+            for cell in groups.values {
+                cell.shape.values.writeState(&bytes)
+                cell.writeState(&bytes)
+            }
+            bytes.append(varint: other == nil ? 0 : 1)
+            other?.writeState(&bytes)
+            bytes.append(varint: otherGroups == nil ? 0 : 1)
+            otherGroups?.writeState(&bytes)
+        }
+
+        static func readState(
+            _ reader: inout ByteReader, shape: (GroupValues) -> GroupShape
+        ) throws(SketchError) -> SegmentWindow {
+            var segment = SegmentWindow()
+            segment.cut.isNamed = try reader.readVarint() == 1
+            segment.cut.hash = try reader.read(UInt64.self)
+            for _ in 0..<(try reader.readVarint()) {
+                let cell = GroupCell(shape: shape(try GroupValues.readState(&reader)), seed: 0)
+                try cell.readState(&reader)
+                segment.groups[cell.shape.part] = cell
+            }
+            if try reader.readVarint() == 1 {
+                let values = GroupValues(dimensions: [], isOther: true)
+                let cell = GroupCell(shape: shape(values), seed: 0)
+                try cell.readState(&reader)
+                segment.other = cell
+            }
+            if try reader.readVarint() == 1 {
+                segment.otherGroups = try GroupCount.readState(&reader)
+            }
+            return segment
+        }
     }
 
     private struct OpenWindow: Hashable {
@@ -27,6 +64,7 @@ package final class StageTwoOperator: StageTwo {
     private var monitors: DriftMonitors
     private var silence: SilenceMonitors
     private let keep: [Set<[UInt8]>]
+    private var snapshots = WindowSnapshots()
 
     private let rank: @Sendable ([UInt8]) -> UInt64
 
@@ -161,9 +199,68 @@ package final class StageTwoOperator: StageTwo {
     // MARK: State
 
     package func takeEntries(epoch: Int) -> [StateEntry] {
-        (monitors.takeEntries(epoch: epoch) + silence.takeEntries(epoch: epoch)).sorted {
-            $0.key.lexicographicallyPrecedes($1.key)
+        (monitors.takeEntries(epoch: epoch) + silence.takeEntries(epoch: epoch)
+            + snapshots.takeTombstones()).sorted { $0.key.lexicographicallyPrecedes($1.key) }
+    }
+
+    package func snapshot(
+        _ listed: [WindowSnapshot], throughMs: Int64, epoch: Int
+    ) -> [StateEntry] {
+        let states = listed.compactMap { snapshot -> (WindowSnapshots.Listed, [UInt8])? in
+            let key = OpenWindow(window: snapshot.window, size: snapshot.size)
+            guard let segments = windows[key] else { return nil }
+            var bytes: [UInt8] = []
+            bytes.append(varint: UInt64(segments.count))
+            for segment in segments { segment.writeState(&bytes) }
+            return (
+                WindowSnapshots.Listed(
+                    plan: plan.stream.windows[snapshot.size], startMs: snapshot.window.startMs,
+                    referenceMs: snapshot.referenceMs, partCount: 0), bytes
+            )
         }
+        return snapshots.write(states, throughMs: throughMs, epoch: epoch)
+    }
+
+    package func restoreWindows(
+        throughMs: Int64, publishedThroughMs: Int64
+    ) -> [WindowSnapshot]? {
+        guard let found = snapshots.read(throughMs: throughMs) else { return nil }
+        var restored: [WindowSnapshot] = []
+        for (listed, state) in found {
+            guard let size = plan.stream.windows.firstIndex(of: listed.plan) else { return nil }
+            let window = Window(
+                startMs: listed.startMs, endMs: listed.startMs + listed.plan.lengthMs)
+            // Published after the snapshot was taken.
+            if window.endMs <= publishedThroughMs { continue }
+            do throws(SketchError) {
+                windows[OpenWindow(window: window, size: size)] = try readSegments(state)
+            } catch {
+                windows = [:]
+                return nil
+            }
+            restored.append(
+                WindowSnapshot(window: window, size: size, referenceMs: listed.referenceMs))
+        }
+        return restored
+    }
+
+    private func readSegments(_ state: [UInt8]) throws(SketchError) -> [SegmentWindow] {
+        var reader = ByteReader(state)
+        guard try reader.readVarint() == UInt64(plan.stream.segments.count) else {
+            throw .corrupt(field: "segments", offset: 0)
+        }
+        let monitored = monitoredBaselines(plan.stream)
+        var segments: [SegmentWindow] = []
+        for (index, segment) in plan.stream.segments.enumerated() {
+            segments.append(
+                try SegmentWindow.readState(&reader) { values in
+                    GroupShape(
+                        values: values, segment: segment, stream: plan.stream,
+                        baselines: baselines, monitored: monitored[index])
+                })
+        }
+        try reader.finish()
+        return segments
     }
 
     package func restore(_ entry: StateEntry, epoch: Int) -> StateRestoration {
@@ -181,6 +278,9 @@ package final class StageTwoOperator: StageTwo {
         case .alert: return monitors.restore(frame, key: entry.key)
         case .silence: return silence.restore(frame, key: entry.key)
         case .baseline: return .unusable("this topology learns no baseline")
+        case .window, .windowList:
+            snapshots.restore(frame, key: entry.key)
+            return .taken
         }
     }
 

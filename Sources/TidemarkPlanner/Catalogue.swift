@@ -338,7 +338,9 @@ enum Spec {
             FieldSpec("memory", .size(32 << 20...1 << 40), "512MiB", "queues, batches, panes"),
             FieldSpec(
                 "record", .size(1 << 10...64 << 20), "16MiB", "a longer one is a dead letter"),
-            .later("max_reread", "span re-read after a restart"),
+            FieldSpec(
+                "max_reread", .duration(10 * secondMs...3600 * secondMs), "10m",
+                "event time read again after a restart; open windows beyond it are written out"),
             FieldSpec(
                 "bad_rows", .share(max: 1), "50%", off: true,
                 "more dead letters than this for a minute: reading stops, with a page"),

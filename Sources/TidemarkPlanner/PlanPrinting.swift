@@ -55,6 +55,12 @@ package func planText(_ result: PlanResult) -> String {
             + "mailboxes \(size(memory.mailboxBytes)), batches \(size(memory.batchBytes)), "
             + "panes \(size(memory.paneBytes))")
     row(
+        "restart",
+        "reads at most about \(durationText(min(plan.limits.maxRereadMs, (stream.windows.map(\.lengthMs).max() ?? 0) + plan.rereadFloorMs))) of event time again"
+            + (plan.mayNeedSnapshots
+                ? "; longer windows are written to \(plan.stateTopicName)" : "")
+    )
+    row(
         "results",
         "\(durationText(stream.source.outOfOrdernessMs)) after the end of a window, then committed at once"
     )
@@ -337,6 +343,7 @@ package func planJSON(_ result: PlanResult) -> String {
             object([
                 ("memory_bytes", "\(plan.limits.memoryBytes)"),
                 ("record_bytes", "\(plan.limits.recordBytes)"),
+                ("max_reread_ms", "\(plan.limits.maxRereadMs)"),
             ])
         ),
         ("diagnostics", array(result.diagnostics.map { $0.json() })),

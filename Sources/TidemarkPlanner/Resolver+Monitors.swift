@@ -610,6 +610,7 @@ extension Resolver {
             let f = reading.fields(node, Spec.limits, what: "`limits`")
         else { return limits }
         if let bytes = reading.size(f, "memory") { limits.memoryBytes = Int(bytes) }
+        if let ms = reading.duration(f, "max_reread") { limits.maxRereadMs = ms }
         if f.isOff("bad_rows") {
             limits.badRowShare = nil
         } else if let share = reading.share(f, "bad_rows") {

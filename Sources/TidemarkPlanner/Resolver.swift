@@ -82,6 +82,7 @@ final class Resolver {
         plan.outputs = outputs(top, name: name, source: plan.stream.source)
         plan.limits = limits(top)
         plan.run = run(top)
+        checkReread(plan, top)
         // What is used is decoded.
         let time = columns.firstIndex { $0.role == .time }
         plan.stream.eventTimeColumn = time
@@ -663,6 +664,19 @@ final class Resolver {
             }
             windows.append(WindowPlan(lengthMs: length, stepMs: step))
         }
+    }
+
+    /// A snapshot at every commit would be no bound but a burden.
+    private func checkReread(_ plan: Plan, _ top: Fields) {
+        let floorMs = plan.rereadFloorMs
+        guard plan.limits.maxRereadMs < floorMs else { return }
+        let place = (top.entry("limits") ?? top.entry("source"))?.keyPlace ?? top.place
+        reading.say(
+            "out-of-limits", at: place,
+            "max_reread (\(durationText(plan.limits.maxRereadMs))) is less than a pane, "
+                + "out_of_orderness and alignment together (\(durationText(floorMs)))",
+            expected: "at least \(durationText(floorMs))",
+            suggestion: "`limits: { max_reread: \(durationText(floorMs)) }`")
     }
 
     private func pane(_ top: Fields) -> Int64 {

@@ -23,7 +23,7 @@ package struct CommitMetadata: Sendable, Equatable {
     /// Hash of what shapes the data: another one cannot use the floors and windows noted here.
     package var dataHash: UInt64
     package var next: Int64
-    /// First row of the oldest window that is not yet published.
+    /// First row of the oldest pane that a window not yet published needs and no snapshot holds.
     package var low: Int64
     /// The partition's clock before the row at `low`.
     package var clock: PartitionClock.Reading
@@ -37,6 +37,8 @@ package struct CommitMetadata: Sendable, Equatable {
     package var stateEpoch: Int
     /// Counts the commits of the application, so that no two say the same.
     package var sequence: Int
+    /// The snapshot of open windows that goes with it is of the panes that end at or before this.
+    package var snapshotThroughMs: Int64
     /// At most `floorCountMax` (the last place is kept for the end of the input), those that count at or after `low`.
     package var floors: [RecordedFloor]
 
@@ -48,7 +50,7 @@ package struct CommitMetadata: Sendable, Equatable {
         applicationHash: UInt64, clusterHash: UInt64, dataHash: UInt64, next: Int64, low: Int64,
         clock: PartitionClock.Reading, publishedThroughMs: Int64, incompleteThroughMs: Int64,
         incompleteRev: Int, enteredBeforeMs: Int64, stateEpoch: Int, sequence: Int,
-        floors: [RecordedFloor]
+        snapshotThroughMs: Int64 = TimeLimit.never, floors: [RecordedFloor]
     ) {
         self.applicationHash = applicationHash
         self.clusterHash = clusterHash
@@ -62,6 +64,7 @@ package struct CommitMetadata: Sendable, Equatable {
         self.enteredBeforeMs = enteredBeforeMs
         self.stateEpoch = stateEpoch
         self.sequence = sequence
+        self.snapshotThroughMs = snapshotThroughMs
         self.floors = floors
     }
 
@@ -85,13 +88,14 @@ package struct CommitMetadata: Sendable, Equatable {
             Self.text(publishedThroughMs), Self.text(incompleteThroughMs),
             Self.text(Int64(incompleteRev)), Self.text(Int64(stateEpoch)),
             Self.text(Int64(sequence)), Self.text(enteredBeforeMs),
+            Self.text(snapshotThroughMs),
         ]
         precondition(floors.count <= Self.floorCountMax, "the coordinator merges older floors")
         for floor in floors {
             fields.append(Self.text(floor.offset))
             fields.append(Self.text(floor.floorMs))
         }
-        let body = "tm2 " + fields.joined(separator: " ")
+        let body = "tm3 " + fields.joined(separator: " ")
         let text = body + " " + String(crc32c(body.utf8), radix: 36)
         precondition(text.utf8.count <= Self.byteCountMax, "every field is bounded")
         return text
@@ -104,9 +108,9 @@ package struct CommitMetadata: Sendable, Equatable {
     ) throws(Rejection) {
         guard !text.isEmpty, PositionMark(text) == nil else { throw .absent }
         var words = text.split(separator: " ").map(String.init)
-        // `tm1`, from before there were transactions, lacks the last two.
-        guard let magic = words.first, magic == "tm1" || magic == "tm2" else { throw .unreadable }
-        let fieldCount = magic == "tm1" ? 9 : 11
+        // `tm1`, from before there were transactions, lacks the last three, `tm2` the last.
+        let fieldCounts = ["tm1": 9, "tm2": 11, "tm3": 12]
+        guard let fieldCount = words.first.flatMap({ fieldCounts[$0] }) else { throw .unreadable }
         guard words.count >= fieldCount + 5, (words.count - fieldCount - 5) % 2 == 0,
             let sum = words.popLast().flatMap({ UInt32($0, radix: 36) }),
             sum == crc32c(words.joined(separator: " ").utf8)
@@ -132,9 +136,9 @@ package struct CommitMetadata: Sendable, Equatable {
             applicationHash: applicationHash, clusterHash: clusterHash, dataHash: dataHash,
             next: next, low: numbers[1], clock: reading, publishedThroughMs: numbers[5],
             incompleteThroughMs: numbers[6], incompleteRev: Int(numbers[7]),
-            enteredBeforeMs: magic == "tm1" ? TimeLimit.never : numbers[10],
-            stateEpoch: Int(numbers[8]), sequence: magic == "tm1" ? 0 : Int(numbers[9]),
-            floors: floors)
+            enteredBeforeMs: fieldCount > 10 ? numbers[10] : TimeLimit.never,
+            stateEpoch: Int(numbers[8]), sequence: fieldCount > 9 ? Int(numbers[9]) : 0,
+            snapshotThroughMs: fieldCount > 11 ? numbers[11] : TimeLimit.never, floors: floors)
     }
 
     private static func text(_ number: Int64) -> String {

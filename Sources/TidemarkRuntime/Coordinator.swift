@@ -11,6 +11,9 @@ package struct RunTotals: Sendable, Equatable {
     /// Partials that came after their windows were published; they are counted, not merged.
     package var latePartials = 0
     package var floorsRecorded = 0
+    /// Times that open windows were written out, since re-reading them would take too long.
+    package var snapshots = 0
+    package var snapshotBytes = 0
     package init() {}
 }
 
@@ -48,12 +51,22 @@ package struct CoordinatorStart: Sendable {
     package var clusterHash: UInt64
     package var dataHash: UInt64
     package var stateEpoch: Int
+    /// Open windows that a snapshot holds, with the panes that end by `snapshotThroughMs`.
+    package var windows: [WindowSnapshot]
+    package var snapshotThroughMs: Int64
+    /// A snapshot that the offsets speak of is lost: windows that begin before it lack rows.
+    package var incompleteBeforeMs: Int64
 
     package init(
         partitions: [TopicPartition], offsets: [Int64], nexts: [Int64],
         metadata: [CommitMetadata?],
-        applicationHash: UInt64, clusterHash: UInt64, dataHash: UInt64, stateEpoch: Int
+        applicationHash: UInt64, clusterHash: UInt64, dataHash: UInt64, stateEpoch: Int,
+        windows: [WindowSnapshot] = [], snapshotThroughMs: Int64 = TimeLimit.never,
+        incompleteBeforeMs: Int64 = TimeLimit.never
     ) {
+        self.windows = windows
+        self.snapshotThroughMs = snapshotThroughMs
+        self.incompleteBeforeMs = incompleteBeforeMs
         self.partitions = partitions
         self.offsets = offsets
         self.nexts = nexts
@@ -123,6 +136,8 @@ package final class Coordinator {
     private var openWindows: [OpenWindow: Int64] = [:]
     private var publishedThroughMs: Int64
     private var mergedThroughMs: Int64
+    /// Panes that end by then are in the snapshot that the next offsets speak of.
+    private var snapshotThroughMs: Int64
     private var incompleteThroughMs: Int64
     private var incompleteRev: Int
     /// By window end: those of a re-published window get one more than this.
@@ -178,10 +193,16 @@ package final class Coordinator {
         lastCommitNs = now
         let known = start.metadata.compactMap(\.self)
         publishedThroughMs = known.map(\.publishedThroughMs).max() ?? TimeLimit.never
-        mergedThroughMs = publishedThroughMs
+        snapshotThroughMs = start.snapshotThroughMs
+        mergedThroughMs = max(publishedThroughMs, snapshotThroughMs)
         incompleteThroughMs = known.map(\.incompleteThroughMs).max() ?? TimeLimit.never
         incompleteRev = known.map(\.incompleteRev).max() ?? 0
-        incompleteBeforeMs = known.map(\.enteredBeforeMs).max() ?? TimeLimit.never
+        incompleteBeforeMs = max(
+            known.map(\.enteredBeforeMs).max() ?? TimeLimit.never, start.incompleteBeforeMs)
+        for window in start.windows {
+            openWindows[OpenWindow(window: window.window, size: window.size)] =
+                window.referenceMs
+        }
         poison = PoisonGauge(plan.limits)
         // A silence that was said goes on through a restart; another one is measured from here.
         lastArrivalMs = stage.silentSinceMs ?? time.wallMs()
@@ -255,6 +276,8 @@ package final class Coordinator {
     private func receive(_ message: WorkerMessage) throws(ConnectorError) {
         switch message {
         case .sealed(let slot, let paneStartMs, let partial, let origin):
+            // Read again though a snapshot holds it, and perhaps not from its first row.
+            if isInSnapshot(paneStartMs) { return }
             if unpublishedWindows(of: paneStartMs).isEmpty {
                 // While rebuilding these were published before; later they would be lost rows.
                 if !progress.isRebuilding { progress.totals.latePartials += 1 }
@@ -320,6 +343,11 @@ package final class Coordinator {
             }
         }
         return found
+    }
+
+    private func isInSnapshot(_ paneStartMs: Int64) -> Bool {
+        snapshotThroughMs != TimeLimit.never
+            && paneStartMs + plan.stream.paneMs <= snapshotThroughMs
     }
 
     private func unpublishedWindows(of paneStartMs: Int64) -> [OpenWindow] {
@@ -511,14 +539,40 @@ package final class Coordinator {
 
     private func makeUnit() -> CommitUnit {
         sequence += 1
+        var entries = staleEntries + stage.takeEntries(epoch: start.stateEpoch)
+        if !isFinal, plan.mayNeedSnapshots, rereadSpanMs > plan.limits.maxRereadMs {
+            entries += takeSnapshot()
+        }
         let offsets = positions()
         defer {
             outbox = []
             outboxBytes = 0
         }
-        return CommitUnit(
-            records: outbox, entries: staleEntries + stage.takeEntries(epoch: start.stateEpoch),
-            offsets: offsets)
+        return CommitUnit(records: outbox, entries: entries, offsets: offsets)
+    }
+
+    /// Event time between the oldest pane that a restart would read again and the merged watermark.
+    private var rereadSpanMs: Int64 {
+        guard mergedThroughMs != TimeLimit.never else { return 0 }
+        let oldest = slots.lazy.flatMap(\.origins.keys)
+            .filter { [self] in !isInSnapshot($0) && !unpublishedWindows(of: $0).isEmpty }.min()
+        return oldest.map { mergedThroughMs - $0 } ?? 0
+    }
+
+    /// Writes the open windows out, once: from here on a restart takes them from the state topic
+    /// and reads what came after (D3).
+    private func takeSnapshot() -> [StateEntry] {
+        let windows = openWindows.keys.sorted().map { open in
+            WindowSnapshot(
+                window: open.window, size: open.size,
+                referenceMs: openWindows[open] ?? TimeLimit.never)
+        }
+        let entries = stage.snapshot(
+            windows, throughMs: mergedThroughMs, epoch: start.stateEpoch)
+        snapshotThroughMs = mergedThroughMs
+        progress.totals.snapshots += 1
+        progress.totals.snapshotBytes += entries.reduce(0) { $0 + ($1.value?.count ?? 0) }
+        return entries
     }
 
     private func positions() -> [CommittedOffset] {
@@ -531,7 +585,9 @@ package final class Coordinator {
             var low = next
             var clock = snapshot.clock
             for (startMs, origin) in slots[index].origins
-            where origin.firstOffset < low && !unpublishedWindows(of: startMs).isEmpty {
+            where origin.firstOffset < low && !isInSnapshot(startMs)
+                && !unpublishedWindows(of: startMs).isEmpty
+            {
                 low = origin.firstOffset
                 clock = origin.clock
             }
@@ -555,7 +611,7 @@ package final class Coordinator {
                 publishedThroughMs: publishedThroughMs, incompleteThroughMs: incompleteThroughMs,
                 incompleteRev: incompleteRev, enteredBeforeMs: incompleteBeforeMs,
                 stateEpoch: start.stateEpoch, sequence: sequence,
-                floors: slots[index].floors)
+                snapshotThroughMs: snapshotThroughMs, floors: slots[index].floors)
             return CommittedOffset(
                 partition: slots[index].partition, next: next, metadata: metadata.encoded())
         }

@@ -53,6 +53,10 @@ package struct StateReport: Sendable {
     package var stale = 0
     /// Entries that nothing could be made of, by key, with the reason; taken away too.
     package var unusable: [(key: String, why: String)] = []
+    /// Open windows that a snapshot held.
+    package var windows = 0
+    /// The offsets speak of a snapshot that is not there: windows that begin before this lack rows.
+    package var lostSnapshotThroughMs: Int64?
     package init() {}
 }
 
@@ -120,7 +124,9 @@ package final class Engine {
                 partitions: extents.map(\.partition), offsets: positions.offsets,
                 nexts: positions.nexts, metadata: positions.metadata,
                 applicationHash: positions.applicationHash, clusterHash: positions.clusterHash,
-                dataHash: dataHash, stateEpoch: state.epoch),
+                dataHash: dataHash, stateEpoch: state.epoch, windows: state.windows,
+                snapshotThroughMs: positions.snapshotThroughMs,
+                incompleteBeforeMs: state.report.lostSnapshotThroughMs ?? TimeLimit.never),
             mailbox: mailbox, controls: controls, alignment: alignment, stage: stage,
             log: parts.log, staleEntries: state.stale, endOffsets: { source.endOffsets() },
             wakeWorkers: { for reader in readers { reader.wake() } }, time: parts.time,
@@ -141,6 +147,12 @@ package final class Engine {
         /// The state epoch that the metadata names; `nil`: a new one has to begin.
         var epoch: Int?
         var epochMax = 0
+        var snapshotThroughMs: Int64 { greatest(\.snapshotThroughMs) }
+        var publishedThroughMs: Int64 { greatest(\.publishedThroughMs) }
+
+        private func greatest(_ field: (CommitMetadata) -> Int64) -> Int64 {
+            metadata.compactMap { $0.map(field) }.max() ?? TimeLimit.never
+        }
     }
 
     private static func positions(
@@ -200,7 +212,9 @@ package final class Engine {
 
     private static func restore(
         into stage: any StageTwo, _ positions: Positions, _ log: any CommitLog
-    ) throws(ConnectorError) -> (epoch: Int, stale: [StateEntry], report: StateReport) {
+    ) throws(ConnectorError) -> (
+        epoch: Int, stale: [StateEntry], windows: [WindowSnapshot], report: StateReport
+    ) {
         var report = StateReport()
         var stale: [StateEntry] = []
         var epochMax = positions.epochMax
@@ -230,7 +244,14 @@ package final class Engine {
                     + " tidemark wrote: this one would lose it",
                 hint: "run the newer version, or give up alert states with: tidemark reset")
         }
-        return (positions.epoch ?? epochMax + 1, stale, report)
+        let windows = stage.restoreWindows(
+            throughMs: positions.snapshotThroughMs,
+            publishedThroughMs: positions.publishedThroughMs)
+        report.windows = windows?.count ?? 0
+        if windows == nil, positions.snapshotThroughMs != TimeLimit.never {
+            report.lostSnapshotThroughMs = positions.snapshotThroughMs
+        }
+        return (positions.epoch ?? epochMax + 1, stale, windows ?? [], report)
     }
 
     /// Runs to the end of the input, a failure, or a stop: a thread a worker, the coordinator on the

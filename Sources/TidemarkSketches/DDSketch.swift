@@ -16,13 +16,13 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
     /// Bins between the outermost ones, both signs together, at most.
     package let binCountMax: Int
     /// The growth of the bins' ends now.
-    package private(set) var gamma: Double
+    package internal(set) var gamma: Double
     /// The largest relative error of a quantile now.
-    package private(set) var relativeError: Double
-    private var multiplier: Double
-    private var positive: BinStore
-    private var negative: BinStore
-    private var zeroCount: UInt64
+    package internal(set) var relativeError: Double
+    var multiplier: Double
+    var positive: BinStore
+    var negative: BinStore
+    var zeroCount: UInt64
 
     private static let normalMin = Double.leastNormalMagnitude
 

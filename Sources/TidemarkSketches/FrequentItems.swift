@@ -52,13 +52,13 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
     /// Logarithm of the table size in the bytes.
     package let lgMax: Int
     /// All counts that went in.
-    package private(set) var total: UInt64
+    package internal(set) var total: UInt64
     // What reductions took off so far, and what is left: in the order of `precedes`, each item once,
     // counts above 0.
-    private var taken: UInt64
-    private var items: [CountedItem]
+    var taken: UInt64
+    var items: [CountedItem]
     // Added and not yet sorted in: merging many small summaries sorts once.
-    private var loose: [CountedItem]
+    var loose: [CountedItem]
 
     /// An empty summary.
     ///

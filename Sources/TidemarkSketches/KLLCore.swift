@@ -15,17 +15,17 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
 
     /// The parameter of the bytes that leave, and the floor of the levels' capacities.
     let k: Int
-    private var seed: UInt64
-    private var drawCount: UInt64
-    private var valueCount: UInt64
-    private var least: Item
-    private var most: Item
-    private var block: UnsafeMutablePointer<Item>?
-    private var blockUsed: Int32
+    var seed: UInt64
+    var drawCount: UInt64
+    var valueCount: UInt64
+    var least: Item
+    var most: Item
+    var block: UnsafeMutablePointer<Item>?
+    var blockUsed: Int32
     private var blockCapacity: Int32
     // Level i has weight 2^i; level 0 is the block.
-    private var levels: UnsafeMutablePointer<Level>?
-    private var levelCount: Int32
+    var levels: UnsafeMutablePointer<Level>?
+    var levelCount: Int32
     private var levelCapacity: Int32
 
     /// An empty sketch; allocates nothing.
@@ -245,7 +245,7 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
         }
     }
 
-    private mutating func reserveBlock(_ count: Int) {
+    mutating func reserveBlock(_ count: Int) {
         guard count > Int(blockCapacity) else { return }
         var capacity = Swift.max(16, Int(blockCapacity))
         while capacity < count { capacity *= 2 }
@@ -272,7 +272,7 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
     }
 
     /// Room for `count` more items of level `i`, behind its items.
-    private mutating func room(_ count: Int, in i: Int) -> UnsafeMutablePointer<Item> {
+    mutating func room(_ count: Int, in i: Int) -> UnsafeMutablePointer<Item> {
         if i >= Int(levelCapacity) { growLevels(i + 1) }
         if i >= Int(levelCount) { levelCount = Int32(i + 1) }
         guard let levels = unsafe levels else { preconditionFailure("levels were just made") }
@@ -292,7 +292,7 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
         return unsafe items + used
     }
 
-    private mutating func growLevels(_ count: Int) {
+    mutating func growLevels(_ count: Int) {
         var capacity = Swift.max(4, Int(levelCapacity))
         while capacity < count { capacity *= 2 }
         let grown = UnsafeMutablePointer<Level>.allocate(capacity: capacity)

@@ -6,14 +6,14 @@
 /// - Memory: twice that of `KLLSketch`.
 /// - Source: bytes as Apache DataSketches' `kll_doubles_sketch`.
 package struct KLLDoublesSketch: ~Copyable, Ordered, Sendable {
-    private var core: KLLCore<Double>
+    var core: KLLCore<Double>
 
     /// An empty sketch; allocates nothing.
     ///
     /// - Precondition: `8 <= k <= 65535`.
     package init(k: Int = 200, seed: UInt64) { core = KLLCore(k: k, seed: seed) }
 
-    private init(_ core: consuming KLLCore<Double>) { self.core = core }
+    init(_ core: consuming KLLCore<Double>) { self.core = core }
 
     // Swift 6.3 takes a struct around a generic one for trivial and leaks the core where raw memory
     // is deinitialised; a destructor of its own tells it otherwise.

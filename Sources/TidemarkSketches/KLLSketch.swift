@@ -15,14 +15,14 @@
 /// - Source: Karnin, Lang, Liberty, "Optimal quantile approximation in streams", 2016; bytes as
 ///   Apache DataSketches' `kll_floats_sketch`.
 package struct KLLSketch: ~Copyable, Ordered, Sendable {
-    private var core: KLLCore<Float>
+    var core: KLLCore<Float>
 
     /// An empty sketch; allocates nothing.
     ///
     /// - Precondition: `8 <= k <= 65535`.
     package init(k: Int = 200, seed: UInt64) { core = KLLCore(k: k, seed: seed) }
 
-    private init(_ core: consuming KLLCore<Float>) { self.core = core }
+    init(_ core: consuming KLLCore<Float>) { self.core = core }
 
     // Swift 6.3 takes a struct around a generic one for trivial and leaks the core where raw memory
     // is deinitialised; a destructor of its own tells it otherwise.

@@ -70,15 +70,15 @@ package enum SketchError: Error, Equatable {
 }
 
 /// Little-endian reads that throw where the bytes end.
-struct ByteReader {
+package struct ByteReader {
     private let bytes: [UInt8]
-    private(set) var offset = 0
+    package private(set) var offset = 0
 
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
+    package init(_ bytes: [UInt8]) { self.bytes = bytes }
 
-    var left: Int { bytes.count - offset }
+    package var left: Int { bytes.count - offset }
 
-    mutating func read<T: FixedWidthInteger>(_: T.Type) throws(SketchError) -> T {
+    package mutating func read<T: FixedWidthInteger>(_: T.Type) throws(SketchError) -> T {
         let width = T.bitWidth / 8
         guard left >= width else {
             throw .truncated(needed: offset + width, byteCount: bytes.count)
@@ -91,15 +91,15 @@ struct ByteReader {
         return value
     }
 
-    mutating func readFloat() throws(SketchError) -> Float {
+    package mutating func readFloat() throws(SketchError) -> Float {
         Float(bitPattern: try read(UInt32.self))
     }
 
-    mutating func readDouble() throws(SketchError) -> Double {
+    package mutating func readDouble() throws(SketchError) -> Double {
         Double(bitPattern: try read(UInt64.self))
     }
 
-    mutating func readBytes(_ count: Int) throws(SketchError) -> ArraySlice<UInt8> {
+    package mutating func readBytes(_ count: Int) throws(SketchError) -> ArraySlice<UInt8> {
         guard left >= count else {
             throw .truncated(needed: offset + count, byteCount: bytes.count)
         }
@@ -108,13 +108,13 @@ struct ByteReader {
     }
 
     /// Throws unless all bytes were read.
-    func finish() throws(SketchError) {
+    package func finish() throws(SketchError) {
         guard left == 0 else { throw .corrupt(field: "trailing bytes", offset: offset) }
     }
 }
 
 extension [UInt8] {
-    mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
+    package mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
         var rest = value
         for _ in 0..<T.bitWidth / 8 {
             append(UInt8(truncatingIfNeeded: rest))
@@ -128,7 +128,7 @@ extension [UInt8] {
 
 /// Unsigned numbers in groups of seven bits, lowest first: histograms hold many small ones.
 extension [UInt8] {
-    mutating func append(varint value: UInt64) {
+    package mutating func append(varint value: UInt64) {
         var rest = value
         while rest >= 128 {
             append(UInt8(truncatingIfNeeded: rest) | 128)
@@ -139,7 +139,7 @@ extension [UInt8] {
 }
 
 extension ByteReader {
-    mutating func readVarint() throws(SketchError) -> UInt64 {
+    package mutating func readVarint() throws(SketchError) -> UInt64 {
         var value: UInt64 = 0
         for shift in stride(from: 0 as UInt64, to: 64, by: 7) {
             let byte = try read(UInt8.self)

@@ -69,6 +69,8 @@ struct RunSummary {
         json.member("offsets_without_record", totals.input.skipped)
         json.member("late_partials", totals.latePartials)
         json.member("commits", totals.commits)
+        json.member("snapshots", totals.snapshots)
+        json.member("snapshot_bytes", totals.snapshotBytes)
         if let clockMs { json.member("reference_clock", clockMs) }
         json.endObject()
         return String(decoding: json.bytes, as: UTF8.self)
@@ -232,7 +234,14 @@ private func kafkaLog(
 }
 
 private func logStart(_ reports: [StartReport], _ state: StateReport, _ log: Log) {
-    if state.taken > 0 { log.info("state restored", ["entries": state.taken]) }
+    if state.taken > 0 {
+        log.info("state restored", ["entries": state.taken, "open_windows": state.windows])
+    }
+    if let throughMs = state.lostSnapshotThroughMs {
+        log.error(
+            "the snapshot of open windows is not in the state topic: windows that begin before it are"
+                + " incomplete", ["through": timeText(throughMs)])
+    }
     if state.stale > 0 {
         log.warning(
             "state entries of an earlier epoch are taken away: alerts begin anew",

@@ -447,8 +447,8 @@ class Kafka(unittest.TestCase):
             time.sleep(0.02)
         self.fail("the process does nothing")
 
-    def killed(self, tag, turns, *more):
-        """Runs w1-drift, killed at random moments, to its end; how often a start found a commit."""
+    def killed(self, tag, turns, *more, seconds=1.6 * 60):
+        """Runs w1-drift, killed at random moments, to its end; low-water stays within so many seconds of event time."""
         rng = random.Random(SEED)
         resumed = 0
         for turn in range(turns):
@@ -461,7 +461,7 @@ class Kafka(unittest.TestCase):
                 resumed += 1
                 # A window of W1 is a sixtieth of a partition, the bound a thousandth; partitions may
                 # be the alignment (here 10 s) and some fetches apart, each of up to 1,500 records.
-                self.assertLess(int(at) - int(low), 200_000 / 4 / 60 * 1.6 + 3 * 4096, f"seed {SEED}")
+                self.assertLess(int(at) - int(low), 200_000 / 4 / 3600 * seconds + 3 * 4096, f"seed {SEED}")
         done = tidemark(*self.arguments(tag, *more, "--until-end", make=False, topology="w1-drift"), env=self.environment)
         self.assertGreater(resumed, 0, f"seed {SEED}: no start found a commit\n{done.stderr}")
 
@@ -485,6 +485,18 @@ class Kafka(unittest.TestCase):
             self.assertEqual(want.keys(), seen.keys(), f"seed {SEED}: {name}")
             for key, values in want.items():
                 self.assertEqual(set(values), set(seen[key]), f"seed {SEED}: {name} {key}: repeats never differ")
+
+    def test_killed_in_long_windows_it_goes_on_from_their_snapshots(self):
+        long = ["--set", "windows=[30m]", "--set", "limits.max_reread=30s"]
+        calm = tidemark(*self.arguments("calm-long", "--until-end", "--json", *long, topology="w1-drift"), env=self.environment)
+        self.assertGreater(json.loads(calm.stdout)["snapshots"], 0)
+        self.killed("long", 6, *long, seconds=120)
+        for name in ("aggregates", "alerts"):
+            want = self.read(f"calm-long-{name}")
+            self.assertEqual(want, self.read(f"long-{name}"), f"seed {SEED}: {name}")
+            self.assertTrue(want or name == "alerts")
+        held = [key for key in self.state("long-state") if key.startswith(b"windows/")]
+        self.assertLessEqual(len(held), 2)
 
     def test_the_newest_process_fences_the_older_one_which_ends_and_says_so(self):
         older = subprocess.Popen([TIDEMARK, *self.arguments("twice", "--set", "run.batch_rows=1")], cwd=ROOT, env=self.environment,

@@ -333,6 +333,60 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         #expect(outcome.aggregates[key(1)]?.first?.contains("\"complete\":true") == true)
     }
 
+    /// A window of an hour, of which a minute is read again.
+    private func longWindow() -> Plan {
+        var plan = simulationPlan(
+            windows: [WindowPlan(lengthMs: 3_600_000, stepMs: 3_600_000)], idleMs: nil)
+        plan.limits.maxRereadMs = 60_000
+        return plan
+    }
+
+    @Test func `an open window is written out, and its rows are not read again`() throws {
+        let rows = (0..<3_700).map { row(Double($0)) }
+        let log = cluster([rows.map { $0 }])
+        var lows: [(next: Int64, low: Int64)] = []
+        log.onCommit = { offsets in
+            for offset in offsets {
+                guard
+                    let metadata = try? CommitMetadata(
+                        offset.metadata, applicationHash: nameHash("sim"),
+                        clusterHash: nameHash("simulated"), dataHash: simulationDataHash,
+                        next: offset.next)
+                else { continue }
+                lows.append((metadata.next, metadata.low))
+            }
+        }
+        var simulation = Simulation(
+            plan: longWindow(), cluster: log, workerCount: 1, crashChance: 0.01)
+        let outcome = try simulation.run(crashesMax: 20)
+        #expect(outcome.crashes > 3)
+        #expect(outcome.snapshots > 5)
+        // A minute, a pane, the bound, and what came between two commits.
+        #expect(lows.allSatisfy { $0.next - $0.low < 60 + 10 + 5 + 60 }, "\(lows.suffix(5))")
+        let values = try #require(outcome.aggregates.values.first)
+        #expect(values.count == 1 && values.first?.contains("\"complete\":true") == true)
+        // What is left of the second hour, and nothing of the first.
+        #expect(log.state.keys.contains { $0.starts(with: "windows/".utf8) })
+    }
+
+    @Test func `a snapshot that is lost leaves its windows incomplete, not silent`() throws {
+        let log = cluster([(0..<200).map { row(Double($0)) }])
+        var simulation = Simulation(
+            plan: longWindow(), cluster: log, workerCount: 1, crashChance: 0)
+        _ = try simulation.run()
+        #expect(log.state.keys.contains { $0.starts(with: "window/".utf8) })
+        for key in log.state.keys where key.starts(with: "window/".utf8) { log.state[key] = nil }
+        for second in 200..<3_700 {
+            var more = row(Double(second))
+            more.offset = Int64(second)
+            log.partitions[0].records.append(more)
+        }
+        log.partitions[0].end = 3_700
+        let outcome = try simulation.run()
+        let values = try #require(outcome.aggregates.values.first)
+        #expect(values.first?.contains("\"complete\":false") == true, "\(values)")
+    }
+
     @Test func `1_15 rows that retention took from an open window leave it incomplete, not silent`()
         throws
     {

@@ -78,6 +78,8 @@ struct SimulationOutcome {
     var crashes = 0
     /// How often a process was told that another has taken over.
     var fenced = 0
+    /// How often open windows were written out.
+    var snapshots = 0
 }
 
 /// Runs the shipped engine over a simulated cluster, one step at a time, in an order drawn from the
@@ -119,6 +121,7 @@ struct Simulation {
             cluster.time.advance(ms: awayMs)
         }
         zombie = nil
+        outcome.snapshots = totals.reduce(0) { $0 + $1.snapshots }
         collect(&outcome)
         return outcome
     }

@@ -36,8 +36,10 @@ func simulate(
             WindowPlan(lengthMs: 60_000, stepMs: 20_000),
             WindowPlan(lengthMs: 30_000, stepMs: 30_000),
         ]
-    let plan = simulationPlan(
+    var plan = simulationPlan(
         windows: windows, batchRows: random.chance(0.5) ? 7 : 64, delivery: delivery)
+    // Windows of a minute are then written out while they are open, again and again.
+    if random.chance(0.5) { plan.limits.maxRereadMs = 20_000 }
     var partitions = randomPartitions(
         seed: seed, rowCount: 200 + random.below(600), partitionCount: 1 + random.below(4))
     if isBacklog { partitions = partitions.map(\.asBacklog) }
@@ -144,19 +146,20 @@ let allFaults: SimulatedCluster.Faults = {
         #expect(found.isEmpty, "seed \(seed): \(found.prefix(3))")
     }
 
-    @Test func `the seeds see alerts fire and resolve, crashes, and processes that are fenced`()
+    @Test func `the seeds see alerts fire and resolve, crashes, fenced processes and snapshots`()
         throws
     {
-        var (firing, resolved, crashes, fenced) = (0, 0, 0, 0)
+        var (firing, resolved, crashes, fenced, snapshots) = (0, 0, 0, 0, 0)
         for seed in UInt64(0)..<40 {
             let (outcome, _, _) = try simulate(seed: seed, faults: allFaults, crashChance: 0.002)
             firing += outcome.alerts.count { $0.contains("firing") }
             resolved += outcome.alerts.count { $0.contains("resolved") }
             crashes += outcome.crashes
             fenced += outcome.fenced
+            snapshots += outcome.snapshots
         }
         #expect(
-            firing > 20 && resolved > 10 && crashes > 40 && fenced > 5,
-            "\(firing) \(resolved) \(crashes) \(fenced)")
+            firing > 20 && resolved > 10 && crashes > 40 && fenced > 5 && snapshots > 40,
+            "\(firing) \(resolved) \(crashes) \(fenced) \(snapshots)")
     }
 }

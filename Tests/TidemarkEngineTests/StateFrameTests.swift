@@ -30,10 +30,15 @@ import TidemarkCore
         #expect(crc32c("123456789".utf8) == 0xe306_9283)
     }
 
-    @Test func `a later format is refused by its number, not skipped`() {
+    @Test func `a later format is refused by its number, not skipped`() throws {
         var bytes = frame([1, 2, 3]).encoded()
-        bytes[3] = 2
-        #expect(throws: StateFrame.Rejection.newer(version: 2)) { try StateFrame(bytes) }
+        bytes[3] = 3
+        #expect(throws: StateFrame.Rejection.newer(version: 3)) { try StateFrame(bytes) }
+        // An older version refuses what it would lose.
+        let window = StateFrame(
+            kind: .window, epoch: 2, appliedThroughMs: 1_700_000_100_000, payload: [1])
+        #expect(window.encoded()[3] == 2)
+        #expect(try StateFrame(window.encoded()) == window)
     }
 
     @Test func `any changed, missing or added byte is found, and nothing traps`() {

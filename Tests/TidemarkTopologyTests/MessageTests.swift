@@ -46,6 +46,10 @@ struct MessageTests {
             "7:11 bad-size: `512` has no unit · expected: like 64MiB · try: `512MiB`"
         ),
         (
+            "limits: { max_reread: 10s }",
+            "6:1 out-of-limits: max_reread (10s) is less than a pane, out_of_orderness and alignment together (80s) · expected: at least 80s · try: `limits: { max_reread: 80s }`"
+        ),
+        (
             "alerts:\n  alert: yes",
             "7:10 bad-boolean: `yes` is a word, not a boolean · expected: true or false · try: `true`"
         ),
