@@ -17,6 +17,8 @@ package protocol TimeSource: Sendable {
     func nowNs() -> Int64
     /// Wall time, milliseconds since 1970, UTC.
     func wallMs() -> Int64
+    /// Lets so much time pass.
+    func sleep(ms: Int)
 }
 
 /// A half-open interval of event time, aligned to 1970: `startMs ..< endMs`.

@@ -85,6 +85,8 @@ package protocol Source: AnyObject, Sendable {
     /// One past the last offset known of each partition, by slot, without asking the broker anew;
     /// `nil` where it is not known. Read for lag, idleness and progress.
     func endOffsets() -> [Int64?]
+    /// There are partitions that `extents` did not give. Asked often: it looks up what is known.
+    var hasGrown: Bool { get }
     /// Gives up everything, waiting at most so long.
     func close(withinMs: Int64)
 }

@@ -10,6 +10,7 @@ package import TidemarkDataflow
 ///
 /// Without an end (`follows`) it waits at the end of the file for lines to be added.
 package final class FileSource: Source {
+    package let hasGrown = false
     private let path: String
     private let topic: String
     private let recordByteCountMax: Int

@@ -20,9 +20,12 @@ package final class KafkaSource: Source {
 
     private struct State {
         /// In canonical order, as `extents` found them.
+        var found: [PartitionExtent] = []
+        /// Those of them that are read.
         var known: [PartitionExtent] = []
         var readers: [KafkaReader] = []
         var waker: FetchWaker?
+        var watch: PartitionWatch?
     }
     private let state = Mutex(State())
 
@@ -70,7 +73,7 @@ package final class KafkaSource: Source {
                 end: ends[place]
             )
         }
-        state.withLock { $0.known = extents }
+        state.withLock { $0.found = extents }
         return extents
     }
 
@@ -125,6 +128,13 @@ package final class KafkaSource: Source {
         state.withLock { state in
             state.readers = readers
             state.waker = waker
+            let read = Set(assignments.flatMap { $0.map(\.partition) })
+            state.known = state.found.filter { read.contains($0.partition) }
+            state.watch = PartitionWatch(
+                handle: handle,
+                counts: plan.topics.map { topic in
+                    (topic, state.known.count { $0.partition.topic == topic })
+                })
         }
         return readers
     }
@@ -151,21 +161,25 @@ package final class KafkaSource: Source {
         }
     }
 
+    package var hasGrown: Bool { state.withLock { $0.watch }?.hasGrown ?? false }
+
     package func close(withinMs: Int64) {
         _ = release(withinMs: withinMs)
     }
 
     /// Unassigns everything; false if a reader is still polled after that time.
     func release(withinMs: Int64) -> Bool {
-        let (readers, waker) = state.withLock { state in
+        let (readers, waker, watch) = state.withLock { state in
             defer {
                 state.readers = []
                 state.waker = nil
+                state.watch = nil
             }
-            return (state.readers, state.waker)
+            return (state.readers, state.waker, state.watch)
         }
         guard let waker else { return true }
-        var isReleased = waker.stop(withinMs: withinMs)
+        var isReleased = watch?.stop(withinMs: withinMs) ?? true
+        if !waker.stop(withinMs: withinMs) { isReleased = false }
         for reader in readers where !reader.release(withinMs: withinMs) { isReleased = false }
         if isReleased { unsafe rd_kafka_assign(handle.client, nil) }
         return isReleased

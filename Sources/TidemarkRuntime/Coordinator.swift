@@ -11,10 +11,26 @@ package struct RunTotals: Sendable, Equatable {
     /// Partials that came after their windows were published; they are counted, not merged.
     package var latePartials = 0
     package var floorsRecorded = 0
+    /// Times that the input had new partitions and the run began anew with them.
+    package var growths = 0
     /// Times that open windows were written out, since re-reading them would take too long.
     package var snapshots = 0
     package var snapshotBytes = 0
     package init() {}
+
+    /// Joins what one engine after another did.
+    package mutating func add(_ other: RunTotals) {
+        input.add(other.input)
+        windows += other.windows
+        aggregates += other.aggregates
+        alerts += other.alerts
+        commits += other.commits
+        latePartials += other.latePartials
+        floorsRecorded += other.floorsRecorded
+        growths += other.growths
+        snapshots += other.snapshots
+        snapshotBytes += other.snapshotBytes
+    }
 }
 
 /// How far a run is, for progress and metrics.
@@ -36,6 +52,8 @@ package struct RunProgress: Sendable {
     /// The circuit breaker: too many dead letters, nothing is read until the next start.
     package var isHolding = false
     package var stateByteCount = 0
+    /// The input has new partitions: what was read is committed, and an engine made now knows them.
+    package var hasGrown = false
     package init() {}
 }
 
@@ -126,6 +144,7 @@ package final class Coordinator {
     private let stage: any StageTwo
     private let log: any CommitLog
     private let endOffsets: () -> [Int64?]
+    private let sourceHasGrown: () -> Bool
     private let wakeWorkers: () -> Void
     private let time: any TimeSource
     private let untilEnd: Bool
@@ -174,8 +193,10 @@ package final class Coordinator {
         plan: Plan, start: CoordinatorStart, mailbox: Mailbox, controls: [WorkerControl],
         alignment: Alignment, stage: any StageTwo, log: any CommitLog,
         staleEntries: [StateEntry] = [], endOffsets: @escaping () -> [Int64?],
+        sourceHasGrown: @escaping () -> Bool = { false },
         wakeWorkers: @escaping () -> Void, time: any TimeSource, untilEnd: Bool
     ) {
+        self.sourceHasGrown = sourceHasGrown
         self.plan = plan
         self.start = start
         self.mailbox = mailbox
@@ -256,6 +277,7 @@ package final class Coordinator {
         }
         worked = try advanceCommit() || worked
         refreshProgress()
+        observeGrowth()
         try observePoison()
         observeSilence()
         return worked
@@ -681,6 +703,16 @@ package final class Coordinator {
         hasNews = true
         isUrgent = true
         for control in controls { control.give { $0.isHolding = true } }
+    }
+
+    /// Ends the engine, committed, when there are new partitions: the next one begins with them.
+    ///
+    /// To the end of the input belong those that were there at the start.
+    private func observeGrowth() {
+        guard !untilEnd, !isStopping, !progress.isRebuilding, sourceHasGrown() else { return }
+        progress.hasGrown = true
+        progress.totals.growths += 1
+        stop()
     }
 
     /// Looks, four times a second, whether the source is silent: read to its end, and nothing came.

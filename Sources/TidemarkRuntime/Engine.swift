@@ -40,8 +40,6 @@ package struct StartReport: Sendable, Equatable {
         case newEpoch(CommitMetadata.Rejection)
         /// Low-water is gone from the log (retention): the first windows are incomplete.
         case expired
-        /// The topic grew since the last commit: read from its beginning.
-        case joined
     }
     package var kind: Kind
 }
@@ -68,6 +66,8 @@ package final class Engine {
     package let controls: [WorkerControl]
     package let reports: [StartReport]
     package let state: StateReport
+    /// Partitions that the topic has grown by since the last commit.
+    package let joining: [TopicPartition]
     private let time: any TimeSource
 
     /// Reads positions, opens the source and places every partition on a worker.
@@ -84,7 +84,9 @@ package final class Engine {
         }
         // First: after it no earlier process moves what is read next.
         try parts.log.takeOver()
-        let positions = try Self.positions(extents, plan, dataHash, parts)
+        joining = try Self.join(extents, plan, dataHash, parts)
+        let positions = try Self.positions(
+            extents, try parts.log.committed(extents.map(\.partition)), plan, dataHash, parts)
         reports = positions.reports
         let stage = parts.makeStageTwo()
         let state = try Self.restore(into: stage, positions, parts.log)
@@ -100,8 +102,7 @@ package final class Engine {
                     committedNext: next, clock: known?.clock ?? .init(),
                     floors: known?.floors ?? [],
                     end: untilEnd && !parts.source.isBounded ? max(extent.end, offset) : nil,
-                    isInsideLog: offset > 0 && positions.reports[slot].kind != .resumed
-                        && positions.reports[slot].kind != .joined))
+                    isInsideLog: offset > 0 && positions.reports[slot].kind != .resumed))
         }
         let readers = try parts.source.open(starts.map { $0.map(\.start) })
         let mailbox = Mailbox(byteCountMax: plan.limits.memory.mailboxBytes)
@@ -129,11 +130,56 @@ package final class Engine {
                 incompleteBeforeMs: state.report.lostSnapshotThroughMs ?? TimeLimit.never),
             mailbox: mailbox, controls: controls, alignment: alignment, stage: stage,
             log: parts.log, staleEntries: state.stale, endOffsets: { source.endOffsets() },
+            sourceHasGrown: { source.hasGrown },
             wakeWorkers: { for reader in readers { reader.wake() } }, time: parts.time,
             untilEnd: untilEnd)
         self.mailbox = mailbox
         self.controls = controls
         time = parts.time
+    }
+
+    /// Commits the first position of partitions that the topic has grown by, and from where on they
+    /// count: what they bring for windows that were published without them is late, row by row.
+    ///
+    /// A decision that the log does not hold, so it is written down before it is obeyed.
+    private static func join(
+        _ extents: [PartitionExtent], _ plan: Plan, _ dataHash: UInt64, _ parts: EngineParts
+    ) throws(ConnectorError) -> [TopicPartition] {
+        let committed = try parts.log.committed(extents.map(\.partition))
+        let topics = Set(committed.map(\.partition.topic))
+        let known = Set(committed.map(\.partition))
+        let new = extents.filter {
+            topics.contains($0.partition.topic) && !known.contains($0.partition)
+        }
+        guard !new.isEmpty else { return [] }
+        let old = try positions(
+            extents.filter { known.contains($0.partition) }, committed, plan, dataHash, parts)
+        var clock = PartitionClock.Reading()
+        clock.floorMs = old.publishedThroughMs
+        let latest = old.metadata.compactMap(\.self).max { $0.sequence < $1.sequence }
+        let offsets = new.map { extent in
+            let metadata = CommitMetadata(
+                applicationHash: old.applicationHash, clusterHash: old.clusterHash,
+                dataHash: dataHash, next: extent.beginning, low: extent.beginning, clock: clock,
+                publishedThroughMs: old.publishedThroughMs,
+                incompleteThroughMs: latest?.incompleteThroughMs ?? TimeLimit.never,
+                incompleteRev: latest?.incompleteRev ?? 0,
+                enteredBeforeMs: latest?.enteredBeforeMs ?? TimeLimit.never,
+                stateEpoch: old.epochMax, sequence: (latest?.sequence ?? 0) + 1,
+                snapshotThroughMs: old.snapshotThroughMs, floors: [])
+            return CommittedOffset(
+                partition: extent.partition, next: extent.beginning, metadata: metadata.encoded())
+        }
+        let unit = CommitUnit(records: [], entries: [], offsets: offsets)
+        let deadlineNs = parts.time.nowNs() + plan.run.stopWithinMs * 1_000_000
+        while !(try parts.log.commit(unit, waitMs: 100)) {
+            guard parts.time.nowNs() < deadlineNs else {
+                throw ConnectorError(
+                    .retriable, "the positions of new partitions could not be committed")
+            }
+            parts.time.sleep(ms: 10)
+        }
+        return new.map(\.partition)
     }
 
     /// What was committed, partition by partition, and what can be made of it.
@@ -150,17 +196,18 @@ package final class Engine {
         var snapshotThroughMs: Int64 { greatest(\.snapshotThroughMs) }
         var publishedThroughMs: Int64 { greatest(\.publishedThroughMs) }
 
+
         private func greatest(_ field: (CommitMetadata) -> Int64) -> Int64 {
             metadata.compactMap { $0.map(field) }.max() ?? TimeLimit.never
         }
     }
 
     private static func positions(
-        _ extents: [PartitionExtent], _ plan: Plan, _ dataHash: UInt64, _ parts: EngineParts
+        _ extents: [PartitionExtent], _ committed: [CommittedOffset], _ plan: Plan,
+        _ dataHash: UInt64, _ parts: EngineParts
     ) throws(ConnectorError) -> Positions {
         var found = Positions(
             applicationHash: nameHash(plan.app), clusterHash: nameHash(parts.log.clusterId))
-        let committed = try parts.log.committed(extents.map(\.partition))
         var isNewEpoch = committed.isEmpty
         for extent in extents {
             var offset: Int64
@@ -190,11 +237,6 @@ package final class Engine {
                     offset = extent.beginning
                     kind = .expired
                 }
-            } else if committed.contains(where: { $0.partition.topic == extent.partition.topic }) {
-                // The topic grew: nothing of the new partition was read.
-                offset = extent.beginning
-                next = offset
-                kind = .joined
             } else {
                 offset = try parts.source.firstOffset(extent, start: plan.stream.source.start)
                 next = offset

@@ -9,6 +9,8 @@ package struct SystemTime: TimeSource {
 
     package func wallMs() -> Int64 { Self.read(CLOCK_REALTIME) / 1_000_000 }
 
+    package func sleep(ms: Int) { usleep(UInt32(clamping: ms * 1000)) }
+
     private static func read(_ clock: clockid_t) -> Int64 {
         var at = timespec()
         unsafe clock_gettime(clock, &at)

@@ -298,6 +298,7 @@ final class BoundedSource: Source {
     private let ends: @Sendable () -> [Int64]?
     let isBounded = true
     var fixedReferenceMs: Int64? { inner.fixedReferenceMs }
+    var hasGrown: Bool { inner.hasGrown }
 
     init(_ inner: any Source, ends: @escaping @Sendable () -> [Int64]?) {
         self.inner = inner

@@ -110,7 +110,31 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
     signal(SIGTERM, requestStop)
     signal(SIGINT, requestStop)
     signal(SIGPIPE, SIG_IGN)
+    var totals = RunTotals()
+    var clockMs: Int64?
+    var isFirst = true
+    // Whoever has new partitions to read begins as a new process would, from its own commit.
+    while true {
+        let ended = try runEngine(
+            loaded, options, totals, isFirst: isFirst, time: time, telemetry: telemetry, log: log)
+        totals = ended.totals
+        clockMs = ended.clockMs
+        isFirst = false
+        guard ended.hasGrown, !stopRequested.load(ordering: .relaxed) else { break }
+        log.warning("the input has new partitions: reading goes on with them")
+    }
+    return RunSummary(
+        totals: totals, seconds: Double(time.nowNs() - started) / 1e9, cpuSeconds: cpuSeconds(),
+        peakMemoryBytes: peakMemoryBytes(), clockMs: clockMs)
+}
 
+/// Runs one engine to its end: of the input, by a stop, or since there are new partitions.
+///
+/// `before`: what earlier ones did.
+private func runEngine(
+    _ loaded: LoadedPlan, _ options: RunOptions, _ before: RunTotals, isFirst: Bool,
+    time: SystemTime, telemetry: Telemetry, log: Log
+) throws(ConnectorError) -> (totals: RunTotals, hasGrown: Bool, clockMs: Int64?) {
     let plan = loaded.plan
     let inputPath = options.input ?? plan.stream.source.file
     let workerCount = plan.run.workers ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
@@ -120,7 +144,7 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
             settings: plan.kafka, app: plan.app, source: plan.stream.source, limits: plan.limits,
             workers: workerCount, time: time, log: log, telemetry: telemetry)
     }
-    if let client, options.checksTopics {
+    if let client, options.checksTopics, isFirst {
         // What this run reads and writes on the cluster.
         let all =
             options.isShadow
@@ -156,7 +180,7 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
         let suffix = options.output == nil ? options.suffix : ""
         var inner: (any Sink)?
         if let directory = options.output {
-            inner = FileSink(directory: directory, appends: false)
+            inner = FileSink(directory: directory, appends: !isFirst)
         } else if options.suffix != nil {
             inner = try client?.sink()
         }
@@ -167,7 +191,7 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
     } else if let directory = options.output {
         // Files know no transactions, and keep no state.
         commits = DirectLog(
-            sink: FileSink(directory: directory, appends: inputPath == nil), offsets: offsets)
+            sink: FileSink(directory: directory, appends: inputPath == nil || !isFirst), offsets: offsets)
     } else if let client {
         commits = try kafkaLog(client, plan, isFile: inputPath != nil, time)
     } else {
@@ -184,6 +208,11 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
         workerCount: workerCount,
         untilEnd: options.untilEnd || inputPath == "-")
     logStart(engine.reports, engine.state, log)
+    for partition in engine.joining {
+        log.warning(
+            "the topic has grown: a new partition will be read from its beginning",
+            ["topic": partition.topic, "partition": partition.partition])
+    }
     let progress = ProgressLine(log: log, time: time, isQuiet: options.quiet || options.json)
     let engineMetrics = EngineMetrics(telemetry)
     let totals: RunTotals
@@ -193,6 +222,8 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
                 stopRequested.load(ordering: .relaxed) || options.shouldStop?() ?? false
             },
             onProgress: { reading in
+                var reading = reading
+                reading.totals.add(before)
                 engineMetrics.update(reading)
                 progress.update(reading)
                 options.onProgress?(reading)
@@ -208,9 +239,9 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
     commits.close(withinMs: plan.run.stopWithinMs)
     source.close(withinMs: 5000)
     client?.close(withinMs: 5000)
-    return RunSummary(
-        totals: totals, seconds: Double(time.nowNs() - started) / 1e9, cpuSeconds: cpuSeconds(),
-        peakMemoryBytes: peakMemoryBytes(), clockMs: source.fixedReferenceMs)
+    var all = before
+    all.add(totals)
+    return (all, engine.coordinator.progress.hasGrown, source.fixedReferenceMs)
 }
 
 /// How results reach a cluster, as `run.delivery` says.
@@ -254,13 +285,6 @@ private func logStart(_ reports: [StartReport], _ state: StateReport, _ log: Log
     for report in reports {
         switch report.kind {
         case .fresh: break
-        case .joined:
-            log.warning(
-                "the topic grew: a new partition is read from its beginning",
-                [
-                    "topic": report.partition.topic, "partition": report.partition.partition,
-                    "offset": report.offset,
-                ])
         case .resumed:
             log.info(
                 "resumed",

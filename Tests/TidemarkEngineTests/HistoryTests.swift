@@ -328,7 +328,9 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         joined.beginning = 0
         log.partitions.append(joined)
         let outcome = try simulation.run()
-        #expect(simulation.reports.last?.map(\.kind) == [.resumed, .joined])
+        #expect(simulation.reports.last?.map(\.kind) == [.resumed, .resumed])
+        // 0 to 60 s was published before it was known.
+        #expect(log.floors[joined.name]?.first?.floorMs == t0 + 64_000)
         #expect(total(outcome, 1) == 100, "80 to 120 s came on both partitions")
         #expect(outcome.aggregates[key(1)]?.first?.contains("\"complete\":true") == true)
     }

@@ -54,6 +54,7 @@ final class SimulatedTime: TimeSource {
     var ms: Int64 { now.withLock { $0 } }
     func nowNs() -> Int64 { ms * 1_000_000 }
     func wallMs() -> Int64 { ms }
+    func sleep(ms: Int) { advance(ms: Int64(ms)) }
 }
 
 /// What outlives a process: the log, what was published and acknowledged, the group's offsets.
@@ -114,6 +115,14 @@ final class SimulatedCluster: @unchecked Sendable {
         static let none = Faults()
     }
 
+    /// Partitions that were written down later than the others.
+    var joinedCount = 0
+    /// The last partition comes into being then.
+    var growsAtMs: Int64?
+    var visibleCount: Int {
+        growsAtMs.map { time.ms < $0 } ?? false ? partitions.count - 1 : partitions.count
+    }
+
     init(partitions: [SimulatedPartition], seed: UInt64, time: SimulatedTime, faults: Faults) {
         self.partitions = partitions
         random = SeededRandom(seed)
@@ -128,14 +137,16 @@ final class SimulatedCluster: @unchecked Sendable {
     }
 }
 
-final class SimulatedSource: Source {
+final class SimulatedSource: Source, @unchecked Sendable {
+    // One thread steps the simulation.
     let cluster: SimulatedCluster
+    private var knownCount = 0
     let fixedReferenceMs: Int64? = nil
     let isBounded = false
     init(_ cluster: SimulatedCluster) { self.cluster = cluster }
 
     func extents() throws(ConnectorError) -> [PartitionExtent] {
-        cluster.partitions.indices.map { slot in
+        (0..<cluster.visibleCount).map { slot in
             PartitionExtent(
                 partition: cluster.partitions[slot].name,
                 beginning: cluster.partitions[slot].beginning, end: cluster.availableEnd(slot))
@@ -145,9 +156,11 @@ final class SimulatedSource: Source {
         -> Int64
     { extent.beginning }
     func open(_ assignments: [[PartitionStart]]) throws(ConnectorError) -> [any SourceReader] {
-        assignments.map { SimulatedReader(cluster, starts: $0) }
+        knownCount = assignments.joined().count
+        return assignments.map { SimulatedReader(cluster, starts: $0) }
     }
-    func endOffsets() -> [Int64?] { cluster.partitions.indices.map { cluster.availableEnd($0) } }
+    func endOffsets() -> [Int64?] { (0..<knownCount).map { cluster.availableEnd($0) } }
+    var hasGrown: Bool { cluster.visibleCount > knownCount }
     func close(withinMs: Int64) {}
 }
 
@@ -245,6 +258,13 @@ extension SimulatedCluster {
                     clusterHash: nameHash("simulated"), dataHash: simulationDataHash,
                     next: offset.next)
             else { continue }
+            if olderOffsets[offset.partition] == nil, !olderOffsets.isEmpty {
+                joinedCount += 1
+                if metadata.clock.floorMs != TimeLimit.never {
+                    floors[offset.partition, default: []].append(
+                        RecordedFloor(offset: offset.next, floorMs: metadata.clock.floorMs))
+                }
+            }
             for floor in metadata.floors where floors[offset.partition]?.contains(floor) != true {
                 floors[offset.partition, default: []].append(floor)
             }

@@ -80,6 +80,8 @@ struct SimulationOutcome {
     var fenced = 0
     /// How often open windows were written out.
     var snapshots = 0
+    /// Partitions that came into being while processes were at work.
+    var joined = 0
 }
 
 /// Runs the shipped engine over a simulated cluster, one step at a time, in an order drawn from the
@@ -116,11 +118,15 @@ struct Simulation {
     /// Steps until everything available was read, published and committed.
     mutating func run(crashesMax: Int = 5) throws -> SimulationOutcome {
         var outcome = SimulationOutcome()
-        while try !runOnce(mayCrash: outcome.crashes < crashesMax, &outcome) {
+        while true {
+            let ending = try runOnce(mayCrash: outcome.crashes < crashesMax, &outcome)
+            if ending == .done { break }
+            if ending == .grown { continue }
             outcome.crashes += 1
             cluster.time.advance(ms: awayMs)
         }
         zombie = nil
+        outcome.joined = cluster.joinedCount
         outcome.snapshots = totals.reduce(0) { $0 + $1.snapshots }
         collect(&outcome)
         return outcome
@@ -163,17 +169,25 @@ struct Simulation {
         return Process(engine: engine, sink: sink)
     }
 
+    private enum Ending { case done, crashed, grown }
+
     /// One process.
-    ///
-    /// - Returns: false if it crashed.
-    private mutating func runOnce(mayCrash: Bool, _ outcome: inout SimulationOutcome) throws -> Bool
-    {
-        let process = try start()
+    private mutating func runOnce(
+        mayCrash: Bool, _ outcome: inout SimulationOutcome
+    ) throws -> Ending {
+        let process: Process
+        do throws(ConnectorError) {
+            process = try start()
+        } catch {
+            // The supervisor starts it again: positions of new partitions were not through.
+            guard error.kind == .retriable else { throw error }
+            return .crashed
+        }
         let engine = process.engine
         reports.append(engine.reports)
         defer { totals.append(engine.coordinator.progress.totals) }
         var quietSteps = 0
-        func crash(_ simulation: inout Simulation) -> Bool {
+        func crash(_ simulation: inout Simulation) -> Ending {
             process.sink?.crash()
             // Whoever believes it dead is wrong about it: it goes on until it is told.
             if process.sink == nil,
@@ -181,12 +195,12 @@ struct Simulation {
             {
                 simulation.zombie = process
             }
-            return false
+            return .crashed
         }
         for _ in 0..<200_000 {
             if crashAfterCommits.remove(cluster.commitCount) != nil {
                 process.sink?.crash()
-                return false
+                return .crashed
             }
             cluster.time.advance(ms: Int64(cluster.random.below(40)))
             if mayCrash, cluster.random.chance(crashChance) { return crash(&self) }
@@ -203,10 +217,12 @@ struct Simulation {
             if actor == engine.workers.count {
                 let step = engine.coordinator.step()
                 if step == .finished {
-                    guard let failure = engine.coordinator.failure else { return true }
+                    guard let failure = engine.coordinator.failure else {
+                        return engine.coordinator.progress.hasGrown ? .grown : .done
+                    }
                     if failure.kind == .fenced { outcome.fenced += 1 }
                     process.sink?.crash()
-                    return false
+                    return .crashed
                 }
                 if step == .worked { quietSteps = 0 } else { quietSteps += 1 }
             } else if engine.workers[actor].step() == .worked {
@@ -218,7 +234,7 @@ struct Simulation {
                         == cluster.partitions[slot].end
             }
             // Long enough for idle floors to be recorded, obeyed and committed.
-            if !untilEnd, isReadOut, quietSteps > 1500 { return true }
+            if !untilEnd, isReadOut, quietSteps > 1500 { return .done }
         }
         throw Stuck(
             description: """

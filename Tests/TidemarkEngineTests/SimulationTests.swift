@@ -46,6 +46,7 @@ func simulate(
     let cluster = SimulatedCluster(
         partitions: partitions, seed: seed, time: SimulatedTime(), faults: faults)
     cluster.defects = defects
+    if partitions.count > 1, random.chance(0.25) { cluster.growsAtMs = Int64(random.below(20_000)) }
     if let tamper { cluster.tamper = { [partitions] in tamper($0, partitions) } }
     var simulation = Simulation(
         plan: plan, cluster: cluster, workerCount: 1 + random.below(2), crashChance: crashChance)
@@ -146,10 +147,10 @@ let allFaults: SimulatedCluster.Faults = {
         #expect(found.isEmpty, "seed \(seed): \(found.prefix(3))")
     }
 
-    @Test func `the seeds see alerts fire and resolve, crashes, fenced processes and snapshots`()
+    @Test func `the seeds see alerts fire and resolve, crashes, fencing, snapshots and growth`()
         throws
     {
-        var (firing, resolved, crashes, fenced, snapshots) = (0, 0, 0, 0, 0)
+        var (firing, resolved, crashes, fenced, snapshots, joined) = (0, 0, 0, 0, 0, 0)
         for seed in UInt64(0)..<40 {
             let (outcome, _, _) = try simulate(seed: seed, faults: allFaults, crashChance: 0.002)
             firing += outcome.alerts.count { $0.contains("firing") }
@@ -157,9 +158,11 @@ let allFaults: SimulatedCluster.Faults = {
             crashes += outcome.crashes
             fenced += outcome.fenced
             snapshots += outcome.snapshots
+            joined += outcome.joined
         }
         #expect(
-            firing > 20 && resolved > 10 && crashes > 40 && fenced > 5 && snapshots > 40,
-            "\(firing) \(resolved) \(crashes) \(fenced) \(snapshots)")
+            firing > 20 && resolved > 10 && crashes > 40 && fenced > 5 && snapshots > 40
+                && joined > 1,
+            "\(firing) \(resolved) \(crashes) \(fenced) \(snapshots) \(joined)")
     }
 }

@@ -1,0 +1,60 @@
+import CRdKafka
+import Glibc
+import Synchronization
+import TidemarkCore
+
+/// Looks every few seconds whether the input topics have grown.
+///
+/// The library refreshes what it knows of a topic every five minutes and tells nobody who assigns by
+/// hand; a producer that starts writes to new partitions at once.
+///
+/// `@unchecked Sendable`: the semaphore is made for several threads.
+@safe
+final class PartitionWatch: @unchecked Sendable {
+    private let handle: ClientHandle
+    private let counts: [(topic: String, count: Int)]
+    private let periodMs: Int64
+    private let signal: UnsafeMutablePointer<sem_t>
+    private let shouldStop = Atomic<Bool>(false)
+    private let grown = Atomic<Bool>(false)
+    private let thread = Mutex<ClientThread?>(nil)
+
+    var hasGrown: Bool { grown.load(ordering: .relaxed) }
+
+    init(handle: ClientHandle, counts: [(topic: String, count: Int)], periodMs: Int64 = 3_000) {
+        self.handle = handle
+        self.counts = counts
+        self.periodMs = periodMs
+        unsafe signal = .allocate(capacity: 1)
+        unsafe sem_init(signal, 0, 0)
+        thread.withLock { $0 = ClientThread { self.run() } }
+    }
+
+    deinit {
+        unsafe sem_destroy(signal)
+        unsafe signal.deallocate()
+    }
+
+    /// Whether the thread ended within the time.
+    func stop(withinMs: Int64) -> Bool {
+        shouldStop.store(true, ordering: .releasing)
+        unsafe sem_post(signal)
+        return thread.withLock { $0 }?.join(withinMs: withinMs) ?? true
+    }
+
+    private func run() {
+        while true {
+            var until = timespec()
+            unsafe clock_gettime(CLOCK_REALTIME, &until)
+            until.tv_sec += Int(periodMs / 1000)
+            _ = unsafe sem_timedwait(signal, &until)
+            if shouldStop.load(ordering: .acquiring) { return }
+            for (topic, count) in counts {
+                // A broker that is away is not our business here.
+                guard let ids = try? handle.partitions(of: topic, withinMs: 1000) else { continue }
+                if ids.count > count { grown.store(true, ordering: .relaxed) }
+            }
+            if hasGrown { return }
+        }
+    }
+}
