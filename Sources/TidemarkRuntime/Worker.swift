@@ -124,6 +124,8 @@ package final class Worker {
     private var places: [Int]
     /// What `align` reports; kept for its memory.
     private var heard: [(slot: Int, watermarkMs: Int64)] = []
+    /// Messages of the step under way.
+    private var posted: [WorkerMessage] = []
     private var freePanes: [Int32] = []
     private var paneCount: Int32 = 0
     private var seenOrders = 0
@@ -166,6 +168,8 @@ package final class Worker {
 
     /// One batch, if orders and the mailbox allow.
     package func step() -> Step {
+        // Together, so that the coordinator is woken once.
+        defer { mailbox.push(all: &posted) }
         obeyOrders()
         if orders.isStopping { return .finished }
         if isParked || orders.isHolding { return .blocked }
@@ -179,13 +183,15 @@ package final class Worker {
                 into: batch, timeoutMs: isWaiting ? min(pollTimeoutMs, 2) : pollTimeoutMs)
         } catch {
             hasFailed = true
-            mailbox.push(.failed(error))
+            post(.failed(error))
             return .blocked
         }
         if batch.rowCount > 0 { process() }
         updatePositions()
         return batch.rowCount > 0 ? .worked : .idle
     }
+
+    private func post(_ message: WorkerMessage) { posted.append(message) }
 
     /// Pauses and resumes partitions of its own, so that none is too far ahead.
     private func align() throws(ConnectorError) {
@@ -227,7 +233,7 @@ package final class Worker {
                 tasks[places[slot]].pendingFloorMs = floor
             }
             isParked = true
-            mailbox.push(
+            post(
                 .snapshot(worker: index, epoch: answeredEpoch, slots: tasks.map(snapshot)))
         }
     }
@@ -258,8 +264,8 @@ package final class Worker {
             seal(place)
             reportProgress(place)
         }
-        if !outgoing.isEmpty { mailbox.push(.letters(outgoing)) }
-        mailbox.push(.tally(tally))
+        if !outgoing.isEmpty { post(.letters(outgoing)) }
+        post(.tally(tally))
     }
 
     /// Decides on the rows from `first` on that belong to one partition.
@@ -338,7 +344,7 @@ package final class Worker {
                 let sealedMs = task.clock.watermarkMs
                 if task.isEntering {
                     task.isEntering = false
-                    mailbox.push(
+                    post(
                         .entered(beforeMs: eventMs + plan.source.outOfOrdernessMs))
                 }
                 switch task.clock.admit(eventMs: eventMs, recordMs: recordMs) {
@@ -409,7 +415,7 @@ package final class Worker {
         while let pane = tasks[place].open.first, all || pane.startMs + plan.paneMs <= watermark {
             tasks[place].open.removeFirst()
             freePanes.append(pane.id)
-            mailbox.push(
+            post(
                 .sealed(
                     slot: tasks[place].slot, paneStartMs: pane.startMs,
                     partial: stage.seal(pane: Int(pane.id)), origin: pane.origin))
@@ -418,7 +424,7 @@ package final class Worker {
 
     private func reportProgress(_ place: Int) {
         let task = tasks[place]
-        mailbox.push(
+        post(
             .progress(
                 slot: task.slot, watermarkMs: task.clock.watermarkMs, position: task.next,
                 referenceMs: task.clock.reading.referenceMs))
@@ -433,7 +439,7 @@ package final class Worker {
             if position > tasks[place].next {
                 var tally = WorkerTally()
                 tally.skipped = skipped(tasks[place], upTo: position)
-                if tally.skipped > 0 { mailbox.push(.tally(tally)) }
+                if tally.skipped > 0 { post(.tally(tally)) }
                 tasks[place].next = position
                 reportProgress(place)
             }
@@ -442,7 +448,7 @@ package final class Worker {
             guard isAtEnd else { continue }
             tasks[place].hasEnded = true
             seal(place, all: true)
-            mailbox.push(.ended(slot: slot, watermarkMs: tasks[place].clock.watermarkMs))
+            post(.ended(slot: slot, watermarkMs: tasks[place].clock.watermarkMs))
         }
     }
 }
