@@ -1,7 +1,7 @@
 /// Exact counts by dictionary code: an open-addressing table whose slot is the code itself, so that
 /// a small dictionary is a plain array.
 ///
-/// - Memory: nothing while empty, then 8 bytes a slot, at most half of them taken.
+/// - Memory: nothing while empty, then 10 bytes a slot, at most half of them taken.
 @safe
 struct CodeCounter: ~Copyable {
     /// A table that is empty and not in use.
@@ -9,11 +9,20 @@ struct CodeCounter: ~Copyable {
     struct Table {
         var codes: UnsafeMutablePointer<UInt32>
         var counts: UnsafeMutablePointer<UInt32>
+        var used: UnsafeMutablePointer<UInt32>
         var mask: Int
+
+        func deallocate() {
+            unsafe codes.deallocate()
+            unsafe counts.deallocate()
+            unsafe used.deallocate()
+        }
     }
 
     private var codes: UnsafeMutablePointer<UInt32>
     private var counts: UnsafeMutablePointer<UInt32>
+    /// The slots that are taken, as they were: a table that has grown may be nearly empty.
+    private var used: UnsafeMutablePointer<UInt32>
     private var mask: Int
     private(set) var distinctCount = 0
     private(set) var valueCount: Int64 = 0
@@ -25,12 +34,14 @@ struct CodeCounter: ~Copyable {
         mask = -1
         unsafe codes = Self.none
         unsafe counts = Self.none
+        unsafe used = Self.none
     }
 
     deinit {
         guard mask >= 0 else { return }
         unsafe codes.deallocate()
         unsafe counts.deallocate()
+        unsafe used.deallocate()
     }
 
     /// Stands for no memory; never read.
@@ -39,7 +50,7 @@ struct CodeCounter: ~Copyable {
             .unsafelyUnwrapped
     }
 
-    var byteCount: Int { (mask + 1) * 8 }
+    var byteCount: Int { (mask + 1) * 10 }
 
     /// Whether counting needs a table first: see `use`.
     var needsTable: Bool { mask < 0 }
@@ -50,11 +61,13 @@ struct CodeCounter: ~Copyable {
         if let table = unsafe table {
             unsafe codes = unsafe table.codes
             unsafe counts = unsafe table.counts
+            unsafe used = unsafe table.used
             mask = unsafe table.mask
         } else {
             mask = 15
             unsafe codes = Self.allocate(16, filledWith: Self.free)
             unsafe counts = Self.allocate(16, filledWith: 0)
+            unsafe used = Self.allocate(8, filledWith: 0)
         }
     }
 
@@ -62,16 +75,17 @@ struct CodeCounter: ~Copyable {
     mutating func takeTable() -> Table? {
         guard mask >= 0 else { return nil }
         reset()
-        let table = unsafe Table(codes: codes, counts: counts, mask: mask)
+        let table = unsafe Table(codes: codes, counts: counts, used: used, mask: mask)
         mask = -1
         unsafe codes = Self.none
         unsafe counts = Self.none
+        unsafe used = Self.none
         return unsafe table
     }
 
     /// Forgets all counts.
     mutating func reset() {
-        if distinctCount > 0 { unsafe codes.update(repeating: Self.free, count: mask + 1) }
+        for place in 0..<distinctCount { unsafe codes[Int(used[place])] = Self.free }
         distinctCount = 0
         valueCount = 0
     }
@@ -109,6 +123,7 @@ struct CodeCounter: ~Copyable {
         }
         unsafe codes[slot] = code
         unsafe counts[slot] = count
+        unsafe used[distinctCount] = UInt32(truncatingIfNeeded: slot)
         distinctCount += 1
         if distinctCount * 2 > mask { grow() }
         return true
@@ -116,7 +131,8 @@ struct CodeCounter: ~Copyable {
 
     /// Calls `body` with each code and its count, in no stated order.
     func forEach(_ body: (UInt32, UInt32) -> Void) {
-        for slot in 0..<(mask + 1) where unsafe codes[slot] != Self.free {
+        for place in 0..<distinctCount {
+            let slot = unsafe Int(used[place])
             body(unsafe codes[slot], unsafe counts[slot])
         }
     }
@@ -131,19 +147,23 @@ struct CodeCounter: ~Copyable {
     }
 
     private mutating func grow() {
-        let (oldCodes, oldCounts, oldMask) = unsafe (codes, counts, mask)
+        let (oldCodes, oldCounts, oldUsed) = unsafe (codes, counts, used)
         let slotCount = (mask + 1) * 2
         mask = slotCount - 1
         unsafe codes = Self.allocate(slotCount, filledWith: Self.free)
         unsafe counts = Self.allocate(slotCount, filledWith: 0)
-        for old in 0...oldMask where unsafe oldCodes[old] != Self.free {
+        unsafe used = Self.allocate(slotCount / 2, filledWith: 0)
+        for place in 0..<distinctCount {
+            let old = unsafe Int(oldUsed[place])
             var slot = Int(unsafe oldCodes[old]) & mask
             while unsafe codes[slot] != Self.free { slot = (slot + 1) & mask }
             unsafe codes[slot] = oldCodes[old]
             unsafe counts[slot] = oldCounts[old]
+            unsafe used[place] = UInt32(truncatingIfNeeded: slot)
         }
         unsafe oldCodes.deallocate()
         unsafe oldCounts.deallocate()
+        unsafe oldUsed.deallocate()
     }
 
     private static func allocate(_ count: Int, filledWith value: UInt32)
@@ -168,9 +188,8 @@ final class CodeTables {
     init(columnCount: Int) { unsafe tables = Array(repeating: [], count: columnCount) }
 
     deinit {
-        for unsafe table in unsafe tables.joined() {
-            unsafe table.codes.deallocate()
-            unsafe table.counts.deallocate()
+        for column in unsafe tables.indices {
+            while let table = unsafe take(column) { unsafe table.deallocate() }
         }
     }
 
@@ -180,8 +199,7 @@ final class CodeTables {
         guard let table = unsafe table else { return }
         guard unsafe tables[column].count < Self.tableCountMax && table.mask < Self.slotCountMax
         else {
-            unsafe table.codes.deallocate()
-            unsafe table.counts.deallocate()
+            unsafe table.deallocate()
             return
         }
         unsafe tables[column].append(table)

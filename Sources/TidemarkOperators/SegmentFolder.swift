@@ -133,24 +133,30 @@ final class SegmentFolder {
         let selected = condition?.evaluate(rowCount: rowCount)
         assignGroups(rowCount, rows)
         locals.removeAll(keepingCapacity: true)
-        var lastPane: Int32 = -1
-        var lastGroup: Int32 = -1
-        var lastLocal: UInt16 = 0
+        // Which cell a (pane, group) has, of those met last in this batch.
+        var recent = InlineArray<64, UInt64>(repeating: .max)
+        var recentLocal = InlineArray<64, UInt16>(repeating: 0)
+        let isRow = RowTable.Fate.row.rawValue
+        let (panesOf, fates) = unsafe (rows.pane, rows.fate)
+        let (localOf, groupOf, counts) = unsafe (self.localOf, self.groupOf, self.counts)
         for row in 0..<rowCount {
             unsafe localOf[row] = Self.outside
-            let pane = unsafe rows.pane[row]
+            let pane = unsafe panesOf[row]
             guard pane >= 0 else { continue }
             if let selected, selected[row] != RowFilter.Truth.yes { continue }
-            let fate = unsafe rows.fate[row]
+            let fate = unsafe fates[row]
             let group = unsafe groupOf[row]
-            if fate == RowTable.Fate.row.rawValue {
-                if pane != lastPane || group != lastGroup {
-                    lastPane = pane
-                    lastGroup = group
-                    lastLocal = local(pane: Int(pane), group: group)
+            if fate == isRow {
+                let key =
+                    UInt64(UInt32(bitPattern: pane)) << 32 | UInt64(UInt32(bitPattern: group))
+                let place = Int(truncatingIfNeeded: group &+ pane &* 23) & 63
+                if recent[place] != key {
+                    recent[place] = key
+                    recentLocal[place] = local(pane: Int(pane), group: group)
                 }
-                unsafe counts[Int(lastLocal)] += 1
-                unsafe localOf[row] = lastLocal
+                let local = recentLocal[place]
+                unsafe counts[Int(local)] &+= 1
+                unsafe localOf[row] = local
             } else if fate == RowTable.Fate.late.rawValue {
                 cell(pane: Int(pane), group: group).lateCount += 1
             } else if fate == RowTable.Fate.quarantined.rawValue {

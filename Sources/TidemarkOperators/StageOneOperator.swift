@@ -130,7 +130,18 @@ package final class StageOneOperator: StageOne {
         let count = batch.rowCount
         let verdicts = unsafe decoder.columns.verdicts
         let times = unsafe timeField.flatMap { unsafe decoder.columns.columns[$0].times }
+        let isRow = DecodeVerdict.row.rawValue
+        let rowFate = RowTable.Fate.row.rawValue
+        let (fates, eventTimes) = unsafe (rows.fate, rows.eventTimeMs)
         for row in 0..<count {
+            if unsafe verdicts[row] == isRow {
+                let time = unsafe times?[row] ?? 0
+                if unsafe times != nil { unsafe eventTimes[row] = time }
+                if unsafe times == nil || time != .min {
+                    unsafe fates[row] = rowFate
+                    continue
+                }
+            }
             let verdict = DecodeVerdict(rawValue: unsafe verdicts[row]) ?? .syntax
             var fate = RowTable.Fate.row
             switch verdict {

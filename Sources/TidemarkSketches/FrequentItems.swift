@@ -193,15 +193,17 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
     ) {
         var byteCount = 0
         var kept = 0
-        for unsafe item in unsafe added where item.count > cut {
-            byteCount &+= item.byteCount
+        for place in added.indices where unsafe added[place].count > cut {
+            unsafe byteCount &+= added[place].byteCount
             kept &+= 1
         }
         var at = texts.count
         texts.append(contentsOf: repeatElement(0, count: byteCount))
         list.reserveCapacity(list.count + kept)
         unsafe texts.withUnsafeMutableBufferPointer { texts in
-            for unsafe item in unsafe added where item.count > cut {
+            for place in added.indices {
+                let item = unsafe added[place]
+                guard item.count > cut else { continue }
                 let count = item.byteCount
                 if count > 0, let base = texts.baseAddress, let source = unsafe source {
                     unsafe copyText(source + item.start, count: count, to: base + at)
@@ -301,7 +303,9 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
         guard items.count > capacity else { return 0 }
         // Nearly all counts are small: how many there are of each says where the place falls.
         var tally = InlineArray<64, Int>(repeating: 0)
-        for unsafe item in unsafe items { tally[Int(Swift.min(item.count, 63))] &+= 1 }
+        for place in items.indices {
+            tally[Int(Swift.min(unsafe items[place].count, 63))] &+= 1
+        }
         var above = tally[63]
         if above <= capacity {
             for count in stride(from: 62, through: 0, by: -1) {
@@ -310,7 +314,9 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
             }
         }
         var counts: [UInt64] = []
-        for unsafe item in unsafe items where item.count >= 63 { counts.append(item.count) }
+        for place in items.indices where unsafe items[place].count >= 63 {
+            counts.append(unsafe items[place].count)
+        }
         counts.sort()
         return counts[counts.count - 1 - capacity]
     }

@@ -112,6 +112,7 @@ package struct HLLSketch: ~Copyable, OrderFree {
         if unsafe registers == nil && count > couponCountMax {
             unsafe promoteAtOnce(coupons, count: count)
         }
+        if unsafe registers == nil { reserve(couponCount + count) }
         var at = 0
         while unsafe registers == nil && at < count {
             update(coupon: unsafe coupons[at])
@@ -160,7 +161,15 @@ package struct HLLSketch: ~Copyable, OrderFree {
             if unsafe registers == nil { promote() }
             if let own = unsafe registers { unsafe maximum(into: own, others, count: 1 << lgK) }
         } else if let others = unsafe other.coupons {
-            for i in 0..<1 << other.lgCapacity { update(coupon: unsafe others[i]) }
+            if let registers = unsafe registers {
+                // Empty places are coupons of 0.
+                unsafe raiseRegisters(
+                    registers, mask: 1 << UInt32(lgK) - 1, coupons: others,
+                    count: 1 << other.lgCapacity)
+            } else {
+                reserve(couponCount + other.couponCount)
+                for i in 0..<1 << other.lgCapacity { update(coupon: unsafe others[i]) }
+            }
         }
     }
 
@@ -219,10 +228,21 @@ package struct HLLSketch: ~Copyable, OrderFree {
         couponCount += 1
     }
 
-    private mutating func grow() {
+    /// Room for so many coupons, if that many are kept: growing step by step hashes all anew.
+    private mutating func reserve(_ count: Int) {
+        guard count > 0 else { return }
+        let wanted = Swift.min(count, couponCountMax)
+        var lg = 3
+        while wanted * 4 > 3 << lg { lg += 1 }
+        if unsafe coupons == nil || lg > lgCapacity { grow(to: lg) }
+    }
+
+    private mutating func grow() { unsafe grow(to: coupons == nil ? 3 : lgCapacity + 1) }
+
+    private mutating func grow(to lg: Int) {
         let old = unsafe coupons
         let oldCount = unsafe old == nil ? 0 : 1 << lgCapacity
-        lgCapacity = oldCount == 0 ? 3 : lgCapacity + 1
+        lgCapacity = lg
         let grown = UnsafeMutablePointer<UInt32>.allocate(capacity: 1 << lgCapacity)
         unsafe grown.initialize(repeating: 0, count: 1 << lgCapacity)
         unsafe coupons = grown
