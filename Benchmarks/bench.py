@@ -98,8 +98,13 @@ def main():
                  "through Kafka, two workers": ["run.workers=2"]}
         subprocess.run(["swift", "build", "-c", "release", "--product", "kafka-bench"], cwd=ROOT, check=True, capture_output=True)
         subprocess.run([ROOT / ".build/release/kafka-bench", "load", brokers, "w1", data], check=True)
-        runs = {name: [] for name in kinds}
+        limit = work / "limit"
+        subprocess.run([ROOT / "Benchmarks/limit/make", limit], check=True)
+        bare = "  a bare librdkafka consumer"
+        runs = {name: [] for name in [*kinds, bare]}
         for turn in range(count):
+            # The limit of this path: it reads the topic and counts bytes, in the same hour as the engine.
+            runs[bare].append(measured([limit / "consume", brokers, "w1", str(TOPICS["w1"])]))
             for place, (name, settings) in enumerate(kinds.items()):
                 flags = [flag for setting in settings for flag in ("--set", setting)]
                 runs[name].append(measured([TIDEMARK, "run", "topologies/w1.yaml", "--until-end", "--json", "--set", f"app=bench-{turn}-{place}",
@@ -108,8 +113,10 @@ def main():
                 if summary["records"] != records or summary["aggregates"] == 0:
                     print("  wrong:", summary)
                     good = False
-        for name in kinds:
+        for name in runs:
             report(name, records, runs[name])
+        ratios = [sorted(r["cpu"] for r in runs[name])[count // 2] for name in (next(iter(kinds)), bare)]
+        print(f"  medians: {ratios[0] / ratios[1]:.2f} times the bare consumer", flush=True)
         out = work / "kafka-out"
         shutil.rmtree(out, ignore_errors=True)
         measured([TIDEMARK, "run", "topologies/w1.yaml", "--until-end", "--json", "--output", out, "--set", "app=bench-check"],

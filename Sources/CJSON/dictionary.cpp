@@ -8,7 +8,7 @@ void Dictionary::reset(size_t slotCount) {
 }
 
 uint32_t Dictionary::insert(
-    size_t at, Head head, uint64_t, const uint8_t *bytes, size_t length) {
+    size_t at, Sixteen head, uint64_t, const uint8_t *bytes, size_t length) {
     auto code = static_cast<uint32_t>(starts_.size());
     starts_.push_back(blob_.size());
     lengths_.push_back(static_cast<uint32_t>(length));
@@ -22,7 +22,7 @@ uint32_t Dictionary::insert(
             if (slot.code == none) continue;
             size_t length;
             const uint8_t *value = this->value(slot.code, &length);
-            size_t place = mix(Head{slot.low, slot.high}, length, value) & mask_;
+            size_t place = mix(Sixteen{slot.low, slot.high}, length, value) & mask_;
             while (slots_[place].code != none) place = (place + 1) & mask_;
             slots_[place] = slot;
         }

@@ -17,17 +17,17 @@ struct Sixteen {
     bool operator==(const Sixteen &other) const { return low == other.low && high == other.high; }
 };
 
+/// As many bytes set as are wanted, from `keptBytes + 16 - length` on.
+inline constexpr uint8_t keptBytes[32] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                          255, 255, 255, 255, 255, 255, 255, 255};
+
 /// 16 bytes must be readable at `bytes`, whatever the length.
 inline Sixteen loadSixteen(const uint8_t *bytes, size_t length) {
-    Sixteen head;
+    // Without a branch: lengths of texts are not foreseen.
+    Sixteen head, mask;
     memcpy(&head, bytes, 16);
-    if (length < 8) {
-        head.low &= (1ULL << (8 * length)) - 1;
-        head.high = 0;
-    } else if (length < 16) {
-        head.high &= (1ULL << (8 * (length - 8))) - 1;
-    }
-    return head;
+    memcpy(&mask, keptBytes + 16 - (length < 16 ? length : 16), 16);
+    return Sixteen{head.low & mask.low, head.high & mask.high};
 }
 
 /// Exact in a double.
@@ -101,8 +101,22 @@ public:
 
     /// The code of `bytes`, added if new. 16 bytes must be readable at `bytes`.
     uint32_t intern(const uint8_t *bytes, size_t length) {
-        Head head = load(bytes, length);
+        return intern(prepare(bytes, length), bytes, length);
+    }
+
+    /// What `intern` works out of a text before it looks at the table.
+    struct Prepared { Sixteen head; uint64_t hash; };
+
+    /// Starts to fetch the text's place in the table, so that others can be prepared meanwhile.
+    Prepared prepare(const uint8_t *bytes, size_t length) const {
+        Sixteen head = loadSixteen(bytes, length);
         uint64_t hash = mix(head, length, bytes);
+        __builtin_prefetch(slots_.data() + (hash & mask_));
+        return Prepared{head, hash};
+    }
+
+    uint32_t intern(const Prepared &prepared, const uint8_t *bytes, size_t length) {
+        auto [head, hash] = prepared;
         for (size_t at = hash & mask_;; at = (at + 1) & mask_) {
             const Slot &slot = slots_[at];
             if (slot.code == none) return insert(at, head, hash, bytes, length);
@@ -124,14 +138,9 @@ public:
 
 private:
     static constexpr uint32_t none = UINT32_MAX;
-    struct Head { uint64_t low, high; };
     struct Slot { uint64_t low, high; uint32_t code; uint32_t length; };
 
-    static Head load(const uint8_t *bytes, size_t length) {
-        Sixteen head = loadSixteen(bytes, length);
-        return Head{head.low, head.high};
-    }
-    static uint64_t mix(Head head, size_t length, const uint8_t *bytes) {
+    static uint64_t mix(Sixteen head, size_t length, const uint8_t *bytes) {
         uint64_t hash = (head.low ^ 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
         hash = (hash ^ (hash >> 32) ^ head.high) * 0xc4ceb9fe1a85ec53ULL;
         hash ^= length * 0x9e3779b97f4a7c15ULL;
@@ -143,7 +152,7 @@ private:
         }
         return hash ^ (hash >> 32);
     }
-    uint32_t insert(size_t at, Head head, uint64_t hash, const uint8_t *bytes, size_t length);
+    uint32_t insert(size_t at, Sixteen head, uint64_t hash, const uint8_t *bytes, size_t length);
     void reset(size_t slotCount);
 
     std::vector<Slot> slots_;

@@ -246,6 +246,108 @@ static bool matchesAVX2(const Layout &layout, const uint8_t *record, const uint1
     return _mm256_testz_si256(differs, differs);
 }
 
+// As `readEightAVX512`, two rows a register; what is true of a byte is a bit of a row's word there too.
+static inline uint32_t readEightAVX2(const ValuePlaces &places, uint32_t row, double *values) {
+    __m128i commas = _mm_loadu_si128(reinterpret_cast<const __m128i *>(places.commaBehind + row));
+    __m128i length = _mm_sub_epi16(
+        _mm_sub_epi16(commas, _mm_loadu_si128(reinterpret_cast<const __m128i *>(places.commaBefore + row))),
+        _mm_set1_epi16(static_cast<int16_t>(places.before + places.behind)));
+    const __m256i zero = _mm256_set1_epi8('0'), nine = _mm256_set1_epi8(9);
+    const __m256i point = _mm256_set1_epi8('.'), minus = _mm256_set1_epi8('-');
+    const __m128i none = _mm_setzero_si128(), one = _mm_set1_epi16(1);
+    __m256i digits[4];
+    int digitBits[4], dotBits[4], signBits[4], naughtBits[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        auto load = [&](uint32_t j) {
+            return _mm_loadu_si128(reinterpret_cast<const __m128i *>(places.last(row + j) - 16));
+        };
+        __m256i text = _mm256_set_m128i(load(2 * i + 1), load(2 * i));
+        digits[i] = _mm256_sub_epi8(text, zero);
+        digitBits[i] = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(digits[i], nine), nine));
+        dotBits[i] = _mm256_movemask_epi8(_mm256_cmpeq_epi8(text, point));
+        signBits[i] = _mm256_movemask_epi8(_mm256_cmpeq_epi8(text, minus));
+        naughtBits[i] = _mm256_movemask_epi8(_mm256_cmpeq_epi8(text, zero));
+    }
+    auto words = [](const int *bits) { return _mm_setr_epi32(bits[0], bits[1], bits[2], bits[3]); };
+    __m128i digit = words(digitBits), dot = words(dotBits), sign = words(signBits), naught = words(naughtBits);
+
+    // The first byte's bit: 1 << (16 - length), by table, low and high byte.
+    __m128i good = _mm_and_si128(_mm_cmpgt_epi16(length, none), _mm_cmpgt_epi16(_mm_set1_epi16(17), length));
+    __m128i shift = _mm_and_si128(_mm_sub_epi16(_mm_set1_epi16(16), length), _mm_set1_epi16(15));
+    shift = _mm_or_si128(shift, _mm_slli_epi16(shift, 8));
+    const __m128i lowPowers = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m128i highPowers = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, -128);
+    __m128i edge = _mm_blendv_epi8(
+        _mm_shuffle_epi8(lowPowers, shift), _mm_shuffle_epi8(highPowers, shift), _mm_set1_epi16(INT16_MIN >> 7));
+    __m128i text = _mm_sub_epi16(none, edge);
+    sign = _mm_and_si128(sign, edge);
+    __m128i body = _mm_andnot_si128(sign, text);
+    __m128i head = _mm_add_epi16(edge, sign);
+    digit = _mm_and_si128(digit, body);
+    dot = _mm_and_si128(dot, body);
+    good = _mm_and_si128(good, _mm_cmpeq_epi16(_mm_or_si128(digit, dot), body));
+    good = _mm_and_si128(good, _mm_cmpeq_epi16(_mm_and_si128(dot, _mm_sub_epi16(dot, one)), none));
+    good = _mm_andnot_si128(_mm_cmpeq_epi16(_mm_and_si128(digit, head), none), good);
+    good = _mm_and_si128(good, _mm_cmpgt_epi16(none, digit));
+    // No digit may follow a zero in front.
+    good = _mm_and_si128(
+        good, _mm_cmpeq_epi16(_mm_and_si128(_mm_slli_epi16(_mm_and_si128(naught, head), 1), digit), none));
+
+    __m128i isWhole = _mm_cmpeq_epi16(dot, none);
+    __m128i behind = _mm_or_si128(isWhole, _mm_sub_epi16(none, _mm_slli_epi16(dot, 1)));
+    const __m128i nibble = _mm_set1_epi8(15);
+    const __m128i bitCounts = _mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+    __m128i fraction = _mm_add_epi8(
+        _mm_shuffle_epi8(bitCounts, _mm_and_si128(behind, nibble)),
+        _mm_shuffle_epi8(bitCounts, _mm_and_si128(_mm_srli_epi16(behind, 4), nibble)));
+    fraction = _mm_and_si128(_mm_add_epi8(fraction, _mm_srli_epi16(fraction, 8)), _mm_set1_epi16(15));
+    fraction = _mm_andnot_si128(isWhole, fraction);
+    // What stands before the dot moves up by one.
+    __m128i kept = _mm_or_si128(_mm_and_si128(digit, behind), _mm_slli_epi16(_mm_andnot_si128(behind, digit), 1));
+    const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ULL));
+    __m256i spread = _mm256_setr_epi8(
+        0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+    const __m256i tens = _mm256_set1_epi16(0x010a), hundreds = _mm256_set1_epi32(0x00010064);
+    for (auto &pair : digits) {
+        auto bytes = [&](__m128i word) {
+            return _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(word), spread), bit), bit);
+        };
+        pair = _mm256_and_si256(bytes(kept), _mm256_blendv_epi8(_mm256_slli_si256(pair, 1), pair, bytes(behind)));
+        pair = _mm256_madd_epi16(_mm256_maddubs_epi16(pair, tens), hundreds);
+        spread = _mm256_add_epi8(spread, _mm256_set1_epi8(4));
+    }
+    __m128i minuses = _mm_andnot_si128(_mm_cmpeq_epi16(sign, none), _mm_set1_epi16(-1));
+    int tooLarge = 0;
+    for (int four = 0; four < 2; four++) {
+        // In the order of rows 0 2 1 3, two halves of eight digits each.
+        __m256i halves = _mm256_madd_epi16(
+            _mm256_packus_epi32(digits[2 * four], digits[2 * four + 1]), _mm256_set1_epi32(0x00012710));
+        __m256i mantissa = _mm256_add_epi64(
+            _mm256_mul_epu32(halves, _mm256_set1_epi64x(100000000)), _mm256_srli_epi64(halves, 32));
+        mantissa = _mm256_permute4x64_epi64(mantissa, _MM_SHUFFLE(3, 1, 2, 0));
+        tooLarge |= _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(mantissa, _mm256_set1_epi64x(1LL << 53))))
+            << (4 * four);
+        // Upper and lower half as doubles of 2^84 and 2^52, of which both are taken off again.
+        __m256i upper = _mm256_or_si256(_mm256_srli_epi64(mantissa, 32), _mm256_set1_epi64x(0x4530000000000000));
+        __m256i lower = _mm256_blend_epi32(mantissa, _mm256_set1_epi64x(0x4330000000000000), 0xaa);
+        __m256d number = _mm256_add_pd(
+            _mm256_sub_pd(_mm256_castsi256_pd(upper), _mm256_set1_pd(0x1p84 + 0x1p52)), _mm256_castsi256_pd(lower));
+        __m128i place = _mm_cvtepu16_epi32(four ? _mm_srli_si128(fraction, 8) : fraction);
+        __m256d value = _mm256_div_pd(number, _mm256_i32gather_pd(powersOfTen, place, 8));
+        __m256i negative = _mm256_slli_epi64(_mm256_cvtepi16_epi64(four ? _mm_srli_si128(minuses, 8) : minuses), 63);
+        _mm256_storeu_pd(values + 4 * four, _mm256_xor_pd(value, _mm256_castsi256_pd(negative)));
+    }
+    auto isGood = static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(good, none)));
+    return (~isGood | static_cast<uint32_t>(tooLarge)) & 0xff;
+}
+
+static uint64_t readPlainAVX2(const ValuePlaces &places, uint32_t rowCount, double *values) {
+    uint64_t missed = 0;
+    for (uint32_t row = 0; row < rowCount; row += 8)
+        missed |= uint64_t{readEightAVX2(places, row, values + row)} << row;
+    return missed;
+}
+
 // MARK: AVX-512
 
 #define TM_AVX512                                                                                   \
@@ -449,6 +551,7 @@ bool matchesLiterals(Tier tier, const Layout &layout, const uint8_t *record, con
 uint64_t readPlainValues(Tier tier, const ValuePlaces &places, uint32_t rowCount, double *values) {
 #if defined(__x86_64__)
     if (tier == Tier::avx512) return readPlainAVX512(places, rowCount, values);
+    if (tier == Tier::avx2) return readPlainAVX2(places, rowCount, values);
 #endif
     return readOneByOne(tier, places, rowCount, values);
 }

@@ -174,10 +174,14 @@ package struct AggregateRecord: Sendable {
     }
 
     /// `operator/model=churn,region=eu/column/60s`: the series, whose records stay on one partition.
-    package var series: [UInt8] {
+    package var series: [UInt8] { series(groupPart: group.part) }
+
+    /// `series`, where the group's part is at hand.
+    package func series(groupPart: [UInt8]) -> [UInt8] {
         var key = percentEncoded(Array(operatorName.utf8))
+        key.reserveCapacity(key.count + groupPart.count + column.utf8.count + 32)
         key.append(0x2f)
-        key.append(contentsOf: group.part)
+        key.append(contentsOf: groupPart)
         key.append(0x2f)
         key.append(contentsOf: percentEncoded(Array(column.utf8)))
         key.append(0x2f)
@@ -186,7 +190,15 @@ package struct AggregateRecord: Sendable {
     }
 
     /// The record's key: the series and the window's start.
-    package var key: [UInt8] { series + [0x2f] + Array(String(window.startMs).utf8) }
+    package var key: [UInt8] { key(series: series) }
+
+    /// `key`, where the series is at hand.
+    package func key(series: [UInt8]) -> [UInt8] {
+        var key = series
+        key.append(0x2f)
+        key.append(contentsOf: String(window.startMs).utf8)
+        return key
+    }
 }
 
 /// One event in the life of an alert.

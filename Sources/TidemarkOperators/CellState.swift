@@ -30,7 +30,6 @@ extension GroupCell {
             }
             if let category = categories[index] {
                 bytes.append(varint: UInt64(bitPattern: category.valueCount))
-                bytes.append(varint: UInt64(category.itemCount))
                 category.distinct.writeState(&bytes)
                 category.frequent.writeState(&bytes)
             }
@@ -65,7 +64,6 @@ extension GroupCell {
             }
             if let category = categories[index] {
                 category.valueCount = Int64(bitPattern: try reader.readVarint())
-                category.itemCount = Int(clamping: try reader.readVarint())
                 category.distinct = try HLLSketch.readState(&reader)
                 category.frequent = try FrequentItems.readState(&reader)
             }

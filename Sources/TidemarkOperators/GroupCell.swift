@@ -12,8 +12,6 @@ final class CategorySummary: @unchecked Sendable {
     var distinct: HLLSketch
     /// Ordered.
     var frequent = FrequentItems()
-    /// Items that went into `frequent`, no fewer than it holds: to ask it would sort it.
-    var itemCount = 0
 
     init(_ plan: ColumnSummary) {
         let type: HLLType =
@@ -25,7 +23,7 @@ final class CategorySummary: @unchecked Sendable {
         distinct = HLLSketch(lgK: plan.distinctLgK ?? 12, type: type)
     }
 
-    var byteCount: Int { distinct.byteCount + min(itemCount, 9 * frequent.capacity) * 48 }
+    var byteCount: Int { distinct.byteCount + frequent.byteCount }
 }
 
 /// Quantiles of a column that chose another sketch than KLL over f32.
@@ -190,7 +188,6 @@ final class GroupCell: @unchecked Sendable {
                 let theirs = other.categories[index]
             {
                 mine.frequent.merge(theirs.frequent)
-                mine.itemCount += theirs.itemCount
             }
         }
     }

@@ -53,6 +53,7 @@ final class SegmentFolder {
     /// More dimensions, or none: the group of the codes.
     private var groupOfCodes: [[UInt32]: Int32] = [:]
     private let otherShape: GroupShape
+    private let tables: CodeTables
 
     // A batch at work, sized once.
     private let localOf: UnsafeMutablePointer<UInt16>
@@ -95,6 +96,7 @@ final class SegmentFolder {
         otherShape = GroupShape(
             values: GroupValues(dimensions: [], isOther: true), segment: segment,
             stream: plan.stream, baselines: baselines, monitored: monitored)
+        tables = CodeTables(columnCount: segment.columns.count)
         let count = plan.run.batchRows
         unsafe localOf = .allocate(capacity: count)
         unsafe order = .allocate(capacity: count + 64)
@@ -131,24 +133,30 @@ final class SegmentFolder {
         let selected = condition?.evaluate(rowCount: rowCount)
         assignGroups(rowCount, rows)
         locals.removeAll(keepingCapacity: true)
-        var lastPane: Int32 = -1
-        var lastGroup: Int32 = -1
-        var lastLocal: UInt16 = 0
+        // Which cell a (pane, group) has, of those met last in this batch.
+        var recent = InlineArray<64, UInt64>(repeating: .max)
+        var recentLocal = InlineArray<64, UInt16>(repeating: 0)
+        let isRow = RowTable.Fate.row.rawValue
+        let (panesOf, fates) = unsafe (rows.pane, rows.fate)
+        let (localOf, groupOf, counts) = unsafe (self.localOf, self.groupOf, self.counts)
         for row in 0..<rowCount {
             unsafe localOf[row] = Self.outside
-            let pane = unsafe rows.pane[row]
+            let pane = unsafe panesOf[row]
             guard pane >= 0 else { continue }
             if let selected, selected[row] != RowFilter.Truth.yes { continue }
-            let fate = unsafe rows.fate[row]
+            let fate = unsafe fates[row]
             let group = unsafe groupOf[row]
-            if fate == RowTable.Fate.row.rawValue {
-                if pane != lastPane || group != lastGroup {
-                    lastPane = pane
-                    lastGroup = group
-                    lastLocal = local(pane: Int(pane), group: group)
+            if fate == isRow {
+                let key =
+                    UInt64(UInt32(bitPattern: pane)) << 32 | UInt64(UInt32(bitPattern: group))
+                let place = Int(truncatingIfNeeded: group &+ pane &* 23) & 63
+                if recent[place] != key {
+                    recent[place] = key
+                    recentLocal[place] = local(pane: Int(pane), group: group)
                 }
-                unsafe counts[Int(lastLocal)] += 1
-                unsafe localOf[row] = lastLocal
+                let local = recentLocal[place]
+                unsafe counts[Int(local)] &+= 1
+                unsafe localOf[row] = local
             } else if fate == RowTable.Fate.late.rawValue {
                 cell(pane: Int(pane), group: group).lateCount += 1
             } else if fate == RowTable.Fate.quarantined.rawValue {
@@ -308,6 +316,9 @@ final class SegmentFolder {
         } else if let codes = unsafe column.codes, type != .text {
             for (local, start) in zip(locals, starts) {
                 var done = 0
+                if unsafe local.cell.codes[index].needsTable {
+                    unsafe local.cell.codes[index].use(tables.take(index))
+                }
                 while done < local.count {
                     done += unsafe local.cell.codes[index].add(
                         codes, rows: UnsafePointer(order + start + done),
@@ -315,8 +326,7 @@ final class SegmentFolder {
                         distinctCountMax: CategoryFold.distinctCountMax)
                     if done < local.count {
                         CategoryFold.flush(
-                            local.cell, index, field: fields[index], decoder: decoder,
-                            texts: texts)
+                            local.cell, index, field: fields[index], texts: texts)
                     }
                 }
             }
@@ -385,7 +395,7 @@ final class SegmentFolder {
         let otherGroups = pane.otherGroups ?? GroupCount()
         for place in places[limit...] {
             let cell = pane.cells[place]
-            CategoryFold.flushAll(cell, fields: fields, decoder: decoder, texts: texts)
+            CategoryFold.flushAll(cell, fields: fields, texts: texts, tables: tables)
             other.mergeOrderFree(cell)
             otherGroups.add(cell)
             pane.cellOf[Int(pane.groups[place])] = -1
@@ -408,7 +418,7 @@ final class SegmentFolder {
         prune(id)
         let pane = panes[id]
         for cell in pane.cells {
-            CategoryFold.flushAll(cell, fields: fields, decoder: decoder, texts: texts)
+            CategoryFold.flushAll(cell, fields: fields, texts: texts, tables: tables)
         }
         // A group that was cut in part belongs to `other` as a whole.
         var partial = SegmentPartial(
@@ -505,48 +515,26 @@ enum CategoryFold {
     static let distinctCountMax = 16_384
 
     static func flushAll(
-        _ cell: GroupCell, fields: [Int], decoder: RecordDecoder, texts: TextTable
+        _ cell: GroupCell, fields: [Int], texts: TextTable, tables: CodeTables
     ) {
         for (index, shape) in cell.shape.columns.enumerated() where shape.column.type.isText {
-            flush(cell, index, field: fields[index], decoder: decoder, texts: texts)
+            flush(cell, index, field: fields[index], texts: texts)
+            unsafe tables.give(index, cell.codes[index].takeTable())
         }
     }
 
     static func flush(
-        _ cell: GroupCell, _ index: Int, field: Int, decoder: RecordDecoder, texts: TextTable
+        _ cell: GroupCell, _ index: Int, field: Int, texts: TextTable
     ) {
         guard unsafe cell.codes[index].distinctCount > 0, let summary = cell.categories[index]
         else { return }
         let shape = cell.shape.columns[index]
         let plan = shape.column.summary
         summary.valueCount += unsafe cell.codes[index].valueCount
-        let known = texts.all(field)
-        if plan.distinctLgK != nil {
-            unsafe cell.codes[index].forEach { code, _ in
-                if let coupon = known[Int(code)].coupon { summary.distinct.update(coupon: coupon) }
-            }
-        }
-        if plan.topCount != nil {
-            // Plain keys are sorted; the texts follow in their order.
-            var keys: [(hash: UInt64, code: UInt32, count: UInt32)] = []
-            keys.reserveCapacity(unsafe cell.codes[index].distinctCount)
-            unsafe cell.codes[index].forEach { code, count in
-                keys.append((known[Int(code)].hash, code, count))
-            }
-            keys.sort { $0.hash < $1.hash }
-            let bytes = texts.bytes(field)
-            var isSorted = true
-            var items: [CountedItem] = []
-            items.reserveCapacity(keys.count)
-            for (place, key) in keys.enumerated() {
-                if place > 0, keys[place - 1].hash == key.hash { isSorted = false }
-                items.append(
-                    CountedItem(
-                        bytes: bytes[Int(key.code)], hash: key.hash, count: UInt64(key.count)))
-            }
-            summary.frequent.update(items, sorted: isSorted)
-            summary.itemCount += items.count
-        }
+        unsafe texts.summarise(
+            cell.codes[index], field: field, into: summary, distinct: plan.distinctLgK != nil,
+            frequent: plan.topCount != nil)
+        let known = shape.binnings.isEmpty ? [] : texts.all(field)
         for binning in shape.binnings {
             unsafe cell.codes[index].forEach { code, count in
                 let place =
@@ -555,6 +543,6 @@ enum CategoryFold {
                 unsafe cell.counters[binning.counterStart + place] += UInt64(count)
             }
         }
-        unsafe cell.codes[index] = CodeCounter()
+        unsafe cell.codes[index].reset()
     }
 }

@@ -130,7 +130,18 @@ package final class StageOneOperator: StageOne {
         let count = batch.rowCount
         let verdicts = unsafe decoder.columns.verdicts
         let times = unsafe timeField.flatMap { unsafe decoder.columns.columns[$0].times }
+        let isRow = DecodeVerdict.row.rawValue
+        let rowFate = RowTable.Fate.row.rawValue
+        let (fates, eventTimes) = unsafe (rows.fate, rows.eventTimeMs)
         for row in 0..<count {
+            if unsafe verdicts[row] == isRow {
+                let time = unsafe times?[row] ?? 0
+                if unsafe times != nil { unsafe eventTimes[row] = time }
+                if unsafe times == nil || time != .min {
+                    unsafe fates[row] = rowFate
+                    continue
+                }
+            }
             let verdict = DecodeVerdict(rawValue: unsafe verdicts[row]) ?? .syntax
             var fate = RowTable.Fate.row
             switch verdict {
@@ -214,57 +225,92 @@ package final class StageOneOperator: StageOne {
     }
 }
 
-/// What is worked out once of each text of a dictionary: its hash for HyperLogLog and for
-/// matching categories.
+/// What is worked out once of each text of a dictionary: its hash, its coupon for HyperLogLog, and
+/// where its bytes lie.
 ///
 /// The owner is the worker.
 final class TextTable {
+    /// One text of a dictionary.
+    struct Entry: BitwiseCopyable {
+        var hash: UInt64
+        var start: Int
+        var byteCount: Int32
+        /// 0: the empty text, which HyperLogLog leaves out.
+        var coupon: UInt32
+    }
+
     private let decoder: RecordDecoder
-    /// No coupon: the empty text, which HyperLogLog leaves out.
-    private var hashes: [[(coupon: UInt32?, hash: UInt64)]]
-    private var copies: [[[UInt8]]]
+    private var entries: [[Entry]]
+    private var texts: [[UInt8]]
     private var kept: [Int]
+    /// For whoever turns counts into summaries; kept for their memory.
+    private var counts: [TextCount] = []
+    private var coupons: [UInt32] = []
 
     init(decoder: RecordDecoder, fieldCount: Int) {
         self.decoder = decoder
-        hashes = Array(repeating: [], count: fieldCount)
-        copies = Array(repeating: [], count: fieldCount)
+        entries = Array(repeating: [], count: fieldCount)
+        texts = Array(repeating: [], count: fieldCount)
         kept = Array(repeating: 0, count: fieldCount)
     }
 
     func keptCount(_ field: Int) -> Int { kept[field] }
 
     func reset(_ field: Int, keptCount: Int) {
-        hashes[field] = []
-        copies[field] = []
+        entries[field] = []
+        texts[field] = []
         kept[field] = keptCount
     }
 
-    /// The bytes of all texts of the dictionary: one array each, shared by all that name it.
-    func bytes(_ field: Int) -> [[UInt8]] {
+    /// All texts of the dictionary as it stands, by code.
+    func all(_ field: Int) -> [Entry] {
         let count = decoder.dictionaryCount(field)
-        for code in copies[field].count..<max(count, copies[field].count) {
-            copies[field].append(
-                unsafe Array(decoder.text(field, code: UInt32(truncatingIfNeeded: code))))
+        for code in entries[field].count..<max(count, entries[field].count) {
+            let text = unsafe decoder.text(field, code: UInt32(truncatingIfNeeded: code))
+            let hash = unsafe text.baseAddress.map {
+                unsafe murmur3($0, count: text.count, seed: dataSketchesSeed)
+            }
+            unsafe entries[field].append(
+                Entry(
+                    hash: hash?.low ?? 0, start: texts[field].count,
+                    byteCount: Int32(truncatingIfNeeded: text.count),
+                    coupon: text.isEmpty ? 0 : hash.map(HLLSketch.coupon) ?? 0))
+            unsafe texts[field].append(contentsOf: text)
         }
-        return copies[field]
+        return entries[field]
     }
 
-    /// All texts of the dictionary as it stands.
-    func all(_ field: Int) -> [(coupon: UInt32?, hash: UInt64)] {
-        let count = decoder.dictionaryCount(field)
-        if hashes[field].count < count {
-            var known = hashes[field]
-            hashes[field] = []
-            for code in known.count..<count {
-                let text = unsafe decoder.text(field, code: UInt32(truncatingIfNeeded: code))
-                guard let base = text.baseAddress else { continue }
-                let hash = unsafe murmur3(base, count: text.count, seed: dataSketchesSeed)
-                unsafe known.append((text.isEmpty ? nil : HLLSketch.coupon(hash), hash.low))
+    /// Adds the texts of some codes, each with its count, to a distinct count and to the most
+    /// frequent ones, where they are asked for.
+    func summarise(
+        _ codes: borrowing CodeCounter, field: Int, into summary: CategorySummary,
+        distinct: Bool, frequent: Bool
+    ) {
+        let known = all(field)
+        counts.removeAll(keepingCapacity: true)
+        coupons.removeAll(keepingCapacity: true)
+        unsafe known.withUnsafeBufferPointer { known in
+            codes.forEach { code, count in
+                let entry = unsafe known[Int(code)]
+                counts.append(
+                    TextCount(
+                        hash: entry.hash, count: UInt64(count), start: entry.start,
+                        byteCount: Int(entry.byteCount)))
+                coupons.append(entry.coupon)
             }
-            hashes[field] = known
         }
-        return hashes[field]
+        if distinct {
+            unsafe coupons.withUnsafeBufferPointer { coupons in
+                guard let base = coupons.baseAddress else { return }
+                unsafe summary.distinct.update(coupons: base, count: coupons.count)
+            }
+        }
+        guard frequent else { return }
+        unsafe counts.withUnsafeMutableBufferPointer { counts in
+            unsafe texts[field].withUnsafeBufferPointer { texts in
+                unsafe summary.frequent.update(counts, texts: texts.baseAddress)
+            }
+        }
     }
 }
 

@@ -320,14 +320,16 @@ package final class StageTwoOperator: StageTwo {
             let events = monitors.judge(
                 &record, cell: cell, place: place, segment: index, column: column, closing)
             if let topic = plan.outputs.aggregates {
+                let series = record.series(groupPart: cell.shape.part)
+                let key = record.key(series: series)
                 emit(
                     OutputRecord(
-                        topic: topic, key: record.key, value: record.encoded(),
+                        topic: topic, key: key, value: record.encoded(),
                         headers: [("content-type", Array("application/json".utf8))]
                             + (closing.heldBy.map { [("held_by", Array("\($0)".utf8))] } ?? []),
-                        partitionKey: record.series))
+                        partitionKey: series))
                 tally.aggregates += 1
-                emitSketches(record, cell, place, closing, view, emit)
+                emitSketches(record, cell, place, closing, view, key: key, series: series, emit)
             }
             for event in events {
                 emit(
@@ -394,8 +396,7 @@ package final class StageTwoOperator: StageTwo {
         if let category = cell.categories[place] { category.frequent.settle() }
         if let category = cell.categories[place], record.rows.value > 0 {
             if summary.distinctLgK != nil {
-                let bounds = category.distinct.bounds(standardDeviations: 2)
-                record.distinct = (category.distinct.estimate, bounds.lower, bounds.upper)
+                record.distinct = category.distinct.estimateAndBounds(standardDeviations: 2)
             }
             if let count = summary.topCount {
                 record.top = category.frequent.top(count).map {
@@ -411,7 +412,7 @@ package final class StageTwoOperator: StageTwo {
     /// The sketches' own bytes, on the topic beside the aggregates.
     private func emitSketches(
         _ record: AggregateRecord, _ cell: GroupCell, _ place: Int, _ closing: WindowClosing,
-        _ view: KLLView?, _ emit: (OutputRecord) -> Void
+        _ view: KLLView?, key: [UInt8], series: [UInt8], _ emit: (OutputRecord) -> Void
     ) {
         guard let topic = plan.outputs.sketchesTopic else { return }
         let column = cell.shape.columns[place].column
@@ -420,14 +421,14 @@ package final class StageTwoOperator: StageTwo {
         ) {
             emit(
                 OutputRecord(
-                    topic: topic, key: record.key + Array("/\(family)".utf8), value: bytes,
+                    topic: topic, key: key + Array("/\(family)".utf8), value: bytes,
                     headers: [
                         ("family", family), ("item", item), ("serial_version", "\(version)"),
                         ("k", "\(k)"), ("n", "\(n)"),
                         ("window_start", "\(closing.window.startMs)"),
                         ("window_end", "\(closing.window.endMs)"),
                     ].map { ($0.0, Array($0.1.utf8)) },
-                    partitionKey: record.series, form: .binary))
+                    partitionKey: series, form: .binary))
         }
         if plan.outputs.sketches.contains(.kll), let view {
             let bytes = view.serialize()

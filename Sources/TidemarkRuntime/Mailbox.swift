@@ -91,6 +91,8 @@ package final class Mailbox: @unchecked Sendable {
     private var head = 0
     private var byteCount = 0
     private let byteCountMax: Int
+    /// Threads in `wait`: without one there is nobody to wake.
+    private var waiterCount = 0
 
     package init(byteCountMax: Int) {
         self.byteCountMax = byteCountMax
@@ -118,8 +120,19 @@ package final class Mailbox: @unchecked Sendable {
         locked {
             messages.append(message)
             byteCount += message.byteCount
-            unsafe pthread_cond_broadcast(changed)
+            if waiterCount > 0 { unsafe pthread_cond_broadcast(changed) }
         }
+    }
+
+    /// Pushes messages in their order and takes them out of the list, which keeps its memory.
+    package func push(all list: inout [WorkerMessage]) {
+        guard !list.isEmpty else { return }
+        locked {
+            for message in list { byteCount += message.byteCount }
+            messages.append(contentsOf: list)
+            if waiterCount > 0 { unsafe pthread_cond_broadcast(changed) }
+        }
+        list.removeAll(keepingCapacity: true)
     }
 
     package func pop() -> WorkerMessage? {
@@ -135,7 +148,7 @@ package final class Mailbox: @unchecked Sendable {
                 messages.removeFirst(head)
                 head = 0
             }
-            unsafe pthread_cond_broadcast(changed)
+            if waiterCount > 0 { unsafe pthread_cond_broadcast(changed) }
             return message
         }
     }
@@ -158,6 +171,8 @@ package final class Mailbox: @unchecked Sendable {
         let ns = until.tv_nsec + timeoutMs % 1000 * 1_000_000
         until.tv_sec += timeoutMs / 1000 + ns / 1_000_000_000
         until.tv_nsec = ns % 1_000_000_000
+        waiterCount += 1
+        defer { waiterCount -= 1 }
         // One wait: a spurious wake-up costs the caller an empty turn, no more.
         unsafe pthread_cond_timedwait(changed, mutex, &until)
     }

@@ -66,6 +66,23 @@ package struct PartitionClock: Sendable, Equatable {
         return isLate ? .late : .inTime
     }
 
+    /// As `admit` where nothing has to be weighed: the row is not older than the watermark and not
+    /// ahead of the reference clock by more than the skew; else false, and nothing was learnt.
+    @inline(__always)
+    package mutating func admitUsual(eventMs: Int64, recordMs: Int64) -> Bool {
+        let reference =
+            followsRecords ? max(recordMs, reading.referenceMs) : reading.referenceMs
+        guard eventMs >= watermarkMs, reference != .min, eventMs <= reference + skewMs else {
+            return false
+        }
+        reading.referenceMs = reference
+        if eventMs > reading.maxEventMs, eventMs <= reference + boundMs {
+            reading.maxEventMs = eventMs
+            watermarkMs = max(eventMs - boundMs, reading.floorMs)
+        }
+        return true
+    }
+
     /// A record without an event time still moves the reference clock.
     package mutating func observe(recordMs: Int64) {
         if followsRecords, recordMs > reading.referenceMs { reading.referenceMs = recordMs }

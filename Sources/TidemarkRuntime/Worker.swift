@@ -124,6 +124,8 @@ package final class Worker {
     private var places: [Int]
     /// What `align` reports; kept for its memory.
     private var heard: [(slot: Int, watermarkMs: Int64)] = []
+    /// Messages of the step under way.
+    private var posted: [WorkerMessage] = []
     private var freePanes: [Int32] = []
     private var paneCount: Int32 = 0
     private var seenOrders = 0
@@ -166,6 +168,8 @@ package final class Worker {
 
     /// One batch, if orders and the mailbox allow.
     package func step() -> Step {
+        // Together, so that the coordinator is woken once.
+        defer { mailbox.push(all: &posted) }
         obeyOrders()
         if orders.isStopping { return .finished }
         if isParked || orders.isHolding { return .blocked }
@@ -179,13 +183,15 @@ package final class Worker {
                 into: batch, timeoutMs: isWaiting ? min(pollTimeoutMs, 2) : pollTimeoutMs)
         } catch {
             hasFailed = true
-            mailbox.push(.failed(error))
+            post(.failed(error))
             return .blocked
         }
         if batch.rowCount > 0 { process() }
         updatePositions()
         return batch.rowCount > 0 ? .worked : .idle
     }
+
+    private func post(_ message: WorkerMessage) { posted.append(message) }
 
     /// Pauses and resumes partitions of its own, so that none is too far ahead.
     private func align() throws(ConnectorError) {
@@ -227,7 +233,7 @@ package final class Worker {
                 tasks[places[slot]].pendingFloorMs = floor
             }
             isParked = true
-            mailbox.push(
+            post(
                 .snapshot(worker: index, epoch: answeredEpoch, slots: tasks.map(snapshot)))
         }
     }
@@ -258,8 +264,8 @@ package final class Worker {
             seal(place)
             reportProgress(place)
         }
-        if !outgoing.isEmpty { mailbox.push(.letters(outgoing)) }
-        mailbox.push(.tally(tally))
+        if !outgoing.isEmpty { post(.letters(outgoing)) }
+        post(.tally(tally))
     }
 
     /// Decides on the rows from `first` on that belong to one partition.
@@ -277,6 +283,8 @@ package final class Worker {
         var paneId: Int32 = -1
         var row = first
         while row < batch.rowCount, unsafe batch.partition[row] == slot {
+            row = takeUsual(from: row, &task, paneStartMs, paneId, &tally)
+            guard row < batch.rowCount, unsafe batch.partition[row] == slot else { break }
             defer { row += 1 }
             let offset = unsafe batch.offset[row]
             unsafe rows.pane[row] = -1
@@ -338,7 +346,7 @@ package final class Worker {
                 let sealedMs = task.clock.watermarkMs
                 if task.isEntering {
                     task.isEntering = false
-                    mailbox.push(
+                    post(
                         .entered(beforeMs: eventMs + plan.source.outOfOrdernessMs))
                 }
                 switch task.clock.admit(eventMs: eventMs, recordMs: recordMs) {
@@ -372,6 +380,56 @@ package final class Worker {
             unsafe rows.fate[row] = fate.rawValue
         }
         tasks[place] = task
+        return row
+    }
+
+    /// Takes rows that follow each other in the log, are in time, and belong to the pane at hand: what
+    /// nearly all rows do.
+    ///
+    /// - Returns: the first row that has to be looked at.
+    private func takeUsual(
+        from first: Int, _ task: inout Task, _ paneStartMs: Int64, _ paneId: Int32,
+        _ tally: inout WorkerTally
+    ) -> Int {
+        guard paneId >= 0, task.floors.isEmpty, !task.isEntering,
+            task.next >= task.committedNext
+        else { return first }
+        let slot = UInt16(truncatingIfNeeded: task.slot)
+        let end = task.end ?? .max
+        let paneEndMs = paneStartMs + plan.paneMs
+        let (earliestMs, latestMs) = (TimeLimit.earliestMs, TimeLimit.latestMs)
+        let usesRecordTime = plan.eventTimeColumn == nil
+        let isRow = RowTable.Fate.row.rawValue
+        let (partitions, offsets) = unsafe (batch.partition, batch.offset)
+        let (recordTimes, lengths) = unsafe (batch.recordTimeMs, batch.valueLengthWhole)
+        let (fates, times, panes) = unsafe (rows.fate, rows.eventTimeMs, rows.pane)
+        let rowCount = batch.rowCount
+        var clock = task.clock
+        var next = task.next
+        var bytes: Int64 = 0
+        var row = first
+        while row < rowCount {
+            guard unsafe partitions[row] == slot && fates[row] == isRow && offsets[row] == next,
+                next < end
+            else { break }
+            let recordMs = unsafe recordTimes[row]
+            let eventMs = usesRecordTime ? recordMs : unsafe times[row]
+            guard eventMs >= paneStartMs && eventMs < paneEndMs,
+                eventMs >= earliestMs && eventMs <= latestMs,
+                clock.admitUsual(eventMs: eventMs, recordMs: recordMs)
+            else { break }
+            if usesRecordTime { unsafe times[row] = eventMs }
+            unsafe panes[row] = paneId
+            unsafe bytes &+= lengths[row]
+            next &+= 1
+            row &+= 1
+        }
+        task.clock = clock
+        task.next = next
+        let count = Int64(row - first)
+        tally.records += count
+        tally.rows += count
+        tally.bytes += bytes
         return row
     }
 
@@ -409,7 +467,7 @@ package final class Worker {
         while let pane = tasks[place].open.first, all || pane.startMs + plan.paneMs <= watermark {
             tasks[place].open.removeFirst()
             freePanes.append(pane.id)
-            mailbox.push(
+            post(
                 .sealed(
                     slot: tasks[place].slot, paneStartMs: pane.startMs,
                     partial: stage.seal(pane: Int(pane.id)), origin: pane.origin))
@@ -418,7 +476,7 @@ package final class Worker {
 
     private func reportProgress(_ place: Int) {
         let task = tasks[place]
-        mailbox.push(
+        post(
             .progress(
                 slot: task.slot, watermarkMs: task.clock.watermarkMs, position: task.next,
                 referenceMs: task.clock.reading.referenceMs))
@@ -433,7 +491,7 @@ package final class Worker {
             if position > tasks[place].next {
                 var tally = WorkerTally()
                 tally.skipped = skipped(tasks[place], upTo: position)
-                if tally.skipped > 0 { mailbox.push(.tally(tally)) }
+                if tally.skipped > 0 { post(.tally(tally)) }
                 tasks[place].next = position
                 reportProgress(place)
             }
@@ -442,7 +500,7 @@ package final class Worker {
             guard isAtEnd else { continue }
             tasks[place].hasEnded = true
             seal(place, all: true)
-            mailbox.push(.ended(slot: slot, watermarkMs: tasks[place].clock.watermarkMs))
+            post(.ended(slot: slot, watermarkMs: tasks[place].clock.watermarkMs))
         }
     }
 }

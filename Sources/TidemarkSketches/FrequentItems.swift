@@ -1,3 +1,4 @@
+import Glibc
 import TidemarkKernels
 
 /// One row of the most frequent items.
@@ -38,14 +39,38 @@ package struct CountedItem: Sendable {
     }
 }
 
+/// A text with its exact count, on its way into a summary: `start` counts from bytes that are given
+/// beside it.
+package struct TextCount: BitwiseCopyable, Sendable {
+    /// The low half of the text's `murmur3`.
+    package var hash: UInt64
+    /// How often it occurred.
+    package var count: UInt64
+    /// Where the text begins.
+    package var start: Int
+    /// How many bytes it has.
+    package var byteCount: Int
+
+    /// A text of `byteCount` bytes from `start` on.
+    package init(hash: UInt64, count: UInt64, start: Int, byteCount: Int) {
+        self.hash = hash
+        self.count = count
+        self.start = start
+        self.byteCount = byteCount
+    }
+}
+
 /// The most frequent of many byte strings, by Misra and Gries: an ordered summary.
 ///
 /// Exact while there are at most `capacity` distinct items. Beyond, the (capacity + 1)-th largest
 /// count is taken off every item and added to `offset`; what is left of an item is a lower bound,
 /// and with `offset` an upper one, of its true count, also after merges.
 ///
+/// Items are plain numbers beside one block of bytes, so that merging and sorting move memory and
+/// count no references.
+///
 /// - Error: `offset` ≤ total / (capacity + 1).
-/// - Memory: about 48 B an item and its bytes; nothing when empty.
+/// - Memory: 32 B an item and its bytes; nothing when empty.
 /// - Source: Misra, Gries 1982; Agarwal et al., "Mergeable summaries", 2012; bytes as Apache
 ///   DataSketches' `frequent_items_sketch` of strings.
 package struct FrequentItems: ~Copyable, Ordered, Sendable {
@@ -53,12 +78,14 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
     package let lgMax: Int
     /// All counts that went in.
     package internal(set) var total: UInt64
-    // What reductions took off so far, and what is left: in the order of `precedes`, each item once,
-    // counts above 0.
+    // What reductions took off so far, and what is left: by hash, then bytes, each item once, counts
+    // above 0.
     var taken: UInt64
-    var items: [CountedItem]
+    var items: [TextCount]
     // Added and not yet sorted in: merging many small summaries sorts once.
-    var loose: [CountedItem]
+    var loose: [TextCount]
+    // The texts of both.
+    var texts: [UInt8]
 
     /// An empty summary.
     ///
@@ -70,6 +97,7 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
         taken = 0
         items = []
         loose = []
+        texts = []
     }
 
     /// How many items are kept at most.
@@ -80,72 +108,217 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
     package var offset: UInt64 { loose.isEmpty ? taken : settledCopy().taken }
     /// Whether all counts are exact.
     package var isExact: Bool { offset == 0 }
+    /// Memory behind the summary.
+    package var byteCount: Int {
+        MemoryLayout<TextCount>.stride * (items.capacity + loose.capacity) + texts.capacity
+    }
 
     /// Adds counted items; equal items may come more than once, counts of 0 are left out.
     ///
     /// Reductions happen when eight times the capacity are at hand, and when the summary is read:
     /// both depend on what was added, in its order, alone.
-    ///
-    /// `sorted`: by hash, then bytes, each item once: the cheap case.
-    /// - Complexity: O(n log n), O(n) if `sorted` and the summary was empty.
-    package mutating func update(_ added: [CountedItem], sorted: Bool = false) {
-        for item in added { total &+= item.count }
-        if sorted, items.isEmpty, loose.isEmpty {
-            items = added
-            reduce()
-        } else {
-            add(added)
+    package mutating func update(_ added: [CountedItem]) {
+        for item in added where item.count > 0 {
+            total &+= item.count
+            loose.append(
+                TextCount(
+                    hash: item.hash, count: item.count,
+                    start: texts.count, byteCount: item.bytes.count))
+            texts.append(contentsOf: item.bytes)
         }
+        if loose.count > 8 * capacity { settle() }
+    }
+
+    /// Adds different texts with counts above 0, and leaves the memory at `added` in the order of
+    /// hashes.
+    ///
+    /// A summary that was empty reduces at once, unless two texts share a hash.
+    /// - Complexity: O(n), about 15 ns a text.
+    package mutating func update(
+        _ added: UnsafeMutableBufferPointer<TextCount>, texts source: UnsafePointer<UInt8>?
+    ) {
+        guard let base = added.baseAddress else { return }
+        unsafe sortByHash(base, count: added.count)
+        var sum: UInt64 = 0
+        var isUnique = true
+        for place in 0..<added.count {
+            unsafe sum &+= base[place].count
+            if place > 0, unsafe base[place].hash == base[place - 1].hash { isUnique = false }
+        }
+        total &+= sum
+        guard isUnique, items.isEmpty, loose.isEmpty else {
+            unsafe Self.take(
+                UnsafeBufferPointer(added), from: source, over: 0, into: &loose, &texts)
+            if loose.count > 8 * capacity { settle() }
+            return
+        }
+        let cut = unsafe Self.cut(UnsafeBufferPointer(added), to: capacity)
+        taken &+= cut
+        unsafe Self.take(
+            UnsafeBufferPointer(added), from: source, over: cut, into: &items, &texts)
     }
 
     /// Adds what `next` summarises; `next` stands after this one in canonical order.
     package mutating func merge(_ next: borrowing FrequentItems) {
         total &+= next.total
         taken &+= next.taken
-        add(next.items)
-        if !next.loose.isEmpty { add(next.loose) }
+        let shift = texts.count
+        texts.append(contentsOf: next.texts)
+        Self.append(next.items, shift: shift, to: &loose)
+        if loose.count > 8 * capacity { settle() }
+        guard !next.loose.isEmpty else { return }
+        // Settling leaves the bytes of dropped texts behind: those of `next` come once more.
+        let again = texts.count
+        let isSettled = loose.isEmpty
+        if isSettled { texts.append(contentsOf: next.texts) }
+        Self.append(next.loose, shift: isSettled ? again : shift, to: &loose)
+        if loose.count > 8 * capacity { settle() }
+    }
+
+    private static func append(
+        _ added: [TextCount], shift: Int, to list: inout [TextCount]
+    ) {
+        let first = list.count
+        list.append(contentsOf: added)
+        guard shift > 0 else { return }
+        unsafe list.withUnsafeMutableBufferPointer { list in
+            for place in first..<list.count { unsafe list[place].start &+= shift }
+        }
+    }
+
+    /// Copies those above `cut` behind a list, less `cut`, and their texts behind the texts.
+    private static func take(
+        _ added: UnsafeBufferPointer<TextCount>, from source: UnsafePointer<UInt8>?,
+        over cut: UInt64, into list: inout [TextCount], _ texts: inout [UInt8]
+    ) {
+        var byteCount = 0
+        var kept = 0
+        for place in added.indices where unsafe added[place].count > cut {
+            unsafe byteCount &+= added[place].byteCount
+            kept &+= 1
+        }
+        var at = texts.count
+        texts.append(contentsOf: repeatElement(0, count: byteCount))
+        list.reserveCapacity(list.count + kept)
+        unsafe texts.withUnsafeMutableBufferPointer { texts in
+            for place in added.indices {
+                let item = unsafe added[place]
+                guard item.count > cut else { continue }
+                let count = item.byteCount
+                if count > 0, let base = texts.baseAddress, let source = unsafe source {
+                    unsafe copyText(source + item.start, count: count, to: base + at)
+                }
+                list.append(
+                    TextCount(
+                        hash: item.hash, count: item.count &- cut, start: at, byteCount: count))
+                at &+= count
+            }
+        }
     }
 
     /// Sorts in what was added: for those who read more than once.
     package mutating func settle() {
         guard !loose.isEmpty else { return }
-        // Plain keys sort without touching the items' bytes.
-        var keys = loose.indices.map { (hash: loose[$0].hash, place: $0) }
-        keys.sort { $0.hash != $1.hash ? $0.hash < $1.hash : $0.place < $1.place }
-        var joined: [CountedItem] = []
-        joined.reserveCapacity(items.count + loose.count)
-        var run: [CountedItem] = []
-        var item = 0
-        var key = 0
-        while item < items.count || key < keys.count {
-            if key == keys.count || (item < items.count && items[item].hash < keys[key].hash) {
-                joined.append(items[item])
-                item += 1
-                continue
-            }
-            // All of one hash: rarely more than one text.
-            let hash = keys[key].hash
-            run.removeAll(keepingCapacity: true)
-            while item < items.count, items[item].hash == hash {
-                run.append(items[item])
-                item += 1
-            }
-            while key < keys.count, keys[key].hash == hash {
-                let place = keys[key].place
-                key += 1
-                guard loose[place].count > 0 else { continue }
-                if let known = run.firstIndex(where: { $0.bytes == loose[place].bytes }) {
-                    run[known].count &+= loose[place].count
-                } else {
-                    run.append(loose[place])
+        var all = loose
+        all.append(contentsOf: items)
+        var joined: [TextCount] = []
+        unsafe all.withUnsafeMutableBufferPointer { all in
+            unsafe texts.withUnsafeBufferPointer { texts in
+                guard let base = all.baseAddress else { return }
+                unsafe sortByHash(base, count: all.count)
+                // Those of one text become one, in place.
+                var used = 0
+                var run = 0
+                for place in 0..<all.count {
+                    let item = unsafe base[place]
+                    if unsafe used > run && base[run].hash != item.hash {
+                        unsafe Self.order(base + run, count: used &- run, texts)
+                        run = used
+                    }
+                    var same = run
+                    while unsafe same < used && !Self.equal(base[same], item, texts) { same &+= 1 }
+                    if same < used {
+                        unsafe base[same].count &+= item.count
+                    } else {
+                        unsafe base[used] = item
+                        used &+= 1
+                    }
                 }
+                unsafe Self.order(base + run, count: used &- run, texts)
+                joined = unsafe Array(UnsafeBufferPointer(start: base, count: used))
             }
-            if run.count > 1 { run.sort(by: CountedItem.precedes) }
-            joined.append(contentsOf: run)
         }
-        items = joined
-        loose.removeAll(keepingCapacity: false)
-        reduce()
+        loose = []
+        let old = texts
+        items = []
+        texts = []
+        unsafe joined.withUnsafeBufferPointer { joined in
+            let cut = unsafe Self.cut(joined, to: capacity)
+            taken &+= cut
+            unsafe old.withUnsafeBufferPointer { old in
+                unsafe Self.take(joined, from: old.baseAddress, over: cut, into: &items, &texts)
+            }
+        }
+    }
+
+    /// All of one hash: rarely more than one text.
+    private static func order(
+        _ items: UnsafeMutablePointer<TextCount>, count: Int, _ texts: UnsafeBufferPointer<UInt8>
+    ) {
+        for place in 1..<Swift.max(1, count) {
+            let item = unsafe items[place]
+            var at = place
+            while unsafe at > 0 && precedes(item, items[at - 1], texts) {
+                unsafe items[at] = items[at - 1]
+                at -= 1
+            }
+            unsafe items[at] = item
+        }
+    }
+
+    private static func equal(
+        _ a: TextCount, _ b: TextCount, _ texts: UnsafeBufferPointer<UInt8>
+    ) -> Bool {
+        guard a.byteCount == b.byteCount else { return false }
+        guard a.byteCount > 0, let base = texts.baseAddress else { return true }
+        return unsafe memcmp(base + a.start, base + b.start, a.byteCount) == 0
+    }
+
+    /// The order of bytes.
+    private static func precedes(
+        _ a: TextCount, _ b: TextCount, _ texts: UnsafeBufferPointer<UInt8>
+    ) -> Bool {
+        let common = Swift.min(a.byteCount, b.byteCount)
+        guard common > 0, let base = texts.baseAddress else { return a.byteCount < b.byteCount }
+        let order = unsafe memcmp(base + a.start, base + b.start, common)
+        return order != 0 ? order < 0 : a.byteCount < b.byteCount
+    }
+
+    private borrowing func bytes(of item: TextCount) -> [UInt8] {
+        Array(texts[item.start..<item.start + item.byteCount])
+    }
+
+    /// The (capacity + 1)-th largest count; 0 where there are no more.
+    private static func cut(_ items: UnsafeBufferPointer<TextCount>, to capacity: Int) -> UInt64 {
+        guard items.count > capacity else { return 0 }
+        // Nearly all counts are small: how many there are of each says where the place falls.
+        var tally = InlineArray<64, Int>(repeating: 0)
+        for place in items.indices {
+            tally[Int(Swift.min(unsafe items[place].count, 63))] &+= 1
+        }
+        var above = tally[63]
+        if above <= capacity {
+            for count in stride(from: 62, through: 0, by: -1) {
+                above += tally[count]
+                if above > capacity { return UInt64(count) }
+            }
+        }
+        var counts: [UInt64] = []
+        for place in items.indices where unsafe items[place].count >= 63 {
+            counts.append(unsafe items[place].count)
+        }
+        counts.sort()
+        return counts[counts.count - 1 - capacity]
     }
 
     /// An equal summary.
@@ -155,6 +328,7 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
         other.taken = taken
         other.items = items
         other.loose = loose
+        other.texts = texts
         return other
     }
 
@@ -164,40 +338,36 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
         return other
     }
 
-    private mutating func add(_ added: [CountedItem]) {
-        loose.append(contentsOf: added)
-        if loose.count > 8 * capacity { settle() }
-    }
-
     /// The `n` items of the largest counts, by count descending, then by bytes.
     ///
     /// - Complexity: O(items) for small `n`.
     package func top(_ n: Int) -> [FrequentItem] {
         guard loose.isEmpty else { return settledCopy().top(n) }
         guard n > 0 else { return [] }
-        func precedes(_ a: Int, _ b: Int) -> Bool {
-            items[a].count != items[b].count
-                ? items[a].count > items[b].count
-                : items[a].bytes.lexicographicallyPrecedes(items[b].bytes)
-        }
         // The best so far, in order; most items are told off by the last one's count.
-        var best: [Int] = []
-        for place in items.indices {
-            if best.count == n {
-                guard items[place].count >= items[best[n - 1]].count, precedes(place, best[n - 1])
-                else { continue }
-                best.removeLast()
+        var best: [TextCount] = []
+        best.reserveCapacity(n + 1)
+        unsafe texts.withUnsafeBufferPointer { texts in
+            func precedes(_ a: TextCount, _ b: TextCount) -> Bool {
+                a.count != b.count ? a.count > b.count : unsafe Self.precedes(a, b, texts)
             }
-            var at = best.count
-            while at > 0, precedes(place, best[at - 1]) { at -= 1 }
-            best.insert(place, at: at)
+            for item in items {
+                if best.count == n {
+                    guard item.count >= best[n - 1].count, precedes(item, best[n - 1])
+                    else { continue }
+                    best.removeLast()
+                }
+                var at = best.count
+                while at > 0, precedes(item, best[at - 1]) { at -= 1 }
+                best.insert(item, at: at)
+            }
         }
-        return best.map { place in
+        return best.map { item in
             FrequentItem(
-                bytes: items[place].bytes,
-                estimate: items[place].count + taken,
-                lower: items[place].count,
-                upper: items[place].count + taken
+                bytes: bytes(of: item),
+                estimate: item.count + taken,
+                lower: item.count,
+                upper: item.count + taken
             )
         }
     }
@@ -206,34 +376,19 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
     package func bounds(of bytes: [UInt8]) -> (lower: UInt64, upper: UInt64) {
         guard loose.isEmpty else { return settledCopy().bounds(of: bytes) }
         let hash = murmur3(bytes).low
-        let probe = CountedItem(bytes: bytes, hash: hash, count: 0)
         var low = 0
         var high = items.count
         while low < high {
             let middle = (low + high) / 2
-            if CountedItem.precedes(items[middle], probe) {
-                low = middle + 1
-            } else {
-                high = middle
+            if items[middle].hash < hash { low = middle + 1 } else { high = middle }
+        }
+        while low < items.count, items[low].hash == hash {
+            if self.bytes(of: items[low]) == bytes {
+                return (items[low].count, items[low].count + taken)
             }
+            low += 1
         }
-        guard low < items.count, items[low].hash == hash, items[low].bytes == bytes else {
-            return (0, taken)
-        }
-        return (items[low].count, items[low].count + taken)
-    }
-
-    private mutating func reduce() {
-        guard items.count > capacity else { return }
-        let counts = items.map(\.count).sorted(by: >)
-        let cut = counts[capacity]
-        taken &+= cut
-        var kept: [CountedItem] = []
-        kept.reserveCapacity(capacity)
-        for item in items where item.count > cut {
-            kept.append(CountedItem(bytes: item.bytes, hash: item.hash, count: item.count - cut))
-        }
-        items = kept
+        return (0, taken)
     }
 
     // MARK: Bytes
@@ -245,7 +400,7 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
         var lgNow = 3
         while items.count > 3 << (lgNow - 2) { lgNow += 1 }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(32 + items.count * 28)
+        bytes.reserveCapacity(32 + items.count * 12 + texts.count)
         // No total means no item ever: the short form.
         let empty = total == 0
         bytes.append(contentsOf: [
@@ -256,10 +411,29 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
         bytes.append(littleEndian: UInt32(0))
         bytes.append(littleEndian: total)
         bytes.append(littleEndian: taken)
-        for item in items { bytes.append(littleEndian: item.count) }
-        for item in items {
-            bytes.append(littleEndian: UInt32(item.bytes.count))
-            bytes.append(contentsOf: item.bytes)
+        let head = bytes.count
+        let byteCount = head + items.count * 12 + items.reduce(0) { $0 + $1.byteCount }
+        bytes.append(contentsOf: repeatElement(0, count: byteCount - head))
+        unsafe bytes.withUnsafeMutableBytes { to in
+            unsafe texts.withUnsafeBufferPointer { texts in
+                guard let base = to.baseAddress else { return }
+                // Every target is little-endian.
+                var at = unsafe base + head
+                for item in items {
+                    unsafe at.storeBytes(of: item.count, as: UInt64.self)
+                    unsafe at += 8
+                }
+                for item in items {
+                    let count = UInt32(truncatingIfNeeded: item.byteCount)
+                    unsafe at.storeBytes(of: count, as: UInt32.self)
+                    unsafe at += 4
+                    guard item.byteCount > 0, let source = texts.baseAddress else { continue }
+                    unsafe copyText(
+                        source + item.start, count: item.byteCount,
+                        to: at.assumingMemoryBound(to: UInt8.self))
+                    unsafe at += item.byteCount
+                }
+            }
         }
         return bytes
     }
@@ -279,13 +453,16 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
             try reader.finish()
             return summary
         }
-        var read: [CountedItem] = []
         for weight in head.weights {
             let length = Int(try reader.read(UInt32.self))
-            read.append(CountedItem(bytes: Array(try reader.readBytes(length)), count: weight))
+            let text = Array(try reader.readBytes(length))
+            summary.loose.append(
+                TextCount(
+                    hash: murmur3(text).low, count: weight,
+                    start: summary.texts.count, byteCount: length))
+            summary.texts.append(contentsOf: text)
         }
         try reader.finish()
-        summary.loose = read
         summary.settle()
         guard summary.items.count == head.weights.count else {
             throw .corrupt(field: "item twice", offset: 32)
@@ -293,5 +470,79 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
         summary.total = head.total
         summary.taken = head.offset
         return summary
+    }
+}
+
+/// Copies a text: most have a few bytes.
+@inline(__always)
+private func copyText(
+    _ from: UnsafePointer<UInt8>, count: Int, to: UnsafeMutablePointer<UInt8>
+) {
+    guard count > 16 || count < 4 else {
+        // Two halves that may overlap.
+        let (source, target) = unsafe (UnsafeRawPointer(from), UnsafeMutableRawPointer(to))
+        if count >= 8 {
+            let first = unsafe source.loadUnaligned(as: UInt64.self)
+            let last = unsafe source.loadUnaligned(fromByteOffset: count - 8, as: UInt64.self)
+            unsafe target.storeBytes(of: first, as: UInt64.self)
+            unsafe target.storeBytes(of: last, toByteOffset: count - 8, as: UInt64.self)
+        } else {
+            let first = unsafe source.loadUnaligned(as: UInt32.self)
+            let last = unsafe source.loadUnaligned(fromByteOffset: count - 4, as: UInt32.self)
+            unsafe target.storeBytes(of: first, as: UInt32.self)
+            unsafe target.storeBytes(of: last, toByteOffset: count - 4, as: UInt32.self)
+        }
+        return
+    }
+    unsafe to.update(from: from, count: count)
+}
+
+/// Sorts by hash: hashes are spread evenly, so as many buckets as items leave next to nothing to
+/// sort in each.
+private func sortByHash(_ items: UnsafeMutablePointer<TextCount>, count: Int) {
+    guard count > 16 else { return unsafe insertionSort(items, count: count) }
+    let lgBuckets = min(12, Int.bitWidth - (count - 1).leadingZeroBitCount)
+    let shift = UInt64(64 - lgBuckets)
+    let ends = UnsafeMutablePointer<UInt32>.allocate(capacity: 1 << lgBuckets + 1)
+    let spare = UnsafeMutablePointer<TextCount>.allocate(capacity: count)
+    defer {
+        unsafe ends.deallocate()
+        unsafe spare.deallocate()
+    }
+    unsafe ends.initialize(repeating: 0, count: 1 << lgBuckets + 1)
+    for place in 0..<count {
+        unsafe ends[Int(truncatingIfNeeded: items[place].hash >> shift) &+ 1] &+= 1
+    }
+    for bucket in 1...1 << lgBuckets { unsafe ends[bucket] &+= ends[bucket &- 1] }
+    for place in 0..<count {
+        let bucket = unsafe Int(truncatingIfNeeded: items[place].hash >> shift)
+        unsafe (spare + Int(ends[bucket])).initialize(to: items[place])
+        unsafe ends[bucket] &+= 1
+    }
+    var first = 0
+    for bucket in 0..<1 << lgBuckets {
+        let end = unsafe Int(ends[bucket])
+        unsafe sortFew(spare + first, count: end &- first)
+        first = end
+    }
+    unsafe items.update(from: spare, count: count)
+}
+
+/// Insertion, unless somebody chose texts whose hashes share their highest bits.
+private func sortFew(_ items: UnsafeMutablePointer<TextCount>, count: Int) {
+    guard count > 48 else { return unsafe insertionSort(items, count: count) }
+    var all = unsafe UnsafeMutableBufferPointer(start: items, count: count)
+    unsafe all.sort { $0.hash < $1.hash }
+}
+
+private func insertionSort(_ items: UnsafeMutablePointer<TextCount>, count: Int) {
+    for place in 1..<max(1, count) {
+        let item = unsafe items[place]
+        var at = place
+        while unsafe at > 0 && items[at &- 1].hash > item.hash {
+            unsafe items[at] = items[at &- 1]
+            at &-= 1
+        }
+        unsafe items[at] = item
     }
 }

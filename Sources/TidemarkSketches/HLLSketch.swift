@@ -109,6 +109,10 @@ package struct HLLSketch: ~Copyable, OrderFree {
     ///
     /// - Complexity: about 0.4 ns a coupon once there are registers.
     package mutating func update(coupons: UnsafePointer<UInt32>, count: Int) {
+        if unsafe registers == nil && count > couponCountMax {
+            unsafe promoteAtOnce(coupons, count: count)
+        }
+        if unsafe registers == nil { reserve(couponCount + count) }
         var at = 0
         while unsafe registers == nil && at < count {
             update(coupon: unsafe coupons[at])
@@ -157,7 +161,15 @@ package struct HLLSketch: ~Copyable, OrderFree {
             if unsafe registers == nil { promote() }
             if let own = unsafe registers { unsafe maximum(into: own, others, count: 1 << lgK) }
         } else if let others = unsafe other.coupons {
-            for i in 0..<1 << other.lgCapacity { update(coupon: unsafe others[i]) }
+            if let registers = unsafe registers {
+                // Empty places are coupons of 0.
+                unsafe raiseRegisters(
+                    registers, mask: 1 << UInt32(lgK) - 1, coupons: others,
+                    count: 1 << other.lgCapacity)
+            } else {
+                reserve(couponCount + other.couponCount)
+                for i in 0..<1 << other.lgCapacity { update(coupon: unsafe others[i]) }
+            }
         }
     }
 
@@ -178,6 +190,27 @@ package struct HLLSketch: ~Copyable, OrderFree {
         return other
     }
 
+    /// Goes to registers without keeping coupons first, if it is certain that they would be left:
+    /// there are at least as many different coupons as registers that are not 0.
+    private mutating func promoteAtOnce(_ added: UnsafePointer<UInt32>, count: Int) {
+        let registerCount = 1 << lgK
+        let made = UnsafeMutablePointer<UInt8>.allocate(capacity: registerCount)
+        unsafe made.initialize(repeating: 0, count: registerCount)
+        let mask: UInt32 = 1 << UInt32(lgK) - 1
+        unsafe raiseRegisters(made, mask: mask, coupons: added, count: count)
+        var taken = 0
+        for i in 0..<registerCount { taken &+= unsafe made[i] == 0 ? 0 : 1 }
+        guard taken > couponCountMax else { return unsafe made.deallocate() }
+        if let old = unsafe coupons {
+            unsafe raiseRegisters(made, mask: mask, coupons: old, count: 1 << lgCapacity)
+            unsafe old.deallocate()
+        }
+        unsafe registers = made
+        unsafe coupons = nil
+        couponCount = 0
+        lgCapacity = 0
+    }
+
     // LIST holds 7; SET, from lgK 8, three quarters of 2^(lgK − 3).
     private var couponCountMax: Int { lgK < 8 ? 7 : 3 << (lgK - 5) }
 
@@ -195,10 +228,21 @@ package struct HLLSketch: ~Copyable, OrderFree {
         couponCount += 1
     }
 
-    private mutating func grow() {
+    /// Room for so many coupons, if that many are kept: growing step by step hashes all anew.
+    private mutating func reserve(_ count: Int) {
+        guard count > 0 else { return }
+        let wanted = Swift.min(count, couponCountMax)
+        var lg = 3
+        while wanted * 4 > 3 << lg { lg += 1 }
+        if unsafe coupons == nil || lg > lgCapacity { grow(to: lg) }
+    }
+
+    private mutating func grow() { unsafe grow(to: coupons == nil ? 3 : lgCapacity + 1) }
+
+    private mutating func grow(to lg: Int) {
         let old = unsafe coupons
         let oldCount = unsafe old == nil ? 0 : 1 << lgCapacity
-        lgCapacity = oldCount == 0 ? 3 : lgCapacity + 1
+        lgCapacity = lg
         let grown = UnsafeMutablePointer<UInt32>.allocate(capacity: 1 << lgCapacity)
         unsafe grown.initialize(repeating: 0, count: 1 << lgCapacity)
         unsafe coupons = grown
@@ -228,7 +272,17 @@ package struct HLLSketch: ~Copyable, OrderFree {
     private var histogram: [Int] {
         var counts = [Int](repeating: 0, count: 64)
         guard let registers = unsafe registers else { return counts }
-        for i in 0..<1 << lgK { counts[Int(unsafe registers[i] & 63)] += 1 }
+        // Four tables: most registers hold one of few values, whose counts would wait for each other.
+        var tables = InlineArray<256, UInt32>(repeating: 0)
+        for i in stride(from: 0, to: 1 << lgK, by: 4) {
+            tables[Int(unsafe registers[i] & 63)] &+= 1
+            tables[Int(unsafe registers[i &+ 1] & 63) &+ 64] &+= 1
+            tables[Int(unsafe registers[i &+ 2] & 63) &+ 128] &+= 1
+            tables[Int(unsafe registers[i &+ 3] & 63) &+ 192] &+= 1
+        }
+        for v in 0..<64 {
+            counts[v] = Int(tables[v] &+ tables[v + 64] &+ tables[v + 128] &+ tables[v + 192])
+        }
         return counts
     }
 
@@ -248,20 +302,31 @@ package struct HLLSketch: ~Copyable, OrderFree {
     ///
     /// The lower end is never below the number of distinct items that certainly went in.
     package func bounds(standardDeviations: Int) -> (lower: Double, upper: Double) {
+        let (_, lower, upper) = estimateAndBounds(standardDeviations: standardDeviations)
+        return (lower, upper)
+    }
+
+    /// `estimate` and `bounds`, for the price of one.
+    package func estimateAndBounds(standardDeviations: Int) -> (
+        estimate: Double, lower: Double, upper: Double
+    ) {
         precondition(1 <= standardDeviations && standardDeviations <= 3)
         let sure: Double
         let error: Double
+        let estimate: Double
         if unsafe registers == nil {
             sure = Double(couponCount)
             error = Double(standardDeviations) * 0.409 / 8192
+            estimate = self.estimate
         } else {
-            sure = Double((1 << lgK) - histogram[0])
+            let counts = histogram
+            sure = Double((1 << lgK) - counts[0])
             error = Double(standardDeviations) * 1.04 / Double(1 << lgK).squareRoot()
+            estimate = Self.composite(counts, lgK: lgK)
         }
-        let estimate = self.estimate
         // Below lgK 7 three deviations reach the estimate itself.
         let upper = error < 0.99 ? estimate / (1 - error) : .infinity
-        return (Swift.max(sure, estimate / (1 + error)), upper)
+        return (estimate, Swift.max(sure, estimate / (1 + error)), upper)
     }
 
     /// DataSketches' estimate from registers alone, without the order in which items came: the

@@ -203,16 +203,7 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
 
     /// At most one block: checks and cleans while it copies.
     private mutating func add(_ values: UnsafePointer<Item>, count: Int) {
-        var low = least
-        var high = most
-        var wrong = false
-        for i in 0..<count {
-            let x = unsafe values[i]
-            wrong = wrong || x != x
-            low = x < low ? x : low
-            high = x > high ? x : high
-        }
-        guard !wrong else {
+        guard let (low, high) = unsafe Item.extent(values, count: count, least, most) else {
             for i in 0..<count where unsafe !values[i].isNaN {
                 unsafe add(values + i, count: 1)
             }

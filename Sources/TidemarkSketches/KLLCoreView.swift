@@ -219,10 +219,10 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
     private func redraw(_ counts: [Int], into items: UnsafeMutablePointer<Item>) {
         // At most four levels take turns: each has a next due place in the mass, and the one that
         // is due first gets an item. Those that stand behind theirs are infinitely far.
-        var due = InlineArray<4, Double>(repeating: .infinity)
-        var step = InlineArray<4, Double>(repeating: 0)
-        var slot = InlineArray<4, Int>(repeating: 0)
-        var left = InlineArray<4, Int>(repeating: 0)
+        var due = SIMD4<Double>(repeating: .infinity)
+        var step = SIMD4<Double>(repeating: 0)
+        var slot = SIMD4<Int64>(repeating: 0)
+        var left = SIMD4<Int64>(repeating: 0)
         let n = Double(count)
         let lowest = Swift.max(0, counts.count - 4)
         var at = 0
@@ -238,31 +238,40 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
         mass = 0
         for level in lowest..<counts.count {
             let i = level - lowest
-            slot[i] = start
-            left[i] = counts[level]
+            slot[i] = Int64(start)
+            left[i] = Int64(counts[level])
             start += counts[level]
             guard counts[level] > 0 else { continue }
             step[i] = n / Double(counts[level])
             due[i] = step[i] / 2
         }
+        let places = SIMD4<Int64>(0, 1, 2, 3)
+        let half = count / 2
         unsafe cumulative.withUnsafeBufferPointer { cumulative in
             unsafe values.withUnsafeBufferPointer { values in
-                while true {
-                    var i = 0
-                    for j in 1..<4 where due[j] < due[i] { i = j }
-                    guard left[i] > 0 else { break }
-                    let weight: UInt64 = 1 &<< UInt64(truncatingIfNeeded: lowest &+ i)
+                for _ in 0..<left.wrappedSum() {
+                    // Without branches: whose turn it is cannot be foreseen.
+                    let a: Int64 = due[1] < due[0] ? 1 : 0
+                    let b: Int64 = due[3] < due[2] ? 3 : 2
+                    let (dueA, dueB) = (Swift.min(due[0], due[1]), Swift.min(due[2], due[3]))
+                    let i = dueB < dueA ? b : a
+                    let isTurn = places .== SIMD4(repeating: i)
+                    let mine = SIMD4<Int64>.zero.replacing(with: 1, where: isTurn)
+                    let weight: UInt64 = 1 &<< UInt64(truncatingIfNeeded: Int64(lowest) &+ i)
                     // A weight above 1 is even: its two middle places take turns.
-                    let turn = weight > 1 ? UInt64(truncatingIfNeeded: left[i] & 1) : 0
+                    let isOdd = (left & mine).wrappedSum()
+                    let turn = weight > 1 ? UInt64(truncatingIfNeeded: isOdd) : 0
                     let middle = mass &+ (weight &- 1 &+ turn) / 2
                     while unsafe cumulative[at] <= middle { at &+= 1 }
-                    unsafe items[slot[i]] = values[at]
-                    slot[i] &+= 1
-                    left[i] &-= 1
+                    let slotHere = slot.replacing(with: 0, where: .!isTurn).wrappedSum()
+                    unsafe items[Int(slotHere)] = values[at]
+                    slot &+= mine
+                    left &-= mine
                     mass &+= weight
                     // Where the single items' mass was left out: the middle.
-                    if mass >= count / 2, mass &- weight < count / 2 { mass &+= skipped }
-                    due[i] = left[i] > 0 ? due[i] + step[i] : .infinity
+                    if mass >= half, mass &- weight < half { mass &+= skipped }
+                    due.replace(with: due + step, where: isTurn)
+                    due.replace(with: .infinity, where: left .== 0)
                 }
             }
         }

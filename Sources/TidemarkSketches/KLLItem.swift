@@ -19,6 +19,14 @@ protocol KLLItem: BinaryFloatingPoint, BitwiseCopyable, Sendable {
     )
     /// Sorts in place.
     static func sort(_ items: UnsafeMutablePointer<Self>, count: Int)
+    /// The smaller of `least` and all values, and the larger of `most` and all values; nil if one of
+    /// them is NaN.
+    static func extent(
+        _ values: UnsafePointer<Self>,
+        count: Int,
+        _ least: Self,
+        _ most: Self
+    ) -> (low: Self, high: Self)?
     /// Joins levels in order; each item weighs 2^level.
     static func inOrder(
         _ parts: [KLLPart<Self>],
@@ -64,6 +72,36 @@ private func withScratch<T: BitwiseCopyable>(
 }
 
 extension Float: KLLItem {
+    static func extent(
+        _ values: UnsafePointer<Float>,
+        count: Int,
+        _ least: Float,
+        _ most: Float
+    ) -> (low: Float, high: Float)? {
+        var lows = SIMD16<Float>(repeating: least)
+        var highs = SIMD16<Float>(repeating: most)
+        var wrongs = SIMDMask<SIMD16<Int32>>(repeating: false)
+        var i = 0
+        while i &+ 16 <= count {
+            let x = unsafe UnsafeRawPointer(values + i).loadUnaligned(as: SIMD16<Float>.self)
+            lows.replace(with: x, where: x .< lows)
+            highs.replace(with: x, where: x .> highs)
+            wrongs = wrongs .| (x .!= x)
+            i &+= 16
+        }
+        var low = lows.min()
+        var high = highs.max()
+        var wrong = any(wrongs)
+        while i < count {
+            let x = unsafe values[i]
+            wrong = wrong || x != x
+            low = x < low ? x : low
+            high = x > high ? x : high
+            i &+= 1
+        }
+        return wrong ? nil : (low, high)
+    }
+
     static func sort256(
         _ items: UnsafeMutablePointer<Float>,
         keepEvery stride: Int,
@@ -126,6 +164,24 @@ extension Float: KLLItem {
 }
 
 extension Double: KLLItem {
+    static func extent(
+        _ values: UnsafePointer<Double>,
+        count: Int,
+        _ least: Double,
+        _ most: Double
+    ) -> (low: Double, high: Double)? {
+        var low = least
+        var high = most
+        var wrong = false
+        for i in 0..<count {
+            let x = unsafe values[i]
+            wrong = wrong || x != x
+            low = x < low ? x : low
+            high = x > high ? x : high
+        }
+        return wrong ? nil : (low, high)
+    }
+
     static func sort256(
         _ items: UnsafeMutablePointer<Double>,
         keepEvery stride: Int,

@@ -1,3 +1,5 @@
+import TidemarkKernels
+
 /// A summary's running state: what it needs to go on as if it had never left memory, in the same
 /// draws and the same reductions.
 ///
@@ -165,7 +167,8 @@ extension FrequentItems: RunningState {
             bytes.append(varint: UInt64(list.count))
             for item in list {
                 bytes.append(varint: item.count)
-                bytes.append(sized: item.bytes)
+                bytes.append(varint: UInt64(item.byteCount))
+                bytes.append(contentsOf: texts[item.start..<item.start + item.byteCount])
             }
         }
     }
@@ -179,21 +182,26 @@ extension FrequentItems: RunningState {
         var summary = FrequentItems(lgMax: lgMax)
         summary.total = try reader.readVarint()
         summary.taken = try reader.readVarint()
-        summary.items = try readItems(&reader)
-        summary.loose = try readItems(&reader)
+        summary.items = try readItems(&reader, &summary.texts)
+        summary.loose = try readItems(&reader, &summary.texts)
         return summary
     }
 
     private static func readItems(
-        _ reader: inout ByteReader
-    ) throws(SketchError) -> [CountedItem] {
+        _ reader: inout ByteReader, _ texts: inout [UInt8]
+    ) throws(SketchError) -> [TextCount] {
         let count = Int(clamping: try reader.readVarint())
         guard count <= reader.left else { throw .corrupt(field: "items", offset: reader.offset) }
-        var items: [CountedItem] = []
+        var items: [TextCount] = []
         items.reserveCapacity(count)
         for _ in 0..<count {
             let times = try reader.readVarint()
-            items.append(CountedItem(bytes: try reader.readSized(), count: times))
+            let text = try reader.readSized()
+            items.append(
+                TextCount(
+                    hash: murmur3(text).low, count: times, start: texts.count,
+                    byteCount: text.count))
+            texts.append(contentsOf: text)
         }
         return items
     }
