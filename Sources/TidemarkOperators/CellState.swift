@@ -28,6 +28,7 @@ extension GroupCell {
                 wide.kll.writeState(&bytes)
                 wide.dd.writeState(&bytes)
             }
+            extras(index)?.writeState(&bytes)
             if let category = categories[index] {
                 bytes.append(varint: UInt64(bitPattern: category.valueCount))
                 bytes.append(varint: UInt64(category.itemCount))
@@ -35,6 +36,7 @@ extension GroupCell {
                 category.frequent.writeState(&bytes)
             }
         }
+        for cell in correlations { cell.writeState(&bytes) }
     }
 
     /// Takes a state in; the cell is of the same shape, and empty.
@@ -63,6 +65,7 @@ extension GroupCell {
                 wide.kll = try KLLDoublesSketch.readState(&reader)
                 wide.dd = try DDSketch.readState(&reader)
             }
+            try extras(index)?.readState(&reader)
             if let category = categories[index] {
                 category.valueCount = Int64(bitPattern: try reader.readVarint())
                 category.itemCount = Int(clamping: try reader.readVarint())
@@ -70,6 +73,7 @@ extension GroupCell {
                 category.frequent = try FrequentItems.readState(&reader)
             }
         }
+        for cell in correlations { try cell.readState(&reader) }
     }
 }
 

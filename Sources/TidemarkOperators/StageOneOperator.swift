@@ -183,7 +183,7 @@ package final class StageOneOperator: StageOne {
     }
 
     package func fold(_ batch: RecordBatch, rows: RowTable) {
-        for segment in segments { segment.fold(rowCount: batch.rowCount, rows: rows) }
+        for segment in segments { segment.fold(batch, rows: rows) }
         compactDictionaries()
     }
 
