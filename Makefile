@@ -7,14 +7,14 @@ SEED   ?= 1
 ONLY   ?=
 export TIDEMARK_TEST_KAFKA ?= $(CURDIR)/../shared/kafka/kafka
 
-.PHONY: help setup build demo test test-long chaos fuzz bench bench-hot bench-live bench-sketches profile lint format clean
+.PHONY: help setup build demo test test-long chaos fuzz bench bench-hot bench-live bench-sketches bench-peers profile lint format clean
 
 help:
 	@echo "make demo     set up, build, and watch an hour of three models in about a minute (SEED=n)"
 	@echo "make test     set up, build, and run all tests (ONLY=pattern for some)"
 	@echo "make chaos    W1 under kill -9, broker failures and a bad network, for about half an hour (SEED=n)"
 	@echo "make bench    workload W1 from a file and through Kafka, with checks"
-	@echo "make setup | build | lint | format | test-long | fuzz | bench-hot | bench-live | bench-sketches | profile | clean"
+	@echo "make setup | build | lint | format | test-long | fuzz | bench-hot | bench-live | bench-sketches | bench-peers | profile | clean"
 
 setup:
 	@ops/setup build
@@ -62,6 +62,11 @@ bench-sketches:
 	rm -rf out/peer && mkdir -p out/peer
 	TIDEMARK_EXPORT=$(CURDIR)/out/peer $(SWIFT) test $(FLAGS) --disable-testable-imports --filter ExportTests >/dev/null
 	.venv/bin/python Tests/TidemarkSketchesTests/check_peer.py out/peer
+
+# W1 beside DuckDB, chDB, Bytewax and whylogs, which are installed for it (RECORDS=n): results first.
+bench-peers: build
+	@ops/setup bench
+	.venv/bin/python Benchmarks/peers.py $(RECORDS)
 
 # The file path beside the limit (Benchmarks/limit) and in harder forms: medians of five, interleaved.
 bench-hot: build

@@ -169,50 +169,5 @@ func runBenchmark() {
         frequent.update(steep)
         checksum &+= Int(frequent.total)
     }
-    slides(&checksum, normals, integers)
     print("checksum\t\(checksum)")
-}
-
-/// Slides of windows of 60 panes over 30 features: µs, typical and worst of a thousand.
-private func slides(_ checksum: inout Int, _ normals: [Double], _ integers: [Int64]) {
-    func run<S: Summary & ~Copyable>(
-        _ name: String,
-        _ windows: [PaneWindow<S>],
-        _ pane: (Int) -> S
-    ) {
-        var times: [Double] = []
-        for slide in 0..<1_100 {
-            let made = pane(slide)
-            let start = cpuNs()
-            for window in windows {
-                window.insert(made.copy())
-                if window.paneCount > 60 { window.evict() }
-                checksum &+= window.query().serialize().count > 0 ? 1 : 0
-            }
-            if slide >= 100 { times.append((cpuNs() - start) / 1_000) }
-        }
-        times.sort()
-        print("\(name), µs, median\t\(times[500].rounded())")
-        print("\(name), µs, 99.9%\t\(times[998].rounded())")
-    }
-    func distinct(_ i: Int) -> HLLSketch {
-        var sketch = HLLSketch(lgK: 11)
-        sketch.update(Array(integers[i * 500..<i * 500 + 900]))
-        return sketch
-    }
-    func bins(_ i: Int) -> LogLinearHistogram {
-        var histogram = LogLinearHistogram()
-        histogram.update(Array(normals[i * 500..<i * 500 + 900]))
-        return histogram
-    }
-    for method in [WindowMethod.recompute, .twoStacks, .daba] {
-        let windows = (0..<30).map { _ in
-            PaneWindow<HLLSketch>.make(method, empty: HLLSketch(lgK: 11))
-        }
-        run("slide of 30 HLL, \(method.rawValue)", windows, distinct)
-    }
-    let windows = (0..<30).map { _ in
-        PaneWindow<LogLinearHistogram>.invertible(empty: LogLinearHistogram())
-    }
-    run("slide of 30 log-linear, subtract", windows, bins)
 }

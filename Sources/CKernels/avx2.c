@@ -4,15 +4,8 @@
 #include <immintrin.h>
 
 #define TK_TARGET __attribute__((target("avx2,fma,bmi,bmi2,popcnt,lzcnt")))
-#define TK_NET(name) name##_avx2
 #define TK_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define TK_MAX(a, b) ((a) > (b) ? (a) : (b))
-#define TK_ITEM float
-#define TK_VECTOR tk_v16
-#include "network.h"
-#undef TK_ITEM
-#undef TK_VECTOR
-#undef TK_NET
 #define TK_NET(name) name##_f64_avx2
 #define TK_ITEM double
 #define TK_VECTOR tk_d16
@@ -22,8 +15,25 @@
 #define TK_LOOP _Pragma("clang loop vectorize(enable)")
 #define TK_LANES TK_LOOP
 #include "lanes.h"
+#include "rows8.h"
 
-TK_TARGET void tk_sort256_avx2(float *values) { tk_sorted_avx2(values, 1, 0, values); }
+TK_TARGET TK_INLINE unsigned tk_equal8(const uint64_t *keys, uint64_t key) {
+    __m256i wanted = _mm256_set1_epi64x((long long)key);
+    __m256i a = _mm256_cmpeq_epi64(_mm256_loadu_si256((const __m256i *)keys), wanted);
+    __m256i b = _mm256_cmpeq_epi64(_mm256_loadu_si256((const __m256i *)(keys + 4)), wanted);
+    return (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(a)) |
+           (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(b)) << 4;
+}
+#define TK_EQUAL8(keys, key) tk_equal8(keys, key)
+#include "items.h"
+
+TK_TARGET void tk_sort256_avx2(float *values) { tk_rows_sorted(values, 1, 0, values); }
+
+TK_TARGET void tk_sort256_keep_avx2(const float *values, int stride, int offset, float *kept) {
+    if (stride == 2) return tk_rows_sorted(values, 2, offset, kept);
+    if (stride == 4) return tk_rows_sorted(values, 4, offset, kept);
+    tk_rows_sorted(values, 8, offset, kept);
+}
 
 TK_TARGET void tk_sort256_f64_avx2(double *values) { tk_sorted_f64_avx2(values, 1, 0, values); }
 

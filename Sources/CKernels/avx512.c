@@ -29,6 +29,27 @@
 #define TK_OWN_SPLIT
 #include "lanes.h"
 
+#define TK_EQUAL8(keys, key) \
+    _mm512_cmpeq_epi64_mask(_mm512_loadu_si512(keys), _mm512_set1_epi64((long long)(key)))
+#define TK_OWN_KEEP
+#include "items.h"
+
+TK_TARGET size_t tk_keep_above_avx512(
+    const tk_item_table *table, uint64_t bound, uint64_t *keys, uint64_t *counts) {
+    size_t kept = 0, places = (size_t)8 << table->lg_buckets;
+    const __m512i limit = _mm512_set1_epi64((long long)bound);
+    for (size_t i = 0; i < places; i += 8) {
+        __m512i count = _mm512_loadu_si512(table->counts + i);
+        __mmask8 above = _mm512_cmpgt_epu64_mask(count, limit);
+        _mm512_storeu_si512(
+            keys + kept, _mm512_maskz_compress_epi64(above, _mm512_loadu_si512(table->keys + i)));
+        _mm512_storeu_si512(
+            counts + kept, _mm512_maskz_compress_epi64(above, _mm512_sub_epi64(count, limit)));
+        kept += (unsigned)__builtin_popcount(above);
+    }
+    return kept;
+}
+
 TK_TARGET void tk_sort256_f64_avx512(double *values) {
     tk_sorted_f64_avx512(values, 1, 0, values);
 }

@@ -76,7 +76,10 @@ void tk_sort256(float *values) {
 
 void tk_sort256_keep(const float *values, int stride, int offset, float *kept) {
 #if defined(__x86_64__)
-    if (tk_tier() == TK_AVX512) return tk_sort256_keep_avx512(values, stride, offset, kept);
+    switch (tk_tier()) {
+    case TK_AVX512: return tk_sort256_keep_avx512(values, stride, offset, kept);
+    case TK_AVX2: return tk_sort256_keep_avx2(values, stride, offset, kept);
+    }
 #endif
     float sorted[256];
     memcpy(sorted, values, sizeof sorted);
@@ -139,6 +142,85 @@ void tk_split_signs(
     const double *values, size_t count, double least, double *positive, double *negative,
     size_t counts[3]) {
     TK_CHOOSE(tk_split_signs, values, count, least, positive, negative, counts)
+}
+
+#if defined(__x86_64__)
+#define TK_RETURN(name, ...) \
+    switch (tk_tier()) { \
+    case TK_AVX512: return name##_avx512(__VA_ARGS__); \
+    case TK_AVX2: return name##_avx2(__VA_ARGS__); \
+    } \
+    return name##_scalar(__VA_ARGS__);
+#else
+#define TK_RETURN(name, ...) return name##_scalar(__VA_ARGS__);
+#endif
+
+size_t tk_add_items(
+    const tk_item_table *table, const int64_t *values, size_t count, size_t room, size_t *added) {
+    TK_RETURN(tk_add_items, table, values, count, room, added)
+}
+
+size_t tk_count_above(const uint64_t *counts, size_t count, uint64_t bound) {
+    TK_RETURN(tk_count_above, counts, count, bound)
+}
+
+size_t tk_keep_above(
+    const tk_item_table *table, uint64_t bound, uint64_t *keys, uint64_t *counts) {
+    TK_RETURN(tk_keep_above, table, bound, keys, counts)
+}
+
+// The hash of 0 is 0, so 0 belongs to no bucket but the first; that of TK_LATER_KEY has its top bit
+// set, so that one never belongs to the first.
+#define TK_LATER_KEY 1
+
+void tk_clear_items(const tk_item_table *table) {
+    size_t buckets = (size_t)1 << table->lg_buckets;
+    memset(table->keys, 0, 64 * buckets);
+    memset(table->counts, 0, 64 * buckets);
+    memset(table->fill, 0, buckets);
+    for (int i = 0; i < 8; i++) table->keys[i] = TK_LATER_KEY;
+}
+
+/// Where a value is held, or else the free place for it.
+static size_t find(const tk_item_table *table, uint64_t key, int *held) {
+    size_t mask = ((size_t)1 << table->lg_buckets) - 1;
+    size_t bucket = tk_item_hash(key) >> (64 - table->lg_buckets);
+    for (;; bucket = (bucket + 1) & mask) {
+        unsigned taken = table->fill[bucket];
+        for (unsigned i = 0; i < taken; i++) {
+            *held = table->keys[8 * bucket + i] == key;
+            if (*held) return 8 * bucket + i;
+        }
+        *held = 0;
+        if (taken < 8) return 8 * bucket + taken;
+    }
+}
+
+int tk_add_item(const tk_item_table *table, int64_t value, uint64_t weight) {
+    int held;
+    size_t at = find(table, (uint64_t)value, &held);
+    table->keys[at] = (uint64_t)value;
+    table->counts[at] += weight;
+    table->fill[at / 8] += !held;
+    return !held;
+}
+
+uint64_t tk_item_count(const tk_item_table *table, int64_t value) {
+    int held;
+    size_t at = find(table, (uint64_t)value, &held);
+    return held ? table->counts[at] : 0;
+}
+
+void tk_place_items(
+    const tk_item_table *table, const uint64_t *keys, const uint64_t *counts, size_t count) {
+    size_t mask = ((size_t)1 << table->lg_buckets) - 1;
+    for (size_t i = 0; i < count; i++) {
+        size_t bucket = tk_item_hash(keys[i]) >> (64 - table->lg_buckets);
+        while (__builtin_expect(table->fill[bucket] == 8, 0)) bucket = (bucket + 1) & mask;
+        size_t at = 8 * bucket + table->fill[bucket]++;
+        table->keys[at] = keys[i];
+        table->counts[at] = counts[i];
+    }
 }
 
 void tk_raise_registers(

@@ -85,6 +85,12 @@ TK_INLINE void tk_sum_in_order(
     cell->square = square;
 }
 
+/// The upper bits say where an item of a table belongs: those of a product are a hash of all lower ones.
+TK_INLINE uint64_t tk_item_hash(uint64_t key) {
+    uint64_t h = key * 0x9e3779b97f4a7c15u;
+    return (h ^ h >> 29) * 0xbf58476d1ce4e5b9u;
+}
+
 #define TK_LANE_KERNELS(tier) \
     void tk_coupons_##tier(const int64_t *values, size_t count, uint32_t *coupons); \
     void tk_cubic_codes_##tier( \
@@ -99,6 +105,12 @@ TK_INLINE void tk_sum_in_order(
     void tk_few_edges_##tier( \
         const double *values, size_t count, const double *edges, size_t edge_count, \
         uint16_t *out); \
+    size_t tk_add_items_##tier( \
+        const tk_item_table *table, const int64_t *values, size_t count, size_t room, \
+        size_t *added); \
+    size_t tk_count_above_##tier(const uint64_t *counts, size_t count, uint64_t bound); \
+    size_t tk_keep_above_##tier( \
+        const tk_item_table *table, uint64_t bound, uint64_t *keys, uint64_t *counts); \
     void tk_sort256_f64_##tier(double *values);
 TK_LANE_KERNELS(scalar)
 #if defined(__x86_64__)
@@ -121,6 +133,7 @@ size_t tk_fold_exact_avx2(
     const double *column, const uint16_t *rows, size_t count, const tk_sum_plan *plan,
     tk_numeric_cell *cell, const double *edges, size_t edge_count, uint64_t *bins, float *run);
 void tk_sort256_avx2(float *values);
+void tk_sort256_keep_avx2(const float *values, int stride, int offset, float *kept);
 size_t tk_fold_exact_avx512(
     const double *column, const uint16_t *rows, size_t count, const tk_sum_plan *plan,
     tk_numeric_cell *cell, const double *edges, size_t edge_count, uint64_t *bins, float *run);

@@ -6,6 +6,14 @@
 #define TK_LANES
 #include "lanes.h"
 
+TK_INLINE unsigned tk_equal8(const uint64_t *keys, uint64_t key) {
+    unsigned found = 0;
+    for (int i = 0; i < 8; i++) found |= (unsigned)(keys[i] == key) << i;
+    return found;
+}
+#define TK_EQUAL8(keys, key) tk_equal8(keys, key)
+#include "items.h"
+
 // The twins that the vector tiers are compared with, and what runs on short runs and on arm64.
 
 size_t tk_fold_exact_scalar(

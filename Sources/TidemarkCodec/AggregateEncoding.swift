@@ -34,6 +34,13 @@ extension AggregateRecord {
         json.member("max", max)
         json.member("mean", mean)
         json.member("sd", sd)
+        json.member("skewness", skewness)
+        json.member("kurtosis", kurtosis)
+        if let decayed { json.write(decayed) }
+        if !correlations.isEmpty { json.write(correlations) }
+        if let logLinear { json.write(logLinear) }
+        if let counts { json.write(counts) }
+        if let sample { json.write(sample) }
         if !quantiles.isEmpty {
             json.key("quantiles")
             json.beginObject()
@@ -253,6 +260,76 @@ extension JSONWriter {
         key(name)
         beginArray()
         for count in counts { value(count) }
+        endArray()
+    }
+
+    fileprivate mutating func write(_ decayed: DecayedRecord) {
+        key("decayed")
+        beginObject()
+        member("half_life_ms", decayed.halfLifeMs)
+        member("mean", decayed.mean)
+        member("sd", decayed.sd)
+        member("rate", decayed.rate)
+        endObject()
+    }
+
+    fileprivate mutating func write(_ correlations: [CorrelationRecord]) {
+        key("correlation")
+        beginArray()
+        for pair in correlations {
+            beginObject()
+            member("with", pair.with)
+            member("n", pair.n)
+            member("covariance", pair.covariance)
+            member("correlation", pair.correlation)
+            endObject()
+        }
+        endArray()
+    }
+
+    fileprivate mutating func write(_ histogram: LogLinearRecord) {
+        key("log_linear")
+        beginObject()
+        member("bins_per_octave", 32)
+        member("zero", Int64(clamping: histogram.zero))
+        for (name, bins) in [("positive", histogram.positive), ("negative", histogram.negative)] {
+            guard let bins else { continue }
+            key(name)
+            beginObject()
+            member("first", bins.first)
+            write("counts", bins.counts.map { Int64(clamping: $0) })
+            endObject()
+        }
+        endObject()
+    }
+
+    fileprivate mutating func write(_ counts: ValueCounts) {
+        key("counts")
+        beginObject()
+        key("values")
+        beginArray()
+        for item in counts.items {
+            beginObject()
+            key("value")
+            value(utf8: item.value)
+            member("count", item.count)
+            endObject()
+        }
+        endArray()
+        member("other", counts.other)
+        endObject()
+    }
+
+    fileprivate mutating func write(_ sample: [SampledRow]) {
+        key("sample")
+        beginArray()
+        for row in sample {
+            beginObject()
+            member("partition", row.partition)
+            member("offset", row.offset)
+            member("value", row.value)
+            endObject()
+        }
         endArray()
     }
 

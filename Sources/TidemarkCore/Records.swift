@@ -125,6 +125,83 @@ package struct TopItem: Sendable, Equatable {
     }
 }
 
+/// Mean and rate in which a value counts half as much for each half-life before the window's end.
+package struct DecayedRecord: Sendable, Equatable {
+    package var halfLifeMs: Int64
+    package var mean: Double
+    /// Of the weighted population.
+    package var sd: Double?
+    /// Values a second.
+    package var rate: Double?
+    package init(halfLifeMs: Int64, mean: Double, sd: Double?, rate: Double?) {
+        self.halfLifeMs = halfLifeMs
+        self.mean = mean
+        self.sd = sd
+        self.rate = rate
+    }
+}
+
+/// Counts in universal bins: bin 32·e + i holds 2^e·(1 + i/32) ≤ |x| < 2^e·(1 + (i + 1)/32).
+package struct LogLinearRecord: Sendable, Equatable {
+    /// Consecutive bins.
+    package struct Bins: Sendable, Equatable {
+        package var first: Int
+        package var counts: [UInt64]
+        package init(first: Int, counts: [UInt64]) {
+            self.first = first
+            self.counts = counts
+        }
+    }
+
+    package var zero: UInt64
+    package var positive: Bins?
+    package var negative: Bins?
+    package init(
+        zero: UInt64, positive: (first: Int, counts: [UInt64])?,
+        negative: (first: Int, counts: [UInt64])?
+    ) {
+        self.zero = zero
+        self.positive = positive.map { Bins(first: $0.first, counts: $0.counts) }
+        self.negative = negative.map { Bins(first: $0.first, counts: $0.counts) }
+    }
+}
+
+/// Exact counts of texts, the most frequent first; `other` is what further texts have together.
+package struct ValueCounts: Sendable {
+    package var items: [(value: [UInt8], count: Int64)]
+    package var other: Int64
+    package init(items: [(value: [UInt8], count: Int64)], other: Int64) {
+        self.items = items
+        self.other = other
+    }
+}
+
+/// A row that was sampled: where it lies, and the column's value in it.
+package struct SampledRow: Sendable, Equatable {
+    package var partition: Int
+    package var offset: Int64
+    package var value: Double
+    package init(partition: Int, offset: Int64, value: Double) {
+        self.partition = partition
+        self.offset = offset
+        self.value = value
+    }
+}
+
+/// How a column varies with another, over the rows that have all columns of the rule.
+package struct CorrelationRecord: Sendable, Equatable {
+    package var with: String
+    package var n: Int64
+    package var covariance: Double?
+    package var correlation: Double?
+    package init(with: String, n: Int64, covariance: Double?, correlation: Double?) {
+        self.with = with
+        self.n = n
+        self.covariance = covariance
+        self.correlation = correlation
+    }
+}
+
 /// One record of the aggregates topic: a (window, group, column).
 package struct AggregateRecord: Sendable {
     package var topology: String
@@ -146,6 +223,15 @@ package struct AggregateRecord: Sendable {
     package var max: Double?
     package var mean: Double?
     package var sd: Double?
+    /// The third and fourth standardised moments of the population; 0 and 3 for a normal one.
+    package var skewness: Double?
+    package var kurtosis: Double?
+    package var decayed: DecayedRecord?
+    package var correlations: [CorrelationRecord] = []
+    package var logLinear: LogLinearRecord?
+    /// `nil`, here and below: not asked for.
+    package var counts: ValueCounts?
+    package var sample: [SampledRow]?
     /// By rank: 0.01 is `p01`.
     package var quantiles: [(rank: Double, value: Double)] = []
     package var histogram: HistogramRecord?

@@ -118,6 +118,8 @@ package struct StreamPlan: Sendable {
     package var baselines: [BaselinePlan]
     package var monitors: [MonitorPlan]
     package var freshness: [FreshnessPlan] = []
+    /// Columns whose covariances are kept, a list for each rule that asks, ascending.
+    package var correlations: [[Int]] = []
 
     package init(
         source: SourcePlan, columns: [ColumnPlan], eventTimeColumn: Int?, filter: RowExpression?,
@@ -246,6 +248,21 @@ package struct ColumnSummary: Sendable, Equatable {
     package var distinctLgK: Int?
     /// Frequent items listed; `nil`: off.
     package var topCount: Int?
+    /// Skewness and kurtosis.
+    package var shape = false
+    /// How long until a value counts half, for the decayed mean and rate; `nil`: off.
+    package var halfLifeMs: Int64?
+    /// Counts in the universal bins, 32 to each power of two.
+    package var logLinear = false
+    /// Texts told apart by exact counts; `nil`: off.
+    package var valueCountMax: Int?
+    /// Rows sampled; `nil`: off.
+    package var sampleCount: Int?
+
+    /// Whether anything is kept that most columns lack.
+    package var hasExtras: Bool {
+        shape || halfLifeMs != nil || logLinear || valueCountMax != nil || sampleCount != nil
+    }
 
     package init() {}
 }
@@ -457,7 +474,11 @@ package struct OutputsPlan: Sendable {
     package var deadLetters: String
     package var late: String?
 
-    package enum SketchOutput: String, Sendable, CaseIterable { case kll, ddsketch, hll, frequent }
+    package enum SketchOutput: String, Sendable, CaseIterable {
+        case kll, ddsketch, hll, frequent, moments, correlation, decayed
+        case logLinear = "log_linear"
+        case counts, sample, histogram
+    }
 
     package init(aggregates: String?, alerts: String, deadLetters: String, late: String?) {
         self.aggregates = aggregates

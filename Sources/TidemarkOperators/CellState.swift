@@ -28,12 +28,14 @@ extension GroupCell {
                 wide.kll.writeState(&bytes)
                 wide.dd.writeState(&bytes)
             }
+            extras(index)?.writeState(&bytes)
             if let category = categories[index] {
                 bytes.append(varint: UInt64(bitPattern: category.valueCount))
                 category.distinct.writeState(&bytes)
                 category.frequent.writeState(&bytes)
             }
         }
+        for cell in correlations { cell.writeState(&bytes) }
     }
 
     /// Takes a state in; the cell is of the same shape, and empty.
@@ -62,12 +64,14 @@ extension GroupCell {
                 wide.kll = try KLLDoublesSketch.readState(&reader)
                 wide.dd = try DDSketch.readState(&reader)
             }
+            try extras(index)?.readState(&reader)
             if let category = categories[index] {
                 category.valueCount = Int64(bitPattern: try reader.readVarint())
                 category.distinct = try HLLSketch.readState(&reader)
                 category.frequent = try FrequentItems.readState(&reader)
             }
         }
+        for cell in correlations { try cell.readState(&reader) }
     }
 }
 

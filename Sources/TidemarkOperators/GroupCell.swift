@@ -86,6 +86,9 @@ final class GroupCell: @unchecked Sendable {
     var categories: [CategorySummary?]
     /// Empty where no column has one.
     private var wide: [WideQuantiles?]
+    /// Empty where no column has one.
+    private var extras: [ColumnExtras?] = []
+    let correlations: [CorrelationCell]
     private let columnCount: Int
 
     static let stateCount = 4
@@ -106,6 +109,12 @@ final class GroupCell: @unchecked Sendable {
         unsafe codes = .allocate(capacity: columnCount)
         categories = []
         wide = []
+        correlations = shape.correlations.map { CorrelationCell(places: $0) }
+        if shape.hasExtras {
+            extras = shape.columns.map {
+                ColumnExtras($0.column.summary, topicHash: shape.topicHash)
+            }
+        }
         for (index, column) in shape.columns.enumerated() {
             unsafe (kll + index).initialize(
                 to: KLLSketch(
@@ -128,6 +137,9 @@ final class GroupCell: @unchecked Sendable {
         shape.hasWideQuantiles ? wide[index] : nil
     }
 
+    /// What a column keeps beside the usual.
+    func extras(_ index: Int) -> ColumnExtras? { shape.hasExtras ? extras[index] : nil }
+
     deinit {
         unsafe states.deallocate()
         unsafe exact.deallocate()
@@ -144,7 +156,9 @@ final class GroupCell: @unchecked Sendable {
         for index in 0..<columnCount {
             count += 200 + (unsafe kll[index].byteCount) + (unsafe codes[index].byteCount)
             count += (categories[index]?.byteCount ?? 0) + (wideQuantiles(index)?.byteCount ?? 0)
+            count += extras(index)?.byteCount ?? 0
         }
+        for cell in correlations { count += cell.byteCount }
         return count
     }
 
@@ -165,6 +179,9 @@ final class GroupCell: @unchecked Sendable {
             if let mine = wideQuantiles(index), let theirs = other.wideQuantiles(index) {
                 mine.dd.merge(theirs.dd)
             }
+            if let mine = extras(index), let theirs = other.extras(index) {
+                mine.mergeOrderFree(theirs)
+            }
             guard let mine = categories[index], let theirs = other.categories[index] else {
                 continue
             }
@@ -175,6 +192,7 @@ final class GroupCell: @unchecked Sendable {
 
     /// Joins the rest: in the canonical order of panes and partitions.
     func mergeOrdered(_ other: GroupCell) {
+        for (mine, theirs) in zip(correlations, other.correlations) { mine.merge(theirs) }
         for index in 0..<columnCount {
             let summary = shape.columns[index].column.summary
             if case .ordered = shape.columns[index].sums {
@@ -183,6 +201,9 @@ final class GroupCell: @unchecked Sendable {
             if !summary.quantiles.isEmpty { unsafe kll[index].merge(other.kll[index]) }
             if let mine = wideQuantiles(index), let theirs = other.wideQuantiles(index) {
                 mine.kll.merge(theirs.kll)
+            }
+            if let mine = extras(index), let theirs = other.extras(index) {
+                mine.mergeOrdered(theirs)
             }
             if summary.topCount != nil, let mine = categories[index],
                 let theirs = other.categories[index]
@@ -206,6 +227,18 @@ final class GroupCell: @unchecked Sendable {
         counts.value =
             rowCount - counts.null - counts.missing - counts.wrongType - counts.nonFinite
         return counts
+    }
+
+    /// The published histogram of a number, as a sketch; nil where there is none.
+    func histogram(_ index: Int, nullCount: Int64) -> FrozenHistogram? {
+        let shape = shape.columns[index]
+        guard shape.hasHistogram, let binning = shape.binnings.first,
+            let edges = unsafe binning.edges
+        else { return nil }
+        return FrozenHistogram(
+            edges: (0..<binning.edgeCount).map { unsafe edges[$0] },
+            cells: (0..<binning.counterCount).map { unsafe counters[binning.counterStart + $0] },
+            nullCount: UInt64(nullCount))
     }
 
     /// The cells of one binning: under, bins, over; without the outer two where they cannot be.

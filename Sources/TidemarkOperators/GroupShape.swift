@@ -34,6 +34,8 @@ final class ColumnShape: @unchecked Sendable {
         var counterCount: Int
         /// Where its counters begin in the cell's.
         var counterStart: Int
+        /// An earlier one of the column has the same cells: the counters are that one's.
+        var isShared = false
     }
 
     let column: ColumnPlan
@@ -88,14 +90,19 @@ final class ColumnShape: @unchecked Sendable {
         }
         self.hasHistogram = hasHistogram
         var binnings: [Binning] = []
-        for (baseline, edges, isOpen, _) in wanted {
+        for (place, (baseline, edges, isOpen, _)) in wanted.enumerated() {
             let memory = UnsafeMutablePointer<Double>.allocate(capacity: edges.count)
             unsafe memory.initialize(from: edges, count: edges.count)
             unsafe binnings.append(
                 Binning(
                     baseline: baseline, edges: memory, edgeCount: edges.count, isOpen: isOpen,
                     counterCount: edges.count + 1, counterStart: counterStart))
-            counterStart += edges.count + 1
+            if let same = wanted[..<place].firstIndex(where: { $0.edges == edges }) {
+                binnings[place].counterStart = binnings[same].counterStart
+                binnings[place].isShared = true
+            } else {
+                counterStart += edges.count + 1
+            }
         }
         for (baseline, names) in categories {
             unsafe binnings.append(
@@ -133,6 +140,12 @@ final class GroupShape: Sendable {
     let counterCount: Int
     /// Whether a column keeps quantiles in another sketch than KLL over f32.
     let hasWideQuantiles: Bool
+    /// Whether a column keeps anything in `ColumnExtras`.
+    let hasExtras: Bool
+    /// Columns that are correlated with each other, by place among those of the segment.
+    let correlations: [[Int]]
+    /// Keys which rows are sampled.
+    let topicHash: UInt64
 
     init(
         values: GroupValues, segment: SegmentPlan, stream: StreamPlan, baselines: [BaselineTable],
@@ -152,12 +165,23 @@ final class GroupShape: Sendable {
                 if plan.summary.quantileSketch != .ddsketch { plan.summary.quantiles = [] }
                 plan.summary.topCount = nil
                 plan.summary.moments = false
+                plan.summary.shape = false
+                plan.summary.halfLifeMs = nil
             }
             return ColumnShape(
                 column: plan, group: name, baselines: tables,
                 monitored: values.isOther ? [] : monitored, counterStart: &counterCount)
         }
         self.counterCount = counterCount
+        hasExtras = columns.contains { $0.column.summary.hasExtras }
+        correlations =
+            values.isOther
+            ? []
+            : stream.correlations.compactMap { list in
+                let places = segment.columns.indices.filter { list.contains(segment.columns[$0]) }
+                return places.count > 1 ? places : nil
+            }
+        topicHash = textHash(Array((stream.source.topics.first ?? "").utf8))
         hasWideQuantiles = columns.contains {
             $0.column.summary.quantileSketch != .kll && !$0.column.summary.quantiles.isEmpty
         }

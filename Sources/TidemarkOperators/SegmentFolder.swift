@@ -54,6 +54,7 @@ final class SegmentFolder {
     private var groupOfCodes: [[UInt32]: Int32] = [:]
     private let otherShape: GroupShape
     private let tables: CodeTables
+    private let hasExtras: Bool
 
     // A batch at work, sized once.
     private let localOf: UnsafeMutablePointer<UInt16>
@@ -93,6 +94,9 @@ final class SegmentFolder {
                     }
                 ).part
             })
+        hasExtras =
+            !plan.stream.correlations.isEmpty
+            || segment.columns.contains { plan.stream.columns[$0].summary.hasExtras }
         otherShape = GroupShape(
             values: GroupValues(dimensions: [], isOther: true), segment: segment,
             stream: plan.stream, baselines: baselines, monitored: monitored)
@@ -129,7 +133,8 @@ final class SegmentFolder {
 
     // MARK: Folding a batch
 
-    func fold(rowCount: Int, rows: RowTable) {
+    func fold(_ batch: RecordBatch, rows: RowTable) {
+        let rowCount = batch.rowCount
         let selected = condition?.evaluate(rowCount: rowCount)
         assignGroups(rowCount, rows)
         locals.removeAll(keepingCapacity: true)
@@ -171,6 +176,7 @@ final class SegmentFolder {
         orderRows(rowCount)
         for index in locals.indices { locals[index].cell.rowCount += Int64(locals[index].count) }
         for column in fields.indices { foldColumn(column) }
+        if hasExtras { foldExtras(batch, rows) }
         for id in panes.indices where panes[id].cells.count > 2 * segment.groupCountMax + 64 {
             prune(id)
         }
@@ -366,14 +372,37 @@ final class SegmentFolder {
             }
             unsafe wide.update(wideRun, count: kept)
         }
-        for binning in shape.binnings.dropFirst() {
+        for binning in shape.binnings.dropFirst() where !binning.isShared {
             guard case .exact(let sums) = shape.sums else { continue }
-            // A second baseline with edges of its own: bins alone, into a cell that is thrown away.
+            // Another baseline with edges of its own: bins alone, into a cell that is thrown away.
             var spare = NumericCell()
             kept = unsafe foldExact(
                 column: numbers, rows: rows, count: count, plan: sums, cell: &spare,
                 edges: binning.edges, edgeCount: binning.edgeCount,
                 bins: cell.counters + binning.counterStart, run: nil)
+        }
+    }
+
+    /// What few topologies ask for: a pass of its own, so that the others pay nothing for it.
+    private func foldExtras(_ batch: RecordBatch, _ rows: RowTable) {
+        for (local, start) in zip(locals, starts) {
+            let partition = panes[Int(local.pane)].partition.partition
+            for index in fields.indices {
+                guard let extras = local.cell.extras(index),
+                    let numbers = unsafe decoder.columns.columns[fields[index]].numbers
+                else { continue }
+                unsafe extras.fold(
+                    numbers, rows: UnsafePointer(order + start), count: local.count,
+                    times: rows.eventTimeMs, offsets: batch.offset, partition: partition,
+                    scratch: wideRun)
+            }
+            for cell in local.cell.correlations {
+                let columns = unsafe cell.places.compactMap {
+                    unsafe decoder.columns.columns[fields[$0]].numbers
+                }
+                guard unsafe columns.count == cell.places.count else { continue }
+                unsafe cell.fold(columns, rows: UnsafePointer(order + start), count: local.count)
+            }
         }
     }
 
@@ -535,6 +564,9 @@ enum CategoryFold {
             cell.codes[index], field: field, into: summary, distinct: plan.distinctLgK != nil,
             frequent: plan.topCount != nil)
         let known = shape.binnings.isEmpty ? [] : texts.all(field)
+        if let extras = cell.extras(index) {
+            extras.add(unsafe texts.counted(cell.codes[index], field: field))
+        }
         for binning in shape.binnings {
             unsafe cell.codes[index].forEach { code, count in
                 let place =

@@ -194,7 +194,7 @@ package final class StageOneOperator: StageOne {
     }
 
     package func fold(_ batch: RecordBatch, rows: RowTable) {
-        for segment in segments { segment.fold(rowCount: batch.rowCount, rows: rows) }
+        for segment in segments { segment.fold(batch, rows: rows) }
         compactDictionaries()
     }
 
@@ -278,6 +278,21 @@ final class TextTable {
             unsafe texts[field].append(contentsOf: text)
         }
         return entries[field]
+    }
+
+    /// The texts of some codes, each with its count.
+    func counted(_ codes: borrowing CodeCounter, field: Int) -> [CountedItem] {
+        let known = all(field)
+        var items: [CountedItem] = []
+        codes.forEach { code, count in
+            let entry = known[Int(code)]
+            let start = Int(entry.start)
+            items.append(
+                CountedItem(
+                    bytes: Array(texts[field][start..<(start + Int(entry.byteCount))]),
+                    hash: entry.hash, count: UInt64(count)))
+        }
+        return items
     }
 
     /// Adds the texts of some codes, each with its count, to a distinct count and to the most

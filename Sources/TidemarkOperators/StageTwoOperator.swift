@@ -8,7 +8,7 @@ import TidemarkSketches
 ///
 /// One thread owns it.
 package final class StageTwoOperator: StageTwo {
-    /// The groups of one segment in one open window.
+    /// The groups of one segment in one slice, or in the window that is being closed.
     private struct SegmentWindow {
         var groups: [[UInt8]: GroupCell] = [:]
         var other: GroupCell?
@@ -53,14 +53,18 @@ package final class StageTwoOperator: StageTwo {
         }
     }
 
-    private struct OpenWindow: Hashable {
-        var window: Window
+    /// A step of the windows of one length, with all its panes merged: hopping windows share it.
+    ///
+    /// A tumbling window is one slice. Slices depend on the log and the topology alone, so a window
+    /// made of them has the same bytes wherever the reading began.
+    private struct Slice: Hashable {
+        var startMs: Int64
         var size: Int
     }
 
     private let plan: Plan
     private let baselines: [BaselineTable]
-    private var windows: [OpenWindow: [SegmentWindow]] = [:]
+    private var slices: [Slice: [SegmentWindow]] = [:]
     private var monitors: DriftMonitors
     private var silence: SilenceMonitors
     private let keep: [Set<[UInt8]>]
@@ -91,7 +95,7 @@ package final class StageTwoOperator: StageTwo {
     }
 
     package var byteCount: Int {
-        windows.values.reduce(0) { sum, segments in
+        slices.values.reduce(0) { sum, segments in
             segments.reduce(sum) { sum, segment in
                 segment.groups.values.reduce(sum + (segment.other?.byteCount ?? 0)) {
                     $0 + $1.byteCount
@@ -107,52 +111,89 @@ package final class StageTwoOperator: StageTwo {
     ) {
         let panes = partials.compactMap { $0 as? PanePartial }
         precondition(panes.count == partials.count, "stage 2 is given what stage 1 sealed")
-        for (window, size) in targets {
-            let key = OpenWindow(window: window, size: size)
+        for size in plan.stream.windows.indices {
+            // The last window that holds a pane begins where the pane's slice begins.
+            guard let start = targets.lazy.filter({ $0.size == size }).map(\.window.startMs).max()
+            else { continue }
+            let key = Slice(startMs: start, size: size)
             var segments =
-                windows.removeValue(forKey: key)
-                ?? plan.stream.segments.map { _ in SegmentWindow() }
+                slices.removeValue(forKey: key) ?? plan.stream.segments.map { _ in SegmentWindow() }
             for pane in panes {
                 for (index, partial) in pane.segments.enumerated()
                 where plan.stream.segments[index].windows.contains(size) {
                     // A partial that nobody else needs is taken over as it is.
                     Self.merge(
-                        partial, into: &segments[index], takesOver: targets.count == 1,
-                        seed: UInt64(bitPattern: window.startMs))
+                        partial, into: &segments[index],
+                        takesOver: plan.stream.windows.count == 1,
+                        seed: UInt64(bitPattern: start))
                 }
             }
-            windows[key] = segments
+            slices[key] = segments
         }
     }
 
     private static func merge(
         _ partial: SegmentPartial, into target: inout SegmentWindow, takesOver: Bool, seed: UInt64
     ) {
-        for cell in partial.groups {
-            let part = cell.shape.part
-            if let mine = target.groups[part] {
-                mine.mergeOrderFree(cell)
-                mine.mergeOrdered(cell)
-            } else if takesOver {
-                target.groups[part] = cell
-            } else {
-                let mine = GroupCell(shape: cell.shape, seed: cell.shape.hash &+ seed)
-                mine.mergeOrderFree(cell)
-                mine.mergeOrdered(cell)
-                target.groups[part] = mine
-            }
+        for cell in partial.groups { merge(cell, into: &target, takesOver: takesOver, seed: seed) }
+        merge(partial.other, partial.otherGroups, cut: partial.cut, into: &target)
+    }
+
+    private static func merge(
+        _ cell: GroupCell, into target: inout SegmentWindow, takesOver: Bool, seed: UInt64
+    ) {
+        let part = cell.shape.part
+        if let mine = target.groups[part] {
+            mine.mergeOrderFree(cell)
+            mine.mergeOrdered(cell)
+        } else if takesOver {
+            target.groups[part] = cell
+        } else {
+            let mine = GroupCell(shape: cell.shape, seed: cell.shape.hash &+ seed)
+            mine.mergeOrderFree(cell)
+            mine.mergeOrdered(cell)
+            target.groups[part] = mine
         }
-        target.cut = min(target.cut, partial.cut)
-        if let other = partial.other {
+    }
+
+    private static func merge(
+        _ other: GroupCell?, _ otherGroups: GroupCount?, cut: GroupRank,
+        into target: inout SegmentWindow
+    ) {
+        target.cut = min(target.cut, cut)
+        if let other {
             let mine = target.other ?? GroupCell(shape: other.shape, seed: 0)
             mine.mergeOrderFree(other)
             target.other = mine
         }
-        if let otherGroups = partial.otherGroups {
+        if let otherGroups {
             let mine = target.otherGroups ?? GroupCount()
             mine.merge(otherGroups)
             target.otherGroups = mine
         }
+    }
+
+    /// The slices of a window in one; the first, which no later window needs, is taken over.
+    private func joinSlices(_ closing: WindowClosing) -> [SegmentWindow]? {
+        let window = closing.window
+        let stepMs = plan.stream.windows[closing.size].stepMs
+        var whole = slices.removeValue(forKey: Slice(startMs: window.startMs, size: closing.size))
+        for start in stride(from: window.startMs + stepMs, to: window.endMs, by: Int(stepMs)) {
+            guard let slice = slices[Slice(startMs: start, size: closing.size)] else { continue }
+            var joined = whole ?? plan.stream.segments.map { _ in SegmentWindow() }
+            whole = nil
+            for (index, segment) in slice.enumerated() {
+                for cell in segment.groups.values {
+                    Self.merge(
+                        cell, into: &joined[index], takesOver: false,
+                        seed: UInt64(bitPattern: window.startMs))
+                }
+                Self.merge(
+                    segment.other, segment.otherGroups, cut: segment.cut, into: &joined[index])
+            }
+            whole = joined
+        }
+        return whole
     }
 
     /// Applies the group limit to the window as a whole: a group that any partial cut belongs to
@@ -206,9 +247,10 @@ package final class StageTwoOperator: StageTwo {
     package func snapshot(
         _ listed: [WindowSnapshot], throughMs: Int64, epoch: Int
     ) -> [StateEntry] {
-        let states = listed.compactMap { snapshot -> (WindowSnapshots.Listed, [UInt8])? in
-            let key = OpenWindow(window: snapshot.window, size: snapshot.size)
-            guard let segments = windows[key] else { return nil }
+        let states = listed.map { snapshot -> (WindowSnapshots.Listed, [UInt8]) in
+            // Its first slice; the later ones are first slices of windows that are open too.
+            let key = Slice(startMs: snapshot.window.startMs, size: snapshot.size)
+            let segments = slices[key] ?? plan.stream.segments.map { _ in SegmentWindow() }
             var bytes: [UInt8] = []
             bytes.append(varint: UInt64(segments.count))
             for segment in segments { segment.writeState(&bytes) }
@@ -233,9 +275,9 @@ package final class StageTwoOperator: StageTwo {
             // Published after the snapshot was taken.
             if window.endMs <= publishedThroughMs { continue }
             do throws(SketchError) {
-                windows[OpenWindow(window: window, size: size)] = try readSegments(state)
+                slices[Slice(startMs: window.startMs, size: size)] = try readSegments(state)
             } catch {
-                windows = [:]
+                slices = [:]
                 return nil
             }
             restored.append(
@@ -288,8 +330,7 @@ package final class StageTwoOperator: StageTwo {
 
     package func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally {
         var tally = WindowTally()
-        let key = OpenWindow(window: closing.window, size: closing.size)
-        guard var segments = windows.removeValue(forKey: key) else { return tally }
+        guard var segments = joinSlices(closing) else { return tally }
         for index in segments.indices {
             let cells = limitGroups(&segments[index], segment: index)
             for cell in cells {
@@ -393,6 +434,10 @@ package final class StageTwoOperator: StageTwo {
                     edges: label, under: cells.first ?? 0,
                     counts: Array(cells.dropFirst().dropLast()), over: cells.last ?? 0)
         }
+        cell.extras(place)?.describe(&record)
+        record.correlations = cell.correlations.flatMap {
+            $0.pairs(of: place, names: cell.shape.columns.map(\.column.name))
+        }
         if let category = cell.categories[place] { category.frequent.settle() }
         if let category = cell.categories[place], record.rows.value > 0 {
             if summary.distinctLgK != nil {
@@ -417,17 +462,19 @@ package final class StageTwoOperator: StageTwo {
         guard let topic = plan.outputs.sketchesTopic else { return }
         let column = cell.shape.columns[place].column
         func send(
-            _ family: String, _ item: String, k: Int, n: Int64, version: Int, _ bytes: [UInt8]
+            _ family: String, _ item: String, k: Int, n: Int64, version: Int, _ bytes: [UInt8],
+            suffix: String = "", columns: String? = nil
         ) {
             emit(
                 OutputRecord(
-                    topic: topic, key: key + Array("/\(family)".utf8), value: bytes,
+                    topic: topic, key: key + Array("/\(family)\(suffix)".utf8), value: bytes,
                     headers: [
                         ("family", family), ("item", item), ("serial_version", "\(version)"),
                         ("k", "\(k)"), ("n", "\(n)"),
                         ("window_start", "\(closing.window.startMs)"),
                         ("window_end", "\(closing.window.endMs)"),
-                    ].map { ($0.0, Array($0.1.utf8)) },
+                    ].map { ($0.0, Array($0.1.utf8)) }
+                        + (columns.map { [("columns", Array($0.utf8))] } ?? []),
                     partitionKey: series, form: .binary))
         }
         if plan.outputs.sketches.contains(.kll), let view {
@@ -444,6 +491,31 @@ package final class StageTwoOperator: StageTwo {
                 send("ddsketch", "f64", k: wide.dd.binCountMax, n: n, version: 0, bytes)
             } else if wide.sketch == .kllDoubles, plan.outputs.sketches.contains(.kll) {
                 send("kll", "f64", k: column.summary.kllK, n: n, version: Int(bytes[1]), bytes)
+            }
+        }
+        for sketch in cell.extras(place)?.serialized(plan.outputs.sketches) ?? [] {
+            send(
+                sketch.family.rawValue, sketch.item, k: sketch.k, n: record.rows.value,
+                version: Int(sketch.bytes[1]), sketch.bytes)
+        }
+        if plan.outputs.sketches.contains(.histogram),
+            let histogram = cell.histogram(place, nullCount: record.rows.total - record.rows.value)
+        {
+            let bytes = histogram.serialize()
+            send(
+                "histogram", "f64", k: histogram.edges.count - 1, n: record.rows.value,
+                version: Int(bytes[1]), bytes)
+        }
+        if plan.outputs.sketches.contains(.correlation) {
+            // A list of columns goes with the first of them.
+            for (number, list) in cell.correlations.enumerated() where list.places.first == place {
+                let bytes = list.sums.serialize()
+                let names = list.places.map { cell.shape.columns[$0].column.name }
+                send(
+                    "correlation", "f64", k: list.places.count,
+                    n: Int64(clamping: list.sums.rowCount), version: Int(bytes[1]), bytes,
+                    suffix: number == 0 ? "" : "-\(number + 1)",
+                    columns: names.joined(separator: ","))
             }
         }
         guard let category = cell.categories[place] else { return }

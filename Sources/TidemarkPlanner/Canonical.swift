@@ -57,6 +57,12 @@ enum Canonical {
                 text += line(
                     "sketch", column.summary.quantileSketch.rawValue, column.summary.relativeError)
             }
+            if column.summary.hasExtras {
+                text += line(
+                    "extras", column.summary.shape, column.summary.halfLifeMs,
+                    column.summary.logLinear, column.summary.valueCountMax,
+                    column.summary.sampleCount)
+            }
             if column.summary.registerBits != 8 {
                 text += line("registers", column.summary.registerBits)
             }
@@ -68,6 +74,7 @@ enum Canonical {
             indices.map { "\(stream.windows[$0].lengthMs)/\(stream.windows[$0].stepMs)" }
                 .joined(separator: ",")
         }
+        for columns in stream.correlations { text += line("correlation", names(columns)) }
         text += line("time", stream.eventTimeColumn.map { stream.columns[$0].name })
         text += line("filter", stream.filter.map { expression($0, stream) })
         for segment in stream.segments {

@@ -180,7 +180,22 @@ enum Spec {
             FieldSpec("top", .count(1...1000), "10", off: true, "frequent items, with bounds"),
             FieldSpec("moments", .boolean, "true", "mean and standard deviation"),
             FieldSpec("range", .boolean, "true", "smallest and greatest value"),
-            .later("sample", "rows of a group"),
+            FieldSpec("shape", .boolean, "false", "skewness and kurtosis"),
+            FieldSpec(
+                "correlation", .boolean, "false", off: true,
+                "covariance and correlation of the columns of this rule with each other"),
+            FieldSpec(
+                "decay", .duration(secondMs...weekMs), "off", off: true,
+                "mean, deviation and rate in which a value counts half after so long"),
+            FieldSpec(
+                "log_linear", .boolean, "false",
+                "counts in universal bins, 32 to each power of two"),
+            FieldSpec(
+                "counts", .count(1...4096), "off", off: true,
+                "exact counts of so many different values"),
+            FieldSpec(
+                "sample", .count(1...10_000), "off", off: true,
+                "rows chosen by a hash of their coordinates, each with partition and offset"),
         ],
         example: "- { columns: numbers, quantiles: { at: [50%, 99%] } }")
 

@@ -316,6 +316,11 @@ package func planJSON(_ result: PlanResult) -> String {
         ("event_time", stream.eventTimeColumn.map { quoted(stream.columns[$0].name) } ?? "null"),
         ("filter", stream.filter.map { quoted(Canonical.expression($0, stream)) } ?? "null"),
         ("segments", array(segments)), ("windows", array(windows)), ("pane_ms", "\(stream.paneMs)"),
+        (
+            "correlations",
+            array(
+                stream.correlations.map { array($0.map { quoted(stream.columns[$0].name) }) })
+        ),
         ("baselines", array(baselines)), ("monitors", array(monitors)),
         (
             "outputs",
@@ -364,7 +369,11 @@ private func summaryJSON(_ summary: ColumnSummary, _ stream: StreamPlan) -> Stri
         ("relative_error", json(summary.relativeError)),
         ("register_bits", "\(summary.registerBits)"),
         ("distinct_lg_k", summary.distinctLgK.map { "\($0)" } ?? "null"),
-        ("top", summary.topCount.map { "\($0)" } ?? "null"),
+        ("top", summary.topCount.map { "\($0)" } ?? "null"), ("shape", "\(summary.shape)"),
+        ("decay_ms", summary.halfLifeMs.map { "\($0)" } ?? "null"),
+        ("log_linear", "\(summary.logLinear)"),
+        ("counts", summary.valueCountMax.map { "\($0)" } ?? "null"),
+        ("sample", summary.sampleCount.map { "\($0)" } ?? "null"),
     ])
 }
 

@@ -586,18 +586,15 @@ extension Resolver {
         var found: Set<OutputsPlan.SketchOutput> = []
         let names = OutputsPlan.SketchOutput.allCases.map(\.rawValue)
         for item in reading.list(
-            node, what: "a list of kll, ddsketch, hll, frequent", orOne: true, countMax: 10)
+            node, what: "a list of " + names.joined(separator: ", "), orOne: true, countMax: 16)
         {
             guard let text = reading.text(item, expected: "a sketch") else { continue }
             if let sketch = OutputsPlan.SketchOutput(rawValue: text) {
                 found.insert(sketch)
             } else {
-                let isLater = text == "histogram"
                 reading.say(
-                    isLater ? "later" : "unknown-word", at: item.place,
-                    isLater
-                        ? "`histogram` here comes in a later version"
-                        : "\(shown(text)) is not known here", expected: alternatives(names),
+                    "unknown-word", at: item.place, "\(shown(text)) is not known here",
+                    expected: alternatives(names),
                     suggestion: nearest(text, names).map { "`\($0)`" })
             }
         }

@@ -17,6 +17,9 @@ final class Resolver {
     var segments: [SegmentPlan] = []
     var baselines: [BaselinePlan] = []
     var baselinePlaces: [Place] = []
+    /// Columns that are correlated, a list for each rule that asks.
+    private var correlations: [[Int]] = []
+    private var topicCount = 0
     /// The summaries of baselines that could be read, by place.
     var summaries: [Int: BaselineSummary] = [:]
     /// Columns that a rule or a monitor names though they are not watched by themselves.
@@ -58,6 +61,7 @@ final class Resolver {
         }
         plan.kafka = kafka(top)
         plan.stream.source = source(top)
+        topicCount = plan.stream.source.topics.count
         var filterColumns: Set<Int> = []
         if let node = top["filter"], !columns.isEmpty,
             let condition = ExpressionReader.condition(
@@ -102,6 +106,7 @@ final class Resolver {
         plan.stream.columns = columns
         plan.stream.windows = windows
         plan.stream.segments = segments
+        plan.stream.correlations = correlations
         plan.stream.baselines = baselines
         facts.baselines = baselines.indices.compactMap { summaries[$0] }
         return reading.hasErrors ? nil : plan
@@ -1026,6 +1031,56 @@ final class Resolver {
         for rule in rules { apply(rule.fields, to: rule.columns.filter(watched.contains)) }
     }
 
+    private func applyExtras(_ f: Fields, _ numbers: [Int], _ texts: [Int]) {
+        if let value = reading.boolean(f, "shape") {
+            for index in numbers { columns[index].summary.shape = value }
+        }
+        if let value = reading.boolean(f, "log_linear") {
+            for index in numbers { columns[index].summary.logLinear = value }
+        }
+        if f.isOff("decay") {
+            for index in numbers { columns[index].summary.halfLifeMs = nil }
+        } else if let ms = reading.duration(f, "decay") {
+            for index in numbers { columns[index].summary.halfLifeMs = ms }
+        }
+        if f.isOff("counts") {
+            for index in texts { columns[index].summary.valueCountMax = nil }
+        } else if let count = reading.count(f, "counts") {
+            for index in texts { columns[index].summary.valueCountMax = Int(count) }
+        }
+        if f.isOff("sample") {
+            for index in numbers { columns[index].summary.sampleCount = nil }
+        } else if let count = reading.count(f, "sample") {
+            for index in numbers { columns[index].summary.sampleCount = Int(count) }
+            if topicCount > 1, let entry = f.entry("sample") {
+                reading.say(
+                    "type-of-role", at: entry.keyPlace,
+                    "rows are named by partition and offset, and there are \(topicCount) topics",
+                    expected: "one topic", suggestion: "delete it")
+            }
+        }
+        applyCorrelation(f, numbers)
+    }
+
+    private func applyCorrelation(_ f: Fields, _ numbers: [Int]) {
+        let isOff = f.isOff("correlation")
+        guard isOff || f["correlation"] != nil else { return }
+        if isOff || reading.boolean(f, "correlation") == false {
+            correlations = correlations.compactMap { list in
+                let rest = list.filter { !numbers.contains($0) }
+                return rest.count > 1 ? rest : nil
+            }
+        } else if 2...64 ~= numbers.count {
+            correlations.append(numbers.sorted())
+        } else if let entry = f.entry("correlation") {
+            reading.say(
+                "out-of-range", at: entry.keyPlace,
+                "`correlation` of \(numbers.count) number\(numbers.count == 1 ? "" : "s")",
+                expected: "2 to 64 columns that are numbers",
+                suggestion: "`columns: [age, score]`")
+        }
+    }
+
     private func apply(_ f: Fields, to indices: [Int]) {
         let numbers = indices.filter { columns[$0].type.isNumeric }
         let texts = indices.filter {
@@ -1044,6 +1099,11 @@ final class Resolver {
         needs(numbers, "quantiles", "numbers")
         needs(texts, "distinct", "categories")
         needs(texts, "top", "categories")
+        needs(texts, "counts", "categories")
+        for key in ["shape", "log_linear", "decay", "sample", "correlation"] {
+            needs(numbers, key, "numbers")
+        }
+        applyExtras(f, numbers, texts)
         if let value = reading.boolean(f, "moments") {
             for index in numbers { columns[index].summary.moments = value }
         }

@@ -58,20 +58,6 @@ struct BinStore: Sendable, Equatable {
         high = Swift.max(high, other.high)
     }
 
-    mutating func subtract(_ other: BinStore) {
-        guard !other.isEmpty else { return }
-        precondition(low <= other.low && other.high <= high, "what is taken off was merged")
-        for bin in other.low...other.high {
-            counts[bin - base] -= other.counts[bin - other.base]
-        }
-        while low <= high && counts[low - base] == 0 { low += 1 }
-        while low <= high && counts[high - base] == 0 { high -= 1 }
-        if low > high {
-            low = .max
-            high = .min
-        }
-    }
-
     /// Joins bins 2i − 1 and 2i into bin i.
     mutating func collapse() {
         guard !isEmpty else { return }

@@ -117,6 +117,11 @@ package struct BottomKSample: ~Copyable, OrderFree, Sendable {
         for one in other.kept where one.hash <= threshold { add(one) }
     }
 
+    /// Whether the two can be merged: one size, one topic.
+    package func isLike(_ other: borrowing BottomKSample) -> Bool {
+        k == other.k && key == other.key
+    }
+
     package borrowing func copy() -> BottomKSample {
         var other = BottomKSample(k: k, topicHash: key)
         other.kept = kept

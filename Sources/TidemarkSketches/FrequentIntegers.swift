@@ -8,7 +8,7 @@ import TidemarkKernels
 /// of its true count, also after merges.
 ///
 /// - Error: `offset` ≤ total / (capacity + 1); exact while there are at most `capacity` items.
-/// - Memory: nothing when empty, 16 B a slot, 64 kB at most for `lgMax` 10.
+/// - Memory: nothing when empty, 17 B a place, 68 kB at most for `lgMax` 10.
 /// - Source: Misra, Gries 1982; bytes as Apache DataSketches' `frequent_items_sketch` of 64-bit
 ///   integers.
 @safe
@@ -23,21 +23,14 @@ package struct FrequentIntegers: ~Copyable, Ordered {
         package let upper: UInt64
     }
 
-    @safe
-    private struct Slot: BitwiseCopyable {
-        var value: Int64
-        // 0: free.
-        var count: UInt64
-    }
-
     /// Logarithm of the table size in the bytes.
     package let lgMax: Int
     /// All weights that went in.
     package private(set) var total: UInt64 = 0
     private var taken: UInt64 = 0
-    private var slots: UnsafeMutablePointer<Slot>?
-    // Room for what a reduction keeps, made by the first one.
-    private var survivors: UnsafeMutablePointer<Slot>?
+    private var table: ItemTable?
+    // Room for what a reduction keeps, counts behind keys, made by the first one.
+    private var survivors: UnsafeMutablePointer<UInt64>?
     private var lgSize = 0
     private var itemCount = 0
 
@@ -47,12 +40,12 @@ package struct FrequentIntegers: ~Copyable, Ordered {
     package init(lgMax: Int = 10) {
         precondition(3 <= lgMax && lgMax <= 20, "lgMax of frequent items is 3 to 20")
         self.lgMax = lgMax
-        unsafe slots = nil
+        table = nil
         unsafe survivors = nil
     }
 
     deinit {
-        unsafe slots?.deallocate()
+        table?.deallocate()
         unsafe survivors?.deallocate()
     }
 
@@ -63,53 +56,28 @@ package struct FrequentIntegers: ~Copyable, Ordered {
     private var itemCountMax: Int { 3 * capacity }
     /// Memory behind the summary, its own fields included.
     package var byteCount: Int {
-        MemoryLayout<FrequentIntegers>.size + (unsafe slots == nil ? 0 : 16 << lgSize)
-    }
-
-    @inline(__always)
-    private static func place(_ value: Int64, _ lgSize: Int) -> Int {
-        // The upper bits of a product are a hash of all lower ones.
-        let h = UInt64(bitPattern: value) &* 0x9e37_79b9_7f4a_7c15
-        let mixed = (h ^ h >> 29) &* 0xbf58_476d_1ce4_e5b9
-        return Int(truncatingIfNeeded: mixed >> UInt64(truncatingIfNeeded: 64 &- lgSize))
+        MemoryLayout<FrequentIntegers>.size + (table == nil ? 0 : 17 << lgSize)
     }
 
     /// Adds integers, each with weight 1.
     ///
-    /// - Complexity: about 2 ns an integer where some are frequent.
+    /// - Complexity: about 3 ns an integer where some are frequent, 4 where a quarter is rare.
     package mutating func update(_ values: UnsafePointer<Int64>, count: Int) {
         total &+= UInt64(truncatingIfNeeded: count)
         var at = 0
         while at < count {
-            if unsafe slots == nil || itemCount &* 4 >= 3 << lgSize || itemCount >= itemCountMax {
-                makeRoom()
-            }
-            guard let slots = unsafe slots else { return }
-            let mask = 1 << lgSize &- 1
-            let lgSize = self.lgSize
+            if isFull { makeRoom() }
+            guard let table else { return }
             // Up to the next growth every new value finds a place.
-            var room = Swift.min(itemCountMax, (3 << lgSize) / 4 + 1) &- itemCount
-            let before = room
-            while at < count && room > 0 {
-                let value = unsafe values[at]
-                var i = Self.place(value, lgSize)
-                while true {
-                    let held = unsafe slots[i]
-                    if held.value == value && held.count > 0 {
-                        unsafe slots[i].count = held.count &+ 1
-                        break
-                    }
-                    if held.count == 0 {
-                        unsafe slots[i] = Slot(value: value, count: 1)
-                        room &-= 1
-                        break
-                    }
-                    i = (i &+ 1) & mask
-                }
-                at &+= 1
-            }
-            itemCount &+= before &- room
+            let room = Swift.min(itemCountMax, (3 << lgSize) / 4 + 1) &- itemCount
+            let (taken, new) = unsafe table.add(values + at, count: count &- at, room: room)
+            at &+= taken
+            itemCount &+= new
         }
+    }
+
+    private var isFull: Bool {
+        table == nil || itemCount &* 4 >= 3 << lgSize || itemCount >= itemCountMax
     }
 
     /// Adds the values of an array, each with weight 1.
@@ -124,89 +92,54 @@ package struct FrequentIntegers: ~Copyable, Ordered {
     package mutating func update(_ value: Int64, weight: UInt64) {
         guard weight > 0 else { return }
         total &+= weight
-        if unsafe slots == nil || itemCount &* 4 >= 3 << lgSize || itemCount >= itemCountMax {
-            makeRoom()
-        }
+        if isFull { makeRoom() }
         insert(value, weight)
     }
 
     private mutating func insert(_ value: Int64, _ weight: UInt64) {
-        guard let slots = unsafe slots else { return }
-        let mask = 1 << lgSize - 1
-        var i = Self.place(value, lgSize)
-        while unsafe slots[i].count > 0 && slots[i].value != value { i = (i + 1) & mask }
-        if unsafe slots[i].count == 0 { itemCount += 1 }
-        unsafe slots[i] = Slot(value: value, count: slots[i].count &+ weight)
+        if let table, table.add(value, weight: weight) { itemCount += 1 }
     }
 
     private mutating func makeRoom() {
         if itemCount >= itemCountMax {
             reduce()
         } else {
-            grow(to: unsafe slots == nil ? 4 : Swift.min(lgSize + 1, lgMax + 2))
+            grow(to: table == nil ? 4 : Swift.min(lgSize + 1, lgMax + 2))
         }
     }
 
     private mutating func grow(to lg: Int) {
-        let old = unsafe slots
-        let oldCount = unsafe old == nil ? 0 : 1 << lgSize
+        let old = table
+        let grown = ItemTable(lgPlaces: lg)
         lgSize = lg
-        let made = UnsafeMutablePointer<Slot>.allocate(capacity: 1 << lg)
-        unsafe made.initialize(repeating: Slot(value: 0, count: 0), count: 1 << lg)
-        unsafe slots = made
-        itemCount = 0
-        guard let old = unsafe old else { return }
-        for i in 0..<oldCount where unsafe old[i].count > 0 {
-            unsafe insert(old[i].value, old[i].count)
-        }
-        unsafe old.deallocate()
+        table = grown
+        guard let old else { return }
+        old.forEach { _ = grown.add($0, weight: $1) }
+        old.deallocate()
     }
 
     /// Keeps what exceeds the (capacity + 1)-th largest count.
     private mutating func reduce() {
-        guard !isReduced, let slots = unsafe slots else { return }
-        let cut = largest(capacity + 1)
+        guard !isReduced, let table else { return }
+        let cut = self.cut(table)
         taken &+= cut
-        let size = 1 << lgSize
-        if unsafe survivors == nil { unsafe survivors = .allocate(capacity: capacity) }
+        let room = capacity + 8
+        if unsafe survivors == nil { unsafe survivors = .allocate(capacity: 2 * room) }
         guard let kept = unsafe survivors else { return }
-        var count = 0
-        for i in 0..<size where unsafe slots[i].count > cut {
-            unsafe kept[count] = Slot(value: slots[i].value, count: slots[i].count - cut)
-            count += 1
-        }
-        unsafe slots.update(repeating: Slot(value: 0, count: 0), count: size)
-        itemCount = 0
-        for i in 0..<count { unsafe insert(kept[i].value, kept[i].count) }
+        itemCount = unsafe table.reduce(by: cut, keys: kept, counts: kept + room)
     }
 
-    /// The n-th largest count.
-    private func largest(_ n: Int) -> UInt64 {
-        guard let slots = unsafe slots else { return 0 }
-        // Most counts are small: how many there are of each, then from the top.
-        var small = InlineArray<256, Int>(repeating: 0)
-        var large = 0
-        for i in 0..<1 << lgSize {
-            let count = unsafe slots[i].count
-            if count < 256 { small[Int(count)] += 1 } else { large += 1 }
+    /// The (capacity + 1)-th largest count: the least that no more than `capacity` exceed.
+    private func cut(_ table: ItemTable) -> UInt64 {
+        // Nearly always 1 or 2: doubled until it is enough, then halved in.
+        var high: UInt64 = 1
+        while table.countAbove(high) > capacity { high <<= 1 }
+        var low = high >> 1
+        while high - low > 1 {
+            let middle = low + (high - low) / 2
+            if table.countAbove(middle) > capacity { low = middle } else { high = middle }
         }
-        if large < n {
-            var seen = large
-            for count in stride(from: 255, through: 1, by: -1) {
-                seen += small[count]
-                if seen >= n { return UInt64(count) }
-            }
-            return 0
-        }
-        // Bit by bit from the top: the greatest bound that n counts reach.
-        var bound: UInt64 = 0
-        for bit in stride(from: 63, through: 0, by: -1) {
-            let next = bound | 1 << UInt64(bit)
-            var reaching = 0
-            for i in 0..<1 << lgSize where unsafe slots[i].count >= next { reaching += 1 }
-            if reaching >= n { bound = next }
-        }
-        return bound
+        return high
     }
 
     /// Adds what `next` summarises; `next` stands after this one in canonical order.
@@ -214,14 +147,12 @@ package struct FrequentIntegers: ~Copyable, Ordered {
         guard next.total > 0 else { return }
         total &+= next.total
         taken &+= next.taken
-        guard let theirs = unsafe next.slots else { return }
-        // All join before anything is taken off: the order of slots makes no difference.
-        while unsafe slots == nil || 4 * (itemCount + next.itemCount) > 3 << lgSize {
-            grow(to: unsafe slots == nil ? 4 : lgSize + 1)
+        guard let theirs = next.table else { return }
+        // All join before anything is taken off: the order of places makes no difference.
+        while table == nil || 4 * (itemCount + next.itemCount) > 3 << lgSize {
+            grow(to: table == nil ? 4 : lgSize + 1)
         }
-        for i in 0..<1 << next.lgSize where unsafe theirs[i].count > 0 {
-            unsafe insert(theirs[i].value, theirs[i].count)
-        }
+        theirs.forEach { insert($0, $1) }
         if itemCount > capacity { reduce() }
         if lgSize > lgMax + 2 { grow(to: lgMax + 2) }
     }
@@ -230,9 +161,9 @@ package struct FrequentIntegers: ~Copyable, Ordered {
         var other = FrequentIntegers(lgMax: lgMax)
         other.total = total
         other.taken = taken
-        guard let slots = unsafe slots else { return other }
+        guard let table else { return other }
         other.grow(to: lgSize)
-        if let to = unsafe other.slots { unsafe to.update(from: slots, count: 1 << lgSize) }
+        other.table?.update(from: table)
         other.itemCount = itemCount
         return other
     }
@@ -253,12 +184,9 @@ package struct FrequentIntegers: ~Copyable, Ordered {
     /// All items kept, by count descending, then by value.
     package var items: [Item] {
         guard isReduced else { return reducedCopy().items }
-        guard let slots = unsafe slots else { return [] }
+        guard let table else { return [] }
         var items: [Item] = []
-        for i in 0..<1 << lgSize where unsafe slots[i].count > 0 {
-            let slot = unsafe slots[i]
-            items.append(Item(value: slot.value, lower: slot.count, upper: slot.count &+ taken))
-        }
+        table.forEach { items.append(Item(value: $0, lower: $1, upper: $1 &+ taken)) }
         items.sort { $0.lower != $1.lower ? $0.lower > $1.lower : $0.value < $1.value }
         return items
     }
@@ -266,11 +194,8 @@ package struct FrequentIntegers: ~Copyable, Ordered {
     /// What the true count of an integer may be.
     package func bounds(of value: Int64) -> (lower: UInt64, upper: UInt64) {
         guard isReduced else { return reducedCopy().bounds(of: value) }
-        guard let slots = unsafe slots else { return (0, taken) }
-        let mask = 1 << lgSize - 1
-        var i = Self.place(value, lgSize)
-        while unsafe slots[i].count > 0 && slots[i].value != value { i = (i + 1) & mask }
-        return (unsafe slots[i].count, unsafe slots[i].count &+ taken)
+        let count = table?.count(of: value) ?? 0
+        return (count, count &+ taken)
     }
 
     // MARK: Bytes

@@ -1,6 +1,6 @@
 import TidemarkKernels
 
-/// Counts in bins that a reference has fixed, with what lies outside: an invertible summary.
+/// Counts in bins that a reference has fixed, with what lies outside: an order-free summary.
 ///
 /// Bin i holds e[i] ≤ x < e[i+1], compared in f64; beside the bins stand under, over, null (NaN,
 /// infinities and what the caller says) and other. One code a value (`binCodes`) serves every
@@ -8,7 +8,7 @@ import TidemarkKernels
 ///
 /// - Error: none.
 /// - Memory: 8 B an edge and a bin.
-package struct FrozenHistogram: ~Copyable, Invertible, Sendable {
+package struct FrozenHistogram: ~Copyable, OrderFree, Sendable {
     /// Ascending; the outer ones may be infinite.
     package let edges: [Double]
     /// Under, bins, over.
@@ -27,6 +27,16 @@ package struct FrozenHistogram: ~Copyable, Invertible, Sendable {
         cells = [UInt64](repeating: 0, count: edges.count + 1)
         nullCount = 0
         otherCount = 0
+    }
+
+    /// A histogram that was counted elsewhere: under, bins, over.
+    ///
+    /// - Precondition: 2 to 4,096 edges that ascend, and a cell more.
+    package init(edges: [Double], cells: [UInt64], nullCount: UInt64) {
+        self.init(edges: edges)
+        precondition(cells.count == edges.count + 1, "a cell for each bin, under and over")
+        self.cells = cells
+        self.nullCount = nullCount
     }
 
     private static func areEdges(_ edges: [Double]) -> Bool {
@@ -98,13 +108,6 @@ package struct FrozenHistogram: ~Copyable, Invertible, Sendable {
         for i in cells.indices { cells[i] &+= other.cells[i] }
         nullCount &+= other.nullCount
         otherCount &+= other.otherCount
-    }
-
-    package mutating func subtract(_ part: borrowing FrozenHistogram) {
-        precondition(edges == part.edges, "the reference gives one list of edges to all cells")
-        for i in cells.indices { cells[i] -= part.cells[i] }
-        nullCount -= part.nullCount
-        otherCount -= part.otherCount
     }
 
     package borrowing func copy() -> FrozenHistogram {

@@ -1,15 +1,15 @@
 import TidemarkKernels
 
-/// Counts in universal bins, 32 to each power of two: an invertible summary of f64 values.
+/// Counts in universal bins, 32 to each power of two: an order-free summary of f64 values.
 ///
-/// The bins are the same for every column everywhere, so two histograms can always be compared,
-/// merged and subtracted. Magnitudes from 2^-64 to 2^64 have bins of their own, negative ones apart;
+/// The bins are the same for every column everywhere, so two histograms can always be compared
+/// and merged. Magnitudes from 2^-64 to 2^64 have bins of their own, negative ones apart;
 /// smaller ones count as 0, larger ones in the outermost bin.
 ///
 /// - Error: a quantile is within 1/65 (1.6%) of the value of its rank, in the range stated.
 /// - Memory: nothing when empty, 8 B a bin between the outermost ones, at most 64 kB.
 /// - Source: the layout of HdrHistogram (Gil Tene), over floating point.
-package struct LogLinearHistogram: ~Copyable, Invertible, Sendable {
+package struct LogLinearHistogram: ~Copyable, OrderFree, Sendable {
     static let bits = 5
     private static let last: Int32 = 64 << 5 - 1
     private static let least = 0x1p-64
@@ -74,18 +74,27 @@ package struct LogLinearHistogram: ~Copyable, Invertible, Sendable {
         zeroCount &+= other.zeroCount
     }
 
-    package mutating func subtract(_ part: borrowing LogLinearHistogram) {
-        positive.subtract(part.positive)
-        negative.subtract(part.negative)
-        zeroCount -= part.zeroCount
-    }
-
     package borrowing func copy() -> LogLinearHistogram {
         var other = LogLinearHistogram()
         other.positive = positive
         other.negative = negative
         other.zeroCount = zeroCount
         return other
+    }
+
+    /// The counts: of zeros, then from the lowest to the highest bin of either sign that is not empty.
+    ///
+    /// Bin 32·e + i holds 2^e·(1 + i/32) ≤ |x| < 2^e·(1 + (i + 1)/32).
+    package var bins:
+        (
+            zero: UInt64, positive: (first: Int, counts: [UInt64])?,
+            negative: (first: Int, counts: [UInt64])?
+        )
+    {
+        func list(_ store: BinStore) -> (first: Int, counts: [UInt64])? {
+            store.isEmpty ? nil : (store.low, (store.low...store.high).map { store[$0] })
+        }
+        return (zeroCount, list(positive), list(negative))
     }
 
     /// For each rank in 0…1 the middle of the bin that holds it; empty when the histogram is.

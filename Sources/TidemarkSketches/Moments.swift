@@ -491,6 +491,15 @@ package struct DecayedMoments: Ordered, Sendable, Equatable {
 
     package borrowing func copy() -> DecayedMoments { copy self }
 
+    /// Values a second at `newestMs`, if none older than `ms` came in; nil without weight.
+    ///
+    /// A steady stream gives its rate, however the span and the half-life compare.
+    package func rate(overMs ms: Int64) -> Double? {
+        guard weight > 0, ms > 0 else { return nil }
+        let halfLives = Double(ms) / Double(halfLifeMs)
+        return weight * log(2) * 1000 / Double(halfLifeMs) / (1 - exp2(-halfLives))
+    }
+
     /// The weighted mean; nil without weight.
     package var mean: Double? { weight > 0 ? average : nil }
     /// The weighted standard deviation, of the population; nil without weight.

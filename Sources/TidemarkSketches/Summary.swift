@@ -25,14 +25,6 @@ package protocol OrderFree: Summary, ~Copyable {}
 /// A summary that must be merged in canonical order: input partition, then pane.
 package protocol Ordered: Summary, ~Copyable {}
 
-/// An order-free summary from which a part that was merged can be taken off again, exactly.
-package protocol Invertible: OrderFree, ~Copyable {
-    /// Takes off what `part` summarises.
-    ///
-    /// - Precondition: `part` was merged before and not yet taken off.
-    mutating func subtract(_ part: borrowing Self)
-}
-
 /// Families of bytes of our own, in byte 2, above all that DataSketches has given out.
 enum OwnFamily: UInt8 {
     case moments = 101

@@ -128,7 +128,7 @@ private func aggregateText(_ value: JSONValue) -> String {
         if let count = rows?[name]?.asInteger, count > 0 { text += ", \(grouped(count)) \(words)" }
     }
     var numbers: [String] = []
-    for name in ["min", "mean", "sd", "max"] {
+    for name in ["min", "mean", "sd", "max", "skewness", "kurtosis"] {
         if let number = value[name]?.asNumber { numbers.append("\(name) \(shortNumber(number))") }
     }
     for (name, number) in value["quantiles"]?.asObject ?? [] {
@@ -149,11 +149,47 @@ private func aggregateText(_ value: JSONValue) -> String {
                 "\($0["value"]?.asText ?? "") \(grouped($0["count"]?.asInteger ?? 0))"
             }.joined(separator: ", ")
     }
+    text += extrasText(value)
     for verdict in value["verdicts"]?.asArray ?? [] {
         text += "\n    \(verdict["monitor"]?.asText ?? ""): \(verdict["verdict"]?.asText ?? "")"
         if let effect = verdict["effect"]?.asNumber { text += ", effect \(shortNumber(effect))" }
         if let p = verdict["p"]?.asNumber { text += ", p \(p)" }
         if let level = verdict["level"]?.asNumber { text += " against \(level)" }
+    }
+    return text
+}
+
+/// What only some topologies ask for.
+private func extrasText(_ value: JSONValue) -> String {
+    var text = ""
+    if let decayed = value["decayed"] {
+        text += "\n    half-life \(lengthText(decayed["half_life_ms"]?.asInteger ?? 0))"
+        for name in ["mean", "sd", "rate"] {
+            if let number = decayed[name]?.asNumber { text += "  \(name) \(shortNumber(number))" }
+        }
+        if decayed["rate"] != nil { text += " a second" }
+    }
+    for pair in value["correlation"]?.asArray ?? [] {
+        text += "\n    correlation with \(pair["with"]?.asText ?? "-") "
+        text += pair["correlation"]?.asNumber.map { shortNumber($0) } ?? "-"
+        text += ", covariance \(pair["covariance"]?.asNumber.map { shortNumber($0) } ?? "-")"
+        text += " over \(grouped(pair["n"]?.asInteger ?? 0)) rows"
+    }
+    if let values = value["counts"]?["values"]?.asArray {
+        text += "\n    \(grouped(Int64(values.count))) values: "
+        text += values.prefix(5).map {
+            "\($0["value"]?.asText ?? "") \(grouped($0["count"]?.asInteger ?? 0))"
+        }.joined(separator: ", ")
+        if let other = value["counts"]?["other"]?.asInteger, other > 0 {
+            text += ", others \(grouped(other))"
+        }
+    }
+    if let sample = value["sample"]?.asArray, !sample.isEmpty {
+        text += "\n    sample of \(grouped(Int64(sample.count))) rows: "
+        text += sample.prefix(5).map {
+            "\($0["partition"]?.asInteger ?? 0)/\($0["offset"]?.asInteger ?? 0) "
+                + shortNumber($0["value"]?.asNumber)
+        }.joined(separator: ", ")
     }
     return text
 }

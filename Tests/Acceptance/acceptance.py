@@ -251,6 +251,122 @@ class Files(unittest.TestCase):
         refused = tidemark("lint", topology(text.replace("sketch: ddsketch, ", ""), "refused.yaml"), ok=1)
         self.assertIn("`relative_error` is for ddsketch", refused.stdout + refused.stderr)
 
+    def test_summaries_agree_with_an_exact_computation(self):
+        import base64
+        import numpy
+        rng = numpy.random.default_rng(SEED)
+        n = 24_000
+        x = rng.gamma(2, 3, n) - 2
+        y = 0.6 * x + rng.normal(1e6, 2, n)
+        z = rng.normal(0, 1, n)
+        c = rng.zipf(1.6, n) % 40
+        # Two minutes and two models; times go back and forth; a value is missing here and there.
+        ts = T0 + numpy.arange(n) * 5 + rng.integers(-900, 900, n)
+        ts = numpy.clip(ts, T0, T0 + 119_999)
+        model = rng.integers(0, 2, n)
+        lacks = rng.random(n) < 0.02
+        rows = []
+        for i in range(n):
+            row = {"ts": int(ts[i]), "model": "ab"[model[i]], "x": float(x[i]), "y": float(y[i]), "z": float(z[i]), "c": f"v{c[i]}"}
+            if lacks[i]:
+                del row["y"]
+            rows.append(row)
+        text = SMALL.format(clock="2023-11-14T22:20:00Z").replace("x: number", "x: number, y: number, z: number") + (
+            "pane: 10s\n"
+            "summaries:\n"
+            "  - { columns: [x, y, z], shape: true, decay: 20s, log_linear: true, sample: 50, correlation: true }\n"
+            "  - { columns: z, histogram: { edges: [-2, -1, 0, 0.5, 2] } }\n"
+            "  - { columns: [x, z], correlation: true }\n"
+            "  - { columns: c, counts: 100 }\n"
+            "outputs: { aggregates: { topic: t-aggregates, sketches: [moments, correlation, decayed, log_linear, counts, sample, histogram] } }\n")
+        topo = topology(text, "summaries.yaml")
+        summary, out = run_lines(rows, topo, name="summaries")
+        self.assertTrue(adds_up(summary, n))
+        seen = 0
+        value = {"x": x, "y": numpy.where(lacks, numpy.nan, y), "z": z}
+        for record in (r["value"] for r in out["t-aggregates"]):
+            start, end = record["window"]["start"], record["window"]["end"]
+            at = (ts >= start) & (ts < end) & (model == "ab".index(record["group"]["model"]))
+            name = record["column"]
+            if name == "c":
+                exact = collections.Counter(f"v{v}" for v in c[at])
+                self.assertEqual({v["value"]: v["count"] for v in record["counts"]["values"]}, dict(exact))
+                self.assertEqual(record["counts"]["other"], 0)
+                counted = [v["count"] for v in record["counts"]["values"]]
+                self.assertEqual(counted, sorted(counted, reverse=True))
+                seen += 1
+                continue
+            kept = at & ~numpy.isnan(value[name])
+            v = value[name][kept]
+            centred = v - v.mean()
+            second, third, fourth = ((centred**k).mean() for k in (2, 3, 4))
+            self.assertLess(abs(record["skewness"] - third / second**1.5), 1e-9)
+            self.assertLess(abs(record["kurtosis"] - fourth / second**2), 1e-9)
+            w = numpy.exp2(-(end - ts[kept]) / 20_000)
+            mean = numpy.average(v, weights=w)
+            decayed = record["decayed"]
+            self.assertEqual(decayed["half_life_ms"], 20_000)
+            self.assertLess(abs(decayed["mean"] / mean - 1), 1e-12)
+            self.assertLess(abs(decayed["sd"] / numpy.sqrt(numpy.average((v - mean) ** 2, weights=w)) - 1), 1e-9)
+            rate = w.sum() * numpy.log(2) / 20 / (1 - 2 ** -3)
+            self.assertLess(abs(decayed["rate"] / rate - 1), 1e-9)
+            self.assertLess(abs(rate / 100 - 1), 0.2)
+            bins = record["log_linear"]
+            for sign, side in ((1, "positive"), (-1, "negative")):
+                size = sign * v[sign * v > 0]
+                exponent = numpy.floor(numpy.log2(size)).astype(int)
+                code = 32 * exponent + numpy.floor((size / numpy.exp2(exponent) - 1) * 32).astype(int)
+                exact = {int(b): int(k) for b, k in zip(*numpy.unique(code, return_counts=True))}
+                told = {} if side not in bins else {bins[side]["first"] + i: k for i, k in enumerate(bins[side]["counts"]) if k}
+                self.assertEqual(told, exact)
+            # The rows it names are there, are of this group, and no row comes twice.
+            self.assertEqual(len(record["sample"]), 50)
+            self.assertEqual(len({r["offset"] for r in record["sample"]}), 50)
+            for row in record["sample"]:
+                self.assertTrue(at[row["offset"]])
+                self.assertEqual((row["partition"], row["value"]), (0, value[name][row["offset"]]))
+            pairs = [(p["with"], p["n"], p["covariance"], p["correlation"]) for p in record["correlation"]]
+            expected = []
+            for columns in (["x", "y", "z"], ["x", "z"]):
+                if name not in columns:
+                    continue
+                whole = at & ~numpy.isnan(value["y"]) if "y" in columns else at
+                for other in columns:
+                    if other != name:
+                        pair = [value[name][whole], value[other][whole]]
+                        expected.append((other, int(whole.sum()), numpy.cov(*pair)[0, 1], numpy.corrcoef(*pair)[0, 1]))
+            self.assertEqual([p[:2] for p in pairs], [e[:2] for e in expected])
+            for told, exact in zip(pairs, expected):
+                scale = numpy.std(value[name][kept]) * numpy.nanstd(value[told[0]])
+                self.assertLess(abs(told[2] - exact[2]) / scale, 1e-9)
+                self.assertLess(abs(told[3] - exact[3]), 1e-9)
+            seen += 1
+        self.assertEqual(seen, 2 * 2 * 4)
+        # The same whatever the batches and the number of groups that fold beside it.
+        for rows_at_once in (7, 4096):
+            out2 = WORK / f"summaries-{rows_at_once}"
+            tidemark("run", topo, "--input", WORK / "summaries.ndjson", "--output", out2, "--until-end", "--quiet", "--set", f"run.batch_rows={rows_at_once}")
+            for topic in ("t-aggregates", "t-aggregates-sketches"):
+                self.assertEqual((out2 / f"{topic}.ndjson").read_text(), (WORK / "summaries-out" / f"{topic}.ndjson").read_text(), topic)
+        sent = out["t-aggregates-sketches"]
+        self.assertEqual({r["key"].rsplit("/", 1)[1] for r in sent},
+                         {"moments", "correlation", "correlation-2", "decayed", "log_linear", "counts", "sample", "histogram"})
+        self.assertEqual({r["headers"]["columns"] for r in sent if "correlation" in r["key"]}, {"x,y,z", "x,z"})
+        shown = tidemark("inspect", "--most", "1000", WORK / "summaries-out/t-aggregates-sketches.ndjson").stdout
+        for words in ("skewness", "Covariances of 3 columns", "half-life 20s", "Log-linear histogram of", "Exact counts:", "Sample of 50 records", "values in 4 bins from -2.000 to 2.000"):
+            self.assertIn(words, shown)
+        shown = tidemark("inspect", "--most", "1000", WORK / "summaries-out/t-aggregates.ndjson").stdout
+        for words in ("skewness", "correlation with", "half-life 20s", "sample"):
+            self.assertIn(words, shown)
+        done = subprocess.run([PYTHON, ROOT / "Benchmarks/validate.py", ROOT / "docs/schemas/aggregate.schema.json", WORK / "summaries-out/t-aggregates.ndjson"],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        for wrong, words in (("columns: x, correlation: true", "2 to 64 columns"), ("columns: c, shape: true", "`shape` is for numbers"),
+                             ("columns: x, counts: 5", "`counts` is for categories"), ("columns: x, sample: 20000", "10000")):
+            base = SMALL.format(clock="2023-11-14T22:20:00Z")
+            refused = tidemark("lint", topology(base + f"summaries:\n  - {{ {wrong} }}\n", "wrong.yaml"), ok=1)
+            self.assertIn(words, (refused.stdout + refused.stderr).replace(",000", "000"))
+
     def test_inspect_prints_the_bytes_of_every_sketch(self):
         from datasketches import PyLongsSerDe, frequent_items_sketch, frequent_strings_sketch, kll_floats_sketch
         kll, strings, integers = kll_floats_sketch(200), frequent_strings_sketch(5), frequent_items_sketch(5)

@@ -168,6 +168,41 @@ private func draw(_ shape: Int, _ random: inout TestRandom) -> Double {
         #expect(parts.serialize() == whole.serialize() && !whole.isExact)
     }
 
+    @Test func `frequent integers are what the definition says, in every tier`() {
+        let best = InstructionTier.current
+        defer { InstructionTier.force(best) }
+        var random = TestRandom(seed: 17)
+        // With ties, buckets that overflow, values that hash to the first bucket, and the extremes.
+        var values = (0..<30_000).map { _ in Int64(1 / (random.uniform() + 1e-4)) &* 3 }
+        values += (0..<9_000).map { _ in Int64(bitPattern: UInt64(random.below(5_000)) << 50) }
+        values += [0, 1, .min, .max, -1, 0, 0]
+        for lgMax in [3, 5, 8] {
+            // Misra and Gries over a dictionary.
+            let capacity = 3 << (lgMax - 2)
+            var counts: [Int64: UInt64] = [:]
+            var taken: UInt64 = 0
+            func reduce() {
+                let cut = counts.values.sorted(by: >)[capacity]
+                taken += cut
+                counts = counts.compactMapValues { $0 > cut ? $0 - cut : nil }
+            }
+            for value in values {
+                if counts.count >= 3 * capacity { reduce() }
+                counts[value, default: 0] += 1
+            }
+            if counts.count > capacity { reduce() }
+            for tier in InstructionTier.allCases {
+                guard InstructionTier.force(tier) == tier else { continue }
+                var summary = FrequentIntegers(lgMax: lgMax)
+                summary.update(values)
+                #expect(summary.offset == taken, "\(lgMax) \(tier)")
+                let found = Dictionary(
+                    uniqueKeysWithValues: summary.items.map { ($0.value, $0.lower) })
+                #expect(found == counts, "\(lgMax) \(tier)")
+            }
+        }
+    }
+
     @Test func `exact counts are exact for what is kept, and the rest is in other`() {
         var truth: [String: UInt64] = [:]
         var counts = ExactCounts(capacity: 50)

@@ -52,6 +52,33 @@ void tk_max_bytes(uint8_t *into, const uint8_t *other, size_t count);
 void tk_merge_keys(
     uint64_t *a, size_t a_count, uint64_t *b, size_t b_count, uint64_t *into);
 
+/// Integers with counts in 2^lg_buckets buckets of eight; `fill` says how many of a bucket are taken,
+/// and places behind them have a count of 0.
+typedef struct {
+    uint64_t *keys, *counts;
+    uint8_t *fill;
+    int lg_buckets;
+} tk_item_table;
+
+/// Makes all places free.
+void tk_clear_items(const tk_item_table *table);
+/// Adds values, each once, until `room` of them were new; writes how many were, returns how many
+/// values were taken. The table has more than `room` free places.
+size_t tk_add_items(
+    const tk_item_table *table, const int64_t *values, size_t count, size_t room, size_t *added);
+/// Adds to the count of a value; returns whether it is new. The table has a free place.
+int tk_add_item(const tk_item_table *table, int64_t value, uint64_t weight);
+/// The count of a value, 0 where it is not held.
+uint64_t tk_item_count(const tk_item_table *table, int64_t value);
+/// How many counts exceed `bound`.
+size_t tk_count_above(const uint64_t *counts, size_t count, uint64_t bound);
+/// Writes what exceeds `bound`, each less the bound, and returns how many they are.
+size_t tk_keep_above(
+    const tk_item_table *table, uint64_t bound, uint64_t *keys, uint64_t *counts);
+/// Puts values that are not held into the table.
+void tk_place_items(
+    const tk_item_table *table, const uint64_t *keys, const uint64_t *counts, size_t count);
+
 /// As `tk_sort256` for f64.
 void tk_sort256_f64(double *values);
 /// HyperLogLog coupons of integers: DataSketches' hash of their eight bytes.
