@@ -96,6 +96,15 @@ extension AggregateRecord {
                 json.member("effect", verdict.effect)
                 json.member("ignore_below", verdict.ignoreBelow)
                 json.member("verdict", verdict.verdict)
+                if let learned = verdict.learned {
+                    json.key("learned")
+                    json.beginObject()
+                    json.member("windows", learned.windows)
+                    json.member("windows_needed", learned.windowsNeeded)
+                    json.member("rows", learned.rows)
+                    json.member("rows_needed", learned.rowsNeeded)
+                    json.endObject()
+                }
                 json.endObject()
             }
             json.endArray()

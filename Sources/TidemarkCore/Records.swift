@@ -72,6 +72,21 @@ package struct TestResult: Sendable, Equatable {
     }
 }
 
+/// How much of a baseline was learned by the start of a window, and how much makes it whole.
+package struct LearnedProgress: Sendable, Equatable {
+    package var windows: Int64
+    package var windowsNeeded: Int64
+    package var rows: Int64
+    package var rowsNeeded: Int64
+
+    package init(windows: Int64, windowsNeeded: Int64, rows: Int64, rowsNeeded: Int64) {
+        self.windows = windows
+        self.windowsNeeded = windowsNeeded
+        self.rows = rows
+        self.rowsNeeded = rowsNeeded
+    }
+}
+
 /// What a monitor says of a window.
 package struct VerdictRecord: Sendable, Equatable {
     package var monitor: String
@@ -82,6 +97,8 @@ package struct VerdictRecord: Sendable, Equatable {
     package var ignoreBelow: Double
     /// `drift`, `ok`, `too_few` or `learning`.
     package var verdict: String
+    /// How far the baseline is, while it is being learned.
+    package var learned: LearnedProgress?
     package init(
         monitor: String, baseline: String, p: Double?, level: Double?, effect: Double?,
         ignoreBelow: Double, verdict: String

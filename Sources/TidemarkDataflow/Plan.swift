@@ -309,9 +309,12 @@ package struct WindowPlan: Sendable, Hashable {
 
 package struct BaselinePlan: Sendable {
     package var name: String
+    /// Empty where it is learned.
     package var path: String
     /// SHA-256 of the file, hex.
     package var contentHash: String
+    /// How it is learned on the stream; `nil`: it is a file.
+    package var learning: LearningPlan?
 
     package init(name: String, path: String, contentHash: String) {
         self.name = name
@@ -319,8 +322,58 @@ package struct BaselinePlan: Sendable {
         self.contentHash = contentHash
     }
 
-    /// As records name it: `training@5b1e…`, the first 12 digits of the hash.
-    package var label: String { "\(name)@\(contentHash.prefix(12))" }
+    package init(name: String, learning: LearningPlan) {
+        self.init(name: name, path: "", contentHash: "")
+        self.learning = learning
+    }
+
+    /// As records name it: `training@5b1e…`, the first 12 digits of the hash; a learned one
+    /// `recent@trailing-3600s`.
+    package var label: String {
+        guard let learning else { return "\(name)@\(contentHash.prefix(12))" }
+        return "\(name)@\(learning.span.rawValue)-\(lengthText(learning.lengthMs))"
+    }
+}
+
+/// A baseline that stage 2 learns: the counts of a group's closed windows, added up.
+///
+/// Each (segment, window length, group) learns its own, of complete windows that do not overlap:
+/// those that start at a multiple of their length. It is in force in windows that start at or after
+/// the end of the last window it holds, never in one that it learned from.
+package struct LearningPlan: Sendable, Equatable {
+    package enum Span: String, Sendable {
+        /// From the group's first window on, until it is complete.
+        case first
+        /// The windows before the one that is compared.
+        case trailing
+    }
+
+    package var span: Span
+    /// Rounded up to whole windows.
+    package var lengthMs: Int64
+    /// The trailing span ends so long before the window starts.
+    package var skipMs: Int64 = 0
+    /// With fewer rows of the group it is not complete.
+    package var minRows: Int64 = 1000
+
+    /// A trailing span holds at most so many windows, one by one.
+    package static let windowCountMax: Int64 = 2_016
+
+    package init(span: Span, lengthMs: Int64) {
+        self.span = span
+        self.lengthMs = lengthMs
+    }
+
+    /// How many windows of a length make it up.
+    package func windowCount(lengthMs windowMs: Int64) -> Int64 {
+        (lengthMs + windowMs - 1) / windowMs
+    }
+
+    /// A group without rows for longer than this many days (UTC) is forgotten, and learns anew when it
+    /// returns.
+    package var forgetDays: Int64 {
+        max(7, (lengthMs + skipMs).flooredDivision(by: 86_400_000) + 1)
+    }
 }
 
 /// What the planner needs to know of a baseline file; the executable hands in what reads it.

@@ -27,13 +27,13 @@ struct AlertStates {
         var isStored = false
     }
 
-    private let keys: AlertKeys
+    private let keys: StateKeys
     private var alerts: [AlertSeries: Alert] = [:]
     private var dirty: Set<AlertSeries> = []
     /// Written as inactive by the unit before.
     private var leaving: Set<AlertSeries> = []
 
-    init(plan: Plan) { keys = AlertKeys(plan: plan) }
+    init(plan: Plan) { keys = StateKeys(plan: plan) }
 
     /// Alerts that are remembered.
     var count: Int { alerts.count }
@@ -66,7 +66,7 @@ struct AlertStates {
         var entries: [StateEntry] = []
         for series in leaving where !dirty.contains(series) {
             alerts[series] = nil
-            entries.append(StateEntry(key: keys.key(series), value: nil))
+            entries.append(StateEntry(key: keys.alert(series), value: nil))
         }
         leaving = []
         for series in dirty {
@@ -77,14 +77,14 @@ struct AlertStates {
             let frame = StateFrame(
                 kind: .alert, epoch: epoch, appliedThroughMs: alert.appliedThroughMs,
                 payload: Self.bytes(alert.life.state))
-            entries.append(StateEntry(key: keys.key(series), value: frame.encoded()))
+            entries.append(StateEntry(key: keys.alert(series), value: frame.encoded()))
         }
         dirty = []
         return entries
     }
 
     mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration {
-        guard let series = keys.series(key) else {
+        guard let series = keys.alert(key) else {
             return .unusable("no monitor of this topology has it")
         }
         guard let life = frame.alert else {
@@ -111,45 +111,5 @@ extension StateFrame {
             state: stride(from: 0, to: payload.count, by: 8).map { start in
                 (0..<8).reduce(0) { $0 | Int64(payload[start + $1]) << Int64($1 * 8) }
             })
-    }
-}
-
-/// Keys of alert entries: `alert/monitor/segment/size/column/group`, each percent-encoded, by name, so
-/// that they outlive an edit of the topology that leaves the series as it was.
-private struct AlertKeys {
-    private let monitors: [[UInt8]]
-    private let segments: [[UInt8]]
-    private let sizes: [[UInt8]]
-    private let columns: [[UInt8]]
-
-    init(plan: Plan) {
-        func encoded(_ name: String) -> [UInt8] { percentEncoded(Array(name.utf8)) }
-        monitors = plan.stream.monitors.map { encoded($0.name) }
-        segments = plan.stream.segments.map { encoded($0.name) }
-        sizes = plan.stream.windows.map {
-            Array("\(lengthText($0.lengthMs))-\(lengthText($0.stepMs))".utf8)
-        }
-        columns = plan.stream.columns.map { encoded($0.name) }
-    }
-
-    func key(_ series: AlertSeries) -> [UInt8] {
-        Array(
-            [
-                Array("alert".utf8), monitors[series.monitor], segments[series.segment],
-                sizes[series.size], columns[series.column], series.group,
-            ].joined(separator: [0x2f]))
-    }
-
-    func series(_ key: [UInt8]) -> AlertSeries? {
-        let parts = key.split(separator: 0x2f, maxSplits: 5, omittingEmptySubsequences: false)
-            .map(Array.init)
-        guard parts.count == 6, parts[0] == Array("alert".utf8),
-            let monitor = monitors.firstIndex(of: parts[1]),
-            let segment = segments.firstIndex(of: parts[2]),
-            let size = sizes.firstIndex(of: parts[3]),
-            let column = columns.firstIndex(of: parts[4])
-        else { return nil }
-        return AlertSeries(
-            monitor: monitor, segment: segment, size: size, column: column, group: parts[5])
     }
 }

@@ -49,10 +49,11 @@ struct DriftMonitors {
 
     /// Tests one column of a closing window; adds results and verdicts to its record.
     ///
+    /// `references`: what was learned of the group by the window's start, by baseline.
     /// - Returns: the alert events that the window brought about.
     mutating func judge(
         _ record: inout AggregateRecord, cell: GroupCell, place: Int, segment: Int, column: Int,
-        _ closing: WindowClosing
+        references: [Int: LearnedReference], _ closing: WindowClosing
     ) -> [AlertRecord] {
         guard !record.group.isOther else { return [] }
         var events: [AlertRecord] = []
@@ -64,13 +65,16 @@ struct DriftMonitors {
         {
             if outcomes[monitor.baseline] == nil {
                 outcomes[monitor.baseline] = compare(
-                    cell, place, baseline: monitor.baseline, column: plan.stream.columns[column])
+                    cell, place, baseline: monitor.baseline, column: plan.stream.columns[column],
+                    references[monitor.baseline])
             }
             guard var outcome = outcomes[monitor.baseline] else {
-                // No entry for this group: nothing to compare with.
+                // No entry for this group, or it is not whole yet: nothing to compare with.
                 if monitor.alerts {
-                    record.verdicts.append(
-                        verdictRecord(monitor, nil, p: nil, effect: nil, .learning, record))
+                    var verdict = verdictRecord(
+                        monitor, nil, p: nil, effect: nil, .learning, record)
+                    verdict.learned = references[monitor.baseline]?.progress
+                    record.verdicts.append(verdict)
                 }
                 continue
             }
@@ -143,7 +147,9 @@ struct DriftMonitors {
     private struct Outcome {
         var current: [UInt64]
         var reference: [UInt64]
-        var entry: BaselineTable.Entry
+        /// What the cells are, for people: one of the two, or neither where they are hashes.
+        var edges: [Double] = []
+        var categories: [String] = []
         /// KS for numbers, chi-square for categories.
         var significanceTest: DataflowTest
         var significance: TidemarkDrift.TestResult?
@@ -174,21 +180,42 @@ struct DriftMonitors {
         }
     }
 
+    /// - Returns: nil where there is nothing to compare with, or not yet.
     private func compare(
-        _ cell: GroupCell, _ place: Int, baseline: Int, column: ColumnPlan
+        _ cell: GroupCell, _ place: Int, baseline: Int, column: ColumnPlan,
+        _ learned: LearnedReference?
     ) -> Outcome? {
-        let group = String(decoding: cell.shape.part, as: UTF8.self)
-        guard
-            let binning = cell.shape.columns[place].binnings.first(where: {
-                $0.baseline == baseline
-            }), let entry = baselines[baseline].entry(group: group, column: column.name)
-        else { return nil }
-        let current = cell.cells(binning).map { UInt64(max(0, $0)) }
-        let reference = entry.cells.map { UInt64(max(0, $0)) }
         let test: DataflowTest = column.type.isNumeric ? .ks : .chiSquare
-        return Outcome(
-            current: current, reference: reference, entry: entry, significanceTest: test,
-            significance: Self.apply(test, current, reference))
+        let shape = cell.shape.columns[place]
+        func outcome(_ binning: ColumnShape.Binning, _ reference: [UInt64]) -> Outcome {
+            let current = cell.cells(binning).map { UInt64(max(0, $0)) }
+            var outcome = Outcome(
+                current: current, reference: reference, significanceTest: test,
+                significance: Self.apply(test, current, reference))
+            switch binning.baseline.flatMap({ entry($0, cell, column) })?.shape {
+            case .numeric(let edges, _, _, _, _): outcome.edges = edges
+            case .categorical(let categories, _, _): outcome.categories = categories
+            case nil: outcome.edges = shape.edges(binning)
+            }
+            return outcome
+        }
+        if plan.stream.baselines[baseline].learning != nil {
+            guard let learned, learned.isInForce, let binning = shape.learned,
+                let range = learned.ranges[place]
+            else { return nil }
+            return outcome(binning, Array(learned.cells[range]))
+        }
+        guard let binning = shape.binnings.first(where: { $0.baseline == baseline }),
+            let entry = entry(baseline, cell, column)
+        else { return nil }
+        return outcome(binning, entry.cells.map { UInt64(max(0, $0)) })
+    }
+
+    private func entry(
+        _ baseline: Int, _ cell: GroupCell, _ column: ColumnPlan
+    ) -> BaselineTable.Entry? {
+        baselines[baseline].entry(
+            group: String(decoding: cell.shape.part, as: UTF8.self), column: column.name)
     }
 
     private static func apply(
@@ -271,10 +298,8 @@ struct DriftMonitors {
         alert.tests = outcome.published
         alert.current = outcome.current.map(Int64.init)
         alert.reference = outcome.reference.map(Int64.init)
-        switch outcome.entry.shape {
-        case .numeric(let edges, _, _, _, _): alert.edges = edges
-        case .categorical(let categories, _, _): alert.categories = categories
-        }
+        alert.edges = outcome.edges
+        alert.categories = outcome.categories
         return alert
     }
 

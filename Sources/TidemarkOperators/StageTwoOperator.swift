@@ -62,6 +62,7 @@ package final class StageTwoOperator: StageTwo {
     private let baselines: [BaselineTable]
     private var windows: [OpenWindow: [SegmentWindow]] = [:]
     private var monitors: DriftMonitors
+    private var learned: LearnedBaselines
     private var silence: SilenceMonitors
     private let keep: [Set<[UInt8]>]
     private var snapshots = WindowSnapshots()
@@ -77,6 +78,7 @@ package final class StageTwoOperator: StageTwo {
         self.plan = plan
         self.baselines = baselines
         monitors = DriftMonitors(plan: plan, baselines: baselines)
+        learned = LearnedBaselines(plan: plan)
         silence = SilenceMonitors(plan: plan)
         keep = plan.stream.segments.map { segment in
             Set(
@@ -91,7 +93,7 @@ package final class StageTwoOperator: StageTwo {
     }
 
     package var byteCount: Int {
-        windows.values.reduce(0) { sum, segments in
+        windows.values.reduce(learned.byteCount) { sum, segments in
             segments.reduce(sum) { sum, segment in
                 segment.groups.values.reduce(sum + (segment.other?.byteCount ?? 0)) {
                     $0 + $1.byteCount
@@ -199,8 +201,8 @@ package final class StageTwoOperator: StageTwo {
     // MARK: State
 
     package func takeEntries(epoch: Int) -> [StateEntry] {
-        (monitors.takeEntries(epoch: epoch) + silence.takeEntries(epoch: epoch)
-            + snapshots.takeTombstones()).sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        (monitors.takeEntries(epoch: epoch) + learned.takeEntries(epoch: epoch)
+            + silence.takeEntries(epoch: epoch) + snapshots.takeTombstones()).sorted { $0.key.lexicographicallyPrecedes($1.key) }
     }
 
     package func snapshot(
@@ -277,7 +279,7 @@ package final class StageTwoOperator: StageTwo {
         switch frame.kind {
         case .alert: return monitors.restore(frame, key: entry.key)
         case .silence: return silence.restore(frame, key: entry.key)
-        case .baseline: return .unusable("this topology learns no baseline")
+        case .baseline: return learned.restore(frame, key: entry.key)
         case .window, .windowList:
             snapshots.restore(frame, key: entry.key)
             return .taken
@@ -300,6 +302,7 @@ package final class StageTwoOperator: StageTwo {
                 publish(other, segment: index, closing, otherGroupCount: count, &tally, emit)
             }
         }
+        learned.closed(closing)
         return tally
     }
 
@@ -309,6 +312,7 @@ package final class StageTwoOperator: StageTwo {
     ) {
         let segment = plan.stream.segments[index]
         tally.rows += cell.rowCount
+        let references = learned.references(cell, segment: index, closing)
         for (place, column) in segment.columns.enumerated() {
             // Sorted once, for quantiles and for the bytes.
             let wantsView =
@@ -318,7 +322,8 @@ package final class StageTwoOperator: StageTwo {
             var record = self.record(cell, place, segment, closing, view)
             record.otherGroupCount = otherGroupCount
             let events = monitors.judge(
-                &record, cell: cell, place: place, segment: index, column: column, closing)
+                &record, cell: cell, place: place, segment: index, column: column,
+                references: references, closing)
             if let topic = plan.outputs.aggregates {
                 emit(
                     OutputRecord(
@@ -337,6 +342,8 @@ package final class StageTwoOperator: StageTwo {
                 if event.transition == .firing { tally.alerts += 1 }
             }
         }
+        // What a window taught is in force from the next one on.
+        learned.learn(cell, segment: index, closing)
     }
 
     private func record(

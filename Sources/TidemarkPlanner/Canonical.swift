@@ -79,7 +79,13 @@ enum Canonical {
         }
         text += line("windows", lengths(Array(stream.windows.indices)), stream.paneMs)
         for baseline in stream.baselines {
-            text += line("baseline", baseline.name, baseline.contentHash)
+            guard let learning = baseline.learning else {
+                text += line("baseline", baseline.name, baseline.contentHash)
+                continue
+            }
+            text += line(
+                "learned", baseline.name, learning.span.rawValue, learning.lengthMs,
+                learning.skipMs, learning.minRows)
         }
         for monitor in stream.monitors {
             let tests: String =

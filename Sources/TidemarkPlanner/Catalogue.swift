@@ -220,18 +220,29 @@ enum Spec {
     static let baseline = OperatorSpec(
         "baseline", path: "baselines.*", "what windows are compared with",
         [
-            FieldSpec("file", .path, required: true, "from `tidemark baseline build`"),
+            FieldSpec("file", .path, "from `tidemark baseline build`; or first, or trailing"),
+            FieldSpec(
+                "first", .duration(secondMs...31 * dayMs),
+                "learned from each group's first complete windows, then fixed"),
+            FieldSpec(
+                "trailing", .duration(secondMs...31 * dayMs),
+                "learned from the windows before the one that is compared"),
+            FieldSpec(
+                "skip", .duration(0...31 * dayMs), "0s",
+                "`trailing` ends so long before the window starts"),
+            FieldSpec(
+                "min_rows", .count(1...1_000_000_000), "1000",
+                "fewer rows of the group: `learning`"),
+            FieldSpec("per", .choice(["group"]), "group", "what learns one of its own"),
             .later("topic", "the newest record of a compacted topic"),
             .later("key", "of such a record"),
-            .later("first", "learned from the first windows"),
-            .later("trailing", "the windows before"),
             .later("same_time", "the same time some days ago"),
-            .later("other", "another group"), .later("per", "group or pooled"),
-            .later("skip", "of `trailing`"), .later("times", "of `same_time`"),
+            .later("other", "another group"), .later("times", "of `same_time`"),
             .later("around", "of `same_time`"), .later("skip_dates", "of `same_time`"),
-            .later("min_rows", "rows before it is complete"),
         ],
-        example: "baselines: { training: { file: baselines/churn.json } }")
+        example:
+            "baselines: { training: { file: baselines/churn.json }, recent: { trailing: 6h, skip: 1h } }"
+    )
 
     static let alertFields = [
         FieldSpec("severity", .choice(["page", "warn", "info"]), "page", "how loud"),

@@ -38,14 +38,18 @@ package func planText(_ result: PlanResult) -> String {
     row("groups", groups.joined(separator: ", ") + (isCounted ? "   (counts: baseline)" : ""))
     let watched = Set(stream.segments.flatMap(\.columns))
     var columns = "\(watched.count) watched"
-    for (index, baseline) in stream.baselines.enumerated() {
+    for (index, baseline) in stream.baselines.enumerated() where baseline.learning == nil {
         let count = watched.count { stream.columns[$0].summary.histogram == .baseline(index) }
         let rows =
             facts.baselines.indices.contains(index)
-            ? facts.baselines[index].columns.map(\.rowCount).max() ?? 0 : 0
+            ? facts.baselines[index]?.columns.map(\.rowCount).max() ?? 0 : 0
         columns += "; bins of \(count) from \(baseline.label) (\(grouped(Double(rows))) rows)"
     }
     row("columns", columns)
+    for baseline in stream.baselines {
+        guard let learning = baseline.learning else { continue }
+        row("learns", learningText(baseline.name, learning, stream, facts))
+    }
     let memory = plan.limits.memory
     func size(_ bytes: Int) -> String { "\(bytes >> 20)" }
     row(
@@ -129,6 +133,51 @@ private func wrapped(_ value: String, name: String) -> String {
     lines.append(line)
     let head = name + String(repeating: " ", count: max(1, 10 - name.utf8.count))
     return head + lines.joined(separator: "\n" + margin) + "\n"
+}
+
+/// `recent: the trailing 6h, 1h before the window, 1,000 rows or more; a group keeps 360 windows of 1m`.
+private func learningText(
+    _ name: String, _ learning: LearningPlan, _ stream: StreamPlan, _ facts: PlanFacts
+) -> String {
+    var text =
+        "\(name): the \(learning.span.rawValue) \(durationText(learning.lengthMs))"
+        + (learning.skipMs > 0 ? ", \(durationText(learning.skipMs)) before the window" : "")
+        + ", \(grouped(Double(learning.minRows))) rows or more"
+    let index = stream.baselines.firstIndex { $0.name == name }
+    let monitors = stream.monitors.filter { $0.baseline == index }
+    let sizes = Set(monitors.flatMap(\.windows)).sorted()
+    let cells = Set(monitors.flatMap(\.columns)).reduce(0) { sum, column in
+        sum + cellCount(stream.columns[column], facts)
+    }
+    var bytes = 0
+    let windows = sizes.map { size in
+        let lengthMs = stream.windows[size].lengthMs
+        let count = learning.windowCount(lengthMs: lengthMs)
+        // What one window takes: `LearnedBaselines`.
+        bytes += learning.span == .trailing ? Int(count) * (48 + cells * 3 / 2) : cells * 8
+        return "\(count) window\(count == 1 ? "" : "s") of \(durationText(lengthMs))"
+    }
+    text +=
+        windows.isEmpty
+        ? "; no monitor uses it"
+        : "; a group \(learning.span == .trailing ? "keeps" : "adds up") "
+            + windows.joined(separator: ", ") + " in about \((bytes + 1023) / 1024) KiB"
+    return text + "; a group is forgotten after \(learning.forgetDays)d without rows"
+}
+
+/// Cells that are compared of a column.
+private func cellCount(_ column: ColumnPlan, _ facts: PlanFacts) -> Int {
+    let known = facts.baselines.compactMap { summary in
+        summary?.columns.first { $0.name == column.name }?.cellCount
+    }
+    switch column.summary.histogram {
+    case .edges(let edges): return edges.count + 1
+    case .baseline(let index):
+        let columns =
+            facts.baselines.indices.contains(index) ? facts.baselines[index]?.columns : nil
+        return (columns?.first { $0.name == column.name }?.cellCount ?? 20) + 2
+    case nil: return column.type.isText ? (known.first.map { $0 + 1 } ?? 32) : 0
+    }
 }
 
 private func windowText(_ window: WindowPlan) -> String {
@@ -265,9 +314,17 @@ package func planJSON(_ result: PlanResult) -> String {
         object([("length_ms", "\($0.lengthMs)"), ("step_ms", "\($0.stepMs)")])
     }
     let baselines = stream.baselines.map {
-        object([
-            ("name", quoted($0.name)), ("file", quoted($0.path)), ("hash", quoted($0.contentHash)),
-        ])
+        $0.learning.map { [name = $0.name] learning in
+            object([
+                ("name", quoted(name)), ("learned", quoted(learning.span.rawValue)),
+                ("length_ms", "\(learning.lengthMs)"), ("skip_ms", "\(learning.skipMs)"),
+                ("min_rows", "\(learning.minRows)"),
+            ])
+        }
+            ?? object([
+                ("name", quoted($0.name)), ("file", quoted($0.path)),
+                ("hash", quoted($0.contentHash)),
+            ])
     }
     let monitors = stream.monitors.map { monitor in
         let tests: String =

@@ -450,6 +450,7 @@ extension Resolver {
                 }
             }
             if column.type.isNumeric, isWatched(index, read.plan),
+                baselines[baseline].learning == nil,
                 column.summary.histogram != .baseline(baseline), summaries[baseline] != nil
             {
                 reading.say(
@@ -460,6 +461,9 @@ extension Resolver {
                     expected: "`histogram: { edges: \(baselines[baseline].name) }`",
                     suggestion: "a rule in `summaries`, or `-\(column.name)` here")
             }
+        }
+        if let learning = baselines[baseline].learning {
+            checkLearning(learning, of: read)
         }
         // Each column must be watched where the monitor looks.
         for segment in read.plan.segments {
@@ -482,6 +486,61 @@ extension Resolver {
                         ? "nothing"
                         : segments[segment].dimensions.map(\.name).joined(separator: ", ")),
                 suggestion: "`segments` in the monitor, or build the baseline by them")
+        }
+    }
+
+    /// To whole days, hours or minutes.
+    private static func roundedDown(_ ms: Int64) -> Int64 {
+        let unit = [dayMs, hourMs, minuteMs].first { $0 <= ms } ?? 1
+        return ms / unit * unit
+    }
+
+    /// What a learned baseline needs of the columns and windows that are compared with it.
+    private func checkLearning(_ learning: LearningPlan, of read: ReadMonitor) {
+        let baseline = read.plan.baseline
+        let binless = read.plan.columns.filter {
+            columns[$0].type.isNumeric && isWatched($0, read.plan)
+                && columns[$0].summary.histogram == nil
+        }
+        if let first = binless.first {
+            let names = binless.map { columns[$0].name }
+            var list = names.prefix(3).map { "`\($0)`" }.joined(separator: ", ")
+            if names.count > 3 { list += " and \(names.count - 3) more" }
+            reading.say(
+                "edges-missing", at: read.place,
+                "nothing says where the bins of \(list) lie, in which "
+                    + "`\(baselines[baseline].name)` learns counts",
+                expected: "edges that are known before the data, from a file or declared",
+                suggestion: "`\(columns[first].name): { type: number, expect: "
+                    + "{ range: [0, 1] } }`, or `-\(columns[first].name)` here")
+        }
+        for index in read.plan.windows {
+            let window = windows[index]
+            let count = learning.windowCount(lengthMs: window.lengthMs)
+            if learning.span == .trailing, count > LearningPlan.windowCountMax {
+                reading.say(
+                    "too-many", at: baselinePlaces[baseline],
+                    "\(durationText(learning.lengthMs)) are \(count) windows of "
+                        + "\(durationText(window.lengthMs)), which are kept one by one",
+                    expected: "at most \(LearningPlan.windowCountMax)",
+                    suggestion: "`trailing: "
+                        + durationText(
+                            Self.roundedDown(window.lengthMs * LearningPlan.windowCountMax))
+                        + "`, or `windows` with longer ones in `\(read.plan.name)`")
+            } else if learning.span == .trailing, count < 10 || learning.skipMs == 0 {
+                reading.say(
+                    .warning, "trailing-follows-drift", at: baselinePlaces[baseline],
+                    count < 10
+                        ? "`\(baselines[baseline].name)` holds \(count) "
+                            + "window\(count == 1 ? "" : "s") of \(durationText(window.lengthMs)):"
+                            + " slow drift is learned as normal"
+                        : "`\(baselines[baseline].name)` reaches up to the window itself:"
+                            + " slow drift is learned as normal",
+                    expected: "10 windows or more, and a `skip`",
+                    suggestion: count < 10
+                        ? "`trailing: \(durationText(window.lengthMs * 10))`"
+                        : "`skip: \(durationText(learning.lengthMs))`")
+            }
         }
     }
 
@@ -527,7 +586,11 @@ extension Resolver {
         guard let rate = facts.budget.rate(of: plan.severity) else { return 0 }
         var total = 0.0
         for segment in plan.segments {
-            let count = groups(of: segment, baseline: plan.baseline).count
+            // What is learned may be learned of every group.
+            let isLearned =
+                baselines.indices.contains(plan.baseline)
+                && baselines[plan.baseline].learning != nil
+            let count = groups(of: segment, baseline: isLearned ? nil : plan.baseline).count
             let watched = plan.columns.count { segments[segment].columns.contains($0) }
             for window in plan.windows where segments[segment].windows.contains(window) {
                 total +=

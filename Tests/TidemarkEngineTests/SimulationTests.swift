@@ -37,7 +37,7 @@ func simulate(
             WindowPlan(lengthMs: 30_000, stepMs: 30_000),
         ]
     var plan = simulationPlan(
-        windows: windows, batchRows: random.chance(0.5) ? 7 : 64, delivery: delivery)
+        windows: windows, batchRows: random.chance(0.5) ? 7 : 64, delivery: delivery, learns: true)
     // Windows of a minute are then written out while they are open, again and again.
     if random.chance(0.5) { plan.limits.maxRereadMs = 20_000 }
     var partitions = randomPartitions(
@@ -92,6 +92,7 @@ func differences(_ outcome: SimulationOutcome, _ naive: NaiveRecompute, _ plan: 
             "late rows differ: \(outcome.lateRows.symmetricDifference(naive.lateRows).sorted().prefix(5))"
         )
     }
+    found += LearnedByHand.differences(outcome, plan)
     let alerts = AlertsByHand.events(outcome, plan)
     if Set(outcome.alerts) != alerts {
         found.append(
@@ -150,6 +151,8 @@ let allFaults: SimulatedCluster.Faults = {
         throws
     {
         var (firing, resolved, crashes, fenced, snapshots) = (0, 0, 0, 0, 0)
+        // Against learned baselines, by what they say.
+        var learned: [String: Int] = [:]
         for seed in UInt64(0)..<40 {
             let (outcome, _, _) = try simulate(seed: seed, faults: allFaults, crashChance: 0.002)
             firing += outcome.alerts.count { $0.contains("firing") }
@@ -157,7 +160,17 @@ let allFaults: SimulatedCluster.Faults = {
             crashes += outcome.crashes
             fenced += outcome.fenced
             snapshots += outcome.snapshots
+            for value in outcome.aggregates.values.joined() {
+                let json = try? JSONValue(parsing: Array(value.utf8))
+                for verdict in json?["verdicts"]?.asArray ?? []
+                where verdict["monitor"]?.asText != "drift" {
+                    learned[verdict["verdict"]?.asText ?? "", default: 0] += 1
+                }
+            }
         }
+        #expect(
+            ["drift", "ok", "too_few", "learning"].allSatisfy { learned[$0, default: 0] > 40 },
+            "\(learned)")
         #expect(
             firing > 20 && resolved > 10 && crashes > 40 && fenced > 5 && snapshots > 40,
             "\(firing) \(resolved) \(crashes) \(fenced) \(snapshots)")
