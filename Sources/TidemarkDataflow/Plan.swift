@@ -26,6 +26,7 @@ package struct Plan: Sendable {
     /// The compacted topic of entry state; `nil` where nothing outlives a window.
     package var stateTopic: String? {
         stream.monitors.contains(where: \.alerts) || !stream.freshness.isEmpty || mayNeedSnapshots
+            || stream.baselines.contains { $0.learning != nil }
             ? stateTopicName : nil
     }
 
@@ -356,6 +357,8 @@ package struct LearningPlan: Sendable, Equatable {
     /// With fewer rows of the group it is not complete.
     package var minRows: Int64 = 1000
 
+    /// Of a volume monitor's own baseline: few rows are what it looks for.
+    package static let volumeMinRows: Int64 = 100
     /// A trailing span holds at most so many windows, one by one.
     package static let windowCountMax: Int64 = 2_016
 
@@ -423,10 +426,31 @@ package struct FreshnessPlan: Sendable, Equatable {
     }
 }
 
-/// A drift monitor (D9): for each (segment, group, column, window) of its reach.
+/// What a volume monitor takes for too few or too many rows of a group in a window.
+package struct VolumeRule: Sendable, Equatable {
+    /// Fewer by this share than expected, and significantly; `nil`: not watched.
+    package var drop: Double?
+    /// More by this share than expected, and significantly; `nil`: not watched.
+    package var rise: Double?
+    /// Fewer rows than this, whatever is expected.
+    package var below: Int64?
+    /// More rows than this.
+    package var above: Int64?
+
+    package init() {}
+
+    /// Compares with what is expected, and so has tests that cost budget: how many a window.
+    package var testCount: Int { (drop == nil ? 0 : 1) + (rise == nil ? 0 : 1) }
+}
+
+/// A monitor of drift (D9), for each (segment, group, column, window) of its reach, or of volume, for
+/// each (segment, group, window).
 package struct MonitorPlan: Sendable {
     package var name: String
     package var description: String?
+    /// `nil`: it watches drift.
+    package var volume: VolumeRule?
+    /// None where it watches volume.
     package var columns: [Int]
     /// Places in `StreamPlan.segments` and `.windows`.
     package var segments: [Int]

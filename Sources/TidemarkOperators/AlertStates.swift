@@ -8,7 +8,8 @@ struct AlertSeries: Hashable {
     var monitor: Int
     var segment: Int
     var size: Int
-    var column: Int
+    /// `nil`: the group as a whole.
+    var column: Int?
     var group: [UInt8]
 }
 
@@ -28,38 +29,54 @@ struct AlertStates {
     }
 
     private let keys: StateKeys
+    /// By monitor.
+    private let options: [AlertOptions]
     private var alerts: [AlertSeries: Alert] = [:]
     private var dirty: Set<AlertSeries> = []
     /// Written as inactive by the unit before.
     private var leaving: Set<AlertSeries> = []
 
-    init(plan: Plan) { keys = StateKeys(plan: plan) }
+    init(plan: Plan) {
+        keys = StateKeys(plan: plan)
+        options = plan.stream.monitors.map { monitor in
+            AlertOptions(
+                hold: monitor.hold.alertHold, clearHold: monitor.clearHold.alertHold,
+                coolDownMs: monitor.coolDownMs, ageMsMax: monitor.maxAgeMs)
+        }
+    }
 
     /// Alerts that are remembered.
     var count: Int { alerts.count }
 
     /// Takes the verdict of a closed window in; a window that was applied before does nothing.
+    ///
+    /// - Returns: what the alert says of it, if anything.
     mutating func observe(
-        _ series: AlertSeries, _ verdict: AlertVerdict, _ closing: WindowClosing,
-        options: AlertOptions
-    ) -> AlertAction {
+        _ series: AlertSeries, _ verdict: AlertVerdict, _ closing: WindowClosing
+    ) -> (event: AlertEvent, transition: AlertRecord.Transition)? {
         // Of an incomplete window nothing is learned; it comes again.
-        guard closing.complete, verdict != .none else { return .none }
+        guard closing.complete, verdict != .none else { return nil }
         var alert = alerts[series] ?? Alert()
-        guard closing.window.endMs > alert.appliedThroughMs else { return .none }
+        guard closing.window.endMs > alert.appliedThroughMs else { return nil }
         let before = alert.life
         let action = alert.life.observe(
             verdict, startMs: closing.window.startMs, endMs: closing.window.endMs,
-            complete: true, options: options)
+            complete: true, options: options[series.monitor])
+        let said: (event: AlertEvent, transition: AlertRecord.Transition)? =
+            switch action {
+            case .none: nil
+            case .fire(let event): (event, .firing)
+            case .resolve(let event): (event, .resolved)
+            }
         if alert.life.phase == .inactive && !alert.isStored {
             alerts[series] = nil
             dirty.remove(series)
-            return action
+            return said
         }
         alert.appliedThroughMs = closing.window.endMs
         alerts[series] = alert
         if alert.life != before || alert.life.phase != .inactive { dirty.insert(series) }
-        return action
+        return said
     }
 
     mutating func takeEntries(epoch: Int) -> [StateEntry] {
@@ -101,6 +118,15 @@ struct AlertStates {
         numbers.flatMap { number in (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) } }
     }
 
+}
+
+extension TidemarkDataflow.Hold {
+    fileprivate var alertHold: TidemarkAlerts.Hold {
+        switch self {
+        case .duration(let ms): .duration(ms: ms)
+        case .windows(let count, let of): .windows(count: count, of: of)
+        }
+    }
 }
 
 extension StateFrame {

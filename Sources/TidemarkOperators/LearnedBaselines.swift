@@ -163,11 +163,12 @@ struct LearnedBaselines {
         }
     }
 
-    /// The groups that are known at a place and were not forgotten by a window's start.
+    /// The groups that are known at a place before a window's start, and not forgotten by then.
     func groups(at place: Place, startMs: Int64) -> [[UInt8]] {
         guard let learning = learning(place) else { return [] }
         return (memories[place] ?? [:]).filter {
-            !isForgotten($0.value, learning, startMs: startMs)
+            $0.value.head.beganMs < startMs
+                && !isForgotten($0.value, learning, startMs: startMs)
         }.keys.sorted { $0.lexicographicallyPrecedes($1) }
     }
 

@@ -30,7 +30,7 @@ struct StateKeys {
     func alert(_ series: AlertSeries) -> [UInt8] {
         Self.joined([
             Array("alert".utf8), monitors[series.monitor], segments[series.segment],
-            sizes[series.size], columns[series.column], series.group,
+            sizes[series.size], series.column.map { columns[$0] } ?? Self.whole, series.group,
         ])
     }
 
@@ -39,9 +39,10 @@ struct StateKeys {
         guard parts.count == 6, parts[0] == Array("alert".utf8),
             let monitor = monitors.firstIndex(of: parts[1]),
             let segment = segments.firstIndex(of: parts[2]),
-            let size = sizes.firstIndex(of: parts[3]),
-            let column = columns.firstIndex(of: parts[4])
+            let size = sizes.firstIndex(of: parts[3])
         else { return nil }
+        let column = columns.firstIndex(of: parts[4])
+        guard column != nil || parts[4] == Self.whole else { return nil }
         return AlertSeries(
             monitor: monitor, segment: segment, size: size, column: column, group: parts[5])
     }
@@ -77,6 +78,9 @@ struct StateKeys {
             startMs
         )
     }
+
+    /// In the place of a column: the group as a whole.
+    private static let whole: [UInt8] = [0x2d]
 
     private static func joined(_ parts: [[UInt8]]) -> [UInt8] {
         Array(parts.joined(separator: [0x2f]))

@@ -98,6 +98,7 @@ enum Canonical {
                 monitor.segments.map { stream.segments[$0].name }, lengths(monitor.windows),
                 stream.baselines.indices.contains(monitor.baseline)
                     ? stream.baselines[monitor.baseline].name : nil, tests)
+            if monitor.volume != nil { text += line("volume", monitor.name) }
         }
         text += line(
             "outputs", plan.outputs.aggregates,
@@ -123,6 +124,9 @@ enum Canonical {
                 monitor.severity.rawValue, monitor.alerts, monitor.hold, monitor.clearHold,
                 monitor.clearBelow, monitor.coolDownMs, monitor.maxAgeMs, monitor.level,
                 monitor.description, monitor.summary, monitor.runbook)
+            if let rule = monitor.volume {
+                text += line("rows", monitor.name, rule.drop, rule.rise, rule.below, rule.above)
+            }
         }
         for monitor in plan.stream.freshness {
             text += line(

@@ -267,7 +267,9 @@ enum Spec {
                 "how it is measured"),
             FieldSpec(
                 "ignore_below", .share(max: 100), "by test", "the smallest effect worth hearing"),
-            FieldSpec("against", .any("the name of a baseline"), "the only one", "what with"),
+            FieldSpec(
+                "against", .any("the name of a baseline, { first } or { trailing }"),
+                "the only one", "what with"),
             FieldSpec("segments", .list("a list of segments"), "all", "where"),
             FieldSpec("windows", .list("a list of window lengths"), "all", "where"),
             FieldSpec("min_rows", .count(1...1_000_000_000), "500", "fewer rows: `too_few`"),
@@ -282,9 +284,24 @@ enum Spec {
         "quality", path: "monitors.quality", "nulls, wrong types, values out of range (later)",
         [.later("quality", "the columns"), .later("checks", "which")], example: "quality: off")
     static let volume = OperatorSpec(
-        "volume", path: "monitors.volume", "too few or too many rows (later)",
-        [.later("volume", "rows"), .later("drop", "below"), .later("rise", "above")],
-        example: "volume: off")
+        "volume", path: "monitors.*", "too few or too many rows of a group in a window",
+        [
+            FieldSpec("volume", .choice(["rows"]), "rows", "what is counted"),
+            FieldSpec(
+                "drop", .share(max: 1), "50%", off: true,
+                "fewer than expected by this share, and significantly"),
+            FieldSpec(
+                "rise", .share(max: 100), "off", off: true,
+                "more than expected by this share, and significantly"),
+            FieldSpec("below", .count(1...1_000_000_000_000), "fewer rows than this"),
+            FieldSpec("above", .count(0...1_000_000_000_000), "more rows than this"),
+            FieldSpec(
+                "against", .any("a learned baseline: its name, { first } or { trailing }"),
+                "{ trailing: 1h }, at least 12 windows", "what is expected"),
+            FieldSpec("segments", .list("a list of segments"), "all", "where"),
+            FieldSpec("windows", .list("a list of window lengths"), "all", "where"),
+        ] + alertFields + [FieldSpec("description", .text(lengthMax: 1024), "for people")],
+        example: "monitors: { traffic: { volume: rows, drop: 80%, against: { trailing: 6h } } }")
     static let freshness = OperatorSpec(
         "freshness", path: "monitors.freshness", "nothing arrives on the source (wall clock)",
         [

@@ -46,8 +46,14 @@ package func planText(_ result: PlanResult) -> String {
         columns += "; bins of \(count) from \(baseline.label) (\(grouped(Double(rows))) rows)"
     }
     row("columns", columns)
-    for baseline in stream.baselines {
-        guard let learning = baseline.learning else { continue }
+    for (index, baseline) in stream.baselines.enumerated() {
+        // Of rows with fixed bounds it keeps but the names of groups.
+        let isCompared =
+            stream.monitors.allSatisfy { $0.baseline != index }
+            || stream.monitors.contains {
+                $0.baseline == index && ($0.volume?.testCount ?? 1) > 0
+            }
+        guard let learning = baseline.learning, isCompared else { continue }
         row("learns", learningText(baseline.name, learning, stream, facts))
     }
     let memory = plan.limits.memory
@@ -186,8 +192,8 @@ private func windowText(_ window: WindowPlan) -> String {
 }
 
 private func monitorCells(_ monitor: MonitorPlan, _ facts: PlanFacts) -> [String] {
-    let test: String
-    let ignored: String
+    var test: String
+    var ignored: String
     switch monitor.tests {
     case .automatic:
         test = "auto"
@@ -197,10 +203,18 @@ private func monitorCells(_ monitor: MonitorPlan, _ facts: PlanFacts) -> [String
         ignored = tests.map { "\($0.test.rawValue) \(numberText($0.ignoreBelow))" }
             .joined(separator: " ")
     }
+    if let rule = monitor.volume {
+        test = "volume"
+        ignored = [
+            rule.drop.map { "drop \(shareText($0))" }, rule.rise.map { "rise \(shareText($0))" },
+            rule.below.map { "below \(grouped(Double($0)))" },
+            rule.above.map { "above \(grouped(Double($0)))" },
+        ].compactMap(\.self).joined(separator: " ")
+    }
     let rate = facts.budget.rate(of: monitor.severity)
     let period = rate.flatMap { rate in Scalars.periods.first { $0.ms == rate.periodMs }?.name }
     return [
-        monitor.name, test, "\(monitor.columns.count)",
+        monitor.name, test, monitor.volume == nil ? "\(monitor.columns.count)" : "-",
         rate == nil ? "-" : "\(grouped(monitor.testsPerPeriod)) a \(period ?? "period")",
         monitor.severity.rawValue + (monitor.alerts ? "" : " (no alert)"),
         monitor.level.map(scientific) ?? "off", ignored,
@@ -327,6 +341,7 @@ package func planJSON(_ result: PlanResult) -> String {
             ])
     }
     let monitors = stream.monitors.map { monitor in
+        if let rule = monitor.volume { return volumeJSON(monitor, rule, stream) }
         let tests: String =
             switch monitor.tests {
             case .automatic:
@@ -337,22 +352,13 @@ package func planJSON(_ result: PlanResult) -> String {
                         ($0.test.rawValue, object([("ignore_below", json($0.ignoreBelow))]))
                     })
             }
-        return object([
-            ("name", quoted(monitor.name)), ("kind", quoted("drift")), ("test", tests),
-            ("against", quoted(stream.baselines[monitor.baseline].name)),
-            ("columns", array(monitor.columns.map { quoted(stream.columns[$0].name) })),
-            ("segments", array(monitor.segments.map { quoted(stream.segments[$0].name) })),
-            (
-                "windows",
-                array(monitor.windows.map { quoted(durationText(stream.windows[$0].lengthMs)) })
-            ),
-            ("min_rows", "\(monitor.minRows)"), ("severity", quoted(monitor.severity.rawValue)),
-            ("alert", "\(monitor.alerts)"), ("for", quoted(holdText(monitor.hold))),
-            ("clear_for", quoted(holdText(monitor.clearHold))),
-            ("clear_below", json(monitor.clearBelow)), ("cool_down_ms", "\(monitor.coolDownMs)"),
-            ("max_age_ms", "\(monitor.maxAgeMs)"), ("level", monitor.level.map(json) ?? "null"),
-            ("tests_per_period", json(monitor.testsPerPeriod)),
-        ])
+        return object(
+            [
+                ("name", quoted(monitor.name)), ("kind", quoted("drift")), ("test", tests),
+                ("against", quoted(stream.baselines[monitor.baseline].name)),
+                ("columns", array(monitor.columns.map { quoted(stream.columns[$0].name) })),
+                ("min_rows", "\(monitor.minRows)"),
+            ] + commonJSON(monitor, stream))
     }
     let source = stream.source
     return object([
@@ -405,6 +411,39 @@ package func planJSON(_ result: PlanResult) -> String {
         ),
         ("diagnostics", array(result.diagnostics.map { $0.json() })),
     ]) + "\n"
+}
+
+private func volumeJSON(
+    _ monitor: MonitorPlan, _ rule: VolumeRule, _ stream: StreamPlan
+) -> String {
+    object(
+        [
+            ("name", quoted(monitor.name)), ("kind", quoted("volume")),
+            (
+                "against",
+                rule.testCount > 0 ? quoted(stream.baselines[monitor.baseline].name) : "null"
+            ),
+            ("drop", rule.drop.map(json) ?? "null"), ("rise", rule.rise.map(json) ?? "null"),
+            ("below", rule.below.map { "\($0)" } ?? "null"),
+            ("above", rule.above.map { "\($0)" } ?? "null"),
+        ] + commonJSON(monitor, stream))
+}
+
+/// What all monitors of groups have.
+private func commonJSON(_ monitor: MonitorPlan, _ stream: StreamPlan) -> [(String, String)] {
+    [
+        ("segments", array(monitor.segments.map { quoted(stream.segments[$0].name) })),
+        (
+            "windows",
+            array(monitor.windows.map { quoted(durationText(stream.windows[$0].lengthMs)) })
+        ),
+        ("severity", quoted(monitor.severity.rawValue)),
+        ("alert", "\(monitor.alerts)"), ("for", quoted(holdText(monitor.hold))),
+        ("clear_for", quoted(holdText(monitor.clearHold))),
+        ("clear_below", json(monitor.clearBelow)), ("cool_down_ms", "\(monitor.coolDownMs)"),
+        ("max_age_ms", "\(monitor.maxAgeMs)"), ("level", monitor.level.map(json) ?? "null"),
+        ("tests_per_period", json(monitor.testsPerPeriod)),
+    ]
 }
 
 private func summaryJSON(_ summary: ColumnSummary, _ stream: StreamPlan) -> String {

@@ -17,6 +17,8 @@ final class Resolver {
     var segments: [SegmentPlan] = []
     var baselines: [BaselinePlan] = []
     var baselinePlaces: [Place] = []
+    /// Those of `baselines:`; monitors' own come behind them.
+    var declaredBaselineCount = 0
     /// The summaries of baselines that could be read, by place.
     var summaries: [Int: BaselineSummary] = [:]
     /// Columns that a rule or a monitor names though they are not watched by themselves.
@@ -70,6 +72,7 @@ final class Resolver {
         readWindows(top)
         plan.stream.paneMs = pane(top)
         readBaselines(top)
+        declaredBaselineCount = baselines.count
         // Rules and monitors may name columns that are watched only then.
         let rules = summaryRules(top)
         readSegments(top)
@@ -743,7 +746,7 @@ final class Resolver {
     private static let baselineKinds = ["file", "first", "trailing"]
 
     /// One baseline, about to be added to `baselines`.
-    private func readBaseline(_ entry: Node.Entry) -> (plan: BaselinePlan, place: Place)? {
+    func readBaseline(_ entry: Node.Entry) -> (plan: BaselinePlan, place: Place)? {
         guard
             let f = reading.fields(
                 entry.value, Spec.baseline, what: "a baseline",

@@ -206,6 +206,18 @@ private let rules: [(name: String, text: String)] = [
         "trailing-follows-drift",
         "What changes slowly is, window by window, close to the windows before it. A trailing span of ten windows or more that ends some time before the window (`skip`) still sees it; a file, or `first`, always does."
     ),
+    (
+        "volume-without-bound",
+        "A volume monitor compares rows with what is expected (drop, rise), or with a number (below, above)."
+    ),
+    (
+        "baseline-without-volume",
+        "A file was counted from rows of any time; how many come in a window is learned on the stream."
+    ),
+    (
+        "too-few-windows",
+        "How far rows a window scatter is estimated from the windows of the baseline: of one or two it can't be, and of few only roughly."
+    ),
     ("unknown-baseline", "No baseline has this name."),
     ("no-baseline", "Drift is a difference to something: without a baseline there is none."),
     ("against-needed", "With several baselines a monitor says which one it means."),

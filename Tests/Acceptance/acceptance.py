@@ -155,13 +155,14 @@ class Files(unittest.TestCase):
         for batch in (61, 4096):
             out = WORK / f"learned-{batch}"
             tidemark("run", "topologies/learned.yaml", "--input", data, "--output", out, "--until-end", "--quiet", "--set", f"run.batch_rows={batch}",
-                     "--set", "baselines.initial.first=15m", "--set", "baselines.recent={ trailing: 10m, skip: 5m }")
+                     "--set", "baselines.initial.first=15m", "--set", "baselines.recent={ trailing: 10m, skip: 5m }",
+                     "--set", "monitors.volume=off")
             seen.append({p.name: p.read_bytes() for p in out.iterdir()})
         self.assertEqual(seen[0], seen[1])
         series = collections.defaultdict(list)
         for record in lines(out / "learned-aggregates.ndjson"):
             value = record["value"]
-            if value["complete"]:
+            if value["complete"] and "column" in value:
                 series[value["group"]["model"], value["column"]].append(value)
         step, compared = 300_000, 0
         for (_, column), windows in series.items():
@@ -192,6 +193,24 @@ class Files(unittest.TestCase):
                   for r in lines(out / "learned-alerts.ndjson")]
         self.assertEqual(sorted(set(alerts)), [("drift", "monthly_spend", "firing", 35), ("sudden", "monthly_spend", "firing", 35),
                                                ("sudden", "monthly_spend", "resolved", 55)])
+
+    def test_rows_that_stay_away_are_an_alert_of_their_group(self):
+        topo = topology(SMALL.format(clock="2023-11-14T23:20:00Z").replace("number", "{ type: number, expect: { range: [0, 9] } }")
+                        + "monitors: { drift: off, volume: { against: { trailing: 12m } }, floor: { volume: rows, below: 50, severity: warn } }\n", "volume.yaml")
+        rows = [{"ts": T0 + minute * 60_000 + i * 200, "model": model, "x": i % 9, "c": "a"} for minute in range(40)
+                for i in range(300) for model in ("steady", "gone") if model == "steady" or not 20 <= minute < 30]
+        _, out = run_lines(rows, topo, "volume")
+        whole = {(r["value"]["group"]["model"], (r["value"]["window"]["start"] - T0) // 60_000): r["value"] for r in out["t-aggregates"] if "column" not in r["value"]}
+        self.assertEqual(len(whole), 80)
+        self.assertEqual([whole["gone", m]["rows"]["total"] for m in (19, 20, 29, 30)], [300, 0, 0, 300])
+        verdict = whole["gone", 20]["verdicts"][0]
+        self.assertEqual((verdict["verdict"], verdict["expected"], verdict["effect"]), ("drop", 300, 1))
+        self.assertLess(verdict["p"], 1e-8)
+        self.assertEqual({v["verdict"] for m in range(40) for v in whole["steady", m]["verdicts"]}, {"ok", "learning"})
+        alerts = [(v["monitor"], v["group"]["model"], v["state"], (v["window"]["start"] - T0) // 60_000, v["direction"]) for v in (r["value"] for r in out["t-alerts"])]
+        # The floor resolves in the second minute with rows; what is usual comes back with it.
+        self.assertEqual(sorted(alerts), [("floor", "gone", "firing", 20, "below"), ("floor", "gone", "resolved", 31, "below"),
+                                          ("volume", "gone", "firing", 20, "below"), ("volume", "gone", "resolved", 31, "below")])
 
     def test_results_do_not_depend_on_batches_or_on_the_run(self):
         data = w1(20_000, 8)

@@ -53,12 +53,25 @@ func simulationPlan(
             BaselinePlan(name: "initial", learning: initial),
         ]
     }
-    let monitors = baselines.indices.map { index in
+    var monitors = baselines.indices.map { index in
         var against = monitor
         against.name = ["drift", "lately", "since"][index]
         against.baseline = index
         if index > 0 { against.ignoreBelow = 0.6 }
         return against
+    }
+    if learns {
+        var traffic = monitor
+        traffic.name = "traffic"
+        traffic.columns = []
+        traffic.baseline = 1
+        traffic.level = 0.2
+        var rule = VolumeRule()
+        rule.drop = 0.2
+        rule.rise = 0.3
+        rule.below = 2
+        traffic.volume = rule
+        monitors.append(traffic)
     }
     var plan = Plan(
         name: "sim", app: "sim", revision: "0",
@@ -301,7 +314,7 @@ enum AlertsByHand {
     ) -> String { "\(whose) \(start)-\(end) \(state) opened \(opened)" }
 
     static func events(_ outcome: SimulationOutcome, _ plan: Plan) -> Set<String> {
-        var series: [String: [(start: Int64, end: Int64, breached: Bool)]] = [:]
+        var series: [String: [(start: Int64, end: Int64, said: AlertVerdict)]] = [:]
         for values in outcome.aggregates.values {
             for value in values {
                 guard let json = try? JSONValue(parsing: Array(value.utf8)),
@@ -311,11 +324,17 @@ enum AlertsByHand {
                 else { continue }
                 let model = json["group"]?["model"]?.asText ?? ""
                 for verdict in json["verdicts"]?.asArray ?? [] {
-                    guard let said = verdict["verdict"]?.asText, said == "drift" || said == "ok"
+                    guard let said = verdict["verdict"]?.asText,
+                        ["drift", "ok", "drop", "rise"].contains(said)
                     else { continue }
                     let monitor = verdict["monitor"]?.asText ?? ""
+                    // What is large ends no alert about rows, be it chance or not.
+                    let isLarge =
+                        monitor == "traffic"
+                        && verdict["effect"]?.asNumber ?? -1
+                            >= verdict["ignore_below"]?.asNumber ?? 0
                     series["\(monitor) \(model)/\(end - start)", default: []].append(
-                        (start, end, said == "drift"))
+                        (start, end, said != "ok" ? .breached : isLarge ? .between : .cleared))
                 }
             }
         }
@@ -327,7 +346,7 @@ enum AlertsByHand {
                 hold: .windows(count: 2, of: 3), clearHold: .windows(count: 1, of: 1))
             for window in windows.sorted(by: { $0.end < $1.end }) {
                 switch life.observe(
-                    window.breached ? .breached : .cleared, startMs: window.start,
+                    window.said, startMs: window.start,
                     endMs: window.end, complete: true, options: options)
                 {
                 case .none: break
@@ -353,31 +372,37 @@ enum LearnedByHand {
         var cell: NaiveRecompute.Cell
         var json: JSONValue
         var complete: Bool
+        /// A known group without a row: there is a record of the group alone.
+        var isAbsent = false
     }
 
     /// Windows whose learned baselines are not what the windows before them come to.
     static func differences(_ outcome: SimulationOutcome, _ plan: Plan) -> [String] {
         var series: [String: [Seen]] = [:]
         for (key, values) in outcome.aggregates {
+            let ofColumn = key.replacing("/-/", with: "/x/")
+            guard key == ofColumn || outcome.aggregates[ofColumn] == nil else { continue }
             for value in values {
                 guard let json = try? JSONValue(parsing: Array(value.utf8)),
                     let start = json["window"]?["start"]?.asInteger,
                     let end = json["window"]?["end"]?.asInteger,
                     let cell = NaiveRecompute.cell(value)
                 else { continue }
-                let name = key.split(separator: "/").dropLast().joined(separator: "/")
+                let name = ofColumn.split(separator: "/").dropLast().joined(separator: "/")
                 series[name, default: []].append(
                     Seen(
                         start: start, end: end, cell: cell, json: json,
-                        complete: value.contains("\"complete\":true")))
+                        complete: value.contains("\"complete\":true"), isAbsent: key != ofColumn))
             }
         }
-        var found: [String] = []
+        var found = volumes(outcome, plan, series)
         for (name, windows) in series {
             for baseline in plan.stream.baselines {
                 guard let learning = baseline.learning else { continue }
-                for window in windows {
-                    let want = expected(window, windows, learning)
+                // Only a baseline of rows takes note of windows without any.
+                let known = windows.filter { baseline.name == "recent" || !$0.isAbsent }
+                for window in windows where !window.isAbsent {
+                    let want = expected(window, known, learning)
                     let monitor = baseline.name == "recent" ? "lately" : "since"
                     let verdict = window.json["verdicts"]?.asArray?.first {
                         $0["monitor"]?.asText == monitor
@@ -406,6 +431,64 @@ enum LearnedByHand {
                         {
                             found.append("\(place): psi \(psi), by hand \(hand)")
                         }
+                    }
+                }
+            }
+        }
+        return found
+    }
+
+    /// Records of groups as a whole that are not what the windows before them come to.
+    private static func volumes(
+        _ outcome: SimulationOutcome, _ plan: Plan, _ series: [String: [Seen]]
+    ) -> [String] {
+        guard let learning = plan.stream.baselines.first(where: { $0.name == "recent" })?.learning
+        else { return [] }
+        var found: [String] = []
+        for (name, windows) in series {
+            let length = name.split(separator: "/").last ?? ""
+            // Every window that there was, of any group.
+            let all = Set(
+                series.filter { $0.key.hasSuffix("/\(length)") }.values.joined()
+                    .filter(\.complete).map(\.start))
+            let began = windows.filter { $0.complete && !$0.isAbsent }.map(\.start).min() ?? .max
+            let missing = all.filter { $0 > began }.subtracting(windows.map(\.start))
+            if !missing.isEmpty { found.append("\(name): no record for \(missing.sorted())") }
+            for window in windows {
+                let place = "\(name)/\(window.start) traffic"
+                let key = name.replacing("/x/", with: "/-/") + "/\(window.start)"
+                guard
+                    let json = outcome.aggregates[key]?.first.flatMap({
+                        try? JSONValue(parsing: Array($0.utf8))
+                    }), let verdict = json["verdicts"]?.asArray?.first
+                else {
+                    found.append("\(place): not judged")
+                    continue
+                }
+                let rows = window.cell.total
+                if json["rows"]?["total"]?.asInteger != Int64(rows) {
+                    found.append("\(place): \(json), by hand \(rows) rows")
+                }
+                let want = expected(window, windows, learning)
+                let said = verdict["verdict"]?.asText
+                if rows < 2 {
+                    if said != "drop" { found.append("\(place): \(rows) rows are \(said ?? "-")") }
+                } else if !want.isWhole {
+                    if said != "learning" {
+                        found.append("\(place): \(said ?? "-") before it is whole")
+                    }
+                } else if want.windows.count > 1 {
+                    let mean = Double(want.rows) / Double(want.windows.count)
+                    if abs((verdict["expected"]?.asNumber ?? -1) - mean) > 1e-9 {
+                        found.append("\(place): \(verdict), by hand \(mean) expected")
+                    }
+                    let change = Double(rows) / mean - 1
+                    let size = change > 0 ? change / 0.3 : change / -0.2
+                    let isFar = said == "drop" || said == "rise"
+                    if isFar && size < 1
+                        || said == "ok" && verdict["p"]?.asNumber ?? 1 <= 0.2 && size >= 1
+                    {
+                        found.append("\(place): \(verdict), by hand \(change)")
                     }
                 }
             }

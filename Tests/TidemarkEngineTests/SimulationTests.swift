@@ -79,7 +79,8 @@ func differences(_ outcome: SimulationOutcome, _ naive: NaiveRecompute, _ plan: 
                 "\(key): \(NaiveRecompute.cell(value)?.description ?? value), expected \(want)")
         }
     }
-    for key in outcome.aggregates.keys where naive.cells[key] == nil {
+    // Records of groups as a whole are checked with what is learned.
+    for key in outcome.aggregates.keys where naive.cells[key] == nil && !key.contains("/-/") {
         found.append("\(key) should not exist")
     }
     if outcome.deadLetters != naive.deadLetters {
@@ -164,12 +165,17 @@ let allFaults: SimulatedCluster.Faults = {
                 let json = try? JSONValue(parsing: Array(value.utf8))
                 for verdict in json?["verdicts"]?.asArray ?? []
                 where verdict["monitor"]?.asText != "drift" {
+                    // Rows, too, fall and rise.
+
                     learned[verdict["verdict"]?.asText ?? "", default: 0] += 1
                 }
             }
         }
         #expect(
-            ["drift", "ok", "too_few", "learning"].allSatisfy { learned[$0, default: 0] > 40 },
+            learned["rise", default: 0] > 3
+                && ["drift", "ok", "too_few", "learning", "drop"].allSatisfy {
+                    learned[$0, default: 0] > 20
+                },
             "\(learned)")
         #expect(
             firing > 20 && resolved > 10 && crashes > 40 && fenced > 5 && snapshots > 40,

@@ -134,8 +134,24 @@ struct MessageTests {
             "6:18 unknown-word: `exactly_onec` is not known here · expected: exactly_once or at_least_once · try: `exactly_once`"
         ),
         (
-            "monitors: { volume: { drop: 30% } }",
-            "6:13 later: monitor `volume` comes in a later version · expected: drift or freshness · try: `volume: off`"
+            "monitors: { quality: { severity: warn } }",
+            "6:13 later: monitor `quality` comes in a later version · expected: drift, volume or freshness · try: `quality: off`"
+        ),
+        (
+            "monitors: { volume: { drop: off } }",
+            "6:13 volume-without-bound: `volume` says not what is too few or too many · expected: one of drop, rise, below, above · try: `drop: 80%`"
+        ),
+        (
+            "monitors: { volume: { against: training } }",
+            "6:32 baseline-without-volume: `training` is a file: it knows no rows a window · expected: a learned baseline · try: `against: { trailing: 6h }`"
+        ),
+        (
+            "monitors: { volume: { against: { trailing: 10m } } }",
+            "6:32 too-few-windows: 10m hold 2 windows of 5m: how much rows scatter can't be told · expected: 3 windows or more, better 12 · try: `trailing: 1h`"
+        ),
+        (
+            "monitors: { volume: { below: 10, above: 5 } }",
+            "6:41 out-of-limits: no count is 10 or more and 5 or fewer · expected: at least 10"
         ),
         (
             "metrics: { m: count() }",
