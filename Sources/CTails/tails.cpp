@@ -1,5 +1,6 @@
 #include "CTails.h"
 
+#include <boost/math/special_functions/beta.hpp>
 #include <boost/math/special_functions/erf.hpp>
 #include <boost/math/special_functions/gamma.hpp>
 #include <boost/math/policies/policy.hpp>
@@ -34,4 +35,21 @@ double tails_normal_upper(double x) {
 
 double tails_normal_upper_inverse(double p) {
     return boost::math::erfc_inv(2 * p, quiet()) / root_half;
+}
+
+double tails_binomial_lower(double n, double share, double x) {
+    return x >= n ? 1 : boost::math::ibetac(x + 1, n - x, share, quiet());
+}
+
+double tails_binomial_upper(double n, double share, double x) {
+    return x <= 0 ? 1 : boost::math::ibeta(x, n - x + 1, share, quiet());
+}
+
+double tails_t_upper(double degrees, double x) {
+    // Of the two forms the one that does not lose the digits of a small argument.
+    const double square = x * x;
+    const double tail = square < degrees
+        ? boost::math::ibetac(0.5, degrees / 2, square / (degrees + square), quiet()) / 2
+        : boost::math::ibeta(degrees / 2, 0.5, degrees / (degrees + square), quiet()) / 2;
+    return x < 0 ? 1 - tail : tail;
 }

@@ -11,9 +11,11 @@ extension AggregateRecord {
         json.member("operator", operatorName)
         json.key("group")
         group.write(to: &json, otherGroupCount: otherGroupCount)
-        json.member("column", column)
-        json.member("role", role)
-        json.member("kind", isNumeric ? "numeric" : "categorical")
+        if !column.isEmpty {
+            json.member("column", column)
+            json.member("role", role)
+            json.member("kind", isNumeric ? "numeric" : "categorical")
+        }
         window.write(to: &json)
         json.member("state", "final")
         json.member("rev", rev)
@@ -22,11 +24,13 @@ extension AggregateRecord {
         json.key("rows")
         json.beginObject()
         json.member("total", rows.total)
-        json.member("value", rows.value)
-        json.member("null", rows.null)
-        json.member("missing", rows.missing)
-        json.member("wrong_type", rows.wrongType)
-        json.member("non_finite", rows.nonFinite)
+        if !column.isEmpty {
+            json.member("value", rows.value)
+            json.member("null", rows.null)
+            json.member("missing", rows.missing)
+            json.member("wrong_type", rows.wrongType)
+            json.member("non_finite", rows.nonFinite)
+        }
         json.member("late", rows.late)
         if rows.quarantined != 0 { json.member("quarantined", rows.quarantined) }
         json.endObject()
@@ -97,12 +101,22 @@ extension AggregateRecord {
             for verdict in verdicts {
                 json.beginObject()
                 json.member("monitor", verdict.monitor)
-                json.member("baseline", verdict.baseline)
+                if !verdict.baseline.isEmpty { json.member("baseline", verdict.baseline) }
                 json.member("p", verdict.p)
                 json.member("level", verdict.level)
                 json.member("effect", verdict.effect)
                 json.member("ignore_below", verdict.ignoreBelow)
+                json.member("expected", verdict.expected)
                 json.member("verdict", verdict.verdict)
+                if let learned = verdict.learned {
+                    json.key("learned")
+                    json.beginObject()
+                    json.member("windows", learned.windows)
+                    json.member("windows_needed", learned.windowsNeeded)
+                    json.member("rows", learned.rows)
+                    json.member("rows_needed", learned.rowsNeeded)
+                    json.endObject()
+                }
                 json.endObject()
             }
             json.endArray()
@@ -145,7 +159,7 @@ extension AlertRecord {
         json.member("test", test)
         json.member("value", value)
         json.member("threshold", threshold)
-        json.member("direction", "above")
+        json.member("direction", isAbove ? "above" : "below")
         json.member("p", p)
         json.member("level", level)
         if let budget { json.member("budget", budget) }

@@ -26,6 +26,27 @@ package struct GroupValues: Sendable, Hashable {
         return part
     }
 
+    /// The group that `part` names; nil if it has other dimensions than these, or is none.
+    package init?(part: [UInt8], names: [String]) {
+        if names.isEmpty {
+            guard part == [0x2d] else { return nil }
+            self.init(dimensions: [])
+            return
+        }
+        let texts = part.split(separator: 0x2c, omittingEmptySubsequences: false)
+        guard texts.count == names.count else { return nil }
+        var dimensions: [(name: String, value: [UInt8]?)] = []
+        for (name, text) in zip(names, texts) {
+            let encoded = percentEncoded(Array(name.utf8))
+            guard text.starts(with: encoded) else { return nil }
+            let rest = text.dropFirst(encoded.count)
+            guard rest.isEmpty || rest.first == 0x3d else { return nil }
+            dimensions.append(
+                (name, rest.isEmpty ? nil : percentDecoded(rest.dropFirst())))
+        }
+        self.init(dimensions: dimensions)
+    }
+
     package static func == (a: GroupValues, b: GroupValues) -> Bool { a.part == b.part }
     package func hash(into hasher: inout Hasher) { hasher.combine(part) }
 }
@@ -39,6 +60,30 @@ package func percentEncoded(_ text: [UInt8]) -> [UInt8] {
         switch byte {
         case 0x41...0x5a, 0x61...0x7a, 0x30...0x39, 0x2d, 0x2e, 0x5f, 0x7e: out.append(byte)
         default: out.append(contentsOf: [0x25, hex[Int(byte >> 4)], hex[Int(byte & 15)]])
+        }
+    }
+    return out
+}
+
+/// The bytes that `percentEncoded` made these of.
+package func percentDecoded(_ text: ArraySlice<UInt8>) -> [UInt8] {
+    func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case 0x30...0x39: byte - 0x30
+        case 0x41...0x46: byte - 0x37
+        default: nil
+        }
+    }
+    var out: [UInt8] = []
+    var rest = text
+    while let byte = rest.popFirst() {
+        if byte == 0x25, rest.count >= 2, let high = digit(rest[rest.startIndex]),
+            let low = digit(rest[rest.startIndex + 1])
+        {
+            out.append(high << 4 | low)
+            rest = rest.dropFirst(2)
+        } else {
+            out.append(byte)
         }
     }
     return out
@@ -72,6 +117,21 @@ package struct TestResult: Sendable, Equatable {
     }
 }
 
+/// How much of a baseline was learned by the start of a window, and how much makes it whole.
+package struct LearnedProgress: Sendable, Equatable {
+    package var windows: Int64
+    package var windowsNeeded: Int64
+    package var rows: Int64
+    package var rowsNeeded: Int64
+
+    package init(windows: Int64, windowsNeeded: Int64, rows: Int64, rowsNeeded: Int64) {
+        self.windows = windows
+        self.windowsNeeded = windowsNeeded
+        self.rows = rows
+        self.rowsNeeded = rowsNeeded
+    }
+}
+
 /// What a monitor says of a window.
 package struct VerdictRecord: Sendable, Equatable {
     package var monitor: String
@@ -79,12 +139,17 @@ package struct VerdictRecord: Sendable, Equatable {
     package var p: Double?
     package var level: Double?
     package var effect: Double?
-    package var ignoreBelow: Double
-    /// `drift`, `ok`, `too_few` or `learning`.
+    /// Smaller effects are ignored; `nil` where a fixed bound decides.
+    package var ignoreBelow: Double?
+    /// Of rows: how many were expected.
+    package var expected: Double?
+    /// `drift`, `ok`, `too_few` or `learning`; of rows `drop` or `rise`.
     package var verdict: String
+    /// How far the baseline is, while it is being learned.
+    package var learned: LearnedProgress?
     package init(
         monitor: String, baseline: String, p: Double?, level: Double?, effect: Double?,
-        ignoreBelow: Double, verdict: String
+        ignoreBelow: Double?, verdict: String
     ) {
         self.monitor = monitor
         self.baseline = baseline
@@ -211,6 +276,7 @@ package struct AggregateRecord: Sendable {
     package var group: GroupValues
     /// How many groups the rest holds, if this is it.
     package var otherGroupCount: Int?
+    /// Empty: the group as a whole.
     package var column: String
     package var role: String
     package var isNumeric: Bool
@@ -260,6 +326,8 @@ package struct AggregateRecord: Sendable {
     }
 
     /// `operator/model=churn,region=eu/column/60s`: the series, whose records stay on one partition.
+    ///
+    /// The column of the group as a whole is `-`.
     package var series: [UInt8] { series(groupPart: group.part) }
 
     /// `series`, where the group's part is at hand.
@@ -269,7 +337,7 @@ package struct AggregateRecord: Sendable {
         key.append(0x2f)
         key.append(contentsOf: groupPart)
         key.append(0x2f)
-        key.append(contentsOf: percentEncoded(Array(column.utf8)))
+        key.append(contentsOf: column.isEmpty ? [0x2d] : percentEncoded(Array(column.utf8)))
         key.append(0x2f)
         key.append(contentsOf: lengthText(window.lengthMs).utf8)
         return key
@@ -315,6 +383,8 @@ package struct AlertRecord: Sendable {
     package var test: String
     package var value: Double?
     package var threshold: Double
+    /// The value is above the threshold where it fires, or below it.
+    package var isAbove = true
     package var p: Double?
     package var level: Double?
     package var budget: String?

@@ -8,7 +8,8 @@ struct AlertSeries: Hashable {
     var monitor: Int
     var segment: Int
     var size: Int
-    var column: Int
+    /// `nil`: the group as a whole.
+    var column: Int?
     var group: [UInt8]
 }
 
@@ -27,46 +28,62 @@ struct AlertStates {
         var isStored = false
     }
 
-    private let keys: AlertKeys
+    private let keys: StateKeys
+    /// By monitor.
+    private let options: [AlertOptions]
     private var alerts: [AlertSeries: Alert] = [:]
     private var dirty: Set<AlertSeries> = []
     /// Written as inactive by the unit before.
     private var leaving: Set<AlertSeries> = []
 
-    init(plan: Plan) { keys = AlertKeys(plan: plan) }
+    init(plan: Plan) {
+        keys = StateKeys(plan: plan)
+        options = plan.stream.monitors.map { monitor in
+            AlertOptions(
+                hold: monitor.hold.alertHold, clearHold: monitor.clearHold.alertHold,
+                coolDownMs: monitor.coolDownMs, ageMsMax: monitor.maxAgeMs)
+        }
+    }
 
     /// Alerts that are remembered.
     var count: Int { alerts.count }
 
     /// Takes the verdict of a closed window in; a window that was applied before does nothing.
+    ///
+    /// - Returns: what the alert says of it, if anything.
     mutating func observe(
-        _ series: AlertSeries, _ verdict: AlertVerdict, _ closing: WindowClosing,
-        options: AlertOptions
-    ) -> AlertAction {
+        _ series: AlertSeries, _ verdict: AlertVerdict, _ closing: WindowClosing
+    ) -> (event: AlertEvent, transition: AlertRecord.Transition)? {
         // Of an incomplete window nothing is learned; it comes again.
-        guard closing.complete, verdict != .none else { return .none }
+        guard closing.complete, verdict != .none else { return nil }
         var alert = alerts[series] ?? Alert()
-        guard closing.window.endMs > alert.appliedThroughMs else { return .none }
+        guard closing.window.endMs > alert.appliedThroughMs else { return nil }
         let before = alert.life
         let action = alert.life.observe(
             verdict, startMs: closing.window.startMs, endMs: closing.window.endMs,
-            complete: true, options: options)
+            complete: true, options: options[series.monitor])
+        let said: (event: AlertEvent, transition: AlertRecord.Transition)? =
+            switch action {
+            case .none: nil
+            case .fire(let event): (event, .firing)
+            case .resolve(let event): (event, .resolved)
+            }
         if alert.life.phase == .inactive && !alert.isStored {
             alerts[series] = nil
             dirty.remove(series)
-            return action
+            return said
         }
         alert.appliedThroughMs = closing.window.endMs
         alerts[series] = alert
         if alert.life != before || alert.life.phase != .inactive { dirty.insert(series) }
-        return action
+        return said
     }
 
     mutating func takeEntries(epoch: Int) -> [StateEntry] {
         var entries: [StateEntry] = []
         for series in leaving where !dirty.contains(series) {
             alerts[series] = nil
-            entries.append(StateEntry(key: keys.key(series), value: nil))
+            entries.append(StateEntry(key: keys.alert(series), value: nil))
         }
         leaving = []
         for series in dirty {
@@ -77,14 +94,14 @@ struct AlertStates {
             let frame = StateFrame(
                 kind: .alert, epoch: epoch, appliedThroughMs: alert.appliedThroughMs,
                 payload: Self.bytes(alert.life.state))
-            entries.append(StateEntry(key: keys.key(series), value: frame.encoded()))
+            entries.append(StateEntry(key: keys.alert(series), value: frame.encoded()))
         }
         dirty = []
         return entries
     }
 
     mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration {
-        guard let series = keys.series(key) else {
+        guard let series = keys.alert(key) else {
             return .unusable("no monitor of this topology has it")
         }
         guard let life = frame.alert else {
@@ -103,6 +120,15 @@ struct AlertStates {
 
 }
 
+extension TidemarkDataflow.Hold {
+    fileprivate var alertHold: TidemarkAlerts.Hold {
+        switch self {
+        case .duration(let ms): .duration(ms: ms)
+        case .windows(let count, let of): .windows(count: count, of: of)
+        }
+    }
+}
+
 extension StateFrame {
     /// The life cycle that an alert's entry holds; nil where it holds none.
     package var alert: AlertLifecycle? {
@@ -111,45 +137,5 @@ extension StateFrame {
             state: stride(from: 0, to: payload.count, by: 8).map { start in
                 (0..<8).reduce(0) { $0 | Int64(payload[start + $1]) << Int64($1 * 8) }
             })
-    }
-}
-
-/// Keys of alert entries: `alert/monitor/segment/size/column/group`, each percent-encoded, by name, so
-/// that they outlive an edit of the topology that leaves the series as it was.
-private struct AlertKeys {
-    private let monitors: [[UInt8]]
-    private let segments: [[UInt8]]
-    private let sizes: [[UInt8]]
-    private let columns: [[UInt8]]
-
-    init(plan: Plan) {
-        func encoded(_ name: String) -> [UInt8] { percentEncoded(Array(name.utf8)) }
-        monitors = plan.stream.monitors.map { encoded($0.name) }
-        segments = plan.stream.segments.map { encoded($0.name) }
-        sizes = plan.stream.windows.map {
-            Array("\(lengthText($0.lengthMs))-\(lengthText($0.stepMs))".utf8)
-        }
-        columns = plan.stream.columns.map { encoded($0.name) }
-    }
-
-    func key(_ series: AlertSeries) -> [UInt8] {
-        Array(
-            [
-                Array("alert".utf8), monitors[series.monitor], segments[series.segment],
-                sizes[series.size], columns[series.column], series.group,
-            ].joined(separator: [0x2f]))
-    }
-
-    func series(_ key: [UInt8]) -> AlertSeries? {
-        let parts = key.split(separator: 0x2f, maxSplits: 5, omittingEmptySubsequences: false)
-            .map(Array.init)
-        guard parts.count == 6, parts[0] == Array("alert".utf8),
-            let monitor = monitors.firstIndex(of: parts[1]),
-            let segment = segments.firstIndex(of: parts[2]),
-            let size = sizes.firstIndex(of: parts[3]),
-            let column = columns.firstIndex(of: parts[4])
-        else { return nil }
-        return AlertSeries(
-            monitor: monitor, segment: segment, size: size, column: column, group: parts[5])
     }
 }

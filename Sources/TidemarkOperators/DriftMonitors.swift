@@ -5,35 +5,25 @@ import TidemarkDataflow
 import TidemarkDrift
 import TidemarkKernels
 
-/// Tests closed windows against baselines and keeps the alerts of every monitor (D9, D10).
+/// Tests closed windows against baselines (D9).
 ///
 /// Verdicts rest on counts in fixed cells alone: order-free summaries.
 struct DriftMonitors {
     private let plan: Plan
     private let baselines: [BaselineTable]
     private let rules: [[DriftRule]]
-    private let options: [AlertOptions]
-    private let identity = AlertIdentity { bytes in
-        let hash = murmur3(bytes)
-        return (hash.low, hash.high)
-    }
-    private var alerts: AlertStates
+    private let alertText: AlertText
 
     init(plan: Plan, baselines: [BaselineTable]) {
         self.plan = plan
         self.baselines = baselines
-        alerts = AlertStates(plan: plan)
+        alertText = AlertText(plan: plan)
         rules = plan.stream.monitors.map { monitor in
             Self.sizes(of: monitor).map { _, ignoreBelow in
                 DriftRule(
                     level: monitor.level, ignoreBelow: ignoreBelow,
                     rowCountMin: UInt64(max(0, monitor.minRows)))
             }
-        }
-        options = plan.stream.monitors.map { monitor in
-            AlertOptions(
-                hold: monitor.hold.alertHold, clearHold: monitor.clearHold.alertHold,
-                coolDownMs: monitor.coolDownMs, ageMsMax: monitor.maxAgeMs)
         }
     }
 
@@ -49,10 +39,11 @@ struct DriftMonitors {
 
     /// Tests one column of a closing window; adds results and verdicts to its record.
     ///
+    /// `references`: what was learned of the group by the window's start, by baseline.
     /// - Returns: the alert events that the window brought about.
-    mutating func judge(
+    func judge(
         _ record: inout AggregateRecord, cell: GroupCell, place: Int, segment: Int, column: Int,
-        _ closing: WindowClosing
+        references: [Int: LearnedReference], _ closing: WindowClosing, alerts: inout AlertStates
     ) -> [AlertRecord] {
         guard !record.group.isOther else { return [] }
         var events: [AlertRecord] = []
@@ -64,13 +55,16 @@ struct DriftMonitors {
         {
             if outcomes[monitor.baseline] == nil {
                 outcomes[monitor.baseline] = compare(
-                    cell, place, baseline: monitor.baseline, column: plan.stream.columns[column])
+                    cell, place, baseline: monitor.baseline, column: plan.stream.columns[column],
+                    references[monitor.baseline])
             }
             guard var outcome = outcomes[monitor.baseline] else {
-                // No entry for this group: nothing to compare with.
+                // No entry for this group, or it is not whole yet: nothing to compare with.
                 if monitor.alerts {
-                    record.verdicts.append(
-                        verdictRecord(monitor, nil, p: nil, effect: nil, .learning, record))
+                    var verdict = verdictRecord(
+                        monitor, nil, p: nil, effect: nil, .learning, record)
+                    verdict.learned = references[monitor.baseline]?.progress
+                    record.verdicts.append(verdict)
                 }
                 continue
             }
@@ -106,12 +100,13 @@ struct DriftMonitors {
                 verdictRecord(
                     monitor, outcome, p: outcome.significance?.p, effect: best.result.effect,
                     best.verdict, record, ignoreBelow: size.ignoreBelow))
-            let event = advance(
+            let event = alerts.observe(
                 AlertSeries(
                     monitor: index, segment: segment, size: closing.size, column: column,
                     group: cell.shape.part),
-                best.verdict, effect: best.result.effect, p: outcome.significance?.p,
-                ignoreBelow: size.ignoreBelow, closing)
+                said(
+                    monitor, best.verdict, effect: best.result.effect, p: outcome.significance?.p,
+                    ignoreBelow: size.ignoreBelow), closing)
             if let event {
                 events.append(
                     alert(
@@ -129,21 +124,15 @@ struct DriftMonitors {
         return events
     }
 
-    // MARK: State
-
-    mutating func takeEntries(epoch: Int) -> [StateEntry] { alerts.takeEntries(epoch: epoch) }
-
-    mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration {
-        alerts.restore(frame, key: key)
-    }
-
     // MARK: Testing
 
     /// A window beside its baseline, and the tests that were asked of them.
     private struct Outcome {
         var current: [UInt64]
         var reference: [UInt64]
-        var entry: BaselineTable.Entry
+        /// What the cells are, for people: one of the two, or neither where they are hashes.
+        var edges: [Double] = []
+        var categories: [String] = []
         /// KS for numbers, chi-square for categories.
         var significanceTest: DataflowTest
         var significance: TidemarkDrift.TestResult?
@@ -174,21 +163,42 @@ struct DriftMonitors {
         }
     }
 
+    /// - Returns: nil where there is nothing to compare with, or not yet.
     private func compare(
-        _ cell: GroupCell, _ place: Int, baseline: Int, column: ColumnPlan
+        _ cell: GroupCell, _ place: Int, baseline: Int, column: ColumnPlan,
+        _ learned: LearnedReference?
     ) -> Outcome? {
-        let group = String(decoding: cell.shape.part, as: UTF8.self)
-        guard
-            let binning = cell.shape.columns[place].binnings.first(where: {
-                $0.baseline == baseline
-            }), let entry = baselines[baseline].entry(group: group, column: column.name)
-        else { return nil }
-        let current = cell.cells(binning).map { UInt64(max(0, $0)) }
-        let reference = entry.cells.map { UInt64(max(0, $0)) }
         let test: DataflowTest = column.type.isNumeric ? .ks : .chiSquare
-        return Outcome(
-            current: current, reference: reference, entry: entry, significanceTest: test,
-            significance: Self.apply(test, current, reference))
+        let shape = cell.shape.columns[place]
+        func outcome(_ binning: ColumnShape.Binning, _ reference: [UInt64]) -> Outcome {
+            let current = cell.cells(binning).map { UInt64(max(0, $0)) }
+            var outcome = Outcome(
+                current: current, reference: reference, significanceTest: test,
+                significance: Self.apply(test, current, reference))
+            switch binning.baseline.flatMap({ entry($0, cell, column) })?.shape {
+            case .numeric(let edges, _, _, _, _): outcome.edges = edges
+            case .categorical(let categories, _, _): outcome.categories = categories
+            case nil: outcome.edges = shape.edges(binning)
+            }
+            return outcome
+        }
+        if plan.stream.baselines[baseline].learning != nil {
+            guard let learned, learned.isInForce, let binning = shape.learned,
+                let range = learned.ranges[place]
+            else { return nil }
+            return outcome(binning, Array(learned.cells[range]))
+        }
+        guard let binning = shape.binnings.first(where: { $0.baseline == baseline }),
+            let entry = entry(baseline, cell, column)
+        else { return nil }
+        return outcome(binning, entry.cells.map { UInt64(max(0, $0)) })
+    }
+
+    private func entry(
+        _ baseline: Int, _ cell: GroupCell, _ column: ColumnPlan
+    ) -> BaselineTable.Entry? {
+        baselines[baseline].entry(
+            group: String(decoding: cell.shape.part, as: UTF8.self), column: column.name)
     }
 
     private static func apply(
@@ -215,27 +225,19 @@ struct DriftMonitors {
 
     // MARK: Alerts
 
-    private mutating func advance(
-        _ series: AlertSeries, _ verdict: DriftVerdict, effect: Double, p: Double?,
-        ignoreBelow: Double, _ closing: WindowClosing
-    ) -> (event: AlertEvent, transition: AlertRecord.Transition)? {
-        let monitor = plan.stream.monitors[series.monitor]
-        let said: AlertVerdict
+    private func said(
+        _ monitor: MonitorPlan, _ verdict: DriftVerdict, effect: Double, p: Double?,
+        ignoreBelow: Double
+    ) -> AlertVerdict {
         switch verdict {
-        case .drift: said = .breached
-        case .tooFew, .learning: said = .none
+        case .drift: return .breached
+        case .tooFew, .learning: return .none
         case .ok:
             // Hysteresis: still significant, and only just below the bound, is not clear.
             let isSignificant =
                 monitor.level.map { level in p.map { $0 <= level } ?? false } ?? true
-            said =
-                isSignificant && effect >= ignoreBelow * monitor.clearBelow ? .between : .cleared
-        }
-        let action = alerts.observe(series, said, closing, options: options[series.monitor])
-        switch action {
-        case .none: return nil
-        case .fire(let event): return (event, .firing)
-        case .resolve(let event): return (event, .resolved)
+            return isSignificant && effect >= ignoreBelow * monitor.clearBelow
+                ? .between : .cleared
         }
     }
 
@@ -244,37 +246,21 @@ struct DriftMonitors {
         _ record: AggregateRecord, _ outcome: Outcome, test: String, value: Double,
         threshold: Double, _ closing: WindowClosing
     ) -> AlertRecord {
-        let part = String(decoding: record.group.part, as: UTF8.self)
-        let id = identity.alertID(
-            monitor: "\(monitor.name)/\(record.operatorName)", group: part, column: record.column,
-            openingStartMs: action.event.openingStartMs,
-            openingEndMs: action.event.openingStartMs + closing.window.lengthMs)
         let baseline = plan.stream.baselines[monitor.baseline]
-        var alert = AlertRecord(
-            id: id,
-            eventId: identity.eventID(
-                alert: id, transition: action.transition.rawValue, sequence: action.event.sequence),
-            transition: action.transition, topology: plan.name, revision: plan.revision,
-            monitor: monitor.name, severity: monitor.severity.rawValue,
-            summary: summary(action.transition, monitor, record, test, value, threshold, baseline),
-            operatorName: record.operatorName, group: record.group, column: record.column,
-            test: test, threshold: threshold, window: closing.window,
-            openedMs: action.event.openingStartMs, firstSeenMs: action.event.firstSeenMs,
-            backfill: closing.backfill, n: Int64(outcome.rowCount),
-            nBaseline: Int64(outcome.baselineRowCount), baseline: baseline.label)
+        var alert = alertText.record(
+            action, monitor, record, closing, test: test, threshold: threshold,
+            summary: summary(action.transition, monitor, record, test, value, threshold, baseline))
+        alert.n = Int64(outcome.rowCount)
+        alert.nBaseline = Int64(outcome.baselineRowCount)
+        alert.baseline = baseline.label
         alert.value = value
         alert.p = outcome.significance?.p
         alert.level = monitor.level
-        alert.owner = plan.owner
-        alert.labels = plan.labels
-        alert.runbook = monitor.runbook
         alert.tests = outcome.published
         alert.current = outcome.current.map(Int64.init)
         alert.reference = outcome.reference.map(Int64.init)
-        switch outcome.entry.shape {
-        case .numeric(let edges, _, _, _, _): alert.edges = edges
-        case .categorical(let categories, _, _): alert.categories = categories
-        }
+        alert.edges = outcome.edges
+        alert.categories = outcome.categories
         return alert
     }
 
@@ -284,37 +270,20 @@ struct DriftMonitors {
         _ test: String, _ value: Double, _ threshold: Double, _ baseline: BaselinePlan
     ) -> String {
         let group = String(decoding: record.group.part, as: UTF8.self)
-        let value = Self.short(value)
-        let threshold = Self.short(threshold)
+        let value = shortText(value)
+        let threshold = shortText(threshold)
         if let template = monitor.summary {
-            var text = template
-            for (name, word) in [
-                ("{column}", record.column), ("{group}", group), ("{value}", value),
-                ("{threshold}", threshold), ("{baseline}", baseline.name),
-            ] {
-                text = text.split(separator: name, omittingEmptySubsequences: false)
-                    .joined(separator: word)
-            }
-            return text
+            return filled(
+                template,
+                [
+                    ("{column}", record.column), ("{group}", group), ("{value}", value),
+                    ("{threshold}", threshold), ("{baseline}", baseline.name),
+                ])
         }
         return transition == .firing
             ? "\(record.column) of \(group) differs from \(baseline.name): \(test) \(value), over \(threshold)"
             : "\(record.column) of \(group) is like \(baseline.name) again: \(test) \(value)"
     }
-
-    private static func short(_ value: Double) -> String {
-        let scaled = (value * 10_000).rounded() / 10_000
-        return "\(scaled)"
-    }
 }
 
 private typealias DataflowTest = TidemarkDataflow.DriftTest
-
-extension TidemarkDataflow.Hold {
-    fileprivate var alertHold: TidemarkAlerts.Hold {
-        switch self {
-        case .duration(let ms): .duration(ms: ms)
-        case .windows(let count, let of): .windows(count: count, of: of)
-        }
-    }
-}

@@ -213,12 +213,18 @@ final class GroupCell: @unchecked Sendable {
         }
     }
 
-    /// Rows of a column by what became of them.
-    func rowCounts(_ index: Int) -> RowCounts {
+    /// Rows of the group as a whole.
+    var rowCounts: RowCounts {
         var counts = RowCounts()
         counts.total = rowCount
         counts.late = lateCount
         counts.quarantined = quarantinedCount
+        return counts
+    }
+
+    /// Rows of a column by what became of them.
+    func rowCounts(_ index: Int) -> RowCounts {
+        var counts = rowCounts
         let base = index * Self.stateCount
         counts.null = unsafe states[base]
         counts.missing = unsafe states[base + 1]

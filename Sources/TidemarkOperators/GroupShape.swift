@@ -30,23 +30,45 @@ final class ColumnShape: @unchecked Sendable {
         var isOpen = false
         /// Texts: hash of each category, in the order of the baseline.
         var categories: [UInt64] = []
+        /// Texts without categories: the low bits of a hash are its cell.
+        var isHashed = false
         /// Counters: under, bins, over; or categories and other.
         var counterCount: Int
         /// Where its counters begin in the cell's.
         var counterStart: Int
         /// An earlier one of the column has the same cells: the counters are that one's.
         var isShared = false
+
+        /// Cells that are compared: without the outer two where nothing falls into them.
+        var cellCount: Int { isOpen ? counterCount - 2 : counterCount }
+
+        /// The cell of a text, by its hash.
+        func cell(of hash: UInt64) -> Int {
+            if isHashed { return Int(truncatingIfNeeded: hash & UInt64(counterCount - 1)) }
+            return categories.firstIndex(of: hash) ?? categories.count
+        }
     }
+
+    /// Cells of a category that no file names the largest values of.
+    static let hashedCellCount = 32
 
     let column: ColumnPlan
     let sums: Sums
     /// The first one is that of the published histogram, if `hasHistogram`.
     let binnings: [Binning]
     let hasHistogram: Bool
+    /// The one in which baselines are learned; `nil` where nothing is learned of the group.
+    ///
+    /// That of the histogram; for categories that of a file that knows the column, else hashed cells.
+    let learned: Binning?
 
+    /// A shape of a column in a group.
+    ///
+    /// - `monitored`: baselines from files that a monitor compares with.
+    /// - `learns`: whether a monitor compares with a learned one.
     init(
         column: ColumnPlan, group: String, baselines: [BaselineTable], monitored: [Int],
-        counterStart: inout Int
+        learns: Bool, counterStart: inout Int
     ) {
         self.column = column
         var wanted: [(baseline: Int?, edges: [Double], isOpen: Bool, range: (Double, Double)?)] = []
@@ -89,6 +111,9 @@ final class ColumnShape: @unchecked Sendable {
             _ = add(baseline)
         }
         self.hasHistogram = hasHistogram
+        if learns, column.type.isText, categories.isEmpty {
+            _ = baselines.indices.contains { add($0) }
+        }
         var binnings: [Binning] = []
         for (place, (baseline, edges, isOpen, _)) in wanted.enumerated() {
             let memory = UnsafeMutablePointer<Double>.allocate(capacity: edges.count)
@@ -111,6 +136,13 @@ final class ColumnShape: @unchecked Sendable {
                     counterCount: names.count + 1, counterStart: counterStart))
             counterStart += names.count + 1
         }
+        if learns, column.type.isText, categories.isEmpty {
+            unsafe binnings.append(
+                Binning(
+                    isHashed: true, counterCount: Self.hashedCellCount, counterStart: counterStart))
+            counterStart += Self.hashedCellCount
+        }
+        learned = learns && (hasHistogram || !column.type.isNumeric) ? binnings.first : nil
         self.binnings = binnings
         if column.type.isNumeric {
             if let range = wanted.first?.range {
@@ -121,6 +153,12 @@ final class ColumnShape: @unchecked Sendable {
         } else {
             sums = .none
         }
+    }
+
+    /// The edges of a binning of numbers; empty for texts.
+    func edges(_ binning: Binning) -> [Double] {
+        guard let edges = unsafe binning.edges else { return [] }
+        return (0..<binning.edgeCount).map { unsafe edges[$0] }
     }
 
     deinit {
@@ -170,7 +208,11 @@ final class GroupShape: Sendable {
             }
             return ColumnShape(
                 column: plan, group: name, baselines: tables,
-                monitored: values.isOther ? [] : monitored, counterStart: &counterCount)
+                monitored: values.isOther
+                    ? [] : monitored.filter { stream.baselines[$0].learning == nil },
+                learns: !values.isOther
+                    && monitored.contains { stream.baselines[$0].learning != nil },
+                counterStart: &counterCount)
         }
         self.counterCount = counterCount
         hasExtras = columns.contains { $0.column.summary.hasExtras }

@@ -569,9 +569,7 @@ enum CategoryFold {
         }
         for binning in shape.binnings {
             unsafe cell.codes[index].forEach { code, count in
-                let place =
-                    binning.categories.firstIndex(of: known[Int(code)].hash)
-                    ?? binning.categories.count
+                let place = binning.cell(of: known[Int(code)].hash)
                 unsafe cell.counters[binning.counterStart + place] += UInt64(count)
             }
         }

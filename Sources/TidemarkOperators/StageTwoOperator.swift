@@ -65,7 +65,10 @@ package final class StageTwoOperator: StageTwo {
     private let plan: Plan
     private let baselines: [BaselineTable]
     private var slices: [Slice: [SegmentWindow]] = [:]
-    private var monitors: DriftMonitors
+    private let monitors: DriftMonitors
+    private let volumes: VolumeMonitors
+    private var alerts: AlertStates
+    private var learned: LearnedBaselines
     private var silence: SilenceMonitors
     private let keep: [Set<[UInt8]>]
     private var snapshots = WindowSnapshots()
@@ -81,6 +84,9 @@ package final class StageTwoOperator: StageTwo {
         self.plan = plan
         self.baselines = baselines
         monitors = DriftMonitors(plan: plan, baselines: baselines)
+        volumes = VolumeMonitors(plan: plan)
+        alerts = AlertStates(plan: plan)
+        learned = LearnedBaselines(plan: plan)
         silence = SilenceMonitors(plan: plan)
         keep = plan.stream.segments.map { segment in
             Set(
@@ -95,7 +101,7 @@ package final class StageTwoOperator: StageTwo {
     }
 
     package var byteCount: Int {
-        slices.values.reduce(0) { sum, segments in
+        slices.values.reduce(learned.byteCount) { sum, segments in
             segments.reduce(sum) { sum, segment in
                 segment.groups.values.reduce(sum + (segment.other?.byteCount ?? 0)) {
                     $0 + $1.byteCount
@@ -240,8 +246,10 @@ package final class StageTwoOperator: StageTwo {
     // MARK: State
 
     package func takeEntries(epoch: Int) -> [StateEntry] {
-        (monitors.takeEntries(epoch: epoch) + silence.takeEntries(epoch: epoch)
-            + snapshots.takeTombstones()).sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        (alerts.takeEntries(epoch: epoch) + learned.takeEntries(epoch: epoch)
+            + silence.takeEntries(epoch: epoch) + snapshots.takeTombstones()).sorted {
+                $0.key.lexicographicallyPrecedes($1.key)
+            }
     }
 
     package func snapshot(
@@ -317,9 +325,9 @@ package final class StageTwoOperator: StageTwo {
         }
         guard frame.epoch == epoch else { return .otherEpoch(frame.epoch) }
         switch frame.kind {
-        case .alert: return monitors.restore(frame, key: entry.key)
+        case .alert: return alerts.restore(frame, key: entry.key)
         case .silence: return silence.restore(frame, key: entry.key)
-        case .baseline: return .unusable("this topology learns no baseline")
+        case .baseline: return learned.restore(frame, key: entry.key)
         case .window, .windowList:
             snapshots.restore(frame, key: entry.key)
             return .taken
@@ -339,8 +347,11 @@ package final class StageTwoOperator: StageTwo {
             if let other = segments[index].other {
                 let count = segments[index].otherGroups?.estimate
                 publish(other, segment: index, closing, otherGroupCount: count, &tally, emit)
+            } else {
+                judgeAbsent(cells, segment: index, closing, &tally, emit)
             }
         }
+        learned.closed(closing)
         return tally
     }
 
@@ -350,6 +361,7 @@ package final class StageTwoOperator: StageTwo {
     ) {
         let segment = plan.stream.segments[index]
         tally.rows += cell.rowCount
+        let references = learned.references(cell, segment: index, closing)
         for (place, column) in segment.columns.enumerated() {
             // Sorted once, for quantiles and for the bytes.
             let wantsView =
@@ -359,25 +371,103 @@ package final class StageTwoOperator: StageTwo {
             var record = self.record(cell, place, segment, closing, view)
             record.otherGroupCount = otherGroupCount
             let events = monitors.judge(
-                &record, cell: cell, place: place, segment: index, column: column, closing)
-            if let topic = plan.outputs.aggregates {
+                &record, cell: cell, place: place, segment: index, column: column,
+                references: references, closing, alerts: &alerts)
+            if plan.outputs.aggregates != nil {
                 let series = record.series(groupPart: cell.shape.part)
                 let key = record.key(series: series)
-                emit(
-                    OutputRecord(
-                        topic: topic, key: key, value: record.encoded(),
-                        headers: [("content-type", Array("application/json".utf8))]
-                            + (closing.heldBy.map { [("held_by", Array("\($0)".utf8))] } ?? []),
-                        partitionKey: series))
-                tally.aggregates += 1
+                publish(record, key: key, series: series, closing, &tally, emit)
                 emitSketches(record, cell, place, closing, view, key: key, series: series, emit)
             }
-            for event in events {
-                emit(
-                    OutputRecord(
-                        topic: plan.outputs.alerts, key: Array(event.id.utf8),
-                        value: event.encoded(), headers: event.headers))
-                if event.transition == .firing { tally.alerts += 1 }
+            publish(events, &tally, emit)
+        }
+        if !cell.shape.values.isOther {
+            judgeVolume(
+                cell.shape.values, cell.rowCounts, segment: index, references, closing, &tally, emit
+            )
+        }
+        // What a window taught is in force from the next one on.
+        learned.learn(cell, segment: index, closing)
+    }
+
+    private func publish(
+        _ record: AggregateRecord, key: [UInt8], series: [UInt8], _ closing: WindowClosing,
+        _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void
+    ) {
+        guard let topic = plan.outputs.aggregates else { return }
+        emit(
+            OutputRecord(
+                topic: topic, key: key, value: record.encoded(),
+                headers: [("content-type", Array("application/json".utf8))]
+                    + (closing.heldBy.map { [("held_by", Array("\($0)".utf8))] } ?? []),
+                partitionKey: series))
+        tally.aggregates += 1
+    }
+
+    private func publish(
+        _ events: [AlertRecord], _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void
+    ) {
+        for event in events {
+            emit(
+                OutputRecord(
+                    topic: plan.outputs.alerts, key: Array(event.id.utf8),
+                    value: event.encoded(), headers: event.headers))
+            if event.transition == .firing { tally.alerts += 1 }
+        }
+    }
+
+    // MARK: Volume
+
+    /// Publishes the record of a group as a whole, where a monitor watches its rows.
+    private func judgeVolume(
+        _ group: GroupValues, _ rows: RowCounts, segment index: Int,
+        _ references: [Int: LearnedReference], _ closing: WindowClosing,
+        _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void
+    ) {
+        guard !volumes.baselines(segment: index, size: closing.size).isEmpty else { return }
+        var record = AggregateRecord(
+            topology: plan.name, revision: plan.revision,
+            operatorName: plan.stream.segments[index].name, group: group, column: "", role: "",
+            isNumeric: false, window: closing.window, rev: closing.rev, complete: closing.complete,
+            backfill: closing.backfill)
+        record.rows = rows
+        let events = volumes.judge(
+            &record, segment: index, references: references, closing, alerts: &alerts)
+        let series = record.series
+        publish(record, key: record.key(series: series), series: series, closing, &tally, emit)
+        publish(events, &tally, emit)
+    }
+
+    /// Groups that are known and have no row in the window: 0 is a number, too.
+    private func judgeAbsent(
+        _ present: [GroupCell], segment index: Int, _ closing: WindowClosing,
+        _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void
+    ) {
+        let places = volumes.baselines(segment: index, size: closing.size).map {
+            LearnedBaselines.Place(baseline: $0, segment: index, size: closing.size)
+        }
+        guard closing.complete, !places.isEmpty else { return }
+        let here = Set(present.map(\.shape.part))
+        var absent: [[UInt8]: [LearnedBaselines.Place]] = [:]
+        for place in places {
+            for group in learned.groups(at: place, startMs: closing.window.startMs)
+            where !here.contains(group) {
+                absent[group, default: []].append(place)
+            }
+        }
+        for group in absent.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+            guard let places = absent[group],
+                let values = GroupValues(
+                    part: group, names: plan.stream.segments[index].dimensions.map(\.name))
+            else { continue }
+            var references: [Int: LearnedReference] = [:]
+            for place in places {
+                references[place.baseline] = learned.reference(
+                    place, group: group, startMs: closing.window.startMs, cellCount: 0)
+            }
+            judgeVolume(values, RowCounts(), segment: index, references, closing, &tally, emit)
+            for place in places {
+                learned.learn(place, group: group, closing, rows: 0, cells: [])
             }
         }
     }

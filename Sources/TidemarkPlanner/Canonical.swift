@@ -86,7 +86,13 @@ enum Canonical {
         }
         text += line("windows", lengths(Array(stream.windows.indices)), stream.paneMs)
         for baseline in stream.baselines {
-            text += line("baseline", baseline.name, baseline.contentHash)
+            guard let learning = baseline.learning else {
+                text += line("baseline", baseline.name, baseline.contentHash)
+                continue
+            }
+            text += line(
+                "learned", baseline.name, learning.span.rawValue, learning.lengthMs,
+                learning.skipMs, learning.minRows)
         }
         for monitor in stream.monitors {
             let tests: String =
@@ -99,6 +105,7 @@ enum Canonical {
                 monitor.segments.map { stream.segments[$0].name }, lengths(monitor.windows),
                 stream.baselines.indices.contains(monitor.baseline)
                     ? stream.baselines[monitor.baseline].name : nil, tests)
+            if monitor.volume != nil { text += line("volume", monitor.name) }
         }
         text += line(
             "outputs", plan.outputs.aggregates,
@@ -124,6 +131,9 @@ enum Canonical {
                 monitor.severity.rawValue, monitor.alerts, monitor.hold, monitor.clearHold,
                 monitor.clearBelow, monitor.coolDownMs, monitor.maxAgeMs, monitor.level,
                 monitor.description, monitor.summary, monitor.runbook)
+            if let rule = monitor.volume {
+                text += line("rows", monitor.name, rule.drop, rule.rise, rule.below, rule.above)
+            }
         }
         for monitor in plan.stream.freshness {
             text += line(

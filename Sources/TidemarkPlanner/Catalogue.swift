@@ -235,18 +235,29 @@ enum Spec {
     static let baseline = OperatorSpec(
         "baseline", path: "baselines.*", "what windows are compared with",
         [
-            FieldSpec("file", .path, required: true, "from `tidemark baseline build`"),
+            FieldSpec("file", .path, "from `tidemark baseline build`; or first, or trailing"),
+            FieldSpec(
+                "first", .duration(secondMs...31 * dayMs),
+                "learned from each group's first complete windows, then fixed"),
+            FieldSpec(
+                "trailing", .duration(secondMs...31 * dayMs),
+                "learned from the windows before the one that is compared"),
+            FieldSpec(
+                "skip", .duration(0...31 * dayMs), "0s",
+                "`trailing` ends so long before the window starts"),
+            FieldSpec(
+                "min_rows", .count(1...1_000_000_000), "1000",
+                "fewer rows of the group: `learning`"),
+            FieldSpec("per", .choice(["group"]), "group", "what learns one of its own"),
             .later("topic", "the newest record of a compacted topic"),
             .later("key", "of such a record"),
-            .later("first", "learned from the first windows"),
-            .later("trailing", "the windows before"),
             .later("same_time", "the same time some days ago"),
-            .later("other", "another group"), .later("per", "group or pooled"),
-            .later("skip", "of `trailing`"), .later("times", "of `same_time`"),
+            .later("other", "another group"), .later("times", "of `same_time`"),
             .later("around", "of `same_time`"), .later("skip_dates", "of `same_time`"),
-            .later("min_rows", "rows before it is complete"),
         ],
-        example: "baselines: { training: { file: baselines/churn.json } }")
+        example:
+            "baselines: { training: { file: baselines/churn.json }, recent: { trailing: 6h, skip: 1h } }"
+    )
 
     static let alertFields = [
         FieldSpec("severity", .choice(["page", "warn", "info"]), "page", "how loud"),
@@ -271,7 +282,9 @@ enum Spec {
                 "how it is measured"),
             FieldSpec(
                 "ignore_below", .share(max: 100), "by test", "the smallest effect worth hearing"),
-            FieldSpec("against", .any("the name of a baseline"), "the only one", "what with"),
+            FieldSpec(
+                "against", .any("the name of a baseline, { first } or { trailing }"),
+                "the only one", "what with"),
             FieldSpec("segments", .list("a list of segments"), "all", "where"),
             FieldSpec("windows", .list("a list of window lengths"), "all", "where"),
             FieldSpec("min_rows", .count(1...1_000_000_000), "500", "fewer rows: `too_few`"),
@@ -286,9 +299,24 @@ enum Spec {
         "quality", path: "monitors.quality", "nulls, wrong types, values out of range (later)",
         [.later("quality", "the columns"), .later("checks", "which")], example: "quality: off")
     static let volume = OperatorSpec(
-        "volume", path: "monitors.volume", "too few or too many rows (later)",
-        [.later("volume", "rows"), .later("drop", "below"), .later("rise", "above")],
-        example: "volume: off")
+        "volume", path: "monitors.*", "too few or too many rows of a group in a window",
+        [
+            FieldSpec("volume", .choice(["rows"]), "rows", "what is counted"),
+            FieldSpec(
+                "drop", .share(max: 1), "50%", off: true,
+                "fewer than expected by this share, and significantly"),
+            FieldSpec(
+                "rise", .share(max: 100), "off", off: true,
+                "more than expected by this share, and significantly"),
+            FieldSpec("below", .count(1...1_000_000_000_000), "fewer rows than this"),
+            FieldSpec("above", .count(0...1_000_000_000_000), "more rows than this"),
+            FieldSpec(
+                "against", .any("a learned baseline: its name, { first } or { trailing }"),
+                "{ trailing: 1h }, at least 12 windows", "what is expected"),
+            FieldSpec("segments", .list("a list of segments"), "all", "where"),
+            FieldSpec("windows", .list("a list of window lengths"), "all", "where"),
+        ] + alertFields + [FieldSpec("description", .text(lengthMax: 1024), "for people")],
+        example: "monitors: { traffic: { volume: rows, drop: 80%, against: { trailing: 6h } } }")
     static let freshness = OperatorSpec(
         "freshness", path: "monitors.freshness", "nothing arrives on the source (wall clock)",
         [

@@ -38,14 +38,24 @@ package func planText(_ result: PlanResult) -> String {
     row("groups", groups.joined(separator: ", ") + (isCounted ? "   (counts: baseline)" : ""))
     let watched = Set(stream.segments.flatMap(\.columns))
     var columns = "\(watched.count) watched"
-    for (index, baseline) in stream.baselines.enumerated() {
+    for (index, baseline) in stream.baselines.enumerated() where baseline.learning == nil {
         let count = watched.count { stream.columns[$0].summary.histogram == .baseline(index) }
         let rows =
             facts.baselines.indices.contains(index)
-            ? facts.baselines[index].columns.map(\.rowCount).max() ?? 0 : 0
+            ? facts.baselines[index]?.columns.map(\.rowCount).max() ?? 0 : 0
         columns += "; bins of \(count) from \(baseline.label) (\(grouped(Double(rows))) rows)"
     }
     row("columns", columns)
+    for (index, baseline) in stream.baselines.enumerated() {
+        // Of rows with fixed bounds it keeps but the names of groups.
+        let isCompared =
+            stream.monitors.allSatisfy { $0.baseline != index }
+            || stream.monitors.contains {
+                $0.baseline == index && ($0.volume?.testCount ?? 1) > 0
+            }
+        guard let learning = baseline.learning, isCompared else { continue }
+        row("learns", learningText(baseline.name, learning, stream, facts))
+    }
     let memory = plan.limits.memory
     func size(_ bytes: Int) -> String { "\(bytes >> 20)" }
     row(
@@ -54,11 +64,12 @@ package func planText(_ result: PlanResult) -> String {
             + "\(size(3 * memory.clientQueueBytes)), producer \(size(memory.producerQueueBytes)), "
             + "mailboxes \(size(memory.mailboxBytes)), batches \(size(memory.batchBytes)), "
             + "panes \(size(memory.paneBytes))")
+    let wholeMs = (stream.windows.map(\.lengthMs).max() ?? 0) + plan.rereadFloorMs
+    let rereadMs = plan.mayNeedSnapshots ? plan.limits.maxRereadMs : wholeMs
     row(
         "restart",
-        "reads at most about \(durationText(min(plan.limits.maxRereadMs, (stream.windows.map(\.lengthMs).max() ?? 0) + plan.rereadFloorMs))) of event time again"
-            + (plan.mayNeedSnapshots
-                ? "; longer windows are written to \(plan.stateTopicName)" : "")
+        "reads at most about \(durationText(rereadMs)) of event time again"
+            + (plan.mayNeedSnapshots ? "; longer windows are written to \(plan.stateTopicName)" : "")
     )
     row(
         "results",
@@ -131,14 +142,59 @@ private func wrapped(_ value: String, name: String) -> String {
     return head + lines.joined(separator: "\n" + margin) + "\n"
 }
 
+/// `recent: the trailing 6h, 1h before the window, 1,000 rows or more; a group keeps 360 windows of 1m`.
+private func learningText(
+    _ name: String, _ learning: LearningPlan, _ stream: StreamPlan, _ facts: PlanFacts
+) -> String {
+    var text =
+        "\(name): the \(learning.span.rawValue) \(durationText(learning.lengthMs))"
+        + (learning.skipMs > 0 ? ", \(durationText(learning.skipMs)) before the window" : "")
+        + ", \(grouped(Double(learning.minRows))) rows or more"
+    let index = stream.baselines.firstIndex { $0.name == name }
+    let monitors = stream.monitors.filter { $0.baseline == index }
+    let sizes = Set(monitors.flatMap(\.windows)).sorted()
+    let cells = Set(monitors.flatMap(\.columns)).reduce(0) { sum, column in
+        sum + cellCount(stream.columns[column], facts)
+    }
+    var bytes = 0
+    let windows = sizes.map { size in
+        let lengthMs = stream.windows[size].lengthMs
+        let count = learning.windowCount(lengthMs: lengthMs)
+        // What one window takes: `LearnedBaselines`.
+        bytes += learning.span == .trailing ? Int(count) * (48 + cells * 3 / 2) : cells * 8
+        return "\(count) window\(count == 1 ? "" : "s") of \(durationText(lengthMs))"
+    }
+    text +=
+        windows.isEmpty
+        ? "; no monitor uses it"
+        : "; a group \(learning.span == .trailing ? "keeps" : "adds up") "
+            + windows.joined(separator: ", ") + " in about \((bytes + 1023) / 1024) KiB"
+    return text + "; a group is forgotten after \(learning.forgetDays)d without rows"
+}
+
+/// Cells that are compared of a column.
+private func cellCount(_ column: ColumnPlan, _ facts: PlanFacts) -> Int {
+    let known = facts.baselines.compactMap { summary in
+        summary?.columns.first { $0.name == column.name }?.cellCount
+    }
+    switch column.summary.histogram {
+    case .edges(let edges): return edges.count + 1
+    case .baseline(let index):
+        let columns =
+            facts.baselines.indices.contains(index) ? facts.baselines[index]?.columns : nil
+        return (columns?.first { $0.name == column.name }?.cellCount ?? 20) + 2
+    case nil: return column.type.isText ? (known.first.map { $0 + 1 } ?? 32) : 0
+    }
+}
+
 private func windowText(_ window: WindowPlan) -> String {
     durationText(window.lengthMs)
         + (window.stepMs == window.lengthMs ? "" : " every \(durationText(window.stepMs))")
 }
 
 private func monitorCells(_ monitor: MonitorPlan, _ facts: PlanFacts) -> [String] {
-    let test: String
-    let ignored: String
+    var test: String
+    var ignored: String
     switch monitor.tests {
     case .automatic:
         test = "auto"
@@ -148,10 +204,18 @@ private func monitorCells(_ monitor: MonitorPlan, _ facts: PlanFacts) -> [String
         ignored = tests.map { "\($0.test.rawValue) \(numberText($0.ignoreBelow))" }
             .joined(separator: " ")
     }
+    if let rule = monitor.volume {
+        test = "volume"
+        ignored = [
+            rule.drop.map { "drop \(shareText($0))" }, rule.rise.map { "rise \(shareText($0))" },
+            rule.below.map { "below \(grouped(Double($0)))" },
+            rule.above.map { "above \(grouped(Double($0)))" },
+        ].compactMap(\.self).joined(separator: " ")
+    }
     let rate = facts.budget.rate(of: monitor.severity)
     let period = rate.flatMap { rate in Scalars.periods.first { $0.ms == rate.periodMs }?.name }
     return [
-        monitor.name, test, "\(monitor.columns.count)",
+        monitor.name, test, monitor.volume == nil ? "\(monitor.columns.count)" : "-",
         rate == nil ? "-" : "\(grouped(monitor.testsPerPeriod)) a \(period ?? "period")",
         monitor.severity.rawValue + (monitor.alerts ? "" : " (no alert)"),
         monitor.level.map(scientific) ?? "off", ignored,
@@ -265,11 +329,20 @@ package func planJSON(_ result: PlanResult) -> String {
         object([("length_ms", "\($0.lengthMs)"), ("step_ms", "\($0.stepMs)")])
     }
     let baselines = stream.baselines.map {
-        object([
-            ("name", quoted($0.name)), ("file", quoted($0.path)), ("hash", quoted($0.contentHash)),
-        ])
+        $0.learning.map { [name = $0.name] learning in
+            object([
+                ("name", quoted(name)), ("learned", quoted(learning.span.rawValue)),
+                ("length_ms", "\(learning.lengthMs)"), ("skip_ms", "\(learning.skipMs)"),
+                ("min_rows", "\(learning.minRows)"),
+            ])
+        }
+            ?? object([
+                ("name", quoted($0.name)), ("file", quoted($0.path)),
+                ("hash", quoted($0.contentHash)),
+            ])
     }
     let monitors = stream.monitors.map { monitor in
+        if let rule = monitor.volume { return volumeJSON(monitor, rule, stream) }
         let tests: String =
             switch monitor.tests {
             case .automatic:
@@ -280,22 +353,13 @@ package func planJSON(_ result: PlanResult) -> String {
                         ($0.test.rawValue, object([("ignore_below", json($0.ignoreBelow))]))
                     })
             }
-        return object([
-            ("name", quoted(monitor.name)), ("kind", quoted("drift")), ("test", tests),
-            ("against", quoted(stream.baselines[monitor.baseline].name)),
-            ("columns", array(monitor.columns.map { quoted(stream.columns[$0].name) })),
-            ("segments", array(monitor.segments.map { quoted(stream.segments[$0].name) })),
-            (
-                "windows",
-                array(monitor.windows.map { quoted(durationText(stream.windows[$0].lengthMs)) })
-            ),
-            ("min_rows", "\(monitor.minRows)"), ("severity", quoted(monitor.severity.rawValue)),
-            ("alert", "\(monitor.alerts)"), ("for", quoted(holdText(monitor.hold))),
-            ("clear_for", quoted(holdText(monitor.clearHold))),
-            ("clear_below", json(monitor.clearBelow)), ("cool_down_ms", "\(monitor.coolDownMs)"),
-            ("max_age_ms", "\(monitor.maxAgeMs)"), ("level", monitor.level.map(json) ?? "null"),
-            ("tests_per_period", json(monitor.testsPerPeriod)),
-        ])
+        return object(
+            [
+                ("name", quoted(monitor.name)), ("kind", quoted("drift")), ("test", tests),
+                ("against", quoted(stream.baselines[monitor.baseline].name)),
+                ("columns", array(monitor.columns.map { quoted(stream.columns[$0].name) })),
+                ("min_rows", "\(monitor.minRows)"),
+            ] + commonJSON(monitor, stream))
     }
     let source = stream.source
     return object([
@@ -353,6 +417,39 @@ package func planJSON(_ result: PlanResult) -> String {
         ),
         ("diagnostics", array(result.diagnostics.map { $0.json() })),
     ]) + "\n"
+}
+
+private func volumeJSON(
+    _ monitor: MonitorPlan, _ rule: VolumeRule, _ stream: StreamPlan
+) -> String {
+    object(
+        [
+            ("name", quoted(monitor.name)), ("kind", quoted("volume")),
+            (
+                "against",
+                rule.testCount > 0 ? quoted(stream.baselines[monitor.baseline].name) : "null"
+            ),
+            ("drop", rule.drop.map(json) ?? "null"), ("rise", rule.rise.map(json) ?? "null"),
+            ("below", rule.below.map { "\($0)" } ?? "null"),
+            ("above", rule.above.map { "\($0)" } ?? "null"),
+        ] + commonJSON(monitor, stream))
+}
+
+/// What all monitors of groups have.
+private func commonJSON(_ monitor: MonitorPlan, _ stream: StreamPlan) -> [(String, String)] {
+    [
+        ("segments", array(monitor.segments.map { quoted(stream.segments[$0].name) })),
+        (
+            "windows",
+            array(monitor.windows.map { quoted(durationText(stream.windows[$0].lengthMs)) })
+        ),
+        ("severity", quoted(monitor.severity.rawValue)),
+        ("alert", "\(monitor.alerts)"), ("for", quoted(holdText(monitor.hold))),
+        ("clear_for", quoted(holdText(monitor.clearHold))),
+        ("clear_below", json(monitor.clearBelow)), ("cool_down_ms", "\(monitor.coolDownMs)"),
+        ("max_age_ms", "\(monitor.maxAgeMs)"), ("level", monitor.level.map(json) ?? "null"),
+        ("tests_per_period", json(monitor.testsPerPeriod)),
+    ]
 }
 
 private func summaryJSON(_ summary: ColumnSummary, _ stream: StreamPlan) -> String {

@@ -174,8 +174,8 @@ package struct PlanResult: Sendable {
 
 /// What `tidemark plan` prints beside the plan.
 package struct PlanFacts: Sendable {
-    /// By place of the baseline.
-    package var baselines: [BaselineSummary] = []
+    /// By place of the baseline; `nil` where it is learned.
+    package var baselines: [BaselineSummary?] = []
     package var budget = Budget()
     /// By place of the segment: how many groups are expected, and whether a baseline counted them.
     package var groups: [(count: Int, isCounted: Bool)] = []

@@ -460,7 +460,8 @@ final class Reading {
             "csv",
         ],
         "merge": ["kafka"], "layout": ["wide"],
-        "sketch": ["req", "tdigest", "theta"], "per": ["stream", "monitor", "segment", "group"],
+        "sketch": ["req", "tdigest", "theta"],
+        "per": ["stream", "monitor", "segment", "group", "pooled"],
         "method": ["e_lond", "lord", "saffron", "addis", "e_bh"],
         "test": [
             "js_divergence", "kl_divergence", "hellinger", "total_variation", "cramer_von_mises",

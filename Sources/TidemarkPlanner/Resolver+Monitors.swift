@@ -65,7 +65,7 @@ extension Resolver {
         // A file or a finished topic is silent by nature: `--until-end` looks at no clock.
         if !hasFreshness { freshness.append(FreshnessPlan(name: "freshness", limitMs: 600_000)) }
         guard !hasDrift else { return found }
-        if baselines.isEmpty {
+        if declaredBaselineCount == 0 {
             reading.say(
                 .note, "no-baseline", at: top.entry("monitors")?.keyPlace ?? root.place,
                 "no baseline is declared: drift is not watched", expected: "`baselines`",
@@ -145,6 +145,7 @@ extension Resolver {
             readFreshness(entry, common: common)
             return nil
         }
+        if kind == "volume" { return volumeMonitor(entry, common: common) }
         guard kind == "drift" else {
             let place = kinds.first?.keyPlace ?? entry.keyPlace
             reading.say(
@@ -152,7 +153,7 @@ extension Resolver {
                 kinds.isEmpty
                     ? "monitor \(shown(name)) comes in a later version"
                     : "monitors of kind `\(kind)` come in a later version",
-                expected: "drift or freshness",
+                expected: "drift, volume or freshness",
                 suggestion: byName.contains(name) ? "`\(name): off`" : "delete it")
             return nil
         }
@@ -180,14 +181,8 @@ extension Resolver {
         freshness.append(plan)
     }
 
-    private func driftMonitor(
-        _ entry: Node.Entry, _ f: Fields, common: MonitorPlan
-    ) -> ReadMonitor? {
-        var plan = common
-        plan.name = entry.key
-        readAlertKeys(f, into: &plan)
-        plan.description = reading.string(f, "description") ?? plan.description
-        if let count = reading.count(f, "min_rows") { plan.minRows = count }
+    /// Where a monitor looks.
+    private func readReach(_ f: Fields, into plan: inout MonitorPlan) {
         plan.segments = Array(segments.indices)
         if let node = f["segments"] {
             plan.segments = []
@@ -207,33 +202,157 @@ extension Resolver {
         }
         plan.windows = Array(windows.indices)
         if let node = f["windows"] { plan.windows = readWindowNames(node) ?? plan.windows }
+    }
+
+    /// Reads what a monitor compares with: a baseline by name, or one of its own.
+    ///
+    /// - Returns: its place; `nil` after saying what is wrong.
+    private func against(_ node: Node, of monitor: String) -> Int? {
+        if node.items != nil {
+            reading.say(
+                "later", at: node.place,
+                "several baselines for one monitor come in a later version",
+                expected: "a baseline", suggestion: baselines.first.map { "`\($0.name)`" })
+            return nil
+        }
+        guard node.entries != nil else {
+            return reading.text(node).flatMap { baseline($0, at: node.place) }
+        }
+        let name = ownBaselineName(of: monitor)
+        guard
+            let (plan, place) = readBaseline(
+                Node.Entry(key: name, keyPlace: node.place, value: node))
+        else { return nil }
+        baselines.append(plan)
+        baselinePlaces.append(place)
+        return baselines.count - 1
+    }
+
+    /// The monitor's name, as baselines are named, and as none is yet.
+    private func ownBaselineName(of monitor: String) -> String {
+        var name = String(monitor.map { $0 == "-" ? "_" : $0 })
+        while baselines.contains(where: { $0.name == name }) { name += "_own" }
+        return name
+    }
+
+    // MARK: Volume
+
+    private func volumeMonitor(_ entry: Node.Entry, common: MonitorPlan) -> ReadMonitor? {
+        guard let f = reading.fields(entry.value, Spec.volume, what: "a volume monitor") else {
+            return nil
+        }
+        var plan = common
+        plan.name = entry.key
+        readAlertKeys(f, into: &plan)
+        plan.description = reading.string(f, "description") ?? plan.description
+        readReach(f, into: &plan)
+        _ = reading.choice(f, "volume")
+        var rule = VolumeRule()
+        rule.below = reading.count(f, "below")
+        rule.above = reading.count(f, "above")
+        let hasBound = rule.below != nil || rule.above != nil
+        if !f.isOff("drop") {
+            rule.drop =
+                reading.share(f, "drop")
+                ?? (hasBound && !f.has("against") ? nil : entry.key == "volume" ? 0.8 : 0.5)
+        }
+        if !f.isOff("rise") { rule.rise = reading.share(f, "rise") }
+        plan.volume = rule
+        if rule.testCount == 0, !hasBound {
+            reading.say(
+                "volume-without-bound", at: entry.keyPlace,
+                "\(shown(entry.key)) says not what is too few or too many",
+                expected: "one of drop, rise, below, above", suggestion: "`drop: 80%`")
+            return nil
+        }
+        if let below = rule.below, let above = rule.above, below > above,
+            let place = f["above"]?.place
+        {
+            reading.say(
+                "out-of-limits", at: place, "no count is \(below) or more and \(above) or fewer",
+                expected: "at least \(below)", suggestion: nil)
+        }
+        var place = f["against"]?.place ?? entry.keyPlace
+        if let node = f["against"], rule.testCount > 0 {
+            guard let index = against(node, of: entry.key) else { return nil }
+            plan.baseline = index
+            if node.entries != nil, node["min_rows"] == nil {
+                baselines[index].learning?.minRows = LearningPlan.volumeMinRows
+            }
+        } else {
+            if let node = f["against"] {
+                reading.say(
+                    "misplaced-key", at: node.place, "`against` is of no use without drop or rise",
+                    expected: "`drop` or `rise` beside it", suggestion: "delete it")
+            }
+            // Bounds need to know which groups there are, and no more.
+            let longest = plan.windows.map { windows[$0].lengthMs }.max() ?? hourMs
+            var learning =
+                rule.testCount > 0
+                ? LearningPlan(span: .trailing, lengthMs: max(hourMs, 12 * longest))
+                : LearningPlan(span: .first, lengthMs: secondMs)
+            learning.minRows = rule.testCount > 0 ? LearningPlan.volumeMinRows : 0
+            baselines.append(
+                BaselinePlan(name: ownBaselineName(of: entry.key), learning: learning))
+            baselinePlaces.append(entry.keyPlace)
+            plan.baseline = baselines.count - 1
+            place = entry.keyPlace
+        }
+        return ReadMonitor(
+            plan: plan, place: place, named: [], testPlace: place, ignorePlace: nil)
+    }
+
+    private func checkVolume(_ read: ReadMonitor) {
+        guard let rule = read.plan.volume, rule.testCount > 0 else { return }
+        let baseline = baselines[read.plan.baseline]
+        guard let learning = baseline.learning else {
+            reading.say(
+                "baseline-without-volume", at: read.place,
+                "`\(baseline.name)` is a file: it knows no rows a window",
+                expected: "a learned baseline", suggestion: "`against: { trailing: 6h }`")
+            return
+        }
+        for index in read.plan.windows {
+            let window = windows[index]
+            let count = learning.windowCount(lengthMs: window.lengthMs)
+            if count < 3 {
+                reading.say(
+                    "too-few-windows", at: read.place,
+                    "\(durationText(learning.lengthMs)) hold \(count) "
+                        + "window\(count == 1 ? "" : "s") of \(durationText(window.lengthMs)): "
+                        + "how much rows scatter can't be told",
+                    expected: "3 windows or more, better 12",
+                    suggestion: "`\(learning.span.rawValue): \(durationText(12 * window.lengthMs))`"
+                )
+            }
+            sayIfTooMany(learning, window, of: read)
+        }
+    }
+
+    private func driftMonitor(
+        _ entry: Node.Entry, _ f: Fields, common: MonitorPlan
+    ) -> ReadMonitor? {
+        var plan = common
+        plan.name = entry.key
+        readAlertKeys(f, into: &plan)
+        plan.description = reading.string(f, "description") ?? plan.description
+        if let count = reading.count(f, "min_rows") { plan.minRows = count }
+        readReach(f, into: &plan)
 
         // Which baseline.
         let columnsPlace = f["drift"]?.place ?? entry.keyPlace
         if let node = f["against"] {
-            if node.text == nil {
-                reading.say(
-                    "later", at: node.place,
-                    node.items != nil
-                        ? "several baselines for one monitor come in a later version"
-                        : "a baseline inside a monitor comes in a later version",
-                    expected: "the name of a baseline",
-                    suggestion: baselines.first.map { "`\($0.name)`" })
-                return nil
-            }
-            guard let name = reading.text(node), let index = baseline(name, at: node.place) else {
-                return nil
-            }
+            guard let index = against(node, of: entry.key) else { return nil }
             plan.baseline = index
-        } else if baselines.isEmpty {
+        } else if declaredBaselineCount == 0 {
             reading.say(
                 "no-baseline", at: entry.keyPlace,
                 "\(shown(entry.key)) has no baseline to compare with",
                 expected: "`baselines`",
                 suggestion: "`baselines: { training: { file: baselines/training.json } }`")
             return nil
-        } else if baselines.count > 1 {
-            let names = baselines.map(\.name)
+        } else if declaredBaselineCount > 1 {
+            let names = baselines.prefix(declaredBaselineCount).map(\.name)
             reading.say(
                 "against-needed", at: entry.keyPlace,
                 "\(shown(entry.key)) could use \(alternatives(names))", expected: "`against`",
@@ -394,6 +513,10 @@ extension Resolver {
 
     private func check(_ read: inout ReadMonitor) {
         let name = read.plan.name
+        if read.plan.volume != nil {
+            checkVolume(read)
+            return
+        }
         // Text is counted only.
         let texts = read.plan.columns.filter { !canBeTested($0) }
         for index in texts where read.named.contains(index) {
@@ -450,6 +573,7 @@ extension Resolver {
                 }
             }
             if column.type.isNumeric, isWatched(index, read.plan),
+                baselines[baseline].learning == nil,
                 column.summary.histogram != .baseline(baseline), summaries[baseline] != nil
             {
                 reading.say(
@@ -460,6 +584,9 @@ extension Resolver {
                     expected: "`histogram: { edges: \(baselines[baseline].name) }`",
                     suggestion: "a rule in `summaries`, or `-\(column.name)` here")
             }
+        }
+        if let learning = baselines[baseline].learning {
+            checkLearning(learning, of: read)
         }
         // Each column must be watched where the monitor looks.
         for segment in read.plan.segments {
@@ -483,6 +610,72 @@ extension Resolver {
                         : segments[segment].dimensions.map(\.name).joined(separator: ", ")),
                 suggestion: "`segments` in the monitor, or build the baseline by them")
         }
+    }
+
+    /// To whole days, hours or minutes.
+    private static func roundedDown(_ ms: Int64) -> Int64 {
+        let unit = [dayMs, hourMs, minuteMs].first { $0 <= ms } ?? 1
+        return ms / unit * unit
+    }
+
+    /// What a learned baseline needs of the columns and windows that are compared with it.
+    private func checkLearning(_ learning: LearningPlan, of read: ReadMonitor) {
+        let baseline = read.plan.baseline
+        let binless = read.plan.columns.filter {
+            columns[$0].type.isNumeric && isWatched($0, read.plan)
+                && columns[$0].summary.histogram == nil
+        }
+        if let first = binless.first {
+            let names = binless.map { columns[$0].name }
+            var list = names.prefix(3).map { "`\($0)`" }.joined(separator: ", ")
+            if names.count > 3 { list += " and \(names.count - 3) more" }
+            reading.say(
+                "edges-missing", at: read.place,
+                "nothing says where the bins of \(list) lie, in which "
+                    + "`\(baselines[baseline].name)` learns counts",
+                expected: "edges that are known before the data, from a file or declared",
+                suggestion: "`\(columns[first].name): { type: number, expect: "
+                    + "{ range: [0, 1] } }`, or `-\(columns[first].name)` here")
+        }
+        for index in read.plan.windows {
+            let window = windows[index]
+            let count = learning.windowCount(lengthMs: window.lengthMs)
+            if sayIfTooMany(learning, window, of: read) { continue }
+            if learning.span == .trailing, count < 10 || learning.skipMs == 0 {
+                reading.say(
+                    .warning, "trailing-follows-drift", at: baselinePlaces[baseline],
+                    count < 10
+                        ? "`\(baselines[baseline].name)` holds \(count) "
+                            + "window\(count == 1 ? "" : "s") of \(durationText(window.lengthMs)):"
+                            + " slow drift is learned as normal"
+                        : "`\(baselines[baseline].name)` reaches up to the window itself:"
+                            + " slow drift is learned as normal",
+                    expected: "10 windows or more, and a `skip`",
+                    suggestion: count < 10
+                        ? "`trailing: \(durationText(window.lengthMs * 10))`"
+                        : "`skip: \(durationText(learning.lengthMs))`")
+            }
+        }
+    }
+
+    /// A trailing span is kept window by window.
+    ///
+    /// - Returns: it was said that there are too many.
+    @discardableResult
+    private func sayIfTooMany(
+        _ learning: LearningPlan, _ window: WindowPlan, of read: ReadMonitor
+    ) -> Bool {
+        let count = learning.windowCount(lengthMs: window.lengthMs)
+        guard learning.span == .trailing, count > LearningPlan.windowCountMax else { return false }
+        let longest = Self.roundedDown(window.lengthMs * LearningPlan.windowCountMax)
+        reading.say(
+            "too-many", at: baselinePlaces[read.plan.baseline],
+            "\(durationText(learning.lengthMs)) are \(count) windows of "
+                + "\(durationText(window.lengthMs)), which are kept one by one",
+            expected: "at most \(LearningPlan.windowCountMax)",
+            suggestion: "`trailing: \(durationText(longest))`, "
+                + "or `windows` with longer ones in `\(read.plan.name)`")
+        return true
     }
 
     private func canBeTested(_ index: Int) -> Bool {
@@ -527,8 +720,14 @@ extension Resolver {
         guard let rate = facts.budget.rate(of: plan.severity) else { return 0 }
         var total = 0.0
         for segment in plan.segments {
-            let count = groups(of: segment, baseline: plan.baseline).count
-            let watched = plan.columns.count { segments[segment].columns.contains($0) }
+            // What is learned may be learned of every group.
+            let isLearned =
+                baselines.indices.contains(plan.baseline)
+                && baselines[plan.baseline].learning != nil
+            let count = groups(of: segment, baseline: isLearned ? nil : plan.baseline).count
+            let watched =
+                plan.volume?.testCount
+                ?? plan.columns.count { segments[segment].columns.contains($0) }
             for window in plan.windows where segments[segment].windows.contains(window) {
                 total +=
                     Double(count) * Double(watched) * Double(rate.periodMs)

@@ -20,6 +20,8 @@ final class Resolver {
     /// Columns that are correlated, a list for each rule that asks.
     private var correlations: [[Int]] = []
     private var topicCount = 0
+    /// Those of `baselines:`; monitors' own come behind them.
+    var declaredBaselineCount = 0
     /// The summaries of baselines that could be read, by place.
     var summaries: [Int: BaselineSummary] = [:]
     /// Columns that a rule or a monitor names though they are not watched by themselves.
@@ -74,6 +76,7 @@ final class Resolver {
         readWindows(top)
         plan.stream.paneMs = pane(top)
         readBaselines(top)
+        declaredBaselineCount = baselines.count
         // Rules and monitors may name columns that are watched only then.
         let rules = summaryRules(top)
         readSegments(top)
@@ -108,7 +111,7 @@ final class Resolver {
         plan.stream.segments = segments
         plan.stream.correlations = correlations
         plan.stream.baselines = baselines
-        facts.baselines = baselines.indices.compactMap { summaries[$0] }
+        facts.baselines = baselines.indices.map { summaries[$0] }
         return reading.hasErrors ? nil : plan
     }
 
@@ -734,31 +737,83 @@ final class Resolver {
                     expected: "a letter, then letters, digits or _", suggestion: nil)
                 continue
             }
-            guard
-                let f = reading.fields(
-                    entry.value, Spec.baseline, what: "a baseline", shape: "{ file: … }"),
-                let file = reading.string(f, "file"), let place = f["file"]?.place
-            else {
+            if let (plan, place) = readBaseline(entry) {
+                baselines.append(plan)
+                baselinePlaces.append(place)
+            } else {
                 // Held back: what would follow from its absence.
                 baselines.append(BaselinePlan(name: entry.key, path: "", contentHash: ""))
                 baselinePlaces.append(entry.keyPlace)
-                continue
             }
-            let path = resolved(file)
-            var plan = BaselinePlan(name: entry.key, path: path, contentHash: "")
-            switch load(path) {
-            case .success(let summary):
-                plan.contentHash = summary.contentHash
-                summaries[baselines.count] = summary
-            case .failure(let problem):
-                reading.say(
-                    "baseline-unreadable", at: place, "\(file) \(problem.message)",
-                    expected: "a file from `tidemark baseline build`",
-                    suggestion: "build it, or another path (seen from the topology's folder)")
-            }
-            baselines.append(plan)
-            baselinePlaces.append(place)
         }
+    }
+
+    private static let baselineKinds = ["file", "first", "trailing"]
+
+    /// One baseline, about to be added to `baselines`.
+    func readBaseline(_ entry: Node.Entry) -> (plan: BaselinePlan, place: Place)? {
+        guard
+            let f = reading.fields(
+                entry.value, Spec.baseline, what: "a baseline",
+                shape: "{ file: … }, { first: … } or { trailing: … }")
+        else { return nil }
+        let given = Self.baselineKinds.compactMap { f.entry($0) }
+        guard let kind = given.first else {
+            // A key that is no key at all was said already.
+            let known = Spec.baseline.fields.map(\.name)
+            guard entry.value.entries?.allSatisfy({ known.contains($0.key) }) ?? true else {
+                return nil
+            }
+            reading.say(
+                "missing-key", at: entry.keyPlace,
+                "\(shown(entry.key)) says not where it comes from",
+                expected: "one of " + Self.baselineKinds.joined(separator: ", "),
+                suggestion: "`\(entry.key): { file: baselines/\(entry.key).json }`")
+            return nil
+        }
+        guard given.count == 1 else {
+            reading.say(
+                "two-kinds", at: given[1].keyPlace,
+                "\(shown(given[1].key)) is a second kind beside \(shown(kind.key)) "
+                    + "(\(kind.keyPlace.line):\(kind.keyPlace.column))",
+                expected: "one of " + Self.baselineKinds.joined(separator: ", "),
+                suggestion: "two baselines")
+            return nil
+        }
+        // Keys of another kind.
+        for (key, kinds) in [
+            ("skip", ["trailing"]), ("min_rows", ["first", "trailing"]),
+            ("per", ["first", "trailing"]),
+        ] where !kinds.contains(kind.key) {
+            guard let wrong = f.entry(key) else { continue }
+            reading.say(
+                "misplaced-key", at: wrong.keyPlace,
+                "\(shown(key)) is no key of a baseline with `\(kind.key)`",
+                expected: "`\(key)` beside " + alternatives(kinds.map { "`\($0)`" }),
+                suggestion: "delete it")
+        }
+        if let span = LearningPlan.Span(rawValue: kind.key) {
+            guard let ms = reading.duration(f, kind.key) else { return nil }
+            var learning = LearningPlan(span: span, lengthMs: ms)
+            if let skipMs = reading.duration(f, "skip") { learning.skipMs = skipMs }
+            if let rows = reading.count(f, "min_rows") { learning.minRows = rows }
+            _ = reading.choice(f, "per")
+            return (BaselinePlan(name: entry.key, learning: learning), kind.value.place)
+        }
+        guard let file = reading.string(f, "file") else { return nil }
+        let path = resolved(file)
+        var plan = BaselinePlan(name: entry.key, path: path, contentHash: "")
+        switch load(path) {
+        case .success(let summary):
+            plan.contentHash = summary.contentHash
+            summaries[baselines.count] = summary
+        case .failure(let problem):
+            reading.say(
+                "baseline-unreadable", at: kind.value.place, "\(file) \(problem.message)",
+                expected: "a file from `tidemark baseline build`",
+                suggestion: "build it, or another path (seen from the topology's folder)")
+        }
+        return (plan, kind.value.place)
     }
 
     /// Whether a baseline holds a column; true where nothing is known of it.
@@ -1013,11 +1068,12 @@ final class Resolver {
                 summary.moments = true
                 summary.range = true
                 summary.quantiles = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
-                if baselines.count == 1, let known = summaries[0],
+                let files = baselines.indices.filter { baselines[$0].learning == nil }
+                if files.count == 1, let known = summaries[files[0]],
                     known.columns.contains(where: { $0.name == columns[index].name && $0.isNumeric }
                     )
                 {
-                    summary.histogram = .baseline(0)
+                    summary.histogram = .baseline(files[0])
                 } else if let (from, to) = expectedRanges[index] {
                     summary.histogram = .edges(equalEdges(from, to, 20))
                 }
@@ -1268,6 +1324,14 @@ final class Resolver {
             return
         }
         guard let baseline = baseline(name, at: edges.place) else { return }
+        guard baselines[baseline].learning == nil else {
+            reading.say(
+                "edges-missing", at: edges.place,
+                "\(shown(name)) is learned: it counts in bins, and brings none",
+                expected: "a baseline from a file, a list of numbers, or { from, to }",
+                suggestion: "`{ from: 0, to: 1 }`")
+            return
+        }
         for index in numbers {
             guard holds(baseline, index) else {
                 reading.say(

@@ -73,7 +73,7 @@ private let rules: [(name: String, text: String)] = [
         "unknown-key",
         "An unknown key is always an error: a typo that does nothing is worse than one that stops. The nearest known key is proposed."
     ),
-    ("misplaced-key", "The key exists one level up or down."),
+    ("misplaced-key", "The key exists one level up or down, or beside another key."),
     ("missing-key", "A key without a default is not there."),
     (
         "empty-value",
@@ -202,6 +202,22 @@ private let rules: [(name: String, text: String)] = [
         "baseline-unreadable",
         "The file of a baseline can't be used. `tidemark baseline build` makes one."
     ),
+    (
+        "trailing-follows-drift",
+        "What changes slowly is, window by window, close to the windows before it. A trailing span of ten windows or more that ends some time before the window (`skip`) still sees it; a file, or `first`, always does."
+    ),
+    (
+        "volume-without-bound",
+        "A volume monitor compares rows with what is expected (drop, rise), or with a number (below, above)."
+    ),
+    (
+        "baseline-without-volume",
+        "A file was counted from rows of any time; how many come in a window is learned on the stream."
+    ),
+    (
+        "too-few-windows",
+        "How far rows a window scatter is estimated from the windows of the baseline: of one or two it can't be, and of few only roughly."
+    ),
     ("unknown-baseline", "No baseline has this name."),
     ("no-baseline", "Drift is a difference to something: without a baseline there is none."),
     ("against-needed", "With several baselines a monitor says which one it means."),
@@ -219,7 +235,7 @@ private let rules: [(name: String, text: String)] = [
         "Drift compares counts in the bins of the baseline: the column needs a histogram with its edges."
     ),
     ("no-kind", "Each monitor has exactly one kind key, which says what it watches."),
-    ("two-kinds", "Each monitor has exactly one kind key."),
+    ("two-kinds", "Each monitor has exactly one kind key, each baseline one source."),
     (
         "unknown-monitor",
         "Four monitors exist without being mentioned: drift, quality, volume, freshness. Only they can be switched off."

@@ -48,7 +48,9 @@ private func inner(_ field: FieldSpec, _ spec: OperatorSpec) -> String? {
         return reference(field.name)
     case ("topology", "segments"): return map(either(reference("segment"), off))
     case ("topology", "baselines"): return map(either(reference("baseline"), off))
-    case ("topology", "monitors"): return map(either(reference("drift"), off))
+    case ("topology", "monitors"):
+        return map(
+            either(reference("drift"), reference("volume"), reference("freshness"), off))
     case ("topology", "summaries"):
         return object([("type", quoted("array")), ("items", reference("summary"))])
     case ("kafka", "tls"), ("kafka", "sasl"): return either(reference(field.name), off)

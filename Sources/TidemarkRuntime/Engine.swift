@@ -196,7 +196,6 @@ package final class Engine {
         var snapshotThroughMs: Int64 { greatest(\.snapshotThroughMs) }
         var publishedThroughMs: Int64 { greatest(\.publishedThroughMs) }
 
-
         private func greatest(_ field: (CommitMetadata) -> Int64) -> Int64 {
             metadata.compactMap { $0.map(field) }.max() ?? TimeLimit.never
         }

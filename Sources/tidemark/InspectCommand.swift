@@ -68,7 +68,7 @@ private func stateText(_ bytes: [UInt8]) -> String? {
             "alert, \(frame.alert.map { "\($0.phase)" } ?? "unreadable")"
             + (frame.alert?.firing.map { ", opened \(timeText($0.openingStartMs))" } ?? "")
     case .silence: what = "silence that was said"
-    case .baseline: what = "learned baseline"
+    case .baseline: what = frame.learnedText ?? "learned baseline, unreadable"
     case .window: what = "part of an open window"
     case .windowList: what = "list of the open windows of a snapshot"
     }

@@ -45,6 +45,11 @@ func planTopology(
 func loadBaselines(_ plan: Plan) throws(BaselineTable.Problem) -> [BaselineTable] {
     var tables: [BaselineTable] = []
     for baseline in plan.stream.baselines {
+        guard baseline.learning == nil else {
+            // What is learned begins with nothing.
+            tables.append(BaselineTable(records: []))
+            continue
+        }
         let table: BaselineTable
         do throws(BaselineTable.Problem) {
             table = try BaselineTable(reading: baseline.path)

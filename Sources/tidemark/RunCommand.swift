@@ -191,7 +191,8 @@ private func runEngine(
     } else if let directory = options.output {
         // Files know no transactions, and keep no state.
         commits = DirectLog(
-            sink: FileSink(directory: directory, appends: inputPath == nil || !isFirst), offsets: offsets)
+            sink: FileSink(directory: directory, appends: inputPath == nil || !isFirst),
+            offsets: offsets)
     } else if let client {
         commits = try kafkaLog(client, plan, isFile: inputPath != nil, time)
     } else {

@@ -7,6 +7,7 @@ Tests that need a Kafka look for its script at TIDEMARK_TEST_KAFKA and say so wh
 """
 import collections
 import json
+import math
 import os
 import pathlib
 import random
@@ -101,6 +102,19 @@ def rewritten(path, seed):
     return out
 
 
+def cells(value):
+    histogram = value["histogram"]
+    return [histogram["under"], *histogram["counts"], histogram["over"]]
+
+
+def psi(now, then):
+    """Population stability index with Jeffreys' rule for cells that one side lacks."""
+    pairs = [(a, b) for a, b in zip(now, then) if a or b]
+    n, m, k = sum(now), sum(then), len(pairs)
+    shares = [(a / n if a else 0.5 / (n + k / 2), b / m if b else 0.5 / (m + k / 2)) for a, b in pairs]
+    return sum((p - q) * math.log(p / q) for p, q in shares)
+
+
 class Files(unittest.TestCase):
     def check_w1(self, data, same_as):
         out = WORK / "w1-out"
@@ -132,6 +146,71 @@ class Files(unittest.TestCase):
                  "--set", f"baselines.training.file={base}")
         done = subprocess.run([PYTHON, ROOT / "Benchmarks/w1_alerts_check.py", out / "w1-drift-alerts.ndjson"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_learned_baselines_are_the_windows_before_and_find_a_shift(self):
+        data = WORK / "learned.ndjson"
+        with open(data, "w") as f:
+            subprocess.run([ROOT / "topologies/baselines/churn_records.py", "60000", "8", "20"], stdout=f, check=True)
+        seen = []
+        for batch in (61, 4096):
+            out = WORK / f"learned-{batch}"
+            tidemark("run", "topologies/learned.yaml", "--input", data, "--output", out, "--until-end", "--quiet", "--set", f"run.batch_rows={batch}",
+                     "--set", "baselines.initial.first=15m", "--set", "baselines.recent={ trailing: 10m, skip: 5m }",
+                     "--set", "monitors.volume=off")
+            seen.append({p.name: p.read_bytes() for p in out.iterdir()})
+        self.assertEqual(seen[0], seen[1])
+        series = collections.defaultdict(list)
+        for record in lines(out / "learned-aggregates.ndjson"):
+            value = record["value"]
+            if value["complete"] and "column" in value:
+                series[value["group"]["model"], value["column"]].append(value)
+        step, compared = 300_000, 0
+        for (_, column), windows in series.items():
+            windows.sort(key=lambda v: v["window"]["start"])
+            begin = windows[0]["window"]["start"]
+            for value in windows:
+                start = value["window"]["start"]
+                spans = {"initial@first-900s": (begin, begin + 3 * step), "recent@trailing-600s": (start - 3 * step, start - step)}
+                for verdict in value["verdicts"]:
+                    since, until = spans[verdict["baseline"]]
+                    reference = [w for w in windows if since <= w["window"]["start"] and w["window"]["end"] <= min(until, start)]
+                    if since < begin or until > start:
+                        self.assertEqual(verdict["verdict"], "learning")
+                        self.assertEqual(verdict["learned"], {"windows": len(reference), "windows_needed": (until - since) // step, "rows_needed": 1000,
+                                                              "rows": sum(w["rows"]["total"] for w in reference)})
+                        continue
+                    self.assertNotIn("learned", verdict)
+                    drift = next(d for d in value["drift"] if d["baseline"] == verdict["baseline"])
+                    self.assertEqual(drift["n_baseline"], sum(w["rows"]["value"] for w in reference))
+                    if "histogram" in value:
+                        now = cells(value)
+                        then = [sum(c) for c in zip(*map(cells, reference))]
+                        self.assertAlmostEqual(drift["tests"]["psi"]["value"], psi(now, then), places=9)
+                        compared += 1
+        self.assertGreater(compared, 50)
+        # Spend moves up at 10:30, and stays: no longer news to what is recent, and still not what it was.
+        alerts = [(r["value"]["monitor"], r["value"]["column"], r["value"]["state"], (r["value"]["window"]["end"] - 1_705_312_800_000) // 60_000)
+                  for r in lines(out / "learned-alerts.ndjson")]
+        self.assertEqual(sorted(set(alerts)), [("drift", "monthly_spend", "firing", 35), ("sudden", "monthly_spend", "firing", 35),
+                                               ("sudden", "monthly_spend", "resolved", 55)])
+
+    def test_rows_that_stay_away_are_an_alert_of_their_group(self):
+        topo = topology(SMALL.format(clock="2023-11-14T23:20:00Z").replace("number", "{ type: number, expect: { range: [0, 9] } }")
+                        + "monitors: { drift: off, volume: { against: { trailing: 12m } }, floor: { volume: rows, below: 50, severity: warn } }\n", "volume.yaml")
+        rows = [{"ts": T0 + minute * 60_000 + i * 200, "model": model, "x": i % 9, "c": "a"} for minute in range(40)
+                for i in range(300) for model in ("steady", "gone") if model == "steady" or not 20 <= minute < 30]
+        _, out = run_lines(rows, topo, "volume")
+        whole = {(r["value"]["group"]["model"], (r["value"]["window"]["start"] - T0) // 60_000): r["value"] for r in out["t-aggregates"] if "column" not in r["value"]}
+        self.assertEqual(len(whole), 80)
+        self.assertEqual([whole["gone", m]["rows"]["total"] for m in (19, 20, 29, 30)], [300, 0, 0, 300])
+        verdict = whole["gone", 20]["verdicts"][0]
+        self.assertEqual((verdict["verdict"], verdict["expected"], verdict["effect"]), ("drop", 300, 1))
+        self.assertLess(verdict["p"], 1e-8)
+        self.assertEqual({v["verdict"] for m in range(40) for v in whole["steady", m]["verdicts"]}, {"ok", "learning"})
+        alerts = [(v["monitor"], v["group"]["model"], v["state"], (v["window"]["start"] - T0) // 60_000, v["direction"]) for v in (r["value"] for r in out["t-alerts"])]
+        # The floor resolves in the second minute with rows; what is usual comes back with it.
+        self.assertEqual(sorted(alerts), [("floor", "gone", "firing", 20, "below"), ("floor", "gone", "resolved", 31, "below"),
+                                          ("volume", "gone", "firing", 20, "below"), ("volume", "gone", "resolved", 31, "below")])
 
     def test_results_do_not_depend_on_batches_or_on_the_run(self):
         data = w1(20_000, 8)

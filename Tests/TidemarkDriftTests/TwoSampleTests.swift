@@ -125,6 +125,48 @@ func near(_ a: Double, _ b: Double, _ relative: Double = 1e-12) -> Bool {
     }
 }
 
+@Suite struct VolumeTests {
+    private func reference(_ windows: [Int64]) -> VolumeReference {
+        VolumeReference(
+            windows: Int64(windows.count), rows: windows.reduce(0, +),
+            squares: windows.reduce(0) { $0 + UInt128($1) * UInt128($1) })
+    }
+
+    @Test func `rows beside known windows are scipy's, from the centre to 1e-300`() throws {
+        for golden in volumeGoldens {
+            let result = try #require(
+                volumeResult(rows: golden.rows, of: reference(golden.windows)))
+            #expect(near(result.change, golden.change, 1e-12))
+            #expect(near(result.pDrop, golden.pDrop, 1e-9), "\(result) \(golden.pDrop)")
+            #expect(near(result.pRise, golden.pRise, 1e-9), "\(result) \(golden.pRise)")
+        }
+    }
+
+    @Test func `one window, or none with rows, says nothing`() {
+        #expect(volumeResult(rows: 5, of: reference([])) == nil)
+        #expect(volumeResult(rows: 5, of: reference([7])) == nil)
+        #expect(volumeResult(rows: 5, of: reference([0, 0, 0])) == nil)
+        #expect(volumeResult(rows: 0, of: reference([1, 0, 0]))?.change == -1)
+    }
+
+    @Test func `fewer rows are never less of a drop, and equal windows are Poisson`() throws {
+        for windows in [[100, 120, 90, 110], [1000, 1000, 1000], [3, 0, 1, 7, 2]] as [[Int64]] {
+            var before = -1.0
+            for rows in 0...200 as ClosedRange<Int64> {
+                let result = try #require(volumeResult(rows: rows, of: reference(windows)))
+                #expect(result.pDrop >= before && (0...1).contains(result.pDrop))
+                #expect((0...1).contains(result.pRise))
+                before = result.pDrop
+            }
+        }
+        // A billion rows a window: no overflow, no loss of the scatter.
+        let large = try #require(
+            volumeResult(
+                rows: 1_000_000_000, of: reference(Array(repeating: 1_000_000_000, count: 2_000))))
+        #expect(large.change == 0 && large.pDrop > 0.3 && large.pRise > 0.3)
+    }
+}
+
 @Suite struct VerdictTests {
     @Test func `the level is the budget over the tests of its period`() {
         let week = ErrorBudget(count: 1, periodMs: 7 * 86_400_000)

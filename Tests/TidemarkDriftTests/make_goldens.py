@@ -49,3 +49,25 @@ print("let normalGoldens: [(x: Double, p: Double)] = [")
 for x in [-8, -1, 0, 0.5, 1.96, 5, 10, 20, 37]:
     print(f"    ({float(x)!r}, {float(stats.norm.sf(x))!r}),")
 print("]")
+
+print("\nstruct VolumeGolden: Sendable {")
+print("    let rows: Int64\n    let windows: [Int64]\n    let change: Double")
+print("    let pDrop: Double\n    let pRise: Double\n}\n")
+print("let volumeGoldens: [VolumeGolden] = [")
+for rows, mean, cv, k in [
+    (0, 1000, 0, 12), (0, 1000, 0.2, 12), (500, 1000, 0.1, 60), (950, 1000, 0, 60), (1000, 1000, 0, 2), (3, 8, 0, 5),
+    (0, 2, 0, 60), (2000, 1000, 0.3, 24), (90, 40, 0, 12), (20_000_000, 10_000_000, 0.05, 12), (0, 0.1, 0, 60),
+]:
+    level = np.full(k, float(mean)) if cv == 0 else random.gamma(1 / cv**2, mean * cv**2, k)
+    windows = random.poisson(level)
+    total = int(windows.sum())
+    m, c2 = total / k, max(float(np.var(windows, ddof=1)), total / k) / (total / k) ** 2
+
+    def z(x):
+        return (np.cbrt(max(x, 0) / m) - (1 - c2 / 9)) / (np.sqrt(c2) / 3) / np.sqrt(1 + 1 / k)
+
+    drop = max(stats.binom.cdf(rows, rows + total, 1 / (k + 1)), stats.t.cdf(z(rows + 0.5), k - 1))
+    rise = max(stats.binom.sf(rows - 1, rows + total, 1 / (k + 1)), stats.t.sf(z(rows - 0.5), k - 1))
+    print(f"    VolumeGolden(\n        rows: {rows}, windows: {windows.tolist()},")
+    print(f"        change: {rows / m - 1!r}, pDrop: {float(drop)!r}, pRise: {float(rise)!r}),")
+print("]")

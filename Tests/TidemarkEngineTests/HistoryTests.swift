@@ -307,8 +307,10 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
             // Two of three windows: it opens in the third minute, fires in the fourth.
             #expect(
                 Set(outcome.alerts) == [
-                    AlertsByHand.event("firing", "a", t0 + 180_000, t0 + 240_000, t0 + 120_000),
-                    AlertsByHand.event("resolved", "a", t0 + 300_000, t0 + 360_000, t0 + 120_000),
+                    AlertsByHand.event(
+                        "firing", "drift a", t0 + 180_000, t0 + 240_000, t0 + 120_000),
+                    AlertsByHand.event(
+                        "resolved", "drift a", t0 + 300_000, t0 + 360_000, t0 + 120_000),
                 ], "seed \(seed), \(outcome.crashes) crashes")
         }
     }

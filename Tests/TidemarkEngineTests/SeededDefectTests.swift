@@ -134,6 +134,14 @@ import TidemarkRuntime
         try expectFound(delivery: .atLeastOnce, wrapLog: { ForgetsAppliedThrough($0) })
     }
 
+    @Test func `a learned baseline that is restored one window short is found`() throws {
+        try expectFound(wrapLog: { ForgetsNewestWindow($0) })
+    }
+
+    @Test func `what was learned, written one commit too late, is found`() throws {
+        try expectFound(wrapLog: { LearnsLate($0) })
+    }
+
     /// At least one of 600 seeds with every fault in it sees the defect; none sees anything without it.
     private func expectFound(
         delivery: RunSettings.Delivery = .exactlyOnce,
@@ -172,9 +180,9 @@ import TidemarkRuntime
     }
 }
 
-/// The defect of state that does not say through which window it was applied.
-private final class ForgetsAppliedThrough: CommitLog, @unchecked Sendable {
-    private let inner: any CommitLog
+/// A log of commits that does as another one does.
+private class PassingLog: CommitLog, @unchecked Sendable {
+    let inner: any CommitLog
     init(_ inner: any CommitLog) { self.inner = inner }
 
     var clusterId: String { inner.clusterId }
@@ -183,17 +191,53 @@ private final class ForgetsAppliedThrough: CommitLog, @unchecked Sendable {
     func committed(_ partitions: [TopicPartition]) throws(ConnectorError) -> [CommittedOffset] {
         try inner.committed(partitions)
     }
-    func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) {
+    func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) { try inner.restore(take) }
+    func commit(_ unit: CommitUnit, waitMs: Int) throws(ConnectorError) -> Bool {
+        try inner.commit(unit, waitMs: waitMs)
+    }
+    func close(withinMs: Int64) { inner.close(withinMs: withinMs) }
+}
+
+/// The defect of state that does not say through which window it was applied.
+private final class ForgetsAppliedThrough: PassingLog, @unchecked Sendable {
+    override func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) {
         try inner.restore { entry in
             guard var frame = try? StateFrame(entry.value ?? []) else { return }
             frame.appliedThroughMs = TimeLimit.never
             take(StateEntry(key: entry.key, value: frame.encoded()))
         }
     }
-    func commit(_ unit: CommitUnit, waitMs: Int) throws(ConnectorError) -> Bool {
-        try inner.commit(unit, waitMs: waitMs)
+}
+
+/// The defect of a learned baseline that lacks the newest window after a restart.
+private final class ForgetsNewestWindow: PassingLog, @unchecked Sendable {
+    override func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) {
+        var newest: (StateEntry, Int64)?
+        try inner.restore { entry in
+            guard entry.key.starts(with: "baseline/".utf8),
+                let frame = try? StateFrame(entry.value ?? []),
+                entry.key.count(where: { $0 == 0x2f }) == 5
+            else { return take(entry) }
+            if let (held, throughMs) = newest {
+                if frame.appliedThroughMs <= throughMs { return take(entry) }
+                take(held)
+            }
+            newest = (entry, frame.appliedThroughMs)
+        }
     }
-    func close(withinMs: Int64) { inner.close(withinMs: withinMs) }
+}
+
+/// The defect of state that is no part of the unit that it belongs to.
+private final class LearnsLate: PassingLog, @unchecked Sendable {
+    private var late: [StateEntry] = []
+    override func commit(_ unit: CommitUnit, waitMs: Int) throws(ConnectorError) -> Bool {
+        var changed = unit
+        let learned = unit.entries.filter { $0.key.starts(with: "baseline/".utf8) }
+        changed.entries = unit.entries.filter { !$0.key.starts(with: "baseline/".utf8) } + late
+        guard try inner.commit(changed, waitMs: waitMs) else { return false }
+        late = learned
+        return true
+    }
 }
 
 private func eventTime(_ record: SimulatedRecord) -> Int64? {

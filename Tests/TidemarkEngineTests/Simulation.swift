@@ -1,3 +1,4 @@
+import Glibc
 import TidemarkAlerts
 import TidemarkBatch
 import TidemarkCodec
@@ -6,11 +7,14 @@ import TidemarkDataflow
 import TidemarkOperators
 import TidemarkRuntime
 
-/// The topology that simulations run: counts, exact sums and a histogram by model.
+/// The topology that simulations run: counts, exact sums and a histogram by model, compared with a
+/// file.
+///
+/// `learns`: and with what is learned on the way.
 func simulationPlan(
     windows: [WindowPlan] = [WindowPlan(lengthMs: 60_000, stepMs: 60_000)], paneMs: Int64 = 10_000,
     batchRows: Int = 16, groupCountMax: Int = 100, idleMs: Int64? = 5_000,
-    delivery: RunSettings.Delivery = .exactlyOnce
+    delivery: RunSettings.Delivery = .exactlyOnce, learns: Bool = false
 ) -> Plan {
     var source = SourcePlan(topics: ["in"])
     source.start = .earliest
@@ -37,13 +41,44 @@ func simulationPlan(
     monitor.clearBelow = 1
     monitor.hold = .windows(2, of: 3)
     monitor.clearHold = .windows(1, of: 1)
+    var recent = LearningPlan(span: .trailing, lengthMs: 90_000)
+    recent.skipMs = 20_000
+    recent.minRows = 40
+    var initial = LearningPlan(span: .first, lengthMs: 70_000)
+    initial.minRows = 30
+    var baselines = [BaselinePlan(name: "training", path: "", contentHash: "0")]
+    if learns {
+        baselines += [
+            BaselinePlan(name: "recent", learning: recent),
+            BaselinePlan(name: "initial", learning: initial),
+        ]
+    }
+    var monitors = baselines.indices.map { index in
+        var against = monitor
+        against.name = ["drift", "lately", "since"][index]
+        against.baseline = index
+        if index > 0 { against.ignoreBelow = 0.6 }
+        return against
+    }
+    if learns {
+        var traffic = monitor
+        traffic.name = "traffic"
+        traffic.columns = []
+        traffic.baseline = 1
+        traffic.level = 0.2
+        var rule = VolumeRule()
+        rule.drop = 0.2
+        rule.rise = 0.3
+        rule.below = 2
+        traffic.volume = rule
+        monitors.append(traffic)
+    }
     var plan = Plan(
         name: "sim", app: "sim", revision: "0",
         stream: StreamPlan(
             source: source, columns: columns, eventTimeColumn: 0, filter: nil, segments: [segment],
             windows: windows, paneMs: paneMs,
-            baselines: [BaselinePlan(name: "training", path: "", contentHash: "0")],
-            monitors: [monitor]),
+            baselines: baselines, monitors: monitors),
         outputs: OutputsPlan(
             aggregates: "aggregates", alerts: "alerts", deadLetters: "dead", late: "late"))
     plan.run.batchRows = batchRows
@@ -71,7 +106,7 @@ struct SimulationOutcome {
     var aggregates: [String: Set<String>] = [:]
     var deadLetters: Set<String> = []
     var lateRows: Set<String> = []
-    /// In the order of publication: `firing|resolved group window opened`.
+    /// In the order of publication: `monitor group window firing|resolved opened`.
     var alerts: [String] = []
     /// What a reader saw more than once: keys with their revision, coordinates, ids of events.
     var repeats: [String] = []
@@ -150,7 +185,9 @@ struct Simulation {
                 sink: direct, offsets: SimulatedOffsets(cluster), stateTopic: plan.stateTopic,
                 reader: reader)
         }
-        let baselines = [simulationBaseline]
+        let baselines = plan.stream.baselines.map {
+            $0.learning == nil ? simulationBaseline : BaselineTable(records: [])
+        }
         let engine = try Engine(
             plan: plan, dataHash: simulationDataHash,
             parts: EngineParts(
@@ -264,7 +301,8 @@ struct Simulation {
             case "alerts":
                 guard let json = try? JSONValue(parsing: Array(value.utf8)) else { continue }
                 let event = AlertsByHand.event(
-                    json["state"]?.asText ?? "", json["group"]?["model"]?.asText ?? "",
+                    json["state"]?.asText ?? "",
+                    "\(json["monitor"]?.asText ?? "") \(json["group"]?["model"]?.asText ?? "")",
                     json["window"]?["start"]?.asInteger ?? 0,
                     json["window"]?["end"]?.asInteger ?? 0,
                     json["opened"]?.asInteger ?? 0)
@@ -288,48 +326,236 @@ struct Simulation {
 /// and no commit has a part in it.
 enum AlertsByHand {
     static func event(
-        _ state: String, _ model: String, _ start: Int64, _ end: Int64, _ opened: Int64
-    ) -> String { "\(model) \(start)-\(end) \(state) opened \(opened)" }
+        _ state: String, _ whose: String, _ start: Int64, _ end: Int64, _ opened: Int64
+    ) -> String { "\(whose) \(start)-\(end) \(state) opened \(opened)" }
 
     static func events(_ outcome: SimulationOutcome, _ plan: Plan) -> Set<String> {
-        var series: [String: [(start: Int64, end: Int64, breached: Bool)]] = [:]
+        var series: [String: [(start: Int64, end: Int64, said: AlertVerdict)]] = [:]
         for values in outcome.aggregates.values {
             for value in values {
                 guard let json = try? JSONValue(parsing: Array(value.utf8)),
                     value.contains("\"complete\":true"),
-                    let verdict = json["verdicts"]?.asArray?.first?["verdict"]?.asText,
-                    verdict == "drift" || verdict == "ok",
                     let start = json["window"]?["start"]?.asInteger,
                     let end = json["window"]?["end"]?.asInteger
                 else { continue }
                 let model = json["group"]?["model"]?.asText ?? ""
-                series["\(model) \(end - start)", default: []].append(
-                    (start, end, verdict == "drift"))
+                for verdict in json["verdicts"]?.asArray ?? [] {
+                    guard let said = verdict["verdict"]?.asText,
+                        ["drift", "ok", "drop", "rise"].contains(said)
+                    else { continue }
+                    let monitor = verdict["monitor"]?.asText ?? ""
+                    // What is large ends no alert about rows, be it chance or not.
+                    let isLarge =
+                        monitor == "traffic"
+                        && verdict["effect"]?.asNumber ?? -1
+                            >= verdict["ignore_below"]?.asNumber ?? 0
+                    series["\(monitor) \(model)/\(end - start)", default: []].append(
+                        (start, end, said != "ok" ? .breached : isLarge ? .between : .cleared))
+                }
             }
         }
         var events: Set<String> = []
         for (name, windows) in series {
-            let model = name.split(separator: " ").first.map(String.init) ?? ""
+            let whose = name.split(separator: "/").first.map(String.init) ?? ""
             var life = AlertLifecycle()
             let options = AlertOptions(
                 hold: .windows(count: 2, of: 3), clearHold: .windows(count: 1, of: 1))
             for window in windows.sorted(by: { $0.end < $1.end }) {
                 switch life.observe(
-                    window.breached ? .breached : .cleared, startMs: window.start,
+                    window.said, startMs: window.start,
                     endMs: window.end, complete: true, options: options)
                 {
                 case .none: break
                 case .fire(let event):
                     events.insert(
-                        Self.event("firing", model, window.start, window.end, event.openingStartMs))
+                        Self.event("firing", whose, window.start, window.end, event.openingStartMs))
                 case .resolve(let event):
                     events.insert(
                         Self.event(
-                            "resolved", model, window.start, window.end, event.openingStartMs))
+                            "resolved", whose, window.start, window.end, event.openingStartMs))
                 }
             }
         }
         return events
+    }
+}
+
+/// What each window is compared with, worked out from the windows that were published before it.
+enum LearnedByHand {
+    private struct Seen {
+        var start: Int64
+        var end: Int64
+        var cell: NaiveRecompute.Cell
+        var json: JSONValue
+        var complete: Bool
+        /// A known group without a row: there is a record of the group alone.
+        var isAbsent = false
+    }
+
+    /// Windows whose learned baselines are not what the windows before them come to.
+    static func differences(_ outcome: SimulationOutcome, _ plan: Plan) -> [String] {
+        var series: [String: [Seen]] = [:]
+        for (key, values) in outcome.aggregates {
+            let ofColumn = key.replacing("/-/", with: "/x/")
+            guard key == ofColumn || outcome.aggregates[ofColumn] == nil else { continue }
+            for value in values {
+                guard let json = try? JSONValue(parsing: Array(value.utf8)),
+                    let start = json["window"]?["start"]?.asInteger,
+                    let end = json["window"]?["end"]?.asInteger,
+                    let cell = NaiveRecompute.cell(value)
+                else { continue }
+                let name = ofColumn.split(separator: "/").dropLast().joined(separator: "/")
+                series[name, default: []].append(
+                    Seen(
+                        start: start, end: end, cell: cell, json: json,
+                        complete: value.contains("\"complete\":true"), isAbsent: key != ofColumn))
+            }
+        }
+        var found = volumes(outcome, plan, series)
+        for (name, windows) in series {
+            for baseline in plan.stream.baselines {
+                guard let learning = baseline.learning else { continue }
+                // Only a baseline of rows takes note of windows without any.
+                let known = windows.filter { baseline.name == "recent" || !$0.isAbsent }
+                for window in windows where !window.isAbsent {
+                    let want = expected(window, known, learning)
+                    let monitor = baseline.name == "recent" ? "lately" : "since"
+                    let verdict = window.json["verdicts"]?.asArray?.first {
+                        $0["monitor"]?.asText == monitor
+                    }
+                    let drift = window.json["drift"]?.asArray?.first {
+                        $0["baseline"]?.asText == baseline.label
+                    }
+                    let place = "\(name)/\(window.start) \(baseline.name)"
+                    let isLearning = verdict?["verdict"]?.asText == "learning"
+                    if isLearning == want.isWhole {
+                        found.append("\(place): learning \(isLearning), by hand \(!want.isWhole)")
+                    } else if isLearning {
+                        let learned = verdict?["learned"]
+                        if learned?["windows"]?.asInteger != Int64(want.windows.count)
+                            || learned?["rows"]?.asInteger != Int64(want.rows)
+                        {
+                            found.append(
+                                "\(place): learned \(learned.map { "\($0)" } ?? "nothing"), by hand \(want.windows.count) windows, \(want.rows) rows"
+                            )
+                        }
+                    } else if window.cell.value > 0 {
+                        let psi = drift?["tests"]?["psi"]?["value"]?.asNumber ?? -1
+                        let hand = Self.psi(window.cell.bins, want.bins)
+                        if abs(psi - hand) > 1e-9
+                            || drift?["n_baseline"]?.asInteger != Int64(want.bins.reduce(0, +))
+                        {
+                            found.append("\(place): psi \(psi), by hand \(hand)")
+                        }
+                    }
+                }
+            }
+        }
+        return found
+    }
+
+    /// Records of groups as a whole that are not what the windows before them come to.
+    private static func volumes(
+        _ outcome: SimulationOutcome, _ plan: Plan, _ series: [String: [Seen]]
+    ) -> [String] {
+        guard let learning = plan.stream.baselines.first(where: { $0.name == "recent" })?.learning
+        else { return [] }
+        var found: [String] = []
+        for (name, windows) in series {
+            let length = name.split(separator: "/").last ?? ""
+            // Every window that there was, of any group.
+            let all = Set(
+                series.filter { $0.key.hasSuffix("/\(length)") }.values.joined()
+                    .filter(\.complete).map(\.start))
+            let began = windows.filter { $0.complete && !$0.isAbsent }.map(\.start).min() ?? .max
+            let missing = all.filter { $0 > began }.subtracting(windows.map(\.start))
+            if !missing.isEmpty { found.append("\(name): no record for \(missing.sorted())") }
+            for window in windows {
+                let place = "\(name)/\(window.start) traffic"
+                let key = name.replacing("/x/", with: "/-/") + "/\(window.start)"
+                guard
+                    let json = outcome.aggregates[key]?.first.flatMap({
+                        try? JSONValue(parsing: Array($0.utf8))
+                    }), let verdict = json["verdicts"]?.asArray?.first
+                else {
+                    found.append("\(place): not judged")
+                    continue
+                }
+                let rows = window.cell.total
+                if json["rows"]?["total"]?.asInteger != Int64(rows) {
+                    found.append("\(place): \(json), by hand \(rows) rows")
+                }
+                let want = expected(window, windows, learning)
+                let said = verdict["verdict"]?.asText
+                if rows < 2 {
+                    if said != "drop" { found.append("\(place): \(rows) rows are \(said ?? "-")") }
+                } else if !want.isWhole {
+                    if said != "learning" {
+                        found.append("\(place): \(said ?? "-") before it is whole")
+                    }
+                } else if want.windows.count > 1 {
+                    let mean = Double(want.rows) / Double(want.windows.count)
+                    if abs((verdict["expected"]?.asNumber ?? -1) - mean) > 1e-9 {
+                        found.append("\(place): \(verdict), by hand \(mean) expected")
+                    }
+                    let change = Double(rows) / mean - 1
+                    let size = change > 0 ? change / 0.3 : change / -0.2
+                    let isFar = said == "drop" || said == "rise"
+                    if isFar && size < 1
+                        || said == "ok" && verdict["p"]?.asNumber ?? 1 <= 0.2 && size >= 1
+                    {
+                        found.append("\(place): \(verdict), by hand \(change)")
+                    }
+                }
+            }
+        }
+        return found
+    }
+
+    private static func expected(
+        _ window: Seen, _ all: [Seen], _ learning: LearningPlan
+    ) -> (isWhole: Bool, windows: [Seen], rows: Int, bins: [Int]) {
+        let length = window.end - window.start
+        let span = (learning.lengthMs + length - 1) / length * length
+        // Whole windows that do not overlap.
+        let candidates = all.filter { $0.complete && $0.start % length == 0 }
+            .sorted { $0.start < $1.start }
+        let began = all.filter(\.complete).map(\.start).min() ?? .max
+        func rows(_ windows: [Seen]) -> Int { windows.reduce(0) { $0 + $1.cell.total } }
+        var taken: [Seen] = []
+        let isOld: Bool
+        switch learning.span {
+        case .first:
+            for one in candidates where one.start >= began && one.end <= window.start {
+                if one.start >= began + span, rows(taken) >= Int(learning.minRows) { break }
+                taken.append(one)
+            }
+            isOld = window.start >= began + span
+        case .trailing:
+            let edge = (window.start - learning.skipMs) / length * length
+            taken = candidates.filter {
+                $0.start >= began && $0.start >= edge - span && $0.end <= edge
+            }
+            isOld = edge - span >= began
+        }
+        let isEarly = window.start < began
+        return (
+            !isEarly && isOld && rows(taken) >= Int(learning.minRows), taken, rows(taken),
+            taken.reduce(Array(repeating: 0, count: 12)) { sum, one in
+                zip(sum, one.cell.bins).map { $0 + $1 }
+            }
+        )
+    }
+
+    private static func psi(_ now: [Int], _ then: [Int]) -> Double {
+        let places = now.indices.filter { now[$0] + then[$0] > 0 }
+        let (n, m) = (Double(now.reduce(0, +)), Double(then.reduce(0, +)))
+        return places.reduce(0) { sum, place in
+            let k = Double(places.count)
+            let p = now[place] > 0 ? Double(now[place]) / n : 0.5 / (n + k / 2)
+            let q = then[place] > 0 ? Double(then[place]) / m : 0.5 / (m + k / 2)
+            return sum + (p - q) * log(p / q)
+        }
     }
 }
 

@@ -2,6 +2,7 @@ import Testing
 import TidemarkAlerts
 import TidemarkCodec
 import TidemarkCore
+import TidemarkOperators
 
 @Suite struct StateFrameTests {
     private func frame(_ payload: [UInt8], epoch: Int = 3) -> StateFrame {
@@ -92,6 +93,24 @@ import TidemarkCore
                 #expect(read == life)
                 copy = read
             }
+        }
+    }
+
+    @Test func `bytes that are no learned window or head are refused, and nothing traps`() {
+        #expect(LearnedWindow(startMs: 0, []) == nil)
+        #expect(LearnedWindow(startMs: 0, [1]) == nil)
+        #expect(LearnedWindow(startMs: 0, [1, 5, 0x80]) == nil, "a cell is cut short")
+        #expect(LearnedWindow(startMs: 0, [1, 5, 3, 2])?.rows == 5)
+        #expect(LearnedHead([0, 2, 2, 2, 2, 2, 0]) == nil)
+        #expect(LearnedHead([0, 2, 2, 2, 2, 2, 0, 0])?.rows == 1)
+        #expect(LearnedHead([0, 1, 2, 2, 2, 2, 0, 0]) == nil, "it began before 1970")
+        var random = SeededRandom(3)
+        for _ in 0..<50_000 {
+            let bytes = (0..<random.below(24)).map { _ in
+                UInt8(truncatingIfNeeded: random.next()) & (random.chance(0.5) ? 0x7f : 0xff)
+            }
+            _ = LearnedWindow(startMs: 0, [1] + bytes)
+            _ = LearnedHead([0] + bytes)
         }
     }
 

@@ -134,8 +134,24 @@ struct MessageTests {
             "6:18 unknown-word: `exactly_onec` is not known here · expected: exactly_once or at_least_once · try: `exactly_once`"
         ),
         (
-            "monitors: { volume: { drop: 30% } }",
-            "6:13 later: monitor `volume` comes in a later version · expected: drift or freshness · try: `volume: off`"
+            "monitors: { quality: { severity: warn } }",
+            "6:13 later: monitor `quality` comes in a later version · expected: drift, volume or freshness · try: `quality: off`"
+        ),
+        (
+            "monitors: { volume: { drop: off } }",
+            "6:13 volume-without-bound: `volume` says not what is too few or too many · expected: one of drop, rise, below, above · try: `drop: 80%`"
+        ),
+        (
+            "monitors: { volume: { against: training } }",
+            "6:32 baseline-without-volume: `training` is a file: it knows no rows a window · expected: a learned baseline · try: `against: { trailing: 6h }`"
+        ),
+        (
+            "monitors: { volume: { against: { trailing: 10m } } }",
+            "6:32 too-few-windows: 10m hold 2 windows of 5m: how much rows scatter can't be told · expected: 3 windows or more, better 12 · try: `trailing: 1h`"
+        ),
+        (
+            "monitors: { volume: { below: 10, above: 5 } }",
+            "6:41 out-of-limits: no count is 10 or more and 5 or fewer · expected: at least 10"
         ),
         (
             "metrics: { m: count() }",
@@ -188,6 +204,107 @@ struct MessageTests {
             lines(world(lacking).plan().diagnostics) == [
                 "5:32 baseline-lacks-column: t.json has no `spend` · expected: every column of `drift` (7:19) · try: build it again, or `drift: [all, -spend]`"
             ])
+    }
+
+    /// Lines 1 to 5 without a baseline.
+    private let bare = """
+        name: t
+        source:
+          topic: rows
+          schema: { ts: time_ms, model: model, amount: number, country: category, score: score }
+        windows: [1m, 1h]
+
+        """
+
+    @Test func `a learned baseline says what it lacks, all at once`() {
+        let text =
+            bare + """
+                baselines:
+                  a: {}
+                  b: { file: t.json, trailing: 1h }
+                  c: { file: t.json, skip: 5m, min_rows: 7 }
+                  d: { first: 1h, skip: 5m }
+                  e: { traling: 1h }
+                  f: { trailing: 1h, per: pooled }
+                  g: { first: 40d }
+                monitors: { drift: { against: b } }
+                """
+        #expect(
+            lines(world(text).plan().diagnostics) == [
+                "7:3 missing-key: `a` says not where it comes from · expected: one of file, first, trailing · try: `a: { file: baselines/a.json }`",
+                "8:22 two-kinds: `trailing` is a second kind beside `file` (8:8) · expected: one of file, first, trailing · try: two baselines",
+                "9:22 misplaced-key: `skip` is no key of a baseline with `file` · expected: `skip` beside `trailing` · try: delete it",
+                "9:32 misplaced-key: `min_rows` is no key of a baseline with `file` · expected: `min_rows` beside `first` or `trailing` · try: delete it",
+                "10:19 misplaced-key: `skip` is no key of a baseline with `first` · expected: `skip` beside `trailing` · try: delete it",
+                "11:8 unknown-key: `traling` is not a key of a baseline · expected: file, first, trailing, skip, min_rows, per · try: `trailing`",
+                "12:27 later: `pooled` comes in a later version · expected: group · try: `group`",
+                "13:15 out-of-limits: `40d` is out of bounds · expected: a duration from 1s to 31d · try: `31d`",
+            ])
+    }
+
+    @Test func `a learned baseline needs bins, and a span that can be kept`() {
+        let text =
+            bare + """
+                baselines: { recent: { trailing: 3d, skip: 1h } }
+                monitors:
+                  drift: { drift: all }
+                """
+        let binless =
+            "8:19 edges-missing: nothing says where the bins of `amount`, `score` lie, in which `recent` learns counts · expected: edges that are known before the data, from a file or declared · try: `amount: { type: number, expect: { range: [0, 1] } }`, or `-amount` here"
+        #expect(
+            lines(world(text).plan().diagnostics) == [
+                "6:34 too-many: 3d are 4320 windows of 1m, which are kept one by one · expected: at most 2016 · try: `trailing: 1d`, or `windows` with longer ones in `drift`",
+                binless,
+            ])
+        let short = text.replacing("3d, skip: 1h", with: "5m")
+            .replacing("drift: all", with: "drift: country, windows: [1m]")
+        #expect(lines(world(short).plan().diagnostics, .error) == [])
+        #expect(
+            lines(world(short).plan().diagnostics, .warning) == [
+                "6:34 trailing-follows-drift: `recent` holds 5 windows of 1m: slow drift is learned as normal · expected: 10 windows or more, and a `skip` · try: `trailing: 10m`"
+            ])
+        let edges =
+            text.replacing("3d", with: "1d").replacing("[1m, 1h]", with: "[1h]")
+            + "\nsummaries:\n  - { columns: numbers, histogram: { edges: recent } }"
+        #expect(
+            lines(world(edges).plan().diagnostics) == [
+                binless,
+                "10:45 edges-missing: `recent` is learned: it counts in bins, and brings none · expected: a baseline from a file, a list of numbers, or { from, to } · try: `{ from: 0, to: 1 }`",
+            ])
+    }
+
+    @Test func `a learned baseline is planned, printed and hashed`() throws {
+        let text =
+            base.replacing(
+                "baselines: { training: { file: t.json } }",
+                with:
+                    "baselines: { training: { file: t.json }, recent: { trailing: 6h, skip: 1h, min_rows: 2_000 } }"
+            ) + "windows: [5m]\nmonitors: { drift: { against: recent } }"
+        let result = world(text).plan()
+        #expect(lines(result.diagnostics) == [])
+        #expect(lines(result.diagnostics, .warning) == [])
+        let plan = try #require(result.plan)
+        #expect(plan.stream.baselines.map(\.label).last == "recent@trailing-21600s")
+        #expect(plan.stream.columns[2].summary.histogram == .baseline(0))
+        #expect(
+            planText(result).contains(
+                """
+                learns    recent: the trailing 6h, 1h before the window, 2,000 rows or more; a group keeps 72
+                          windows of 5m in about 9 KiB; a group is forgotten after 7d without rows
+
+                """), "\(planText(result))")
+        #expect(
+            planJSON(result).contains(
+                "{\"name\":\"recent\",\"learned\":\"trailing\",\"length_ms\":21600000,\"skip_ms\":3600000,\"min_rows\":2000}"
+            ))
+        for (now, then) in [("6h", "5h"), ("1h", "2h"), ("2_000", "3_000"), ("trailing", "first")] {
+            let other = world(
+                text.replacing(now, with: then).replacing(
+                    ", skip: 1h, min", with: then == "first" ? ", min" : ", skip: 1h, min")
+            ).plan()
+            #expect(other.plan != nil, "\(lines(other.diagnostics))")
+            #expect(other.dataHash != result.dataHash, "\(now) to \(then)")
+        }
     }
 
     @Test func `all mistakes are said at once in order of place`() {

@@ -1,0 +1,69 @@
+import CTails
+import Glibc
+
+/// Rows per window, over windows that are known: what the next one is compared with.
+package struct VolumeReference: Sendable, Hashable {
+    /// How many windows.
+    package var windows: Int64
+    /// Their rows.
+    package var rows: Int64
+    /// Σ rows².
+    package var squares: UInt128
+
+    /// The sums over some windows.
+    package init(windows: Int64, rows: Int64, squares: UInt128) {
+        self.windows = windows
+        self.rows = rows
+        self.squares = squares
+    }
+}
+
+/// What the rows of one window say beside those of others.
+package struct VolumeResult: Sendable, Hashable {
+    /// Rows that were expected: the mean.
+    package let expected: Double
+    /// Rows ÷ expected − 1: −1 where nothing came.
+    package let change: Double
+    /// How likely so few rows, or fewer, are by chance.
+    package let pDrop: Double
+    /// How likely so many, or more, are.
+    package let pRise: Double
+}
+
+/// Compares the rows of a window with the rows of windows before it.
+///
+/// Rows a window are taken as Poisson about a level that itself varies by window (gamma): their
+/// variance is that of the known windows, and at least their mean. Each p is the greater of two:
+/// - the exact comparison of two Poisson counts: given their sum N, the window's share of it is
+///   binomial (N, 1 ⁄ (k + 1)) for k known windows;
+/// - Wilson and Hilferty's cube root of a gamma, with the variance estimated from k windows: Student's t
+///   with k − 1 degrees of freedom, the mean's own error included.
+///
+/// So p is right where counts are Poisson, and where they scatter more. Measured over gamma–Poisson
+/// windows (coefficients of variation 0 to 0.8, 5 to 60 windows, means 5 to 1,000): at most 1.5 times
+/// the level at 1% and 0.1%; below the level where counts are Poisson.
+///
+/// - Returns: nil where fewer than two windows, or none with rows, are known.
+/// - Source: Wilson and Hilferty 1931; Przyborowski and Wilenski 1940.
+package func volumeResult(rows: Int64, of reference: VolumeReference) -> VolumeResult? {
+    guard reference.windows >= 2, reference.rows > 0, rows >= 0 else { return nil }
+    let k = Double(reference.windows)
+    let mean = Double(reference.rows) / k
+    // k Σ x² − (Σ x)², exactly.
+    let sum = UInt128(reference.rows)
+    let scatter = UInt128(reference.windows) * reference.squares
+    let variance = scatter > sum * sum ? Double(scatter - sum * sum) / (k * (k - 1)) : 0
+    let square = max(variance, mean) / (mean * mean)
+    func score(_ x: Double) -> Double {
+        (cbrt(max(x, 0) / mean) - (1 - square / 9)) / (square.squareRoot() / 3)
+            / (1 + 1 / k).squareRoot()
+    }
+    let x = Double(rows)
+    let total = x + Double(reference.rows)
+    return VolumeResult(
+        expected: mean, change: x / mean - 1,
+        pDrop: max(
+            tails_binomial_lower(total, 1 / (k + 1), x), tails_t_upper(k - 1, -score(x + 0.5))),
+        pRise: max(
+            tails_binomial_upper(total, 1 / (k + 1), x), tails_t_upper(k - 1, score(x - 0.5))))
+}

@@ -1,0 +1,613 @@
+package import TidemarkCodec
+import TidemarkCore
+import TidemarkDataflow
+
+/// What is learned of a group's windows, as the reference of a later one.
+struct LearnedReference {
+    var progress: LearnedProgress
+    var isInForce = false
+    /// Counts of all cells of the learned columns, one column after the other.
+    var cells: [UInt64] = []
+    /// By place of the column in its segment: where its cells are.
+    var ranges: [Int: Range<Int>] = [:]
+    /// Σ rows² over the windows that `progress` counts.
+    var squares: UInt128 = 0
+}
+
+/// Baselines that are learned on the stream: counts of closed windows, as entry state.
+///
+/// Every learned window is an entry of its own, written once and taken away when no window to come
+/// can need it; so a commit writes what is new, not what is known. A head beside them says when
+/// learning began and on which day the group was last seen; for `first` it also takes the windows in,
+/// once their unit of commit is through. What is asked for is always a state as of a window's start:
+/// a window that comes again (delivery at least once) is given what it was given before, though later
+/// windows were learned meanwhile, and is not learned twice.
+///
+/// - Memory: about 1.5 bytes a cell and window of `trailing`; 8 bytes a cell of `first`.
+/// - Complexity: a window costs one pass over the cells that enter and leave the span.
+struct LearnedBaselines {
+    /// What learns alike: a baseline in a segment and a window length.
+    struct Place: Hashable {
+        var baseline: Int
+        var segment: Int
+        var size: Int
+    }
+
+    private final class Memory {
+        var head: LearnedHead
+        /// False where its windows were read back without it: delivery at least once may lose the head
+        /// of a unit that was cut short.
+        var isHeadKnown = true
+        var isHeadDirty = true
+        /// In the order of their starts.
+        var windows: [LearnedWindow] = []
+        /// The last sum that was asked for.
+        var sum: Sum?
+
+        init(head: LearnedHead) { self.head = head }
+
+        /// Those that start in `fromMs ..< toMs`.
+        func windows(from fromMs: Int64, to toMs: Int64) -> ArraySlice<LearnedWindow> {
+            let first = windows.partitionPoint { $0.startMs >= fromMs }
+            let last = windows.partitionPoint { $0.startMs >= toMs }
+            return windows[first..<max(first, last)]
+        }
+
+        func insert(_ window: LearnedWindow) {
+            windows.insert(
+                window, at: windows.partitionPoint { $0.startMs > window.startMs })
+        }
+
+        /// All that starts in `fromMs ..< toMs`, with what the head took in.
+        func sum(from fromMs: Int64, to toMs: Int64) -> Sum {
+            var result: Sum
+            if let sum, sum.fromMs <= fromMs, fromMs < sum.toMs, sum.toMs <= toMs {
+                result = sum
+                for window in windows(from: sum.fromMs, to: fromMs) { result.subtract(window) }
+                for window in windows(from: sum.toMs, to: toMs) { result.add(window) }
+                (result.fromMs, result.toMs) = (fromMs, toMs)
+            } else {
+                result = Sum(
+                    fromMs: fromMs, toMs: toMs, windows: head.windows, rows: head.rows,
+                    squares: head.squares, cells: head.cells)
+                for window in windows(from: max(fromMs, head.throughMs), to: toMs) {
+                    result.add(window)
+                }
+            }
+            sum = result
+            return result
+        }
+    }
+
+    /// The windows that start in `fromMs ..< toMs`, added up, with the head's.
+    private struct Sum {
+        var fromMs: Int64
+        var toMs: Int64
+        var windows: Int64 = 0
+        var rows: Int64 = 0
+        var squares: UInt128 = 0
+        var cells: [UInt64]
+
+        mutating func add(_ window: LearnedWindow) {
+            windows += 1
+            rows += window.rows
+            squares += UInt128(window.rows) * UInt128(window.rows)
+            window.forEachCell { place, count in
+                if place == cells.count { cells.append(0) }
+                cells[place] += count
+            }
+        }
+
+        mutating func subtract(_ window: LearnedWindow) {
+            windows -= 1
+            rows -= window.rows
+            squares -= UInt128(window.rows) * UInt128(window.rows)
+            window.forEachCell { place, count in cells[place] -= count }
+        }
+    }
+
+    /// What monitors want of a learned baseline in a segment.
+    private struct Use {
+        var baseline: Int
+        var sizes: Set<Int>
+        /// Places of columns in the segment.
+        var columns: [Int]
+    }
+
+    private let plan: Plan
+    private let keys: StateKeys
+    /// By segment.
+    private let uses: [[Use]]
+    private var memories: [Place: [[UInt8]: Memory]] = [:]
+    /// Groups of which something is not written yet.
+    private var changed: [Place: Set<[UInt8]>] = [:]
+    private var tombstones: [[UInt8]] = []
+    /// By window length: end of the last window that was closed, and of the last one whose unit is
+    /// through: it and those before it do not come again.
+    private var closedThroughMs: [Int64]
+    private var settledThroughMs: [Int64]
+    private var hasSettled = false
+    private var sweptDay: [Place: Int64] = [:]
+    private static let dayMs: Int64 = 86_400_000
+
+    init(plan: Plan) {
+        self.plan = plan
+        keys = StateKeys(plan: plan)
+        let stream = plan.stream
+        uses = stream.segments.enumerated().map { index, segment in
+            stream.baselines.indices.compactMap { baseline in
+                let monitors = stream.monitors.filter {
+                    $0.baseline == baseline && $0.segments.contains(index)
+                }
+                guard stream.baselines[baseline].learning != nil, !monitors.isEmpty else {
+                    return nil
+                }
+                return Use(
+                    baseline: baseline, sizes: Set(monitors.flatMap(\.windows)),
+                    columns: segment.columns.indices.filter { place in
+                        monitors.contains { $0.columns.contains(segment.columns[place]) }
+                    })
+            }
+        }
+        closedThroughMs = plan.stream.windows.map { _ in TimeLimit.never }
+        settledThroughMs = closedThroughMs
+    }
+
+    var byteCount: Int {
+        memories.values.reduce(0) { sum, groups in
+            groups.values.reduce(sum) { sum, memory in
+                memory.windows.reduce(
+                    sum + 256 + 8 * (memory.head.cells.count + (memory.sum?.cells.count ?? 0))
+                ) { $0 + 48 + $1.cells.count }
+            }
+        }
+    }
+
+    /// The groups that are known at a place before a window's start, and not forgotten by then.
+    func groups(at place: Place, startMs: Int64) -> [[UInt8]] {
+        guard let learning = learning(place) else { return [] }
+        return (memories[place] ?? [:]).filter {
+            $0.value.head.beganMs < startMs
+                && !isForgotten($0.value, learning, startMs: startMs)
+        }.keys.sorted { $0.lexicographicallyPrecedes($1) }
+    }
+
+    // MARK: Asking
+
+    /// What a group's window is compared with, by baseline.
+    func references(
+        _ cell: GroupCell, segment: Int, _ closing: WindowClosing
+    ) -> [Int: LearnedReference] {
+        var found: [Int: LearnedReference] = [:]
+        for use in uses[segment]
+        where use.sizes.contains(closing.size) && !cell.shape.values.isOther {
+            var ranges: [Int: Range<Int>] = [:]
+            var count = 0
+            for place in use.columns {
+                let size = cell.shape.columns[place].learned?.cellCount ?? 0
+                ranges[place] = count..<(count + size)
+                count += size
+            }
+            var reference = reference(
+                Place(baseline: use.baseline, segment: segment, size: closing.size),
+                group: cell.shape.part, startMs: closing.window.startMs, cellCount: count)
+            reference?.ranges = ranges
+            found[use.baseline] = reference
+        }
+        return found
+    }
+
+    /// What a window that starts at `startMs` is compared with.
+    ///
+    /// `cellCount`: of the group's learned columns.
+    func reference(
+        _ place: Place, group: [UInt8], startMs: Int64, cellCount: Int
+    ) -> LearnedReference? {
+        guard let learning = learning(place) else { return nil }
+        let lengthMs = plan.stream.windows[place.size].lengthMs
+        let needed = learning.windowCount(lengthMs: lengthMs)
+        var progress = LearnedProgress(
+            windows: 0, windowsNeeded: needed, rows: 0, rowsNeeded: learning.minRows)
+        guard let memory = memories[place]?[group],
+            !isForgotten(memory, learning, startMs: startMs)
+        else { return LearnedReference(progress: progress) }
+        let spanMs = needed * lengthMs
+        let isOld: Bool
+        let sum: Sum
+        switch learning.span {
+        case .first:
+            let toMs = startMs.flooredDivision(by: lengthMs) * lengthMs
+            sum = memory.sum(from: .min, to: toMs)
+            isOld = startMs >= memory.head.beganMs + spanMs
+        case .trailing:
+            let toMs = (startMs - learning.skipMs).flooredDivision(by: lengthMs) * lengthMs
+            sum = memory.sum(from: toMs - spanMs, to: toMs)
+            isOld = toMs - spanMs >= memory.head.beganMs
+        }
+        progress.windows = sum.windows
+        progress.rows = sum.rows
+        // Windows without rows have no cells.
+        let missing = max(0, cellCount - sum.cells.count)
+        return LearnedReference(
+            progress: progress, isInForce: isOld && sum.rows >= learning.minRows,
+            cells: sum.cells + Array(repeating: 0, count: missing), squares: sum.squares)
+    }
+
+    private func learning(_ place: Place) -> LearningPlan? {
+        plan.stream.baselines[place.baseline].learning
+    }
+
+    private func isForgotten(
+        _ memory: Memory, _ learning: LearningPlan, startMs: Int64
+    ) -> Bool {
+        startMs.flooredDivision(by: Self.dayMs) - memory.head.seenDay > learning.forgetDays
+    }
+
+    // MARK: Learning
+
+    /// Takes a closed window of a group in, after it was compared.
+    mutating func learn(_ cell: GroupCell, segment: Int, _ closing: WindowClosing) {
+        for use in uses[segment]
+        where use.sizes.contains(closing.size) && !cell.shape.values.isOther {
+            let cells = use.columns.flatMap { place in
+                cell.shape.columns[place].learned.map { cell.cells($0) } ?? []
+            }
+            learn(
+                Place(baseline: use.baseline, segment: segment, size: closing.size),
+                group: cell.shape.part, closing, rows: cell.rowCount,
+                cells: cells.map { UInt64(max(0, $0)) })
+        }
+    }
+
+    /// Takes a closed window in.
+    ///
+    /// `rows`: 0 where a known group has none in the window.
+    mutating func learn(
+        _ place: Place, group: [UInt8], _ closing: WindowClosing, rows: Int64, cells: [UInt64]
+    ) {
+        // Of an incomplete window nothing is learned; it comes again.
+        guard closing.complete, let learning = learning(place) else { return }
+        let startMs = closing.window.startMs
+        let lengthMs = closing.window.lengthMs
+        let day = startMs.flooredDivision(by: Self.dayMs)
+        if let memory = memories[place]?[group], isForgotten(memory, learning, startMs: startMs) {
+            forget(place, group)
+        }
+        let memory =
+            memories[place]?[group] ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day))
+        memories[place, default: [:]][group] = memory
+        defer { if memory.isHeadDirty { changed[place, default: []].insert(group) } }
+        if rows > 0, day > memory.head.seenDay {
+            memory.head.seenDay = day
+            memory.isHeadDirty = true
+        }
+        // Windows that do not overlap: each row once.
+        guard startMs == startMs.flooredDivision(by: lengthMs) * lengthMs else { return }
+        if startMs < memory.head.beganMs {
+            guard !memory.isHeadKnown else { return }
+            memory.head.beganMs = startMs
+        }
+        guard closing.window.endMs > memory.head.throughMs,
+            !memory.windows.contains(where: { $0.startMs == startMs })
+        else { return }
+        if learning.span == .first {
+            let needed = learning.windowCount(lengthMs: lengthMs)
+            guard
+                startMs < memory.head.beganMs + needed * lengthMs
+                    || memory.sum(from: .min, to: startMs).rows < learning.minRows
+            else { return }
+        }
+        memory.insert(LearnedWindow(startMs: startMs, rows: rows, counts: cells))
+        if let sum = memory.sum, startMs < sum.toMs { memory.sum = nil }
+        changed[place, default: []].insert(group)
+    }
+
+    /// Says that a window of this length was closed, after all its groups.
+    mutating func closed(_ closing: WindowClosing) {
+        closedThroughMs[closing.size] = max(closedThroughMs[closing.size], closing.window.endMs)
+        guard closing.complete else { return }
+        // Once a day: who was not seen for long is forgotten, as it would be on its return.
+        let day = closing.window.startMs.flooredDivision(by: Self.dayMs)
+        for place in memories.keys where place.size == closing.size && sweptDay[place] != day {
+            sweptDay[place] = day
+            guard let learning = learning(place) else { continue }
+            for (group, memory) in memories[place] ?? [:]
+            where isForgotten(memory, learning, startMs: closing.window.startMs) {
+                forget(place, group)
+            }
+        }
+    }
+
+    private mutating func forget(_ place: Place, _ group: [UInt8]) {
+        guard let memory = memories[place]?.removeValue(forKey: group) else { return }
+        for window in memory.windows where window.isStored {
+            tombstones.append(keys.learned(place, group, startMs: window.startMs))
+        }
+        // Its head goes, unless it learns anew before the commit.
+        changed[place, default: []].insert(group)
+    }
+
+    // MARK: State
+
+    mutating func takeEntries(epoch: Int) -> [StateEntry] {
+        var entries = tombstones.map { StateEntry(key: $0, value: nil) }
+        tombstones = []
+        let touched =
+            hasSettled ? memories.mapValues { Set($0.keys) } : changed
+        for (place, groups) in touched {
+            for group in groups.union(changed[place] ?? []) {
+                guard let memory = memories[place]?[group] else {
+                    entries.append(StateEntry(key: keys.learned(place, group), value: nil))
+                    continue
+                }
+                settle(memory, place, group, &entries)
+                if memory.isHeadDirty {
+                    entries.append(
+                        entry(
+                            keys.learned(place, group), memory.head.throughMs,
+                            memory.head.encoded(), epoch))
+                    memory.isHeadDirty = false
+                    memory.isHeadKnown = true
+                }
+                let lengthMs = plan.stream.windows[place.size].lengthMs
+                for index in memory.windows.indices where !memory.windows[index].isStored {
+                    memory.windows[index].isStored = true
+                    let window = memory.windows[index]
+                    entries.append(
+                        entry(
+                            keys.learned(place, group, startMs: window.startMs),
+                            window.startMs + lengthMs, window.encoded(), epoch))
+                }
+            }
+        }
+        for (place, groups) in changed where touched[place] == nil {
+            for group in groups where memories[place]?[group] == nil {
+                entries.append(StateEntry(key: keys.learned(place, group), value: nil))
+            }
+        }
+        changed = [:]
+        hasSettled = settledThroughMs != closedThroughMs
+        settledThroughMs = closedThroughMs
+        return entries
+    }
+
+    private func entry(
+        _ key: [UInt8], _ throughMs: Int64, _ payload: [UInt8], _ epoch: Int
+    ) -> StateEntry {
+        StateEntry(
+            key: key,
+            value: StateFrame(
+                kind: .baseline, epoch: epoch, appliedThroughMs: throughMs, payload: payload
+            ).encoded())
+    }
+
+    /// Lets go of windows that nothing to come needs one by one.
+    private func settle(
+        _ memory: Memory, _ place: Place, _ group: [UInt8], _ entries: inout [StateEntry]
+    ) {
+        let settledMs = settledThroughMs[place.size]
+        guard settledMs != TimeLimit.never, let learning = learning(place) else { return }
+        let lengthMs = plan.stream.windows[place.size].lengthMs
+        // No window to come starts earlier.
+        let startMs = settledMs - lengthMs
+        let spareMs: Int64
+        switch learning.span {
+        case .first:
+            // What the head took in one commit ago.
+            spareMs = memory.head.throughMs
+            let folded = memory.windows.filter {
+                $0.startMs >= memory.head.throughMs && $0.startMs + lengthMs <= startMs
+            }
+            for window in folded { memory.head.take(window, endMs: window.startMs + lengthMs) }
+            if !folded.isEmpty { memory.isHeadDirty = true }
+        case .trailing:
+            let toMs = (startMs - learning.skipMs).flooredDivision(by: lengthMs) * lengthMs
+            spareMs = toMs - learning.windowCount(lengthMs: lengthMs) * lengthMs
+        }
+        let count = memory.windows.prefix { $0.startMs < spareMs }.count
+        guard count > 0 else { return }
+        for window in memory.windows[..<count] where window.isStored {
+            entries.append(
+                StateEntry(
+                    key: keys.learned(place, group, startMs: window.startMs), value: nil))
+        }
+        if let sum = memory.sum, learning.span == .trailing,
+            memory.windows[count - 1].startMs >= sum.fromMs
+        {
+            memory.sum = nil
+        }
+        memory.windows.removeFirst(count)
+    }
+
+    mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration {
+        guard let (place, group, startMs) = keys.learned(key),
+            plan.stream.baselines[place.baseline].learning != nil
+        else { return .unusable("no baseline of this topology has it") }
+        let day = startMs.map { $0.flooredDivision(by: Self.dayMs) }
+        if let startMs, let day {
+            guard var window = LearnedWindow(startMs: startMs, frame.payload) else {
+                return .unusable("it is no window of a baseline")
+            }
+            window.isStored = true
+            let memory =
+                memories[place]?[group] ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day))
+            if memories[place]?[group] == nil { memory.isHeadKnown = false }
+            if !memory.isHeadKnown {
+                memory.head.beganMs = min(memory.head.beganMs, startMs)
+                memory.head.seenDay = max(memory.head.seenDay, day)
+            }
+            memory.insert(window)
+            memories[place, default: [:]][group] = memory
+        } else {
+            guard let head = LearnedHead(frame.payload) else {
+                return .unusable("it is no head of a baseline")
+            }
+            let memory = memories[place]?[group] ?? Memory(head: head)
+            memory.head = head
+            memory.isHeadKnown = true
+            memory.isHeadDirty = false
+            memories[place, default: [:]][group] = memory
+        }
+        return .taken
+    }
+}
+
+extension [LearnedWindow] {
+    /// The first place at which `isAfter` holds, of a row that is sorted by it.
+    fileprivate func partitionPoint(_ isAfter: (LearnedWindow) -> Bool) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if isAfter(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+}
+
+/// One window of a group, as a learned baseline keeps it.
+package struct LearnedWindow: Sendable, Equatable {
+    package let startMs: Int64
+    package let rows: Int64
+    /// Varints (LEB128), a cell each.
+    fileprivate let cells: [UInt8]
+    /// The state topic may hold it.
+    fileprivate var isStored = false
+
+    fileprivate init(startMs: Int64, rows: Int64, counts: [UInt64]) {
+        self.startMs = startMs
+        self.rows = rows
+        var bytes: [UInt8] = []
+        for count in counts { bytes.append(varint: count) }
+        cells = bytes
+    }
+
+    /// A window as `encoded` gave it; nil if these bytes are none.
+    package init?(startMs: Int64, _ bytes: [UInt8]) {
+        var rest = bytes[...]
+        // No sum of what a span may hold comes near to 64 bits.
+        guard rest.popFirst() == 1, let rows = rest.popVarint(), rows < 1 << 48 else { return nil }
+        self.startMs = startMs
+        self.rows = Int64(rows)
+        cells = Array(rest)
+        while !rest.isEmpty {
+            guard let count = rest.popVarint(), count < 1 << 48 else { return nil }
+        }
+    }
+
+    fileprivate func encoded() -> [UInt8] {
+        var bytes: [UInt8] = [1]
+        bytes.append(varint: UInt64(rows))
+        return bytes + cells
+    }
+
+    fileprivate func forEachCell(_ body: (Int, UInt64) -> Void) {
+        var rest = cells[...]
+        var place = 0
+        while let count = rest.popVarint() {
+            body(place, count)
+            place += 1
+        }
+    }
+}
+
+/// What is known of a group beside the windows that are kept one by one.
+package struct LearnedHead: Sendable, Equatable {
+    /// Start of the first window.
+    package var beganMs: Int64
+    /// Days since 1970 of the last window with rows.
+    package var seenDay: Int64
+    /// End of the last window that was added up here; those before are not kept one by one.
+    package var throughMs: Int64 = .min
+    package var windows: Int64 = 0
+    package var rows: Int64 = 0
+    fileprivate var squares: UInt128 = 0
+    fileprivate var cells: [UInt64] = []
+
+    fileprivate init(beganMs: Int64, seenDay: Int64) {
+        self.beganMs = beganMs
+        self.seenDay = seenDay
+    }
+
+    fileprivate mutating func take(_ window: LearnedWindow, endMs: Int64) {
+        throughMs = endMs
+        windows += 1
+        rows += window.rows
+        squares += UInt128(window.rows) * UInt128(window.rows)
+        window.forEachCell { place, count in
+            if place == cells.count { cells.append(0) }
+            cells[place] += count
+        }
+    }
+
+    fileprivate func encoded() -> [UInt8] {
+        var bytes: [UInt8] = [0]
+        for number in [beganMs, seenDay, throughMs, windows, rows] {
+            bytes.append(varint: UInt64(bitPattern: number << 1 ^ number >> 63))
+        }
+        bytes.append(varint: UInt64(truncatingIfNeeded: squares))
+        bytes.append(varint: UInt64(truncatingIfNeeded: squares >> 64))
+        for cell in cells { bytes.append(varint: cell) }
+        return bytes
+    }
+
+    /// A head as `encoded` gave it; nil if these bytes are none.
+    package init?(_ bytes: [UInt8]) {
+        var rest = bytes[...]
+        guard rest.popFirst() == 0 else { return nil }
+        var numbers: [Int64] = []
+        for _ in 0..<5 {
+            guard let raw = rest.popVarint() else { return nil }
+            numbers.append(Int64(bitPattern: raw >> 1) ^ -Int64(raw & 1))
+        }
+        guard let low = rest.popVarint(), let high = rest.popVarint() else { return nil }
+        self.init(beganMs: numbers[0], seenDay: numbers[1])
+        (throughMs, windows, rows) = (numbers[2], numbers[3], numbers[4])
+        squares = UInt128(high) << 64 | UInt128(low)
+        guard (0...TimeLimit.latestMs).contains(beganMs),
+            (0...TimeLimit.latestMs).contains(seenDay),
+            (0...1 << 48).contains(windows), (0...1 << 60).contains(rows)
+        else { return nil }
+        while !rest.isEmpty {
+            guard let cell = rest.popVarint(), cell < 1 << 60 else { return nil }
+            cells.append(cell)
+        }
+    }
+}
+
+extension StateFrame {
+    /// What a baseline's entry holds, in words; nil where it holds none.
+    package var learnedText: String? {
+        guard kind == .baseline else { return nil }
+        if let head = LearnedHead(payload) {
+            return "learned since \(timeText(head.beganMs))"
+                + (head.windows > 0 ? ", \(head.windows) windows, \(head.rows) rows" : "")
+        }
+        return LearnedWindow(startMs: 0, payload).map { "a learned window of \($0.rows) rows" }
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func append(varint value: UInt64) {
+        var value = value
+        while value >= 0x80 {
+            append(UInt8(truncatingIfNeeded: value) | 0x80)
+            value >>= 7
+        }
+        append(UInt8(value))
+    }
+}
+
+extension ArraySlice<UInt8> {
+    /// The next varint; nil where none ends here or it is above 64 bits.
+    fileprivate mutating func popVarint() -> UInt64? {
+        var value: UInt64 = 0
+        for shift in stride(from: UInt64(0), through: 63, by: 7) {
+            guard let byte = popFirst() else { return nil }
+            let bits = UInt64(byte & 0x7f)
+            guard (bits << shift) >> shift == bits else { return nil }
+            value |= bits << shift
+            if byte & 0x80 == 0 { return value }
+        }
+        return nil
+    }
+}
