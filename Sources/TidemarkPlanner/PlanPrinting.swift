@@ -69,7 +69,8 @@ package func planText(_ result: PlanResult) -> String {
     row(
         "restart",
         "reads at most about \(durationText(rereadMs)) of event time again"
-            + (plan.mayNeedSnapshots ? "; longer windows are written to \(plan.stateTopicName)" : "")
+            + (plan.mayNeedSnapshots
+                ? "; longer windows are written to \(plan.stateTopicName)" : "")
     )
     row(
         "results",
