@@ -693,6 +693,50 @@ class Kafka(unittest.TestCase):
         held = [key for key in self.state("long-state") if key.startswith(b"windows/")]
         self.assertLessEqual(len(held), 2)
 
+    def test_partitions_that_are_added_are_read_without_a_restart(self):
+        import confluent_kafka
+        from confluent_kafka.admin import AdminClient, NewPartitions
+        for name in ("grow", "grow-aggregates", "grow-alerts", "grow-dead"):
+            self.kafka("topics", "--create", "--topic", name, "--partitions", "1")
+        self.kafka("topics", "--create", "--topic", "grow-state", "--partitions", "1", "--config", "cleanup.policy=compact")
+        plan = topology("""name: grow
+source: { topic: grow, start: earliest, out_of_orderness: 500ms, idle: 2s, schema: { ts: time_ms, model: model, x: number } }
+windows: [1s]
+outputs: { aggregates: { topic: grow-aggregates, sketches: [] }, alerts: grow-alerts, dead_letters: grow-dead }
+""", "grow.yaml")
+        process = subprocess.Popen([TIDEMARK, "run", plan, "--json"], cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            producer = confluent_kafka.Producer({"bootstrap.servers": self.brokers, "linger.ms": 1, "topic.metadata.refresh.interval.ms": 500,
+                                                 "enable.idempotence": True})
+            admin = AdminClient({"bootstrap.servers": self.brokers})
+            partitions, produced, started = 1, 0, time.monotonic()
+            while time.monotonic() - started < 12:
+                if partitions == 1 and time.monotonic() - started > 4:
+                    admin.create_partitions([NewPartitions("grow", 3)])["grow"].result()
+                    partitions = 3
+                    time.sleep(1)
+                for partition in range(partitions):
+                    producer.produce("grow", json.dumps({"ts": int(time.time() * 1000), "model": "m", "x": 1.5}), partition=partition)
+                    produced += 1
+                producer.poll(0)
+                time.sleep(0.01)
+            self.assertEqual(producer.flush(30), 0)
+            time.sleep(1)
+            process.terminate()
+            out, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        self.assertEqual(process.returncode, 0, said)
+        self.assertIn("the input has new partitions", said)
+        rest = json.loads(tidemark("run", plan, "--until-end", "--json", env=self.environment).stdout)
+        self.assertEqual(json.loads(out)["records"] + rest["records"], produced)
+        rows = {}
+        for values in self.read("grow-aggregates").values():
+            value = json.loads(values[-1].replace(",,", ","))
+            rows[value["window"]["start"]] = value["rows"]["total"] + value["rows"]["late"]
+        # Windows that came out before the new partitions were known keep what they said: those rows are late, and counted.
+        self.assertEqual(sum(rows.values()), produced)
+
     def test_the_newest_process_fences_the_older_one_which_ends_and_says_so(self):
         older = subprocess.Popen([TIDEMARK, *self.arguments("twice", "--set", "run.batch_rows=1")], cwd=ROOT, env=self.environment,
                                  stderr=subprocess.PIPE, text=True)
