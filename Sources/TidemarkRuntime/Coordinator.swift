@@ -11,8 +11,6 @@ package struct RunTotals: Sendable, Equatable {
     /// Partials that came after their windows were published; they are counted, not merged.
     package var latePartials = 0
     package var floorsRecorded = 0
-    /// Times that the input had new partitions and the run began anew with them.
-    package var growths = 0
     /// Times that open windows were written out, since re-reading them would take too long.
     package var snapshots = 0
     package var snapshotBytes = 0
@@ -27,7 +25,6 @@ package struct RunTotals: Sendable, Equatable {
         commits += other.commits
         latePartials += other.latePartials
         floorsRecorded += other.floorsRecorded
-        growths += other.growths
         snapshots += other.snapshots
         snapshotBytes += other.snapshotBytes
     }
@@ -711,7 +708,6 @@ package final class Coordinator {
     private func observeGrowth() {
         guard !untilEnd, !isStopping, !progress.isRebuilding, sourceHasGrown() else { return }
         progress.hasGrown = true
-        progress.totals.growths += 1
         stop()
     }
 
