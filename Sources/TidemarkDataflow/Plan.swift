@@ -31,11 +31,7 @@ package struct Plan: Sendable {
     }
 
     /// A window may stay open for longer than what a restart should read again.
-    ///
-    /// Not where baselines are learned: with snapshots, a simulated run in a thousand learned a window
-    /// less. Until that is understood, long windows are read again there.
     package var mayNeedSnapshots: Bool {
-        guard !stream.baselines.contains(where: { $0.learning != nil }) else { return false }
         let longest = stream.windows.map(\.lengthMs).max() ?? 0
         return longest + rereadFloorMs > limits.maxRereadMs
     }

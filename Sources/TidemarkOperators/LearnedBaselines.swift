@@ -411,9 +411,8 @@ struct LearnedBaselines {
                 StateEntry(
                     key: keys.learned(place, group, startMs: window.startMs), value: nil))
         }
-        if let sum = memory.sum, learning.span == .trailing,
-            memory.windows[count - 1].startMs >= sum.fromMs
-        {
+        // It would take them away again (`trailing`), or still add them (`first`).
+        if let sum = memory.sum, memory.windows[count - 1].startMs >= sum.fromMs {
             memory.sum = nil
         }
         memory.windows.removeFirst(count)

@@ -39,8 +39,7 @@ func simulate(
     // Windows of a minute are then written out while they are open, again and again.
     let isShort = random.chance(0.5)
     var plan = simulationPlan(
-        windows: windows, batchRows: random.chance(0.5) ? 7 : 64, delivery: delivery,
-        learns: !isShort)
+        windows: windows, batchRows: random.chance(0.5) ? 7 : 64, delivery: delivery, learns: true)
     if isShort { plan.limits.maxRereadMs = 20_000 }
     var partitions = randomPartitions(
         seed: seed, rowCount: 200 + random.below(600), partitionCount: 1 + random.below(4))
