@@ -19,7 +19,7 @@ struct AlertSeries: Hashable {
 /// An entry says through which window it was applied, and a window is applied once: after a crash
 /// between state and offsets (delivery at least once) the windows that come again change nothing.
 /// So that an alert that went away is not taken for one that never was, its entry is written once
-/// more as inactive, and taken away by the commit after that.
+/// more as inactive, and taken away when no window that it was applied to can come again.
 struct AlertStates {
     private struct Alert {
         var life = AlertLifecycle()
@@ -33,11 +33,13 @@ struct AlertStates {
     private let options: [AlertOptions]
     private var alerts: [AlertSeries: Alert] = [:]
     private var dirty: Set<AlertSeries> = []
-    /// Written as inactive by the unit before.
+    /// Written as inactive.
     private var leaving: Set<AlertSeries> = []
+    private var settled: SettledWindows
 
     init(plan: Plan) {
         keys = StateKeys(plan: plan)
+        settled = SettledWindows(plan: plan)
         options = plan.stream.monitors.map { monitor in
             AlertOptions(
                 hold: monitor.hold.alertHold, clearHold: monitor.clearHold.alertHold,
@@ -79,13 +81,18 @@ struct AlertStates {
         return said
     }
 
+    /// Says that a window was closed, after all its groups.
+    mutating func closed(_ closing: WindowClosing) { settled.close(closing) }
+
     mutating func takeEntries(epoch: Int) -> [StateEntry] {
         var entries: [StateEntry] = []
-        for series in leaving where !dirty.contains(series) {
+        leaving.subtract(dirty)
+        for series in leaving
+        where alerts[series].map({ $0.appliedThroughMs <= settled.throughMs[series.size] }) ?? true {
             alerts[series] = nil
+            leaving.remove(series)
             entries.append(StateEntry(key: keys.alert(series), value: nil))
         }
-        leaving = []
         for series in dirty {
             guard var alert = alerts[series] else { continue }
             if alert.life.phase == .inactive { leaving.insert(series) }
@@ -97,6 +104,7 @@ struct AlertStates {
             entries.append(StateEntry(key: keys.alert(series), value: frame.encoded()))
         }
         dirty = []
+        settled.settle()
         return entries
     }
 

@@ -122,11 +122,7 @@ struct LearnedBaselines {
     /// Groups of which something is not written yet.
     private var changed: [Place: Set<[UInt8]>] = [:]
     private var tombstones: [[UInt8]] = []
-    /// By window length: end of the last window that was closed, and of the last one whose unit is
-    /// through: it and those before it do not come again.
-    private var closedThroughMs: [Int64]
-    private var settledThroughMs: [Int64]
-    private var hasSettled = false
+    private var settled: SettledWindows
     private var sweptDay: [Place: Int64] = [:]
     private static let dayMs: Int64 = 86_400_000
 
@@ -149,8 +145,7 @@ struct LearnedBaselines {
                     })
             }
         }
-        closedThroughMs = plan.stream.windows.map { _ in TimeLimit.never }
-        settledThroughMs = closedThroughMs
+        settled = SettledWindows(plan: plan)
     }
 
     var byteCount: Int {
@@ -304,7 +299,7 @@ struct LearnedBaselines {
 
     /// Says that a window of this length was closed, after all its groups.
     mutating func closed(_ closing: WindowClosing) {
-        closedThroughMs[closing.size] = max(closedThroughMs[closing.size], closing.window.endMs)
+        settled.close(closing)
         guard closing.complete else { return }
         // Once a day: who was not seen for long is forgotten, as it would be on its return.
         let day = closing.window.startMs.flooredDivision(by: Self.dayMs)
@@ -333,7 +328,7 @@ struct LearnedBaselines {
         var entries = tombstones.map { StateEntry(key: $0, value: nil) }
         tombstones = []
         let touched =
-            hasSettled ? memories.mapValues { Set($0.keys) } : changed
+            settled.hasMoved ? memories.mapValues { Set($0.keys) } : changed
         for (place, groups) in touched {
             for group in groups.union(changed[place] ?? []) {
                 guard let memory = memories[place]?[group] else {
@@ -366,8 +361,7 @@ struct LearnedBaselines {
             }
         }
         changed = [:]
-        hasSettled = settledThroughMs != closedThroughMs
-        settledThroughMs = closedThroughMs
+        settled.settle()
         return entries
     }
 
@@ -385,7 +379,7 @@ struct LearnedBaselines {
     private func settle(
         _ memory: Memory, _ place: Place, _ group: [UInt8], _ entries: inout [StateEntry]
     ) {
-        let settledMs = settledThroughMs[place.size]
+        let settledMs = settled.throughMs[place.size]
         guard settledMs != TimeLimit.never, let learning = learning(place) else { return }
         let lengthMs = plan.stream.windows[place.size].lengthMs
         // No window to come starts earlier.

@@ -352,6 +352,7 @@ package final class StageTwoOperator: StageTwo {
             }
         }
         learned.closed(closing)
+        alerts.closed(closing)
         return tally
     }
 

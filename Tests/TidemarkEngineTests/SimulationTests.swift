@@ -137,7 +137,9 @@ let allFaults: SimulatedCluster.Faults = {
         #expect(found.isEmpty, "seed \(seed): \(found.prefix(3))")
     }
 
-    @Test(arguments: simulationSeeds(0, count: seedCount / 2))
+    /// 1224: an alert resolved, the process fell between state and offsets, and the entry that would have
+    /// stopped the windows that came again was taken away too early.
+    @Test(arguments: simulationSeeds(0, count: seedCount / 2) + [1224])
     func `at least once, outputs may repeat and never differ`(seed: UInt64) throws {
         let (outcome, naive, plan) = try simulate(
             seed: seed, faults: allFaults, crashChance: 0.002, delivery: .atLeastOnce)
