@@ -11,6 +11,12 @@ package final class KafkaClient: Sendable {
     package let offsets: KafkaOffsets
     package let admin: KafkaAdmin
 
+    /// So many partitions share the client's queue, whether or not there are as many: how many there
+    /// are is known when the cluster was asked.
+    package static let partitionCountUsual = 16
+    /// With less a partition, fetching is all overhead.
+    private static let queueBytesMin = 64 << 10
+
     let handle: ClientHandle
     let settings: KafkaSettings
     private let limits: Limits
@@ -21,7 +27,8 @@ package final class KafkaClient: Sendable {
 
     /// Makes the client of consumer group `app`; nothing is asked of the cluster yet.
     ///
-    /// The client's queue is split among `workers`, the readers that will be opened; `connectMs` is
+    /// The client's queue is split among `partitionCount` partitions, batches among `workers`, the
+    /// readers that will be opened; `connectMs` is
     /// the longest wait for an answer of the cluster. Throws `.environment` if a property is unknown
     /// or a secret stands for nothing.
     package init(
@@ -30,6 +37,7 @@ package final class KafkaClient: Sendable {
         source plan: SourcePlan,
         limits: Limits,
         workers: Int,
+        partitionCount: Int = KafkaClient.partitionCountUsual,
         connectMs: Int64 = 10_000,
         time: any TimeSource,
         log: Log,
@@ -38,15 +46,23 @@ package final class KafkaClient: Sendable {
         precondition(workers > 0, "somebody must read")
         var configuration = Configuration()
         try configuration.set(connection: settings)
-        // Of one partition. How many there are is not known before the cluster was asked: sixteen share
-        // what the plan gives; of more each has this much.
-        let queueBytes = max(512 << 10, limits.memory.clientQueueBytes / 16)
+        // Of one partition.
+        let queueBytes =
+            limits.memory.clientQueueBytes / max(partitionCount, Self.partitionCountUsual)
+        guard queueBytes >= Self.queueBytesMin else {
+            let neededMiB = 12 * Self.queueBytesMin * partitionCount >> 20 + 1
+            throw ConnectorError(
+                .environment,
+                "\(partitionCount) partitions share \(limits.memory.clientQueueBytes >> 20) MiB of"
+                    + " limits.memory for what is fetched ahead: that is too little",
+                hint: "limits.memory of at least \(neededMiB)MiB")
+        }
         // A response lies in memory as it came, beside what it unpacks to.
         let fetchBytes = min(max(limits.memory.clientQueueBytes / 4, 1_000_000), 50 << 20)
         configuration.set("message.max.bytes", 1_000_000)
         configuration.set("fetch.max.bytes", max(fetchBytes, settings.messageBytesMax ?? 0))
         // Measured: at 1 MiB reading costs a fifth more, in pages that are mapped and faulted anew.
-        configuration.set("fetch.message.max.bytes", 512 << 10)
+        configuration.set("fetch.message.max.bytes", min(512 << 10, queueBytes / 2))
         // The first record as soon as it is there; the end of a partition within 100 ms.
         configuration.set("fetch.min.bytes", 1)
         configuration.set("fetch.wait.max.ms", 100)
@@ -98,6 +114,17 @@ package final class KafkaClient: Sendable {
         )
         offsets = KafkaOffsets(handle: handle, app: app, connectMs: connectMs)
         admin = KafkaAdmin(handle: handle, connectMs: connectMs)
+    }
+
+    /// How many partitions these topics have; those that are not there have none.
+    package func partitionCount(of topics: [String]) throws(ConnectorError) -> Int {
+        var count = 0
+        for topic in topics {
+            if case .found(let ids, _) = try handle.lookUp(topic, withinMs: connectMs) {
+                count += ids.count
+            }
+        }
+        return count
     }
 
     /// A producer of its own: idempotent, its queue as large as the plan says.

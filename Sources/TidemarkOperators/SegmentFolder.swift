@@ -66,8 +66,8 @@ final class SegmentFolder {
     /// By local: its rows of this batch.
     private let counts: UnsafeMutablePointer<Int32>
     private var starts: [Int] = []
-    /// Groups of this rank or above fold into `other` at once: by pane.
-    private var byteCountCache = 0
+    /// Of a cell that was sealed, on average; a guess before the first one.
+    private var cellBytes: Int
 
     private static let outside = UInt16.max
 
@@ -94,6 +94,7 @@ final class SegmentFolder {
                     }
                 ).part
             })
+        cellBytes = MemoryEstimate.cellBytes(segment, plan.stream)
         hasExtras =
             !plan.stream.correlations.isEmpty
             || segment.columns.contains { plan.stream.columns[$0].summary.hasExtras }
@@ -120,10 +121,9 @@ final class SegmentFolder {
         unsafe counts.deallocate()
     }
 
+    /// About; cells are counted, not weighed, for it is asked after every batch.
     var byteCount: Int {
-        panes.reduce(groups.count * 256) { sum, pane in
-            pane.cells.reduce(sum) { $0 + $1.byteCount }
-        }
+        panes.reduce(groups.count * 256) { $0 + $1.cells.count * cellBytes }
     }
 
     func open(pane id: Int, startMs: Int64, partition: TopicPartition) {
@@ -461,6 +461,9 @@ final class SegmentFolder {
             }
         }
         panes[id] = Pane(startMs: pane.startMs, partition: pane.partition, isOpen: false)
+        partial.byteCount = partial.groups.reduce(0) { $0 + $1.byteCount }
+        if !partial.groups.isEmpty { cellBytes = partial.byteCount / partial.groups.count }
+        partial.byteCount += partial.other?.byteCount ?? 0
         return partial
     }
 

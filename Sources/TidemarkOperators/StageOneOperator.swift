@@ -14,6 +14,8 @@ struct SegmentPartial: Sendable {
     var otherGroups: GroupCount?
     /// Groups of this rank or above are not whole in `groups`: see `GroupRank`.
     var cut = GroupRank.all
+    /// Memory of its cells.
+    var byteCount = 0
 }
 
 /// How many different groups were merged into one: order-free.
@@ -44,9 +46,7 @@ final class PanePartial: Partial {
 
     init(segments: [SegmentPartial]) {
         self.segments = segments
-        byteCount = segments.reduce(64) { sum, segment in
-            segment.groups.reduce(sum + (segment.other?.byteCount ?? 0)) { $0 + $1.byteCount }
-        }
+        byteCount = segments.reduce(64) { $0 + $1.byteCount }
     }
 }
 

@@ -63,7 +63,7 @@ package func planText(_ result: PlanResult) -> String {
         "at most \(size(plan.limits.memoryBytes)) MiB: Kafka client "
             + "\(size(3 * memory.clientQueueBytes)), producer \(size(memory.producerQueueBytes)), "
             + "mailboxes \(size(memory.mailboxBytes)), batches \(size(memory.batchBytes)), "
-            + "panes \(size(memory.paneBytes))")
+            + "panes and windows \(size(memory.paneBytes))" + heldGroups(plan, facts))
     let wholeMs = (stream.windows.map(\.lengthMs).max() ?? 0) + plan.rereadFloorMs
     let rereadMs = plan.mayNeedSnapshots ? plan.limits.maxRereadMs : wholeMs
     row(
@@ -418,6 +418,19 @@ package func planJSON(_ result: PlanResult) -> String {
         ),
         ("diagnostics", array(result.diagnostics.map { $0.json() })),
     ]) + "\n"
+}
+
+/// How many groups the memory of panes and windows holds, segment by segment.
+private func heldGroups(_ plan: Plan, _ facts: PlanFacts) -> String {
+    guard let estimate = facts.memory else { return "" }
+    let held = plan.stream.segments.indices.filter {
+        !plan.stream.segments[$0].dimensions.isEmpty
+    }.map { index in
+        let count = estimate.groupCount(segment: index, bytes: plan.limits.memory.paneBytes)
+        return "\(grouped(Double(count))) of \(plan.stream.segments[index].name)"
+    }
+    return held.isEmpty
+        ? "" : " (about \(held.joined(separator: " or ")), with 10,000 rows each)"
 }
 
 private func volumeJSON(

@@ -179,6 +179,8 @@ package struct PlanFacts: Sendable {
     package var budget = Budget()
     /// By place of the segment: how many groups are expected, and whether a baseline counted them.
     package var groups: [(count: Int, isCounted: Bool)] = []
+    /// What groups take; `nil` where there are errors.
+    package var memory: MemoryEstimate?
     /// Tests a period over all alerting monitors of a severity.
     package var testsPerPeriod: [Severity: Double] = [:]
 

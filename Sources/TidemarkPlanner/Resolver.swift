@@ -112,6 +112,7 @@ final class Resolver {
         plan.stream.correlations = correlations
         plan.stream.baselines = baselines
         facts.baselines = baselines.indices.map { summaries[$0] }
+        checkMemory(plan, top)
         return reading.hasErrors ? nil : plan
     }
 
@@ -687,6 +688,45 @@ final class Resolver {
             suggestion: "`limits: { max_reread: \(durationText(floorMs)) }`")
     }
 
+    /// Refuses what its own words say does not fit: groups that a `limit` allows or a baseline has.
+    private func checkMemory(_ plan: Plan, _ top: Fields) {
+        guard !reading.hasErrors else { return }
+        let estimate = MemoryEstimate(plan)
+        facts.memory = estimate
+        let part = plan.limits.memory.paneBytes
+        let counts = plan.stream.segments.enumerated().map { index, segment in
+            let fact = facts.groups.indices.contains(index) ? facts.groups[index] : (1, false)
+            let count =
+                fact.1
+                ? fact.0 : writtenLimits[segment.name] == nil ? 1 : segment.groupCountMax
+            return max(1, count, segment.keep.count)
+        }
+        let need = estimate.bytes(groupCounts: counts)
+        guard need > part else { return }
+        let largest = counts.indices.max {
+            counts[$0] * estimate.groupBytes[$0] < counts[$1] * estimate.groupBytes[$1]
+        }
+        guard let largest else { return }
+        let segment = plan.stream.segments[largest]
+        // Panes and windows have about a third of the whole.
+        let whole = (3 * (need >> 20) / 64 + 1) * 64
+        let others = need - counts[largest] * estimate.groupBytes[largest]
+        let fitting = estimate.groupCount(segment: largest, bytes: part - others)
+        let limitPlace = writtenLimits[segment.name]
+        reading.say(
+            "memory-over-limit",
+            at: limitPlace ?? top.entry("limits")?.value.place ?? top.place,
+            "\(counts[largest]) groups of \(shown(segment.name)) take about"
+                + " \(estimate.groupBytes[largest] >> 10) KiB each, \(max(1, need >> 20)) MiB with all"
+                + " there is; panes and windows have \(part >> 20) of the"
+                + " \(plan.limits.memoryBytes >> 20) MiB",
+            expected: fitting > 0
+                ? "at most \(fitting) groups, or a greater limits.memory"
+                : "a greater limits.memory",
+            suggestion: limitPlace != nil && fitting > 0
+                ? "`limit: \(fitting)`" : "`limits: { memory: \(whole)MiB }`")
+    }
+
     private func pane(_ top: Fields) -> Int64 {
         var divisor: Int64 = 0
         for window in windows {
@@ -888,7 +928,10 @@ final class Resolver {
                 segment.condition = read.expression
                 used.formUnion(read.columns)
             }
-            if let limit = reading.count(f, "limit") { segment.groupCountMax = Int(limit) }
+            if let limit = reading.count(f, "limit") {
+                segment.groupCountMax = Int(limit)
+                writtenLimits[entry.key] = f["limit"]?.place
+            }
             if let list = f["windows"] { segment.windows = readWindowNames(list) ?? everyWindow }
             if let selector = f["columns"],
                 let picked = Selector.read(selector, columns: columns, reading: reading)
@@ -916,6 +959,8 @@ final class Resolver {
         }
     }
 
+    /// Segments that say how many groups they keep, and where.
+    private var writtenLimits: [String: Place] = [:]
     /// Segments that say which columns they watch.
     private var narrowed: Set<String> = []
 

@@ -128,6 +128,10 @@ private let rules: [(name: String, text: String)] = [
         "out-of-limits",
         "The value is outside of the limits of its key: `tidemark list operators` has them."
     ),
+    (
+        "memory-over-limit",
+        "The groups that a `limit` allows, or that a baseline has, take more memory than `limits.memory` leaves for panes, windows and entry state (about a third of it; the rest is queues and batches). `tidemark plan` says how many groups it holds. What is not known before it runs is held by waiting: partitions wait for the slowest one."
+    ),
     ("unknown-word", "The key takes one of a few words."),
     ("env-unset", "An environment variable that is not set is an error, never an empty text."),
     ("unknown-reference", "A reference is `${env:NAME}` or `${file:PATH}`."),

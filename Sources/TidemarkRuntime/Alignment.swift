@@ -4,6 +4,8 @@ import TidemarkCore
 /// How far the input partitions are, so that none runs further ahead of the slowest than
 /// `alignment` (D7): low-water and the panes that are held stay near.
 ///
+/// While memory is over its limit nobody runs ahead at all.
+///
 /// Each worker says how far its own partitions are after every batch and is told at once which of
 /// them must wait, so that a partition overruns by one batch at most, however late the coordinator
 /// is scheduled. One lock a batch.
@@ -21,18 +23,20 @@ package final class Alignment: Sendable {
 
     private let slots: Mutex<[Slot]>
     private let limitMs: Int64?
+    private let memory: MemoryGauge
 
-    /// `limitMs`: `nil` lets every partition run.
-    package init(slotCount: Int, limitMs: Int64?) {
+    /// `limitMs`: `nil` lets every partition run, while `memory` allows.
+    package init(slotCount: Int, limitMs: Int64?, memory: MemoryGauge) {
         slots = Mutex(Array(repeating: Slot(), count: slotCount))
         self.limitMs = limitMs
+        self.memory = memory
     }
 
     /// Takes in the watermarks of some slots and answers which of them must wait.
     ///
     /// - Complexity: O(slots).
     func update(_ own: [(slot: Int, watermarkMs: Int64)], mustWait: (Int, Bool) -> Void) {
-        guard let limitMs else { return }
+        let limitMs = memory.isOver ? 0 : limitMs ?? .max
         slots.withLock { slots in
             for (slot, watermarkMs) in own {
                 slots[slot].watermarkMs = watermarkMs
@@ -50,7 +54,7 @@ package final class Alignment: Sendable {
                 let limit = slots[slot].isPaused ? limitMs / 2 : limitMs
                 let waits =
                     slowest != .max && watermarkMs != TimeLimit.never
-                    && watermarkMs > slowest.addingReportingOverflow(limit).partialValue
+                    && watermarkMs - slowest > limit
                 slots[slot].isPaused = waits
                 mustWait(slot, waits)
             }
@@ -59,7 +63,6 @@ package final class Alignment: Sendable {
 
     /// Says which slots have lag; called by the coordinator, which knows the ends.
     func setHolds(_ holds: (Int) -> Bool) {
-        guard limitMs != nil else { return }
         slots.withLock { slots in
             for index in slots.indices { slots[index].holds = holds(index) }
         }

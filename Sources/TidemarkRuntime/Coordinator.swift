@@ -48,7 +48,10 @@ package struct RunProgress: Sendable {
     package var isRebuilding = false
     /// The circuit breaker: too many dead letters, nothing is read until the next start.
     package var isHolding = false
+    /// Memory of open panes, windows and entry state, bytes.
     package var stateByteCount = 0
+    /// It is above its part of `limits.memory`: partitions wait for the slowest one.
+    package var isOverMemory = false
     /// The input has new partitions: what was read is committed, and an engine made now knows them.
     package var hasGrown = false
     package init() {}
@@ -138,6 +141,7 @@ package final class Coordinator {
     private let mailbox: Mailbox
     private let controls: [WorkerControl]
     private let alignment: Alignment
+    private let memory: MemoryGauge
     private let stage: any StageTwo
     private let log: any CommitLog
     private let endOffsets: () -> [Int64?]
@@ -188,7 +192,7 @@ package final class Coordinator {
 
     package init(
         plan: Plan, start: CoordinatorStart, mailbox: Mailbox, controls: [WorkerControl],
-        alignment: Alignment, stage: any StageTwo, log: any CommitLog,
+        alignment: Alignment, memory: MemoryGauge, stage: any StageTwo, log: any CommitLog,
         staleEntries: [StateEntry] = [], endOffsets: @escaping () -> [Int64?],
         sourceHasGrown: @escaping () -> Bool = { false },
         wakeWorkers: @escaping () -> Void, time: any TimeSource, untilEnd: Bool
@@ -199,6 +203,7 @@ package final class Coordinator {
         self.mailbox = mailbox
         self.controls = controls
         self.alignment = alignment
+        self.memory = memory
         self.stage = stage
         self.log = log
         self.staleEntries = staleEntries
@@ -274,6 +279,7 @@ package final class Coordinator {
         }
         worked = try advanceCommit() || worked
         refreshProgress()
+        try observeMemory()
         observeGrowth()
         try observePoison()
         observeSilence()
@@ -305,6 +311,7 @@ package final class Coordinator {
             hasNews = true
             slots[slot].origins[paneStartMs] = origin
             pending[paneStartMs, default: []].append((slot, partial))
+            pendingBytes += partial.byteCount
         case .entered(let beforeMs):
             incompleteBeforeMs = max(incompleteBeforeMs, beforeMs)
         case .letters(let records):
@@ -413,6 +420,7 @@ package final class Coordinator {
         let paneMs = plan.stream.paneMs
         for startMs in pending.keys.sorted() where startMs <= watermarkMs - paneMs {
             guard var partials = pending.removeValue(forKey: startMs) else { continue }
+            pendingBytes -= partials.reduce(0) { $0 + $1.partial.byteCount }
             partials.sort { $0.slot < $1.slot }
             let windows = unpublishedWindows(of: startMs)
             guard !windows.isEmpty else {
@@ -682,6 +690,28 @@ package final class Coordinator {
         return !proposedFloors.isEmpty
     }
 
+    private var lastMemoryNs = Int64.min / 2
+    /// Of partials that wait for their panes to be sealed everywhere.
+    private var pendingBytes = 0
+
+    /// Weighs what is held, twenty times a second. Above its part of the limit partitions wait for the
+    /// slowest one; what outgrows the whole limit all the same ends the run before the system does.
+    private func observeMemory() throws(ConnectorError) {
+        let now = time.nowNs()
+        guard now - lastMemoryNs >= 50_000_000 else { return }
+        lastMemoryNs = now
+        let total = memory.set(controls.count, bytes: stage.byteCount + pendingBytes)
+        progress.stateByteCount = total
+        progress.isOverMemory = memory.isOver
+        guard total > plan.limits.memoryBytes else { return }
+        throw ConnectorError(
+            .environment,
+            "open panes and windows hold \(total >> 20) MiB, more than limits.memory"
+                + " (\(plan.limits.memoryBytes >> 20) MiB) has for everything",
+            hint: "a smaller `limit` of groups, fewer columns or shorter windows; or a greater"
+                + " limits.memory: tidemark plan says how many groups it holds")
+    }
+
     /// Stops reading, and says so, when a minute's records were dead letters for the most part.
     private func observePoison() throws(ConnectorError) {
         guard !progress.isHolding, !isCommitting,
@@ -739,7 +769,6 @@ package final class Coordinator {
         progress.watermarkMs = mergedThroughMs
         progress.openWindows = openWindows.count
         progress.openPanes = pending.count
-        progress.stateByteCount = stage.byteCount
         let ends = endOffsets()
         var lag: Int64 = 0
         var isKnown = !ends.isEmpty

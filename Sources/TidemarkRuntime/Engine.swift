@@ -107,14 +107,16 @@ package final class Engine {
         let readers = try parts.source.open(starts.map { $0.map(\.start) })
         let mailbox = Mailbox(byteCountMax: plan.limits.memory.mailboxBytes)
         let controls = (0..<workerCount).map { _ in WorkerControl() }
+        let memory = MemoryGauge(
+            partCount: workerCount + 1, limitBytes: plan.limits.memory.paneBytes)
         let alignment = Alignment(
-            slotCount: extents.count, limitMs: plan.stream.source.alignmentMs)
+            slotCount: extents.count, limitMs: plan.stream.source.alignmentMs, memory: memory)
         workers = (0..<workerCount).map { index in
             Worker(
                 index: index, plan: plan.stream, batchRows: plan.run.batchRows,
                 starts: starts[index], slotCount: extents.count, reader: readers[index],
                 stage: parts.makeStageOne(), letters: parts.letters, mailbox: mailbox,
-                control: controls[index], alignment: alignment,
+                control: controls[index], alignment: alignment, memory: memory,
                 fixedReferenceMs: parts.source.fixedReferenceMs, untilEnd: untilEnd,
                 pollTimeoutMs: pollTimeoutMs)
         }
@@ -128,7 +130,7 @@ package final class Engine {
                 dataHash: dataHash, stateEpoch: state.epoch, windows: state.windows,
                 snapshotThroughMs: positions.snapshotThroughMs,
                 incompleteBeforeMs: state.report.lostSnapshotThroughMs ?? TimeLimit.never),
-            mailbox: mailbox, controls: controls, alignment: alignment, stage: stage,
+            mailbox: mailbox, controls: controls, alignment: alignment, memory: memory, stage: stage,
             log: parts.log, staleEntries: state.stale, endOffsets: { source.endOffsets() },
             sourceHasGrown: { source.hasGrown },
             wakeWorkers: { for reader in readers { reader.wake() } }, time: parts.time,

@@ -116,6 +116,7 @@ package final class Worker {
     private let mailbox: Mailbox
     private let control: WorkerControl
     private let alignment: Alignment
+    private let memory: MemoryGauge
     private let untilEnd: Bool
     private let batch: RecordBatch
     private let rows: RowTable
@@ -138,8 +139,8 @@ package final class Worker {
     package init(
         index: Int, plan: StreamPlan, batchRows: Int, starts: [TaskStart], slotCount: Int,
         reader: any SourceReader, stage: any StageOne, letters: any LetterWriter,
-        mailbox: Mailbox, control: WorkerControl, alignment: Alignment, fixedReferenceMs: Int64?,
-        untilEnd: Bool, pollTimeoutMs: Int = 50
+        mailbox: Mailbox, control: WorkerControl, alignment: Alignment, memory: MemoryGauge,
+        fixedReferenceMs: Int64?, untilEnd: Bool, pollTimeoutMs: Int = 50
     ) {
         self.index = index
         self.plan = plan
@@ -149,6 +150,7 @@ package final class Worker {
         self.mailbox = mailbox
         self.control = control
         self.alignment = alignment
+        self.memory = memory
         self.untilEnd = untilEnd
         self.pollTimeoutMs = pollTimeoutMs
         batch = RecordBatch(rowCountMax: batchRows, arenaCapacity: 1 << 20)
@@ -187,6 +189,7 @@ package final class Worker {
             return .blocked
         }
         if batch.rowCount > 0 { process() }
+        memory.set(index, bytes: stage.byteCount)
         updatePositions()
         return batch.rowCount > 0 ? .worked : .idle
     }

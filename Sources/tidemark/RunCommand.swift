@@ -140,9 +140,28 @@ private func runEngine(
     let workerCount = plan.run.workers ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     var client: KafkaClient?
     if inputPath == nil || options.output == nil {
-        client = try KafkaClient(
-            settings: plan.kafka, app: plan.app, source: plan.stream.source, limits: plan.limits,
-            workers: workerCount, time: time, log: log, telemetry: telemetry)
+        func connect(partitionCount: Int) throws(ConnectorError) -> KafkaClient {
+            try KafkaClient(
+                settings: plan.kafka, app: plan.app, source: plan.stream.source,
+                limits: plan.limits, workers: workerCount, partitionCount: partitionCount,
+                time: time, log: log, telemetry: telemetry)
+        }
+        let usual = try connect(partitionCount: KafkaClient.partitionCountUsual)
+        client = usual
+        if inputPath == nil {
+            // How much is fetched ahead of each is settled when a client is made.
+            let count: Int
+            do throws(ConnectorError) {
+                count = try usual.partitionCount(of: plan.stream.source.topics)
+            } catch {
+                usual.close(withinMs: 2000)
+                throw error
+            }
+            if count > KafkaClient.partitionCountUsual {
+                usual.close(withinMs: 2000)
+                client = try connect(partitionCount: count)
+            }
+        }
     }
     if let client, options.checksTopics, isFirst {
         // What this run reads and writes on the cluster.
@@ -322,6 +341,7 @@ private struct EngineMetrics {
     let watermark: Gauge
     let openWindows: Gauge
     let state: Gauge
+    let overMemory: Gauge
     let rebuilding: Gauge
     let held: Gauge
     let holding: Gauge
@@ -347,7 +367,12 @@ private struct EngineMetrics {
         watermark = telemetry.gauge(
             "tidemark_watermark_ms", help: "Merged watermark, ms since 1970")
         openWindows = telemetry.gauge("tidemark_windows_open", help: "Windows not yet published")
-        state = telemetry.gauge("tidemark_state_bytes", help: "Memory of open windows")
+        state = telemetry.gauge(
+            "tidemark_state_bytes", help: "Memory of open panes, windows and entry state")
+        overMemory = telemetry.gauge(
+            "tidemark_memory_over_limit",
+            help: "1 while partitions wait for the slowest one, since panes and windows hold more"
+                + " than their part of limits.memory")
         rebuilding = telemetry.gauge(
             "tidemark_rebuilding",
             help: "1 while records before the committed offset are read again")
@@ -368,6 +393,7 @@ private struct EngineMetrics {
         if reading.watermarkMs != TimeLimit.never { watermark.set(Double(reading.watermarkMs)) }
         openWindows.set(Double(reading.openWindows))
         state.set(Double(reading.stateByteCount))
+        overMemory.set(reading.isOverMemory ? 1 : 0)
         rebuilding.set(reading.isRebuilding ? 1 : 0)
         held.set(Double(reading.heldMs))
         holding.set(reading.isHolding ? 1 : 0)
@@ -383,6 +409,7 @@ final class ProgressLine {
     private var lastNs: Int64
     private var lastRecords: Int64 = 0
     private var wasHolding = false
+    private var wasOverMemory = false
 
     init(log: Log, time: SystemTime, isQuiet: Bool) {
         self.log = log
@@ -398,6 +425,16 @@ final class ProgressLine {
                 "reading has stopped: too many dead letters in a minute (limits.bad_rows)",
                 ["dead_letters": reading.totals.input.deadLetters, "try": "tidemark dlq list"])
             wasHolding = true
+        }
+        if reading.isOverMemory != wasOverMemory {
+            wasOverMemory = reading.isOverMemory
+            if wasOverMemory {
+                log.warning(
+                    "panes and windows hold more than their part of limits.memory: partitions wait"
+                        + " for the slowest one", ["mib": reading.stateByteCount >> 20])
+            } else {
+                log.info("panes and windows are within their part of limits.memory again")
+            }
         }
         guard !isQuiet else { return }
         let now = time.nowNs()

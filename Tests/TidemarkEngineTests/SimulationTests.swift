@@ -41,6 +41,8 @@ func simulate(
     var plan = simulationPlan(
         windows: windows, batchRows: random.chance(0.5) ? 7 : 64, delivery: delivery, learns: true)
     if isShort { plan.limits.maxRereadMs = 20_000 }
+    // Too little for a window, so that partitions wait for the slowest one nearly all the time.
+    if seed % 4 == 1 { plan.limits.memory.paneBytes = 3_000 }
     var partitions = randomPartitions(
         seed: seed, rowCount: 200 + random.below(600), partitionCount: 1 + random.below(4))
     if isBacklog { partitions = partitions.map(\.asBacklog) }
