@@ -21,7 +21,9 @@ package struct MemoryEstimate: Sendable, Equatable {
                 let window = stream.windows[size]
                 return sum + (window.lengthMs + bound + window.stepMs - 1) / window.stepMs
             }
-            return cell * Int(paneCount + sliceCount) + Self.learnedBytes(index, stream)
+            // A pane has fewer rows than a window: sketches are smaller there.
+            return cell / 3 * Int(paneCount) + cell * Int(sliceCount)
+                + Self.learnedBytes(index, stream)
         }
     }
 

@@ -47,16 +47,16 @@ package final class KafkaClient: Sendable {
         var configuration = Configuration()
         try configuration.set(connection: settings)
         // Of one partition.
-        let queueBytes =
-            limits.memory.clientQueueBytes / max(partitionCount, Self.partitionCountUsual)
-        guard queueBytes >= Self.queueBytesMin else {
-            let neededMiB = 12 * Self.queueBytesMin * partitionCount >> 20 + 1
+        let share = limits.memory.clientQueueBytes / max(partitionCount, Self.partitionCountUsual)
+        guard partitionCount <= Self.partitionCountUsual || share >= Self.queueBytesMin else {
+            let neededMiB = ((12 * Self.queueBytesMin * partitionCount) >> 20) + 1
             throw ConnectorError(
                 .environment,
                 "\(partitionCount) partitions share \(limits.memory.clientQueueBytes >> 20) MiB of"
                     + " limits.memory for what is fetched ahead: that is too little",
                 hint: "limits.memory of at least \(neededMiB)MiB")
         }
+        let queueBytes = max(share, Self.queueBytesMin)
         // A response lies in memory as it came, beside what it unpacks to.
         let fetchBytes = min(max(limits.memory.clientQueueBytes / 4, 1_000_000), 50 << 20)
         configuration.set("message.max.bytes", 1_000_000)

@@ -115,6 +115,8 @@ struct SimulationOutcome {
     var fenced = 0
     /// How often open windows were written out.
     var snapshots = 0
+    /// Partitions waited for the slowest one, since memory was over its limit.
+    var waitedForMemory = false
     /// Partitions that came into being while processes were at work.
     var joined = 0
 }
@@ -253,6 +255,7 @@ struct Simulation {
             let actor = cluster.random.below(engine.workers.count + 1)
             if actor == engine.workers.count {
                 let step = engine.coordinator.step()
+                if engine.coordinator.progress.isOverMemory { outcome.waitedForMemory = true }
                 if step == .finished {
                     guard let failure = engine.coordinator.failure else {
                         return engine.coordinator.progress.hasGrown ? .grown : .done

@@ -21,6 +21,23 @@ import TidemarkTelemetry
         }
     }
 
+    @Test func `more partitions than the memory limit has queues for are an error that says how much`()
+        throws
+    {
+        let settings = KafkaSettings()
+        let many = try makeClient(
+            settings, topics: ["in"], memoryBytes: 96 << 20, partitionCount: 128)
+        many.close(withinMs: 1000)
+        do {
+            _ = try makeClient(
+                settings, topics: ["in"], memoryBytes: 96 << 20, partitionCount: 129)
+            Issue.record("129 partitions share 8 MiB")
+        } catch let error as ConnectorError {
+            #expect(error.kind == .environment)
+            #expect(error.hint == "limits.memory of at least 97MiB")
+        }
+    }
+
     @Test func `two workers read what a paced producer wrote, far beyond what the cluster keeps`()
         async throws
     {

@@ -50,6 +50,7 @@ func makeClient(
     memoryBytes: Int = 96 << 20,
     recordBytes: Int = 16 << 20,
     workers: Int = 1,
+    partitionCount: Int = KafkaClient.partitionCountUsual,
     connectMs: Int64 = 10_000,
     log: Log? = nil,
     telemetry: Telemetry = Telemetry()
@@ -66,6 +67,7 @@ func makeClient(
         source: plan,
         limits: limits,
         workers: workers,
+        partitionCount: partitionCount,
         connectMs: connectMs,
         time: SystemTime(),
         log: log ?? Log(time: SystemTime(), level: .error),

@@ -50,6 +50,10 @@ struct MessageTests {
             "6:1 out-of-limits: max_reread (10s) is less than a pane, out_of_orderness and alignment together (80s) · expected: at least 80s · try: `limits: { max_reread: 80s }`"
         ),
         (
+            "segments: { by-model: { by: [model], limit: 100000 } }\nlimits: { memory: 64MiB }",
+            "6:45 memory-over-limit: 100000 groups of `by-model` take about 82 KiB each, 8095 MiB with all there is; panes and windows have 21 of the 64 MiB · expected: at most 263 groups, or a greater limits.memory · try: `limit: 263`"
+        ),
+        (
             "alerts:\n  alert: yes",
             "7:10 bad-boolean: `yes` is a word, not a boolean · expected: true or false · try: `true`"
         ),
