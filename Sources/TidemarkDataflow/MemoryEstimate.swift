@@ -43,7 +43,8 @@ package struct MemoryEstimate: Sendable, Equatable {
         segment.columns.reduce(512) { $0 + columnBytes(stream.columns[$1], $1, stream) }
     }
 
-    private static func columnBytes(_ column: ColumnPlan, _ place: Int, _ stream: StreamPlan) -> Int {
+    private static func columnBytes(_ column: ColumnPlan, _ place: Int, _ stream: StreamPlan) -> Int
+    {
         let summary = column.summary
         var bytes = 400
         // A list of counters for each baseline, and of the histogram.

@@ -88,7 +88,8 @@ struct AlertStates {
         var entries: [StateEntry] = []
         leaving.subtract(dirty)
         for series in leaving
-        where alerts[series].map({ $0.appliedThroughMs <= settled.throughMs[series.size] }) ?? true {
+        where alerts[series].map({ $0.appliedThroughMs <= settled.throughMs[series.size] }) ?? true
+        {
             alerts[series] = nil
             leaving.remove(series)
             entries.append(StateEntry(key: keys.alert(series), value: nil))

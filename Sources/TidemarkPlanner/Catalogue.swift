@@ -378,7 +378,8 @@ enum Spec {
     static let limits = OperatorSpec(
         "limits", path: "limits", "what is never exceeded",
         [
-            FieldSpec("memory", .size(32 << 20...1 << 40), "512MiB", "queues, batches, panes, entries"),
+            FieldSpec(
+                "memory", .size(32 << 20...1 << 40), "512MiB", "queues, batches, panes, entries"),
             FieldSpec(
                 "record", .size(1 << 10...64 << 20), "16MiB", "a longer one is a dead letter"),
             FieldSpec(

@@ -8,7 +8,8 @@ import TidemarkRuntime
 
 @Suite struct MemoryTests {
     /// Bytes of one group after 8,000 rows, as stage 1 hands it over.
-    private func measured(_ column: ColumnPlan, text: (Int) -> String) -> (real: Int, estimate: Int) {
+    private func measured(_ column: ColumnPlan, text: (Int) -> String) -> (real: Int, estimate: Int)
+    {
         var plan = simulationPlan(batchRows: 4_000)
         plan.stream.baselines = []
         plan.stream.monitors = []
@@ -59,19 +60,33 @@ import TidemarkRuntime
         let cases: [(String, ColumnPlan, (Int) -> String)] = [
             ("sums", number { _ in }, { "\(values[$0])" }),
             ("kll", number { $0.quantiles = ranks }, { "\(values[$0])" }),
-            ("kll 800", number { $0.quantiles = ranks; $0.kllK = 800 }, { "\(values[$0])" }),
             (
-                "kll f64", number { $0.quantiles = ranks; $0.quantileSketch = .kllDoubles },
+                "kll 800",
+                number {
+                    $0.quantiles = ranks; $0.kllK = 800
+                }, { "\(values[$0])" }
+            ),
+            (
+                "kll f64",
+                number {
+                    $0.quantiles = ranks; $0.quantileSketch = .kllDoubles
+                },
                 { "\(values[$0])" }
             ),
             (
-                "ddsketch", number { $0.quantiles = ranks; $0.quantileSketch = .ddsketch },
+                "ddsketch",
+                number {
+                    $0.quantiles = ranks; $0.quantileSketch = .ddsketch
+                },
                 { "\(values[$0])" }
             ),
             ("log-linear", number { $0.logLinear = true }, { "\(values[$0])" }),
             ("sample", number { $0.sampleCount = 100 }, { "\(values[$0])" }),
             (
-                "category", texts { $0.distinctLgK = 12; $0.topCount = 10 },
+                "category",
+                texts {
+                    $0.distinctLgK = 12; $0.topCount = 10
+                },
                 { "\"value-\($0 % 300)\"" }
             ),
             ("distinct", texts { $0.distinctLgK = 12 }, { "\"value-\($0 % 30_000)\"" }),

@@ -21,7 +21,8 @@ import TidemarkTelemetry
         }
     }
 
-    @Test func `more partitions than the memory limit has queues for are an error that says how much`()
+    @Test
+    func `more partitions than the memory limit has queues for are an error that says how much`()
         throws
     {
         let settings = KafkaSettings()
