@@ -7,8 +7,10 @@ import TidemarkCore
 /// rows take KLL to twice that); a text column with more different values than its frequent items keep
 /// is counted at its usual size, not at its largest. `MemoryTests` holds the numbers against real cells.
 package struct MemoryEstimate: Sendable, Equatable {
-    /// Bytes of one group with all its columns, everywhere that it stands at once: open panes of a
-    /// partition, slices of all window lengths, learned windows. By place of the segment.
+    /// Bytes of one group with all its columns, by place of the segment.
+    ///
+    /// Everywhere that it stands at once: open panes of a partition, slices of all window lengths,
+    /// learned windows.
     package let groupBytes: [Int]
 
     package init(_ plan: Plan) {

@@ -82,7 +82,7 @@ package final class KafkaStateReader: StateReader {
             case let code: throw handle.error(code, "cannot read the state topic '\(topic)'")
             }
         }
-        for key in latest.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+        for key in latest.keys.sorted(by: { $0.precedes($1) }) {
             if let value = latest[key] { take(StateEntry(key: key, value: value)) }
         }
     }

@@ -170,7 +170,7 @@ package final class BaselineBuilder {
             throw BaselineTable.Problem("there are no records to build it from")
         }
         var records: [BaselineTable.Record] = []
-        for part in values.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+        for part in values.keys.sorted(by: { $0.precedes($1) }) {
             guard let mine = values[part] else { continue }
             let group = String(decoding: part, as: UTF8.self)
             for (index, column) in columns.enumerated() where column.isWatched {
@@ -224,7 +224,7 @@ package final class BaselineBuilder {
         }
         guard !values.texts.isEmpty else { return nil }
         let ranked = values.texts.sorted {
-            $0.value != $1.value ? $0.value > $1.value : $0.key.lexicographicallyPrecedes($1.key)
+            $0.value != $1.value ? $0.value > $1.value : $0.key.precedes($1.key)
         }
         let kept = ranked.prefix(Self.categoryCountMax)
         return BaselineTable.Entry(

@@ -164,7 +164,7 @@ struct LearnedBaselines {
         return (memories[place] ?? [:]).filter {
             $0.value.head.beganMs < startMs
                 && !isForgotten($0.value, learning, startMs: startMs)
-        }.keys.sorted { $0.lexicographicallyPrecedes($1) }
+        }.keys.sorted { $0.precedes($1) }
     }
 
     // MARK: Asking

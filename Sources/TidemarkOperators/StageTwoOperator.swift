@@ -230,7 +230,7 @@ package final class StageTwoOperator: StageTwo {
             target.otherGroups = otherGroups
             cells.removeSubrange(keptCount...)
         }
-        return cells.sorted { $0.shape.part.lexicographicallyPrecedes($1.shape.part) }
+        return cells.sorted { $0.shape.part.precedes($1.shape.part) }
     }
 
     package func observe(
@@ -248,7 +248,7 @@ package final class StageTwoOperator: StageTwo {
     package func takeEntries(epoch: Int) -> [StateEntry] {
         (alerts.takeEntries(epoch: epoch) + learned.takeEntries(epoch: epoch)
             + silence.takeEntries(epoch: epoch) + snapshots.takeTombstones()).sorted {
-                $0.key.lexicographicallyPrecedes($1.key)
+                $0.key.precedes($1.key)
             }
     }
 
@@ -456,7 +456,7 @@ package final class StageTwoOperator: StageTwo {
                 absent[group, default: []].append(place)
             }
         }
-        for group in absent.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+        for group in absent.keys.sorted(by: { $0.precedes($1) }) {
             guard let places = absent[group],
                 let values = GroupValues(
                     part: group, names: plan.stream.segments[index].dimensions.map(\.name))

@@ -694,8 +694,10 @@ package final class Coordinator {
     /// Of partials that wait for their panes to be sealed everywhere.
     private var pendingBytes = 0
 
-    /// Weighs what is held, twenty times a second. Above its part of the limit partitions wait for the
-    /// slowest one; what outgrows the whole limit all the same ends the run before the system does.
+    /// Weighs what is held, twenty times a second.
+    ///
+    /// Above its part of the limit partitions wait for the slowest one; what outgrows the whole limit
+    /// all the same ends the run before the system does.
     private func observeMemory() throws(ConnectorError) {
         let now = time.nowNs()
         guard now - lastMemoryNs >= 50_000_000 else { return }
