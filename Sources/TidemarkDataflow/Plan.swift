@@ -317,12 +317,19 @@ package struct SegmentPlan: Sendable {
 /// Aligned to 1970.
 package struct WindowPlan: Sendable, Hashable {
     package var lengthMs: Int64
+    /// Divides the length.
     package var stepMs: Int64
 
     package init(lengthMs: Int64, stepMs: Int64) {
         self.lengthMs = lengthMs
         self.stepMs = stepMs
     }
+
+    /// Steps in a length: 1 where windows tumble.
+    package var sliceCount: Int64 { lengthMs / stepMs }
+
+    /// The number of the slice (a step, counted from 1970) that holds a time.
+    package func slice(at ms: Int64) -> Int64 { ms.flooredDivision(by: stepMs) }
 }
 
 package struct BaselinePlan: Sendable {

@@ -30,6 +30,17 @@ final class ColumnExtras: @unchecked Sendable {
         sample = BottomKSample(k: plan.sampleCount ?? 1, topicHash: topicHash)
     }
 
+    private init(_ other: ColumnExtras) {
+        plan = other.plan
+        moments = other.moments.copy()
+        decayed = other.decayed
+        logLinear = other.logLinear.copy()
+        counts = other.counts.copy()
+        sample = other.sample.copy()
+    }
+
+    func copy() -> ColumnExtras { ColumnExtras(self) }
+
     /// Memory behind it, bytes.
     var byteCount: Int {
         256 + (plan.shape ? 600 : 0) + logLinear.byteCount + 64 * counts.items.count
@@ -192,6 +203,12 @@ final class CorrelationCell: @unchecked Sendable {
         self.places = places
         sums = Comoments(width: places.count)
         row = [Double](repeating: 0, count: places.count)
+    }
+
+    func copy() -> CorrelationCell {
+        let cell = CorrelationCell(places: places)
+        cell.sums = sums.copy()
+        return cell
     }
 
     /// Memory behind it, bytes.

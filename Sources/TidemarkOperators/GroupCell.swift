@@ -23,6 +23,14 @@ final class CategorySummary: @unchecked Sendable {
         distinct = HLLSketch(lgK: plan.distinctLgK ?? 12, type: type)
     }
 
+    private init(_ other: CategorySummary) {
+        valueCount = other.valueCount
+        distinct = other.distinct.copy()
+        frequent = other.frequent.copy()
+    }
+
+    func copy() -> CategorySummary { CategorySummary(self) }
+
     var byteCount: Int { distinct.byteCount + frequent.byteCount }
 }
 
@@ -42,6 +50,14 @@ final class WideQuantiles: @unchecked Sendable {
         kll = KLLDoublesSketch(k: plan.kllK, seed: seed)
         dd = DDSketch(relativeError: plan.relativeError)
     }
+
+    private init(_ other: WideQuantiles) {
+        sketch = other.sketch
+        kll = other.kll.copy()
+        dd = other.dd.copy()
+    }
+
+    func copy() -> WideQuantiles { WideQuantiles(self) }
 
     var byteCount: Int { kll.byteCount + dd.byteCount }
 
@@ -132,9 +148,45 @@ final class GroupCell: @unchecked Sendable {
         }
     }
 
+    /// An equal cell of its own; of one that is no longer in an open pane, so its texts are folded.
+    func copy() -> GroupCell { GroupCell(copying: self) }
+
+    private init(copying other: GroupCell) {
+        shape = other.shape
+        columnCount = other.columnCount
+        rowCount = other.rowCount
+        lateCount = other.lateCount
+        quarantinedCount = other.quarantinedCount
+        let counterCount = max(1, shape.counterCount)
+        unsafe states = .allocate(capacity: columnCount * Self.stateCount)
+        unsafe states.initialize(from: other.states, count: columnCount * Self.stateCount)
+        unsafe exact = .allocate(capacity: columnCount)
+        unsafe exact.initialize(from: other.exact, count: columnCount)
+        unsafe ordered = .allocate(capacity: columnCount)
+        unsafe ordered.initialize(from: other.ordered, count: columnCount)
+        unsafe counters = .allocate(capacity: counterCount)
+        unsafe counters.initialize(from: other.counters, count: counterCount)
+        unsafe kll = .allocate(capacity: columnCount)
+        unsafe codes = .allocate(capacity: columnCount)
+        for index in 0..<columnCount {
+            unsafe (kll + index).initialize(to: other.kll[index].copy())
+            unsafe (codes + index).initialize(to: CodeCounter())
+        }
+        categories = other.categories.map { $0?.copy() }
+        wide = other.wide.map { $0?.copy() }
+        extras = other.extras.map { $0?.copy() }
+        correlations = other.correlations.map { $0.copy() }
+    }
+
     /// The quantiles of a column that is not kept in KLL over f32.
     func wideQuantiles(_ index: Int) -> WideQuantiles? {
         shape.hasWideQuantiles ? wide[index] : nil
+    }
+
+    /// The frequent texts of a column, sorted in: a copy, as the cell may be part of later windows.
+    func settledFrequent(_ index: Int) -> FrequentItems {
+        guard let category = categories[index] else { return FrequentItems() }
+        return category.frequent.settledCopy()
     }
 
     /// What a column keeps beside the usual.

@@ -28,6 +28,13 @@ final class GroupCount: @unchecked Sendable {
         if let coupon = HLLSketch.coupon(ofBytes: cell.shape.part) { sketch.update(coupon: coupon) }
     }
     func merge(_ other: GroupCount) { sketch.merge(other.sketch) }
+
+    func copy() -> GroupCount {
+        let count = GroupCount()
+        count.merge(self)
+        return count
+    }
+
     var estimate: Int { Int(sketch.estimate.rounded()) }
 
     func writeState(_ bytes: inout [UInt8]) { sketch.writeState(&bytes) }

@@ -8,63 +8,10 @@ import TidemarkSketches
 ///
 /// One thread owns it.
 package final class StageTwoOperator: StageTwo {
-    /// The groups of one segment in one slice, or in the window that is being closed.
-    private struct SegmentWindow {
-        var groups: [[UInt8]: GroupCell] = [:]
-        var other: GroupCell?
-        var otherGroups: GroupCount?
-        var cut = GroupRank.all
-
-        func writeState(_ bytes: inout [UInt8]) {
-            bytes.append(varint: cut.isNamed ? 1 : 0)
-            bytes.append(littleEndian: cut.hash)
-            bytes.append(varint: UInt64(groups.count))
-            for cell in groups.values {
-                cell.shape.values.writeState(&bytes)
-                cell.writeState(&bytes)
-            }
-            bytes.append(varint: other == nil ? 0 : 1)
-            other?.writeState(&bytes)
-            bytes.append(varint: otherGroups == nil ? 0 : 1)
-            otherGroups?.writeState(&bytes)
-        }
-
-        static func readState(
-            _ reader: inout ByteReader, shape: (GroupValues) -> GroupShape
-        ) throws(SketchError) -> SegmentWindow {
-            var segment = SegmentWindow()
-            segment.cut.isNamed = try reader.readVarint() == 1
-            segment.cut.hash = try reader.read(UInt64.self)
-            for _ in 0..<(try reader.readVarint()) {
-                let cell = GroupCell(shape: shape(try GroupValues.readState(&reader)), seed: 0)
-                try cell.readState(&reader)
-                segment.groups[cell.shape.part] = cell
-            }
-            if try reader.readVarint() == 1 {
-                let values = GroupValues(dimensions: [], isOther: true)
-                let cell = GroupCell(shape: shape(values), seed: 0)
-                try cell.readState(&reader)
-                segment.other = cell
-            }
-            if try reader.readVarint() == 1 {
-                segment.otherGroups = try GroupCount.readState(&reader)
-            }
-            return segment
-        }
-    }
-
-    /// A step of the windows of one length, with all its panes merged: hopping windows share it.
-    ///
-    /// A tumbling window is one slice. Slices depend on the log and the topology alone, so a window
-    /// made of them has the same bytes wherever the reading began.
-    private struct Slice: Hashable {
-        var startMs: Int64
-        var size: Int
-    }
-
     private let plan: Plan
     private let baselines: [BaselineTable]
-    private var slices: [Slice: [SegmentWindow]] = [:]
+    /// By window length; a slice is a step of those windows, with all its panes merged, by segment.
+    private var windows: [TwoStackWindow<[SegmentWindow]>]
     private let monitors: DriftMonitors
     private let volumes: VolumeMonitors
     private var alerts: AlertStates
@@ -83,6 +30,7 @@ package final class StageTwoOperator: StageTwo {
         self.rank = rank
         self.plan = plan
         self.baselines = baselines
+        windows = plan.stream.windows.map { TwoStackWindow(length: $0.sliceCount) }
         monitors = DriftMonitors(plan: plan, baselines: baselines)
         volumes = VolumeMonitors(plan: plan)
         alerts = AlertStates(plan: plan)
@@ -101,14 +49,26 @@ package final class StageTwoOperator: StageTwo {
     }
 
     package var byteCount: Int {
-        slices.values.reduce(learned.byteCount) { sum, segments in
-            segments.reduce(sum) { sum, segment in
-                segment.groups.values.reduce(sum + (segment.other?.byteCount ?? 0)) {
-                    $0 + $1.byteCount
+        windows.reduce(learned.byteCount) { sum, window in
+            window.indices.reduce(sum) { sum, index in
+                let next = window.suffix(after: index)
+                return (window[index] ?? []).enumerated().reduce(sum) {
+                    $0 + $1.element.byteCount(beside: next?[$1.offset])
                 }
             }
         }
     }
+
+    /// What a slice holds by itself: a suffix aggregate shares groups with the one behind it.
+    private func own(
+        _ window: TwoStackWindow<[SegmentWindow]>, at index: Int64
+    ) -> [SegmentWindow] {
+        let slice = window[index] ?? emptySlice
+        guard let next = window.suffix(after: index) else { return slice }
+        return zip(slice, next).map { $0.own(beside: $1) }
+    }
+
+    private var emptySlice: [SegmentWindow] { plan.stream.segments.map { _ in SegmentWindow() } }
 
     // MARK: Merging
 
@@ -121,85 +81,18 @@ package final class StageTwoOperator: StageTwo {
             // The last window that holds a pane begins where the pane's slice begins.
             guard let start = targets.lazy.filter({ $0.size == size }).map(\.window.startMs).max()
             else { continue }
-            let key = Slice(startMs: start, size: size)
-            var segments =
-                slices.removeValue(forKey: key) ?? plan.stream.segments.map { _ in SegmentWindow() }
-            for pane in panes {
-                for (index, partial) in pane.segments.enumerated()
-                where plan.stream.segments[index].windows.contains(size) {
-                    // A partial that nobody else needs is taken over as it is.
-                    Self.merge(
-                        partial, into: &segments[index],
-                        takesOver: plan.stream.windows.count == 1,
-                        seed: UInt64(bitPattern: start))
+            let index = plan.stream.windows[size].slice(at: start)
+            windows[size].update(at: index, default: emptySlice) { slice in
+                for pane in panes {
+                    for (index, partial) in pane.segments.enumerated()
+                    where plan.stream.segments[index].windows.contains(size) {
+                        slice[index].add(
+                            partial, takesOver: plan.stream.windows.count == 1,
+                            seed: UInt64(bitPattern: start))
+                    }
                 }
             }
-            slices[key] = segments
         }
-    }
-
-    private static func merge(
-        _ partial: SegmentPartial, into target: inout SegmentWindow, takesOver: Bool, seed: UInt64
-    ) {
-        for cell in partial.groups { merge(cell, into: &target, takesOver: takesOver, seed: seed) }
-        merge(partial.other, partial.otherGroups, cut: partial.cut, into: &target)
-    }
-
-    private static func merge(
-        _ cell: GroupCell, into target: inout SegmentWindow, takesOver: Bool, seed: UInt64
-    ) {
-        let part = cell.shape.part
-        if let mine = target.groups[part] {
-            mine.mergeOrderFree(cell)
-            mine.mergeOrdered(cell)
-        } else if takesOver {
-            target.groups[part] = cell
-        } else {
-            let mine = GroupCell(shape: cell.shape, seed: cell.shape.hash &+ seed)
-            mine.mergeOrderFree(cell)
-            mine.mergeOrdered(cell)
-            target.groups[part] = mine
-        }
-    }
-
-    private static func merge(
-        _ other: GroupCell?, _ otherGroups: GroupCount?, cut: GroupRank,
-        into target: inout SegmentWindow
-    ) {
-        target.cut = min(target.cut, cut)
-        if let other {
-            let mine = target.other ?? GroupCell(shape: other.shape, seed: 0)
-            mine.mergeOrderFree(other)
-            target.other = mine
-        }
-        if let otherGroups {
-            let mine = target.otherGroups ?? GroupCount()
-            mine.merge(otherGroups)
-            target.otherGroups = mine
-        }
-    }
-
-    /// The slices of a window in one; the first, which no later window needs, is taken over.
-    private func joinSlices(_ closing: WindowClosing) -> [SegmentWindow]? {
-        let window = closing.window
-        let stepMs = plan.stream.windows[closing.size].stepMs
-        var whole = slices.removeValue(forKey: Slice(startMs: window.startMs, size: closing.size))
-        for start in stride(from: window.startMs + stepMs, to: window.endMs, by: Int(stepMs)) {
-            guard let slice = slices[Slice(startMs: start, size: closing.size)] else { continue }
-            var joined = whole ?? plan.stream.segments.map { _ in SegmentWindow() }
-            whole = nil
-            for (index, segment) in slice.enumerated() {
-                for cell in segment.groups.values {
-                    Self.merge(
-                        cell, into: &joined[index], takesOver: false,
-                        seed: UInt64(bitPattern: window.startMs))
-                }
-                Self.merge(
-                    segment.other, segment.otherGroups, cut: segment.cut, into: &joined[index])
-            }
-            whole = joined
-        }
-        return whole
     }
 
     /// Applies the group limit to the window as a whole: a group that any partial cut belongs to
@@ -214,20 +107,12 @@ package final class StageTwoOperator: StageTwo {
         var keptCount = cells.firstIndex { !(rank($0) < target.cut) } ?? cells.count
         keptCount = min(keptCount, segment.groupCountMax)
         if keptCount < cells.count {
-            let other =
-                target.other
-                ?? GroupCell(
-                    shape: GroupShape(
-                        values: GroupValues(dimensions: [], isOther: true), segment: segment,
-                        stream: plan.stream, baselines: baselines,
-                        monitored: segment.columns.map { _ in [] }), seed: 0)
-            let otherGroups = target.otherGroups ?? GroupCount()
-            for cell in cells[keptCount...] {
-                other.mergeOrderFree(cell)
-                otherGroups.add(cell)
+            target.moveToOther(cells[keptCount...]) {
+                GroupShape(
+                    values: GroupValues(dimensions: [], isOther: true), segment: segment,
+                    stream: plan.stream, baselines: baselines,
+                    monitored: segment.columns.map { _ in [] })
             }
-            target.other = other
-            target.otherGroups = otherGroups
             cells.removeSubrange(keptCount...)
         }
         return cells.sorted { $0.shape.part.precedes($1.shape.part) }
@@ -257,11 +142,12 @@ package final class StageTwoOperator: StageTwo {
     ) -> [StateEntry] {
         let states = listed.map { snapshot -> (WindowSnapshots.Listed, [UInt8]) in
             // Its first slice; the later ones are first slices of windows that are open too.
-            let key = Slice(startMs: snapshot.window.startMs, size: snapshot.size)
-            let segments = slices[key] ?? plan.stream.segments.map { _ in SegmentWindow() }
+            let window = windows[snapshot.size]
+            let index = plan.stream.windows[snapshot.size].slice(at: snapshot.window.startMs)
             var bytes: [UInt8] = []
-            bytes.append(varint: UInt64(segments.count))
-            for segment in segments { segment.writeState(&bytes) }
+            bytes.append(varint: UInt64(plan.stream.segments.count))
+            for segment in own(window, at: index) { segment.writeState(&bytes) }
+            if window.isFlipped(index) { bytes.append(Self.flippedMark) }
             return (
                 WindowSnapshots.Listed(
                     plan: plan.stream.windows[snapshot.size], startMs: snapshot.window.startMs,
@@ -276,16 +162,26 @@ package final class StageTwoOperator: StageTwo {
     ) -> [WindowSnapshot]? {
         guard let found = snapshots.read(throughMs: throughMs) else { return nil }
         var restored: [WindowSnapshot] = []
-        for (listed, state) in found {
+        // Later ones first: suffix aggregates share what stands behind them.
+        for (listed, state) in found.sorted(by: { $0.listed.startMs > $1.listed.startMs }) {
             guard let size = plan.stream.windows.firstIndex(of: listed.plan) else { return nil }
             let window = Window(
                 startMs: listed.startMs, endMs: listed.startMs + listed.plan.lengthMs)
             // Published after the snapshot was taken.
             if window.endMs <= publishedThroughMs { continue }
+            let index = listed.plan.slice(at: listed.startMs)
             do throws(SketchError) {
-                slices[Slice(startMs: window.startMs, size: size)] = try readSegments(state)
+                var (slice, isFlipped) = try readSlice(state)
+                if isFlipped {
+                    if let next = windows[size].suffix(after: index) {
+                        for place in slice.indices { slice[place].inherit(next[place]) }
+                    }
+                    windows[size].restore(flipped: slice, at: index)
+                } else {
+                    windows[size].insert(slice, at: index)
+                }
             } catch {
-                slices = [:]
+                windows = plan.stream.windows.map { TwoStackWindow(length: $0.sliceCount) }
                 return nil
             }
             restored.append(
@@ -294,7 +190,12 @@ package final class StageTwoOperator: StageTwo {
         return restored
     }
 
-    private func readSegments(_ state: [UInt8]) throws(SketchError) -> [SegmentWindow] {
+    /// Behind a slice that is a suffix aggregate.
+    private static let flippedMark: UInt8 = 1
+
+    private func readSlice(
+        _ state: [UInt8]
+    ) throws(SketchError) -> (slice: [SegmentWindow], isFlipped: Bool) {
         var reader = ByteReader(state)
         guard try reader.readVarint() == UInt64(plan.stream.segments.count) else {
             throw .corrupt(field: "segments", offset: 0)
@@ -309,8 +210,12 @@ package final class StageTwoOperator: StageTwo {
                         baselines: baselines, monitored: monitored[index])
                 })
         }
+        let isFlipped = reader.left > 0
+        if isFlipped, try reader.read(UInt8.self) != Self.flippedMark {
+            throw .corrupt(field: "slice", offset: reader.offset)
+        }
         try reader.finish()
-        return segments
+        return (segments, isFlipped)
     }
 
     package func restore(_ entry: StateEntry, epoch: Int) -> StateRestoration {
@@ -338,7 +243,11 @@ package final class StageTwoOperator: StageTwo {
 
     package func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally {
         var tally = WindowTally()
-        guard var segments = joinSlices(closing) else { return tally }
+        let size = plan.stream.windows[closing.size]
+        let first = size.slice(at: closing.window.startMs)
+        guard
+            var segments = windows[closing.size].slide(to: first..<first + size.sliceCount)
+        else { return tally }
         for index in segments.indices {
             let cells = limitGroups(&segments[index], segment: index)
             for cell in cells {
@@ -369,7 +278,8 @@ package final class StageTwoOperator: StageTwo {
                 !cell.shape.columns[place].column.summary.quantiles.isEmpty
                 && cell.wideQuantiles(place) == nil
             let view = wantsView ? unsafe cell.kll[place].view() : nil
-            var record = self.record(cell, place, segment, closing, view)
+            let frequent = cell.settledFrequent(place)
+            var record = self.record(cell, place, segment, closing, view, frequent)
             record.otherGroupCount = otherGroupCount
             let events = monitors.judge(
                 &record, cell: cell, place: place, segment: index, column: column,
@@ -378,7 +288,8 @@ package final class StageTwoOperator: StageTwo {
                 let series = record.series(groupPart: cell.shape.part)
                 let key = record.key(series: series)
                 publish(record, key: key, series: series, closing, &tally, emit)
-                emitSketches(record, cell, place, closing, view, key: key, series: series, emit)
+                emitSketches(
+                    record, cell, place, closing, view, frequent, key: key, series: series, emit)
             }
             publish(events, &tally, emit)
         }
@@ -475,7 +386,7 @@ package final class StageTwoOperator: StageTwo {
 
     private func record(
         _ cell: GroupCell, _ place: Int, _ segment: SegmentPlan, _ closing: WindowClosing,
-        _ view: KLLView?
+        _ view: KLLView?, _ frequent: borrowing FrequentItems
     ) -> AggregateRecord {
         let shape = cell.shape.columns[place]
         let column = shape.column
@@ -529,13 +440,12 @@ package final class StageTwoOperator: StageTwo {
         record.correlations = cell.correlations.flatMap {
             $0.pairs(of: place, names: cell.shape.columns.map(\.column.name))
         }
-        if let category = cell.categories[place] { category.frequent.settle() }
         if let category = cell.categories[place], record.rows.value > 0 {
             if summary.distinctLgK != nil {
                 record.distinct = category.distinct.estimateAndBounds(standardDeviations: 2)
             }
             if let count = summary.topCount {
-                record.top = category.frequent.top(count).map {
+                record.top = frequent.top(count).map {
                     TopItem(
                         value: $0.bytes, count: Int64($0.estimate), lower: Int64($0.lower),
                         upper: Int64($0.upper))
@@ -548,7 +458,8 @@ package final class StageTwoOperator: StageTwo {
     /// The sketches' own bytes, on the topic beside the aggregates.
     private func emitSketches(
         _ record: AggregateRecord, _ cell: GroupCell, _ place: Int, _ closing: WindowClosing,
-        _ view: KLLView?, key: [UInt8], series: [UInt8], _ emit: (OutputRecord) -> Void
+        _ view: KLLView?, _ frequent: borrowing FrequentItems, key: [UInt8], series: [UInt8],
+        _ emit: (OutputRecord) -> Void
     ) {
         guard let topic = plan.outputs.sketchesTopic else { return }
         let column = cell.shape.columns[place].column
@@ -615,9 +526,9 @@ package final class StageTwoOperator: StageTwo {
             send("hll", "string", k: lgK, n: category.valueCount, version: Int(bytes[1]), bytes)
         }
         if plan.outputs.sketches.contains(.frequent), column.summary.topCount != nil {
-            let bytes = category.frequent.serialize()
+            let bytes = frequent.serialize()
             send(
-                "frequent", "string", k: 1 << category.frequent.lgMax, n: category.valueCount,
+                "frequent", "string", k: 1 << frequent.lgMax, n: category.valueCount,
                 version: Int(bytes[1]), bytes)
         }
     }

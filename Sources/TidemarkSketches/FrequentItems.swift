@@ -216,8 +216,8 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
         }
     }
 
-    /// Sorts in what was added: for those who read more than once.
-    package mutating func settle() {
+    /// Sorts in what was added.
+    mutating func settle() {
         guard !loose.isEmpty else { return }
         var all = loose
         all.append(contentsOf: items)
@@ -332,7 +332,8 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
         return other
     }
 
-    private borrowing func settledCopy() -> FrequentItems {
+    /// A copy with what was added sorted in: for those who read more than once.
+    package borrowing func settledCopy() -> FrequentItems {
         var other = copy()
         other.settle()
         return other

@@ -160,7 +160,7 @@ let allFaults: SimulatedCluster.Faults = {
 
     /// Merging these is ordered, and KLL draws lots: a restart that began with other panes, or found
     /// other windows open, must not show.
-    @Test(arguments: simulationSeeds(2000, count: seedCount / 20))
+    @Test(arguments: simulationSeeds(2000, count: seedCount / 15))
     func `hopping windows of ordered summaries are the same bytes wherever reading began`(
         seed: UInt64
     ) throws {
@@ -177,10 +177,18 @@ let allFaults: SimulatedCluster.Faults = {
         if seed % 2 == 1 { plan.stream.windows.removeLast() }
         plan.stream.segments[0].windows = Array(plan.stream.windows.indices)
         plan.stream.monitors[0].windows = plan.stream.segments[0].windows
-        plan.stream.segments[0].dimensions = []
+        // Many groups lack rows in some slices, and there may be more than are kept.
+        let isGrouped = seed % 4 > 1
+        if isGrouped {
+            plan.stream.segments[0].groupCountMax = seed % 4 == 2 ? 40 : 80
+        } else {
+            plan.stream.segments[0].dimensions = []
+        }
         // Or taken from snapshots, slice by slice.
         if seed % 3 == 0 { plan.limits.maxRereadMs = 40_000 }
-        let partitions = randomPartitions(seed: seed, rowCount: 6_000, partitionCount: 2)
+        let partitions = randomPartitions(
+            seed: seed, rowCount: isGrouped ? 1_500 : 6_000, partitionCount: 2,
+            groupCount: isGrouped ? 60 : 3)
         func run(_ faults: SimulatedCluster.Faults, crashChance: Double) throws -> SimulationOutcome
         {
             let cluster = SimulatedCluster(
@@ -191,12 +199,13 @@ let allFaults: SimulatedCluster.Faults = {
         }
         let undisturbed = try run(.none, crashChance: 0)
         let disturbed = try run(allFaults, crashChance: 0.002)
-        #expect(undisturbed.aggregates == disturbed.aggregates, "seed \(seed)")
+        let isSame = undisturbed.aggregates == disturbed.aggregates
+        #expect(isSame, "seed \(seed)")
         let totals = undisturbed.aggregates.values.flatMap(\.self).map {
             try? JSONValue(parsing: Array($0.utf8))["rows"]?["value"]?.asInteger ?? 0
         }
         // Else no lots were drawn.
-        #expect(totals.contains { $0 ?? 0 > 1_000 }, "seed \(seed)")
+        #expect(isGrouped || totals.contains { $0 ?? 0 > 1_000 }, "seed \(seed)")
     }
 
     @Test func `the seeds see alerts fire and resolve, crashes, fencing, snapshots and growth`()

@@ -1,0 +1,222 @@
+import Testing
+import TidemarkCore
+import TidemarkOperators
+import TidemarkSketches
+
+/// Maps x ↦ scale · x + offset modulo 2^64, joined by composition: exact, associative, and never
+/// commutative by luck.
+private struct Affine: Mergeable, Equatable {
+    var scale: UInt64
+    var offset: UInt64
+    /// How often one of its kin was merged.
+    let merges: Counter
+
+    final class Counter {
+        var count = 0
+    }
+
+    mutating func merge(_ next: Affine) {
+        merges.count += 1
+        join(next)
+    }
+
+    mutating func join(_ next: Affine) {
+        scale = next.scale &* scale
+        offset = next.scale &* offset &+ next.offset
+    }
+
+    static func == (a: Affine, b: Affine) -> Bool { a.scale == b.scale && a.offset == b.offset }
+}
+
+@Suite struct SlidingWindowTests {
+    private static let operationCount = 1_000_000
+
+    /// Slices come and go at random, some are missing, and now and then windows are passed over.
+    ///
+    /// - Returns: slides, and the most merges in one of them.
+    private func run<Window: SlidingWindow>(
+        _ window: inout Window, length: Int64, operationCount: Int, counter: Affine.Counter,
+        gaps: Double, random: inout SeededRandom
+    ) -> (slides: Int, mostMerges: Int)
+    where Window.Slice == Affine, Window.Aggregate == Affine {
+        var slices: [Int64: Affine] = [:]
+        var start = Int64(random.below(1_000)) - 500
+        var next = start
+        var (slides, most) = (0, 0)
+        for _ in 0..<operationCount {
+            // As many slices are added as are let go, a few at a time.
+            if next < start + length || random.chance(0.4) && next < start + 2 * length {
+                if !random.chance(gaps) {
+                    let slice = Affine(
+                        scale: random.next() | 1, offset: random.next(), merges: counter)
+                    window.insert(slice, at: next)
+                    slices[next] = slice
+                }
+                next += 1
+                continue
+            }
+            let before = counter.count
+            let found = window.slide(to: start..<start + length)
+            most = max(most, counter.count - before)
+            slides += 1
+            var expected: Affine?
+            for index in start..<start + length {
+                guard let slice = slices[index] else { continue }
+                if expected == nil { expected = slice } else { expected?.join(slice) }
+            }
+            #expect(found == expected, "length \(length), window \(start)")
+            let step = random.chance(gaps) ? 1 + Int64(random.below(Int(length) + 2)) : 1
+            for index in start..<start + step { slices[index] = nil }
+            start += step
+            next = max(next, start)
+        }
+        return (slides, most)
+    }
+
+    @Test func `two stacks equal a naive recompute over a million operations`() {
+        var random = SeededRandom(1)
+        var left = Self.operationCount
+        while left > 0 {
+            let length = Int64(1 + random.below(80))
+            let counter = Affine.Counter()
+            var window = TwoStackWindow<Affine>(length: length)
+            let count = min(left, 1 + random.below(20_000))
+            let gaps = random.chance(0.5) ? 0 : 0.2
+            let (_, most) = run(
+                &window, length: length, operationCount: count, counter: counter, gaps: gaps,
+                random: &random)
+            #expect(most <= max(0, length - 1), "length \(length)")
+            left -= count
+        }
+    }
+
+    /// 3 − 4/N a slide (van Herk 1992, Gil and Werman 1993), where merging anew takes N − 1.
+    @Test(arguments: [Int64(1), 2, 3, 4, 6, 10, 60, 360])
+    func `two stacks merge as often as published`(length: Int64) {
+        var window = TwoStackWindow<Affine>(length: length)
+        let counter = Affine.Counter()
+        var random = SeededRandom(UInt64(length))
+        func add(_ index: Int64) {
+            window.insert(
+                Affine(scale: random.next() | 1, offset: random.next(), merges: counter), at: index)
+        }
+        for index in 0..<length - 1 { add(index) }
+        let blocks: Int64 = 50
+        var most = 0
+        for start in 0..<blocks * length {
+            add(start + length - 1)
+            let before = counter.count
+            _ = window.slide(to: start..<start + length)
+            most = max(most, counter.count - before)
+        }
+        #expect(counter.count == Int(blocks * max(0, 3 * length - 4)))
+        #expect(most == Int(length - 1))
+    }
+
+    @Test func `two stacks give the same aggregate wherever reading began`() {
+        // Not associative: only the same merges in the same order give the same text.
+        struct Order: Mergeable {
+            var text: String
+            mutating func merge(_ next: Order) { text = "(\(text)\(next.text))" }
+        }
+        let length: Int64 = 7
+        func windows(from first: Int64) -> [Int64: String] {
+            var window = TwoStackWindow<Order>(length: length)
+            var found: [Int64: String] = [:]
+            for index in first..<40 {
+                if index % 11 != 3 {
+                    window.insert(Order(text: "\(index)."), at: index)
+                }
+                let start = index + 1 - length
+                if start >= first { found[start] = window.slide(to: start..<start + length)?.text }
+            }
+            return found
+        }
+        let whole = windows(from: -20)
+        for first in Int64(-20)..<33 {
+            let later = windows(from: first)
+            #expect(later == whole.filter { $0.key >= first }, "from \(first)")
+            #expect(!later.isEmpty)
+        }
+    }
+
+    // MARK: Quantiles
+
+    /// Windows of 60 slices of 500 values, sketched as stage 2 does: by start, the sketch's bytes and
+    /// what went in.
+    private func quantileWindows(
+        seed: UInt64, from first: Int64, count: Int64
+    ) -> [Int64: (bytes: [UInt8], values: [Float])] {
+        let length: Int64 = 60
+        var window = TwoStackWindow<Quantiles>(length: length)
+        var values: [Int64: [Float]] = [:]
+        var found: [Int64: (bytes: [UInt8], values: [Float])] = [:]
+        for index in first..<first + length + count - 1 {
+            var random = SeededRandom(seed &+ UInt64(bitPattern: index) &* 7_919)
+            let added = (0..<500).map { _ in Float.random(in: 0..<1, using: &random) }
+            values[index] = added
+            window.insert(Quantiles(added, seed: seed &+ UInt64(bitPattern: index)), at: index)
+            let start = index + 1 - length
+            guard start >= first else { continue }
+            let whole = window.slide(to: start..<start + length)
+            found[start] = (
+                whole?.box.sketch.serialize() ?? [],
+                (start..<start + length).flatMap { values[$0] ?? [] }
+            )
+        }
+        return found
+    }
+
+    @Test func `quantiles of a hopping window are the same bytes wherever reading began`() {
+        let whole = quantileWindows(seed: 3, from: 0, count: 130)
+        for first in stride(from: Int64(1), to: 130, by: 9) {
+            let later = quantileWindows(seed: 3, from: first, count: 130 - first)
+            for (start, window) in later {
+                #expect(window.bytes == whole[start]?.bytes, "from \(first), window \(start)")
+            }
+            #expect(later.count == Int(130 - first))
+        }
+    }
+
+    @Test func `quantiles of a hopping window are as exact as those of one sketch`() {
+        var errors: [Double] = []
+        for seed in UInt64(0)..<4 {
+            for (_, window) in quantileWindows(seed: 1_000 * seed, from: 0, count: 60) {
+                guard let sketch = try? KLLSketch(bytes: window.bytes) else {
+                    Issue.record("bytes of a window are a sketch")
+                    continue
+                }
+                let sorted = window.values.sorted()
+                let view = sketch.view()
+                errors.append(
+                    stride(from: 0, to: sorted.count, by: sorted.count / 1_000).reduce(0) {
+                        let rank = view.rank(of: sorted[$1]) ?? -1
+                        return max($0, abs(rank - Double($1 + 1) / Double(sorted.count)))
+                    })
+            }
+        }
+        errors.sort()
+        #expect(errors[errors.count * 99 / 100] <= 0.0133, "\(errors[errors.count * 99 / 100])")
+        #expect(errors[0] > 0)
+    }
+}
+
+/// A quantile sketch as a value.
+private struct Quantiles: Mergeable {
+    final class Box {
+        var sketch: KLLSketch
+        init(_ sketch: consuming KLLSketch) { self.sketch = sketch }
+    }
+
+    private(set) var box: Box
+
+    init(_ values: [Float], seed: UInt64) {
+        box = Box(KLLSketch(k: 200, seed: seed))
+        box.sketch.update(values)
+    }
+
+    mutating func merge(_ next: Quantiles) {
+        if !isKnownUniquelyReferenced(&box) { box = Box(box.sketch.copy()) }
+        box.sketch.merge(next.box.sketch)
+    }
+}
