@@ -21,7 +21,10 @@ package struct MemoryEstimate: Sendable, Equatable {
             let paneCount = 1 + (bound + stream.paneMs - 1) / stream.paneMs
             let sliceCount = segment.windows.reduce(Int64(0)) { sum, size in
                 let window = stream.windows[size]
-                return sum + (window.lengthMs + bound + window.stepMs - 1) / window.stepMs
+                // Where windows overlap much, what has come of a block is kept beside its slices.
+                let prefixCount: Int64 = window.sliceCount > 2 ? 1 : 0
+                return sum + prefixCount
+                    + (window.lengthMs + bound + window.stepMs - 1) / window.stepMs
             }
             // A pane has fewer rows than a window: sketches are smaller there.
             return cell / 3 * Int(paneCount) + cell * Int(sliceCount)

@@ -125,6 +125,11 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
     /// Where something is kept; in no order.
     package var indices: some Collection<Int64> { slices.keys }
 
+    /// The prefix aggregate where it is more than a slice.
+    package var joinedPrefix: Slice? {
+        flippedEnd.map { prefixEnd > $0 + 1 } ?? false ? prefix : nil
+    }
+
     /// What is kept at an index: a slice, or a suffix aggregate.
     package subscript(index: Int64) -> Slice? { slices[index] }
 

@@ -12,6 +12,8 @@ package final class StageTwoOperator: StageTwo {
     private let baselines: [BaselineTable]
     /// By window length; a slice is a step of those windows, with all its panes merged, by segment.
     private var windows: [TwoStackWindow<[SegmentWindow]>]
+    /// What slices were last found to hold, by window length: it is asked for often.
+    private var sliceBytes: [[Int64: (bytes: Int, isFlipped: Bool)]]
     private let monitors: DriftMonitors
     private let volumes: VolumeMonitors
     private var alerts: AlertStates
@@ -31,6 +33,7 @@ package final class StageTwoOperator: StageTwo {
         self.plan = plan
         self.baselines = baselines
         windows = plan.stream.windows.map { TwoStackWindow(length: $0.sliceCount) }
+        sliceBytes = windows.map { _ in [:] }
         monitors = DriftMonitors(plan: plan, baselines: baselines)
         volumes = VolumeMonitors(plan: plan)
         alerts = AlertStates(plan: plan)
@@ -49,14 +52,27 @@ package final class StageTwoOperator: StageTwo {
     }
 
     package var byteCount: Int {
-        windows.reduce(learned.byteCount) { sum, window in
-            window.indices.reduce(sum) { sum, index in
-                let next = window.suffix(after: index)
-                return (window[index] ?? []).enumerated().reduce(sum) {
-                    $0 + $1.element.byteCount(beside: next?[$1.offset])
+        var sum = learned.byteCount
+        for (size, window) in windows.enumerated() {
+            var known: [Int64: (bytes: Int, isFlipped: Bool)] = [:]
+            for index in window.indices {
+                let isFlipped = window.isFlipped(index)
+                let bytes: Int
+                if let last = sliceBytes[size][index], last.isFlipped == isFlipped {
+                    bytes = last.bytes
+                } else {
+                    let next = window.suffix(after: index)
+                    bytes = (window[index] ?? []).enumerated().reduce(0) {
+                        $0 + $1.element.byteCount(beside: next?[$1.offset])
+                    }
                 }
+                known[index] = (bytes, isFlipped)
+                sum += bytes
             }
+            sliceBytes[size] = known
+            sum += (window.joinedPrefix ?? []).reduce(0) { $0 + $1.byteCount(beside: nil) }
         }
+        return sum
     }
 
     /// What a slice holds by itself: a suffix aggregate shares groups with the one behind it.
@@ -82,6 +98,7 @@ package final class StageTwoOperator: StageTwo {
             guard let start = targets.lazy.filter({ $0.size == size }).map(\.window.startMs).max()
             else { continue }
             let index = plan.stream.windows[size].slice(at: start)
+            sliceBytes[size][index] = nil
             windows[size].update(at: index, default: emptySlice) { slice in
                 for pane in panes {
                     for (index, partial) in pane.segments.enumerated()

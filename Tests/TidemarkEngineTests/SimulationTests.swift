@@ -180,15 +180,15 @@ let allFaults: SimulatedCluster.Faults = {
         // Many groups lack rows in some slices, and there may be more than are kept.
         let isGrouped = seed % 4 > 1
         if isGrouped {
-            plan.stream.segments[0].groupCountMax = seed % 4 == 2 ? 40 : 80
+            plan.stream.segments[0].groupCountMax = seed % 4 == 2 ? 20 : 40
         } else {
             plan.stream.segments[0].dimensions = []
         }
         // Or taken from snapshots, slice by slice.
         if seed % 3 == 0 { plan.limits.maxRereadMs = 40_000 }
         let partitions = randomPartitions(
-            seed: seed, rowCount: isGrouped ? 1_500 : 6_000, partitionCount: 2,
-            groupCount: isGrouped ? 60 : 3)
+            seed: seed, rowCount: isGrouped ? 700 : 6_000, partitionCount: 2,
+            groupCount: isGrouped ? 30 : 3)
         func run(_ faults: SimulatedCluster.Faults, crashChance: Double) throws -> SimulationOutcome
         {
             let cluster = SimulatedCluster(
