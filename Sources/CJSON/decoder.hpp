@@ -106,7 +106,9 @@ struct tm_json {
         uint8_t *verdicts);
     /// The layout of a row of the block (its place in the list), or -1.
     int layoutOf(uint32_t row, const tidemark::Counts &counts, uint32_t length);
-    void readColumns(tidemark::Layout &layout, uint32_t firstRow, const uint8_t *rows, uint32_t rowCount);
+    bool haveOneLayout(const tidemark::Counts *counts, uint32_t rowCount);
+    void transpose(const tidemark::Layout &layout, const uint8_t *rows, uint32_t rowCount);
+    void readColumns(tidemark::Layout &layout, uint32_t firstRow, const uint8_t *all, uint32_t rowCount);
     void flush(uint32_t firstRow, uint64_t rows);
     bool learn(const uint8_t *payload, size_t length);
     void tryToLearn(const uint8_t *payload, size_t length);

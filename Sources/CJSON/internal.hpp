@@ -17,17 +17,23 @@ struct Sixteen {
     bool operator==(const Sixteen &other) const { return low == other.low && high == other.high; }
 };
 
-/// As many bytes set as are wanted, from `keptBytes + 16 - length` on.
-inline constexpr uint8_t keptBytes[32] = {255, 255, 255, 255, 255, 255, 255, 255,
-                                          255, 255, 255, 255, 255, 255, 255, 255};
+/// The lowest `count` bytes of a word; all of them from 8 on.
+inline uint64_t lowBytes(uint64_t word, size_t count) {
+#if defined(__BMI2__)
+    return _bzhi_u64(word, static_cast<unsigned>(count < 8 ? 8 * count : 64));
+#else
+    return count < 8 ? word & ((1ULL << 8 * count) - 1) : word;
+#endif
+}
 
 /// 16 bytes must be readable at `bytes`, whatever the length.
 inline Sixteen loadSixteen(const uint8_t *bytes, size_t length) {
-    // Without a branch: lengths of texts are not foreseen.
-    Sixteen head, mask;
-    memcpy(&head, bytes, 16);
-    memcpy(&mask, keptBytes + 16 - (length < 16 ? length : 16), 16);
-    return Sixteen{head.low & mask.low, head.high & mask.high};
+    // Without a branch, and never through vector registers: lengths of texts are not foreseen, and
+    // the words are hashed next.
+    uint64_t low, high;
+    memcpy(&low, bytes, 8);
+    memcpy(&high, bytes + 8, 8);
+    return Sixteen{lowBytes(low, length), lowBytes(high, length > 8 ? length - 8 : 0)};
 }
 
 /// Exact in a double.

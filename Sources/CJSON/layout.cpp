@@ -1,5 +1,6 @@
 #include "decoder.hpp"
 
+#include <array>
 #include <bit>
 #include <cmath>
 
@@ -285,43 +286,80 @@ int tm_json::layoutOf(uint32_t row, const Counts &counts, uint32_t length) {
     return -1;
 }
 
+/// Whether all rows of the block have the layout of the last one, proved a literal at a time: the
+/// places of the values are transposed then.
+bool tm_json::haveOneLayout(const Counts *counts, uint32_t rowCount) {
+    Speculation &s = speculation;
+    const Layout &layout = s.layouts[s.latest];
+    bool isAlike = true;
+    for (uint32_t i = 0; i < rowCount; i++) {
+        isAlike &= !counts[i].isDoubtful & (counts[i].segments == layout.counts.segments)
+            & (counts[i].marks == layout.counts.marks) & (counts[i].controls == layout.counts.controls)
+            & (counts[i].wides == layout.counts.wides);
+        s.quotes[i] = static_cast<int32_t>(counts[i].quotes - layout.counts.quotes);
+    }
+    if (!isAlike) return false;
+    transpose(layout, nullptr, rowCount);
+    for (uint32_t segment : layout.fixed) {
+        const uint16_t *ends = s.places.data() + 64 * size_t{segment};
+        for (uint32_t i = 0; i < rowCount; i++) isAlike &= ends[64 + i] - ends[i] == layout.lengths[segment];
+    }
+    return isAlike && allMatch(s.tier, layout, s.record, s.places.data(), rowCount);
+}
+
 void tm_json::block(
     const uint32_t *start, const int32_t *length, uint32_t firstRow, uint32_t rowCount, uint8_t *verdicts) {
     Speculation &s = speculation;
     s.bad = 0;
-    uint8_t rows[Speculation::layoutCountMax][blockRows];
-    uint32_t counts[Speculation::layoutCountMax] = {};
-    uint64_t read = 0, unknown = 0;
+    Counts found[blockRows];
+    uint64_t scanned = 0;
     for (uint32_t i = 0; i < rowCount; i++) {
         uint32_t row = firstRow + i;
-        if (verdicts[row] != TM_JSON_ROW) continue;
         auto size = static_cast<uint32_t>(length[row]);
-        int which = -1;
-        if (size > 0 && size <= recordLengthMax) {
-            const uint8_t *record = base + start[row];
-            if (start[row] < readableBytes) {
-                // Too near to the beginning of the arena for loads that end at a value.
-                if (!s.copy) s.copy.reset(new uint8_t[recordLengthMax + 4 * readableBytes]);
-                uint8_t *copy = s.copy.get() + readableBytes + start[row];
-                memcpy(copy, record, size);
-                record = copy;
-            }
-            s.record[i] = record;
-            Counts found = scanRecord(s.tier, record, size, s.ends.data() + i * s.stride + 16, s.stride - 16);
-            which = layoutOf(i, found, size);
+        if (verdicts[row] != TM_JSON_ROW || size == 0 || size > recordLengthMax) continue;
+        const uint8_t *record = base + start[row];
+        if (start[row] < readableBytes) {
+            // Too near to the beginning of the arena for loads that end at a value.
+            if (!s.copy) s.copy.reset(new uint8_t[recordLengthMax + 4 * readableBytes]);
+            uint8_t *copy = s.copy.get() + readableBytes + start[row];
+            memcpy(copy, record, size);
+            record = copy;
         }
-        if (which < 0) {
-            unknown |= 1ULL << i;
-            continue;
-        }
-        read |= 1ULL << i;
-        rows[which][counts[which]++] = static_cast<uint8_t>(i);
+        s.record[i] = record;
+        found[i] = scanRecord(s.tier, record, size, s.ends.data() + i * s.stride + 16, s.stride - 16);
+        scanned |= 1ULL << i;
     }
-    s.bad = unknown;
-    for (uint32_t which = 0; which < s.layouts.size(); which++) {
-        if (!counts[which]) continue;
-        s.layouts[which].uses += counts[which];
-        readColumns(s.layouts[which], firstRow, rows[which], counts[which]);
+    uint64_t all = rowCount == blockRows ? UINT64_MAX : (1ULL << rowCount) - 1;
+    uint64_t read = 0, unknown = 0;
+    bool isTried = scanned == all && s.wholeWait == 0;
+    if (isTried && haveOneLayout(found, rowCount)) {
+        s.wholeGap = 0;
+        read = all;
+        s.layouts[s.latest].uses += rowCount;
+        readColumns(s.layouts[s.latest], firstRow, nullptr, rowCount);
+    } else {
+        // Layouts in turn: ever fewer blocks are tried as a whole.
+        if (isTried) s.wholeWait = s.wholeGap = std::min(2 * s.wholeGap + 1, 63u);
+        else if (s.wholeWait > 0) s.wholeWait--;
+        uint8_t rows[Speculation::layoutCountMax][blockRows];
+        uint32_t counts[Speculation::layoutCountMax] = {};
+        for (uint32_t i = 0; i < rowCount; i++) {
+            if (verdicts[firstRow + i] != TM_JSON_ROW) continue;
+            int which = scanned >> i & 1 ? layoutOf(i, found[i], static_cast<uint32_t>(length[firstRow + i])) : -1;
+            if (which < 0) {
+                unknown |= 1ULL << i;
+                continue;
+            }
+            read |= 1ULL << i;
+            rows[which][counts[which]++] = static_cast<uint8_t>(i);
+        }
+        s.bad = unknown;
+        for (uint32_t which = 0; which < s.layouts.size(); which++) {
+            if (!counts[which]) continue;
+            s.layouts[which].uses += counts[which];
+            transpose(s.layouts[which], rows[which], counts[which]);
+            readColumns(s.layouts[which], firstRow, rows[which], counts[which]);
+        }
     }
     auto missed = static_cast<uint32_t>(std::popcount(s.bad));
     s.fastRows += static_cast<uint32_t>(std::popcount(read & ~s.bad));
@@ -367,26 +405,39 @@ static inline bool isNull(const uint8_t *first, const uint8_t *last) {
     return last - first == 4 && memcmp(first, "null", 4) == 0;
 }
 
-/// Reads the wanted values of rows of one layout, column by column.
-void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *rows, uint32_t rowCount) {
+/// Lays the places of the commas of some rows out by comma; `rows` without a value: all, in order.
+void tm_json::transpose(const Layout &layout, const uint8_t *rows, uint32_t rowCount) {
     Speculation &s = speculation;
-    const uint8_t *record[blockRows];
-    const uint16_t *rowPlaces[blockRows];
-    alignas(64) double numbers[blockRows];
+    const uint16_t *from[blockRows];
     uint32_t padded = (rowCount + 7) & ~7u;
     for (uint32_t j = 0; j < padded; j++) {
-        uint32_t row = rows[std::min(j, rowCount - 1)];
-        record[j] = s.record[row];
+        uint32_t last = std::min(j, rowCount - 1);
         // From the 0 before the first comma on.
-        rowPlaces[j] = s.ends.data() + row * s.stride + 15;
+        from[j] = s.ends.data() + (rows ? rows[last] : last) * s.stride + 15;
     }
     auto placeCount = static_cast<uint32_t>(layout.lengths.size()) + 1;
     s.places.resize((placeCount + 7) / 8 * 8 * 64);
-    transposePlaces(rowPlaces, placeCount, padded, s.places.data());
+    transposePlaces(from, placeCount, padded, s.places.data());
+}
+
+/// Reads the wanted values of rows of one layout, column by column; `all` without a value: the first
+/// `rowCount` of the block.
+void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all, uint32_t rowCount) {
+    Speculation &s = speculation;
+    static constexpr auto ascending = [] {
+        std::array<uint8_t, blockRows> places{};
+        for (uint32_t i = 0; i < blockRows; i++) places[i] = static_cast<uint8_t>(i);
+        return places;
+    }();
+    const uint8_t *rows = all ? all : ascending.data();
+    const uint8_t *record[blockRows];
+    alignas(64) double spare[blockRows];
+    uint32_t padded = (rowCount + 7) & ~7u;
+    for (uint32_t j = 0; j < padded; j++) record[j] = s.record[rows[std::min(j, rowCount - 1)]];
     bool isWhole = rows[rowCount - 1] == rowCount - 1;
-    uint64_t all = 0;
-    for (uint32_t j = 0; j < rowCount; j++) all |= 1ULL << rows[j];
-    for (int column : layout.missing) s.lacks[static_cast<size_t>(column)] |= all;
+    uint64_t taken = 0;
+    for (uint32_t j = 0; j < rowCount; j++) taken |= 1ULL << rows[j];
+    for (int column : layout.missing) s.lacks[static_cast<size_t>(column)] |= taken;
     for (LayoutValue &value : layout.values) {
         Column &column = columns[static_cast<size_t>(value.column)];
         tm_json_column &to = out[value.column];
@@ -395,6 +446,9 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *rows
         uint64_t nulls = 0, bad = 0;
         if (!value.isText && (column.kind <= TM_JSON_INTEGER || column.kind == TM_JSON_TIME_MS)) {
             uint32_t longCount = 0;
+            // Straight into the column where all 64 rows belong there.
+            bool isInPlace = column.kind == TM_JSON_NUMBER && isWhole && rowCount == blockRows;
+            double *numbers = isInPlace ? to.numbers + firstRow : spare;
             uint64_t live = rowCount == 64 ? UINT64_MAX : (1ULL << rowCount) - 1;
             uint64_t missed = value.isLong ? live : readPlainValues(s.tier, places, padded, numbers) & live;
             for (; missed; missed &= missed - 1) {
@@ -411,12 +465,10 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *rows
                 }
             }
             value.isLong = 2 * longCount > rowCount;
-            if (column.kind == TM_JSON_NUMBER) {
-                if (isWhole) {
-                    memcpy(to.numbers + firstRow, numbers, rowCount * sizeof(double));
-                } else {
-                    for (uint32_t j = 0; j < rowCount; j++) to.numbers[firstRow + rows[j]] = numbers[j];
-                }
+            if (column.kind == TM_JSON_NUMBER && isWhole) {
+                if (!isInPlace) memcpy(to.numbers + firstRow, numbers, rowCount * sizeof(double));
+            } else if (column.kind == TM_JSON_NUMBER) {
+                for (uint32_t j = 0; j < rowCount; j++) to.numbers[firstRow + rows[j]] = numbers[j];
             } else if (column.kind == TM_JSON_INTEGER) {
                 for (uint32_t j = 0; j < rowCount; j++) {
                     to.numbers[firstRow + rows[j]] = numbers[j];
@@ -445,24 +497,24 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *rows
         } else {
             bool isCategory = column.kind == TM_JSON_CATEGORY || column.kind == TM_JSON_TEXT;
             bool hasNulls = !column.nullTexts.empty();
-            // Eight texts at a time, if all are: the table of a large dictionary is far away.
+            // All at once, if all are texts: the table of a large dictionary is far away.
             uint32_t done = 0;
-            for (; isCategory && !hasNulls && done + 8 <= rowCount; done += 8) {
-                Dictionary::Prepared prepared[8];
+            if (isCategory && !hasNulls) {
+                Dictionary::Prepared prepared[blockRows];
+                const uint8_t *text[blockRows];
+                uint32_t size[blockRows];
                 bool areTexts = true;
-                for (uint32_t j = 0; j < 8; j++) {
-                    const uint8_t *first = places.first(done + j), *last = places.last(done + j);
-                    areTexts &= last - first >= 2 && *first == '"' && last[-1] == '"';
+                for (uint32_t j = 0; j < rowCount; j++) {
+                    const uint8_t *first = places.first(j), *last = places.last(j);
+                    areTexts &= (last - first >= 2) & (*first == '"') & (last[-1] == '"');
+                    text[j] = first + 1;
+                    size[j] = static_cast<uint32_t>(last - first - 2);
                 }
-                if (!areTexts) break;
-                for (uint32_t j = 0; j < 8; j++) {
-                    const uint8_t *first = places.first(done + j), *last = places.last(done + j);
-                    prepared[j] = column.dictionary.prepare(first + 1, static_cast<size_t>(last - first - 2));
-                }
-                for (uint32_t j = 0; j < 8; j++) {
-                    const uint8_t *first = places.first(done + j), *last = places.last(done + j);
-                    to.codes[firstRow + rows[done + j]] = column.dictionary.intern(
-                        prepared[j], first + 1, static_cast<size_t>(last - first - 2));
+                if (areTexts) {
+                    for (uint32_t j = 0; j < rowCount; j++) prepared[j] = column.dictionary.prepare(text[j], size[j]);
+                    for (uint32_t j = 0; j < rowCount; j++)
+                        to.codes[firstRow + rows[j]] = column.dictionary.intern(prepared[j], text[j], size[j]);
+                    done = rowCount;
                 }
             }
             for (uint32_t j = done; j < rowCount; j++) {

@@ -118,6 +118,8 @@ struct Speculation {
     uint32_t windowRows = 0, windowMisses = 0;
     uint32_t pause = 0, nextPause = 4096;
     uint32_t learnGap = 0, learnWait = 0;
+    // When to try a block as a whole again, in blocks.
+    uint32_t wholeGap = 0, wholeWait = 0;
 
     // The block: by row, places of commas (`ends[row * stride]` is the first one's; the place before
     // it is 0) and the end of the record.
@@ -144,6 +146,11 @@ Counts scanRecord(Tier tier, const uint8_t *record, uint32_t length, uint16_t *e
 /// out.
 bool matchesLiterals(
     Tier tier, const Layout &layout, const uint8_t *record, const uint16_t *ends, bool loose);
+
+/// The same of all rows of a block, and that no distance between commas is too short; `places` as
+/// `transposePlaces` lays them out.
+bool allMatch(
+    Tier tier, const Layout &layout, const uint8_t *const *record, const uint16_t *places, uint32_t rowCount);
 
 /// Where one value of some rows begins and ends. There is room for full eights of rows.
 struct ValuePlaces {

@@ -101,6 +101,28 @@ static bool readLongPlain(const uint8_t *first, const uint8_t *last, double *val
     return divide(mantissa, fraction, negative, value);
 }
 
+static bool allLong(const Layout &layout, const uint16_t *places, uint32_t rowCount) {
+    uint32_t shorts = 0;
+    for (size_t i = 0; i < layout.lengths.size(); i++) {
+        const uint16_t *ends = places + 64 * i;
+        for (uint32_t row = 0; row < rowCount; row++)
+            shorts |= static_cast<uint16_t>(ends[64 + row] - ends[row]) < layout.lengths[i];
+    }
+    return !shorts;
+}
+
+static bool allMatchPlain(
+    const Layout &layout, const uint8_t *const *record, const uint16_t *places, uint32_t rowCount) {
+    if (!allLong(layout, places, rowCount)) return false;
+    for (const Literal &literal : layout.literals)
+        for (uint32_t row = 0; row < rowCount; row++) {
+            const uint8_t *bytes = record[row] + places[64 * size_t{literal.segment} + row] + literal.offset;
+            for (size_t i = 0; i < 32; i++)
+                if ((bytes[i] ^ literal.bytes[i]) & literal.mask[i]) return false;
+        }
+    return true;
+}
+
 #if defined(__AVX2__)
 static bool readLongAVX2(const uint8_t *first, const uint8_t *last, double *value) {
     bool negative = *first == '-';
@@ -242,6 +264,23 @@ static bool matchesAVX2(const Layout &layout, const uint8_t *record, const uint1
         __m256i wanted = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(literal.bytes));
         __m256i mask = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(loose ? literal.looseMask : literal.mask));
         differs = _mm256_or_si256(differs, _mm256_and_si256(_mm256_xor_si256(bytes, wanted), mask));
+    }
+    return _mm256_testz_si256(differs, differs);
+}
+
+static bool allMatchAVX2(
+    const Layout &layout, const uint8_t *const *record, const uint16_t *places, uint32_t rowCount) {
+    if (!allLong(layout, places, rowCount)) return false;
+    __m256i differs = _mm256_setzero_si256();
+    for (const Literal &literal : layout.literals) {
+        __m256i wanted = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(literal.bytes));
+        __m256i mask = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(literal.mask));
+        const uint16_t *ends = places + 64 * size_t{literal.segment};
+        for (uint32_t row = 0; row < rowCount; row++) {
+            const uint8_t *place = record[row] + ends[row] + literal.offset;
+            __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(place));
+            differs = _mm256_or_si256(differs, _mm256_and_si256(_mm256_xor_si256(bytes, wanted), mask));
+        }
     }
     return _mm256_testz_si256(differs, differs);
 }
@@ -546,6 +585,14 @@ bool matchesLiterals(Tier tier, const Layout &layout, const uint8_t *record, con
     if (tier == Tier::avx2) return matchesAVX2(layout, record, ends, loose);
 #endif
     return matchesPlain(layout, record, ends, loose);
+}
+
+bool allMatch(
+    Tier tier, const Layout &layout, const uint8_t *const *record, const uint16_t *places, uint32_t rowCount) {
+#if defined(__x86_64__)
+    if (tier != Tier::scalar) return allMatchAVX2(layout, record, places, rowCount);
+#endif
+    return allMatchPlain(layout, record, places, rowCount);
 }
 
 uint64_t readPlainValues(Tier tier, const ValuePlaces &places, uint32_t rowCount, double *values) {

@@ -32,6 +32,13 @@ final class CategorySummary: @unchecked Sendable {
     func copy() -> CategorySummary { CategorySummary(self) }
 
     var byteCount: Int { distinct.byteCount + frequent.byteCount }
+
+    /// Forgets all texts.
+    func reset() {
+        valueCount = 0
+        distinct.reset()
+        frequent.reset()
+    }
 }
 
 /// Quantiles of a column that chose another sketch than KLL over f32.
@@ -99,31 +106,33 @@ final class GroupCell: @unchecked Sendable {
     let counters: UnsafeMutablePointer<UInt64>
     /// Texts of an open pane.
     let codes: UnsafeMutablePointer<CodeCounter>
-    var categories: [CategorySummary?]
+    let categories: [CategorySummary?]
     /// Empty where no column has one.
     private var wide: [WideQuantiles?]
     /// Empty where no column has one.
     private var extras: [ColumnExtras?] = []
     let correlations: [CorrelationCell]
     private let columnCount: Int
+    private let memory: CellMemory
+    private let pool: CellPool?
 
     static let stateCount = 4
 
-    /// `seed`: keys the sketches' random choices (D11): operator, partition, group, pane.
-    init(shape: GroupShape, seed: UInt64) {
+    /// - Parameters:
+    ///   - seed: keys the sketches' random choices (D11): operator, partition, group, pane.
+    ///   - pool: where memory is taken from and given back to.
+    init(shape: GroupShape, seed: UInt64, pool: CellPool? = nil) {
         self.shape = shape
+        self.pool = pool
+        memory = pool?.take(shape) ?? CellMemory(shape)
         columnCount = shape.columns.count
-        unsafe states = .allocate(capacity: columnCount * Self.stateCount)
-        unsafe states.initialize(repeating: 0, count: columnCount * Self.stateCount)
-        unsafe exact = .allocate(capacity: columnCount)
-        unsafe exact.initialize(repeating: NumericCell(), count: columnCount)
-        unsafe ordered = .allocate(capacity: columnCount)
-        unsafe ordered.initialize(repeating: OrderedCell(), count: columnCount)
-        unsafe counters = .allocate(capacity: max(1, shape.counterCount))
-        unsafe counters.initialize(repeating: 0, count: max(1, shape.counterCount))
-        unsafe kll = .allocate(capacity: columnCount)
-        unsafe codes = .allocate(capacity: columnCount)
-        categories = []
+        unsafe states = memory.states
+        unsafe exact = memory.exact
+        unsafe ordered = memory.ordered
+        unsafe counters = memory.counters
+        unsafe kll = memory.kll
+        unsafe codes = memory.codes
+        categories = memory.categories
         wide = []
         correlations = shape.correlations.map { CorrelationCell(places: $0) }
         if shape.hasExtras {
@@ -131,20 +140,12 @@ final class GroupCell: @unchecked Sendable {
                 ColumnExtras($0.column.summary, topicHash: shape.topicHash)
             }
         }
-        for (index, column) in shape.columns.enumerated() {
-            unsafe (kll + index).initialize(
-                to: KLLSketch(
-                    k: column.column.summary.kllK,
-                    seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15))
+        for index in 0..<columnCount {
+            let seed = seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15
+            unsafe kll[index].reset(seed: seed)
             if shape.hasWideQuantiles {
-                wide.append(
-                    WideQuantiles(
-                        column.column.summary, seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15)
-                )
+                wide.append(WideQuantiles(shape.columns[index].column.summary, seed: seed))
             }
-            unsafe (codes + index).initialize(to: CodeCounter())
-            categories.append(
-                column.column.type.isText ? CategorySummary(column.column.summary) : nil)
         }
     }
 
@@ -192,22 +193,13 @@ final class GroupCell: @unchecked Sendable {
     /// What a column keeps beside the usual.
     func extras(_ index: Int) -> ColumnExtras? { shape.hasExtras ? extras[index] : nil }
 
-    deinit {
-        unsafe states.deallocate()
-        unsafe exact.deallocate()
-        unsafe ordered.deallocate()
-        unsafe counters.deallocate()
-        unsafe kll.deinitialize(count: columnCount)
-        unsafe kll.deallocate()
-        unsafe codes.deinitialize(count: columnCount)
-        unsafe codes.deallocate()
-    }
+    // Nobody else holds the cell by now, whoever merged or published it.
+    deinit { pool?.give(memory) }
 
     var byteCount: Int {
-        var count = 256 + shape.counterCount * 8
+        var count = memory.byteCount
         for index in 0..<columnCount {
-            count += 200 + (unsafe kll[index].byteCount) + (unsafe codes[index].byteCount)
-            count += (categories[index]?.byteCount ?? 0) + (wideQuantiles(index)?.byteCount ?? 0)
+            count += wideQuantiles(index)?.byteCount ?? 0
             count += extras(index)?.byteCount ?? 0
         }
         for cell in correlations { count += cell.byteCount }

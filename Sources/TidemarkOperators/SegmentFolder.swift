@@ -54,6 +54,7 @@ final class SegmentFolder {
     private var groupOfCodes: [[UInt32]: Int32] = [:]
     private let otherShape: GroupShape
     private let tables: CodeTables
+    private let pool = CellPool()
     private let hasExtras: Bool
 
     // A batch at work, sized once.
@@ -265,7 +266,7 @@ final class SegmentFolder {
         let known = panes[id].cellOf[place]
         if known >= 0 { return panes[id].cells[Int(known)] }
         let shape = groups[place].shape
-        let cell = GroupCell(shape: shape, seed: seed(panes[id], shape))
+        let cell = GroupCell(shape: shape, seed: seed(panes[id], shape), pool: pool)
         panes[id].cellOf[place] = Int32(panes[id].cells.count)
         panes[id].cells.append(cell)
         panes[id].localOf.append(Self.outside)

@@ -158,6 +158,15 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
             UnsafeBufferPointer(added), from: source, over: cut, into: &items, &texts)
     }
 
+    /// Forgets all items; keeps the memory, but for what more or longer texts than usual took.
+    package mutating func reset() {
+        total = 0
+        taken = 0
+        items.removeAll(keepingCapacity: items.capacity <= 2 * capacity)
+        loose.removeAll(keepingCapacity: loose.capacity <= 2 * capacity)
+        texts.removeAll(keepingCapacity: texts.capacity <= 32 * capacity)
+    }
+
     /// Adds what `next` summarises; `next` stands after this one in canonical order.
     package mutating func merge(_ next: borrowing FrequentItems) {
         total &+= next.total

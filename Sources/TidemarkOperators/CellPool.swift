@@ -1,0 +1,118 @@
+import Synchronization
+import TidemarkDataflow
+import TidemarkKernels
+import TidemarkSketches
+
+/// What a `GroupCell` keeps in raw memory: it outlives the cell and serves another one.
+///
+/// The owner is its cell, or the pool.
+@safe
+final class CellMemory: @unchecked Sendable {
+    let states: UnsafeMutablePointer<Int64>
+    let exact: UnsafeMutablePointer<NumericCell>
+    let ordered: UnsafeMutablePointer<OrderedCell>
+    let kll: UnsafeMutablePointer<KLLSketch>
+    let counters: UnsafeMutablePointer<UInt64>
+    let codes: UnsafeMutablePointer<CodeCounter>
+    let categories: [CategorySummary?]
+    let columnCount: Int
+    let counterCount: Int
+
+    /// Empty memory for cells of a shape.
+    init(_ shape: GroupShape) {
+        columnCount = shape.columns.count
+        counterCount = shape.counterCount
+        unsafe states = .allocate(capacity: columnCount * GroupCell.stateCount)
+        unsafe exact = .allocate(capacity: columnCount)
+        unsafe ordered = .allocate(capacity: columnCount)
+        unsafe counters = .allocate(capacity: max(1, counterCount))
+        unsafe kll = .allocate(capacity: columnCount)
+        unsafe codes = .allocate(capacity: columnCount)
+        categories = shape.columns.map {
+            $0.column.type.isText ? CategorySummary($0.column.summary) : nil
+        }
+        for (index, column) in shape.columns.enumerated() {
+            unsafe (kll + index).initialize(
+                to: KLLSketch(k: column.column.summary.kllK, seed: 0))
+            unsafe (codes + index).initialize(to: CodeCounter())
+        }
+        clear()
+    }
+
+    deinit {
+        unsafe states.deallocate()
+        unsafe exact.deallocate()
+        unsafe ordered.deallocate()
+        unsafe counters.deallocate()
+        unsafe kll.deinitialize(count: columnCount)
+        unsafe kll.deallocate()
+        unsafe codes.deinitialize(count: columnCount)
+        unsafe codes.deallocate()
+    }
+
+    /// What is nothing but numbers.
+    private func clear() {
+        unsafe states.initialize(repeating: 0, count: columnCount * GroupCell.stateCount)
+        unsafe exact.initialize(repeating: NumericCell(), count: columnCount)
+        unsafe ordered.initialize(repeating: OrderedCell(), count: columnCount)
+        unsafe counters.initialize(repeating: 0, count: max(1, counterCount))
+    }
+
+    /// Forgets everything and keeps the memory; a cell seeds its sketches anew.
+    func reset() {
+        clear()
+        for index in 0..<columnCount {
+            unsafe codes[index].reset()
+            categories[index]?.reset()
+        }
+    }
+
+    var byteCount: Int {
+        var count = 256 + counterCount * 8
+        for index in 0..<columnCount {
+            count += 200 + (unsafe kll[index].byteCount) + (unsafe codes[index].byteCount)
+            count += categories[index]?.byteCount ?? 0
+        }
+        return count
+    }
+}
+
+/// Memory of cells that are done with, for the next cells of the same segment: a pane is opened every
+/// few seconds, with tens of sketches a group.
+final class CellPool: Sendable {
+    private struct Free: ~Copyable {
+        var memories: [CellMemory] = []
+        var byteCount = 0
+    }
+
+    private let free = Mutex(Free())
+    /// What it keeps at most.
+    private static let byteCountMax = 4 << 20
+
+    /// Memory for a cell of this shape; nil where there is none.
+    func take(_ shape: GroupShape) -> CellMemory? {
+        let memory = free.withLock { free -> CellMemory? in
+            // Nearly always the last one: groups differ in counters where their baselines do.
+            guard
+                let place = free.memories.lastIndex(where: {
+                    $0.counterCount == shape.counterCount
+                })
+            else { return nil }
+            let memory = free.memories.remove(at: place)
+            free.byteCount -= memory.byteCount
+            return memory
+        }
+        memory?.reset()
+        return memory
+    }
+
+    /// Keeps the memory of a cell that is gone, unless there is enough.
+    func give(_ memory: CellMemory) {
+        let byteCount = memory.byteCount
+        free.withLock { free in
+            guard free.byteCount + byteCount <= Self.byteCountMax else { return }
+            free.byteCount += byteCount
+            free.memories.append(memory)
+        }
+    }
+}
