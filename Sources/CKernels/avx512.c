@@ -64,6 +64,33 @@ TK_TARGET void tk_sort256_keep_avx512(const float *values, int stride, int offse
     }
 }
 
+// The second half lies mirrored beside the first; what is smaller and what is larger of each pair are
+// the two halves of the order.
+TK_TARGET static __attribute__((noinline)) void sort_half(const float *values, tk_v16 *r) {
+    tk_load_avx512(values, r);
+    tk_network_avx512(r);
+}
+
+TK_TARGET static __attribute__((noinline)) void write_half(tk_v16 *r, int offset, float *kept) {
+    tk_bitonic_avx512(r);
+    tk_write_avx512(r, 2, offset, kept);
+}
+
+TK_TARGET void tk_sort512_keep_avx512(const float *values, int offset, float *kept) {
+    tk_v16 a[16], b[16];
+    sort_half(values, a);
+    sort_half(values + 256, b);
+    for (int i = 0; i < 8; i++) {
+        tk_v16 first = TK_LANES_M16(b[15 - i]), last = TK_LANES_M16(b[i]);
+        b[i] = (tk_v16)_mm512_max_ps((__m512)a[i], (__m512)first);
+        a[i] = (tk_v16)_mm512_min_ps((__m512)a[i], (__m512)first);
+        b[15 - i] = (tk_v16)_mm512_max_ps((__m512)a[15 - i], (__m512)last);
+        a[15 - i] = (tk_v16)_mm512_min_ps((__m512)a[15 - i], (__m512)last);
+    }
+    write_half(a, offset, kept);
+    write_half(b, offset, kept + 128);
+}
+
 // A search for the number of edges <= x, in sixteen lanes at once: five steps over 31 pivots that
 // stay in registers, compared in f32. Rounding is monotonic, so only where a value rounds to the
 // very pivot may the f64 comparison differ; those lanes are decided in f64 afterwards. Values and

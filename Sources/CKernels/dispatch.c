@@ -87,6 +87,34 @@ void tk_sort256_keep(const float *values, int stride, int offset, float *kept) {
     for (int i = offset, o = 0; i < 256; i += stride) kept[o++] = sorted[i];
 }
 
+void tk_sort512_keep(float *values, int offset, float *kept) {
+#if defined(__x86_64__)
+    if (tk_tier() == TK_AVX512) {
+        tk_sort512_keep_avx512(values, offset, kept);
+        return;
+    }
+#endif
+    tk_sort256(values);
+    tk_sort256(values + 256);
+    // From both ends at once, as `tk_merge_keys`: either end takes 256, so neither list is left.
+    float sorted[512];
+    const float *first = values, *other = values + 256;
+    const float *last = values + 255, *rest = values + 511;
+    for (int i = 0; i < 256; i++) {
+        float x = *first, y = *other;
+        int left = x <= y;
+        sorted[i] = left ? x : y;
+        first += left;
+        other += !left;
+        float p = *last, q = *rest;
+        int right = p > q;
+        sorted[511 - i] = right ? p : q;
+        last -= right;
+        rest -= !right;
+    }
+    for (int i = offset, o = 0; i < 512; i += 2) kept[o++] = sorted[i];
+}
+
 #if defined(__x86_64__)
 #define TK_CHOOSE(name, ...) \
     switch (tk_tier()) { \

@@ -24,6 +24,7 @@ typedef double tk_d16 __attribute__((ext_vector_type(16)));
 #define TK_LANES_X1(v) TK_SHUFFLE(v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
 #define TK_LANES_X2(v) TK_SHUFFLE(v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
 #define TK_LANES_X4(v) TK_SHUFFLE(v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+#define TK_LANES_X8(v) TK_SHUFFLE(v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
 #define TK_LANES_M4(v) TK_SHUFFLE(v, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12)
 #define TK_LANES_M8(v) TK_SHUFFLE(v, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8)
 #define TK_LANES_M16(v) TK_SHUFFLE(v, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
@@ -77,12 +78,19 @@ TK_TARGET TK_INLINE void TK_NET(tk_network)(TK_VECTOR *r) {
     TK_DISTANCE(TK_LANES_X2, TK_UPPER4) TK_DISTANCE(TK_LANES_X1, TK_UPPER2) TK_VECTORS
 }
 
-/// Sorts values[0 ..< 256] and writes those at offset, offset + stride, …; stride 1, 2, 4 or 8.
-TK_TARGET TK_INLINE void TK_NET(tk_sorted)(
-    const TK_ITEM *values, int stride, int offset, TK_ITEM *out) {
-    TK_VECTOR r[16];
+/// Sorts a bitonic sequence, as a merge of two sorted halves leaves it.
+TK_TARGET TK_INLINE void TK_NET(tk_bitonic)(TK_VECTOR *r) {
+    TK_DISTANCE(TK_LANES_X8, TK_UPPER16) TK_DISTANCE(TK_LANES_X4, TK_UPPER8)
+    TK_DISTANCE(TK_LANES_X2, TK_UPPER4) TK_DISTANCE(TK_LANES_X1, TK_UPPER2) TK_VECTORS
+}
+
+TK_TARGET TK_INLINE void TK_NET(tk_load)(const TK_ITEM *values, TK_VECTOR *r) {
     TK_UNROLL for (int i = 0; i < 16; i++) memcpy(&r[i], values + 16 * i, sizeof(TK_VECTOR));
-    TK_NET(tk_network)(r);
+}
+
+/// Writes those of 256 sorted values at offset, offset + stride, …; stride 1, 2, 4 or 8.
+TK_TARGET TK_INLINE void TK_NET(tk_write)(
+    const TK_VECTOR *r, int stride, int offset, TK_ITEM *out) {
     // The vectors offset, offset + stride, …; interleaving pairs half their count apart, four
     // times at most, puts them in order.
     int count = 16 / stride;
@@ -105,4 +113,13 @@ TK_TARGET TK_INLINE void TK_NET(tk_sorted)(
         TK_UNROLL for (int i = 0; i < count; i++) a[i] = b[i];
     }
     TK_UNROLL for (int i = 0; i < count; i++) memcpy(out + 16 * i, &a[i], sizeof(TK_VECTOR));
+}
+
+/// Sorts values[0 ..< 256] and writes those at offset, offset + stride, …; stride 1, 2, 4 or 8.
+TK_TARGET TK_INLINE void TK_NET(tk_sorted)(
+    const TK_ITEM *values, int stride, int offset, TK_ITEM *out) {
+    TK_VECTOR r[16];
+    TK_NET(tk_load)(values, r);
+    TK_NET(tk_network)(r);
+    TK_NET(tk_write)(r, stride, offset, out);
 }

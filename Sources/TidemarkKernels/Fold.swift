@@ -91,6 +91,17 @@ package func sort256(
     )
 }
 
+/// Sorts 512 values and writes those at `offset`, `offset + 2`, …; the values may change.
+///
+/// - Precondition: no NaN and no −0; `offset` is 0 or 1.
+/// - Complexity: about 0.5 µs with AVX-512.
+package func sort512(
+    _ values: UnsafeMutablePointer<Float>, from offset: Int, into kept: UnsafeMutablePointer<Float>
+) {
+    precondition(offset == 0 || offset == 1, "every second one is kept")
+    unsafe tk_sort512_keep(values, Int32(truncatingIfNeeded: offset), kept)
+}
+
 /// Keeps the larger of each two bytes.
 package func maximum(
     into: UnsafeMutablePointer<UInt8>,

@@ -17,6 +17,8 @@ final class CellMemory: @unchecked Sendable {
     let categories: [CategorySummary?]
     let columnCount: Int
     let counterCount: Int
+    /// What the pool counts while it has it.
+    fileprivate var pooledByteCount = 0
 
     /// Empty memory for cells of a shape.
     init(_ shape: GroupShape) {
@@ -99,7 +101,7 @@ final class CellPool: Sendable {
                 })
             else { return nil }
             let memory = free.memories.remove(at: place)
-            free.byteCount -= memory.byteCount
+            free.byteCount -= memory.pooledByteCount
             return memory
         }
         memory?.reset()
@@ -109,6 +111,7 @@ final class CellPool: Sendable {
     /// Keeps the memory of a cell that is gone, unless there is enough.
     func give(_ memory: CellMemory) {
         let byteCount = memory.byteCount
+        memory.pooledByteCount = byteCount
         free.withLock { free in
             guard free.byteCount + byteCount <= Self.byteCountMax else { return }
             free.byteCount += byteCount

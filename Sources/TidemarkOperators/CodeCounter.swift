@@ -99,18 +99,36 @@ struct CodeCounter: ~Copyable {
         distinctCountMax: Int
     ) -> Int {
         if mask < 0 { unsafe use(nil) }
+        var (codes, counts, mask) = unsafe (codes, counts, mask)
+        var empty = 0
         for index in 0..<count {
             let code = unsafe column[Int(rows[index])]
-            if code == .max { continue }
-            if add(code), distinctCount >= distinctCountMax { return index + 1 }
+            // Nearly every row: a code that stands in its own slot.
+            let slot = Int(code) & mask
+            if unsafe codes[slot] == code && code != Self.free {
+                unsafe counts[slot] &+= 1
+                continue
+            }
+            if code == .max {
+                empty &+= 1
+                continue
+            }
+            guard add(code) else { continue }
+            if distinctCount >= distinctCountMax {
+                valueCount += Int64(index + 1 - empty)
+                return index + 1
+            }
+            unsafe (codes, counts, mask) = unsafe (self.codes, self.counts, self.mask)
         }
+        valueCount += Int64(count - empty)
         return count
     }
 
+    /// Counts a code, but not among `valueCount`.
+    ///
     /// - Returns: it is a new one.
     @inline(__always)
     private mutating func add(_ code: UInt32, _ count: UInt32 = 1) -> Bool {
-        valueCount += Int64(count)
         var slot = Int(code) & mask
         while true {
             let held = unsafe codes[slot]
@@ -143,6 +161,7 @@ struct CodeCounter: ~Copyable {
         var other = CodeCounter()
         unsafe other.use(nil)
         forEach { code, count in _ = other.add(newCodes[Int(code)], count) }
+        other.valueCount = valueCount
         self = other
     }
 

@@ -362,7 +362,7 @@ final class SegmentFolder {
                 run: wantsRun ? run : nil)
         case .none: kept = 0
         }
-        if wantsRun { unsafe cell.kll[index].update(run, count: kept) }
+        if wantsRun { updateKLL(cell, index, shape.sums, count: kept) }
         if let wide {
             // The values as they are, in row order; infinities are no values.
             kept = 0
@@ -382,6 +382,26 @@ final class SegmentFolder {
                 edges: binning.edges, edgeCount: binning.edgeCount,
                 bins: cell.counters + binning.counterStart, run: nil)
         }
+    }
+
+    /// The run goes into the sketch; the fold has seen its smallest and largest value.
+    private func updateKLL(
+        _ cell: GroupCell, _ index: Int, _ sums: ColumnShape.Sums, count: Int
+    ) {
+        let (least, most): (Double, Double)
+        switch sums {
+        case .exact: unsafe (least, most) = (cell.exact[index].min, cell.exact[index].max)
+        case .ordered: unsafe (least, most) = (cell.ordered[index].min, cell.ordered[index].max)
+        case .none: return
+        }
+        unsafe cell.kll[index].update(
+            clean: run, count: count, least: item(least), most: item(most))
+    }
+
+    /// As the fold rounds: beyond the range of f32 saturated, −0 as 0.
+    private func item(_ value: Double) -> Float {
+        let largest = Float.greatestFiniteMagnitude
+        return max(-largest, min(largest, Float(value))) + 0
     }
 
     /// What few topologies ask for: a pass of its own, so that the others pay nothing for it.

@@ -236,6 +236,38 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
         }
     }
 
+    /// Adds values that are clean already, and may sort them: no NaN, no −0, and `least` and `most`
+    /// are the extremes of these and all values before.
+    mutating func update(
+        clean values: UnsafeMutablePointer<Item>, count: Int, least: Item, most: Item
+    ) {
+        guard count > 0 else { return }
+        self.least = least
+        self.most = most
+        valueCount &+= UInt64(truncatingIfNeeded: count)
+        if levelCount == 0 { levelCount = 1 }
+        var from = unsafe values
+        var left = count
+        while left > 0 {
+            if Int(blockUsed) == Self.blockCount { compactBlock() }
+            let used = Int(blockUsed)
+            if used == 0, left > Self.blockCount {
+                // A block that more values follow need not be kept first.
+                unsafe compactBlock(from)
+                unsafe from += Self.blockCount
+                left &-= Self.blockCount
+                continue
+            }
+            let part = Swift.min(left, Self.blockCount &- used)
+            reserveBlock(used &+ part)
+            guard let block = unsafe block else { return }
+            unsafe (block + used).update(from: from, count: part)
+            blockUsed = Int32(truncatingIfNeeded: used &+ part)
+            unsafe from += part
+            left &-= part
+        }
+    }
+
     mutating func reserveBlock(_ count: Int) {
         guard count > Int(blockCapacity) else { return }
         var capacity = Swift.max(16, Int(blockCapacity))
@@ -251,12 +283,17 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
 
     private mutating func compactBlock() {
         guard let items = unsafe block else { return }
+        blockUsed = 0
+        unsafe compactBlock(items)
+    }
+
+    /// Moves every 2nd or 4th of a block's values up; may sort them.
+    private mutating func compactBlock(_ items: UnsafeMutablePointer<Item>) {
         // The first block keeps every 2nd value: 3 of 257 would be more than 1% of error.
         let level = levelCount <= 1 ? 1 : Self.blockLevel
         let stride = 1 << level
         let offset = Int(truncatingIfNeeded: draw() >> UInt64(64 - level))
         let kept = Self.blockCount / stride
-        blockUsed = 0
         let to = unsafe room(kept, in: level)
         unsafe Item.sort256(items, keepEvery: stride, from: offset, into: to)
         added(kept, to: level)
@@ -333,6 +370,8 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
         unsafe levels[i].count = Int32(truncatingIfNeeded: count & 1)
         if count == Self.blockCount {
             unsafe Item.sort256(items, keepEvery: 2, from: offset, into: to)
+        } else if count == 2 * Self.blockCount {
+            unsafe Item.sort512(items, from: offset, into: to)
         } else {
             unsafe Item.sort(items, count: count)
             var first = 0

@@ -17,6 +17,10 @@ protocol KLLItem: BinaryFloatingPoint, BitwiseCopyable, Sendable {
         from offset: Int,
         into kept: UnsafeMutablePointer<Self>
     )
+    /// Writes those of 512 items that come at `offset`, `offset + 2`, … in order; may sort.
+    static func sort512(
+        _ items: UnsafeMutablePointer<Self>, from offset: Int, into kept: UnsafeMutablePointer<Self>
+    )
     /// Sorts in place.
     static func sort(_ items: UnsafeMutablePointer<Self>, count: Int)
     /// The smaller of `least` and all values, and the larger of `most` and all values; nil if one of
@@ -111,6 +115,13 @@ extension Float: KLLItem {
         unsafe TidemarkKernels.sort256(items, keepEvery: stride, from: offset, into: kept)
     }
 
+    static func sort512(
+        _ items: UnsafeMutablePointer<Float>, from offset: Int,
+        into kept: UnsafeMutablePointer<Float>
+    ) {
+        unsafe TidemarkKernels.sort512(items, from: offset, into: kept)
+    }
+
     static func sort(_ items: UnsafeMutablePointer<Float>, count: Int) {
         unsafe sortItems(items, count: count)
     }
@@ -194,6 +205,14 @@ extension Double: KLLItem {
             unsafe kept[i] = items[from]
             from &+= stride
         }
+    }
+
+    static func sort512(
+        _ items: UnsafeMutablePointer<Double>, from offset: Int,
+        into kept: UnsafeMutablePointer<Double>
+    ) {
+        unsafe sort(items, count: 512)
+        for i in 0..<256 { unsafe kept[i] = items[2 &* i &+ offset] }
     }
 
     static func sort(_ items: UnsafeMutablePointer<Double>, count: Int) {

@@ -50,6 +50,16 @@ package struct KLLSketch: ~Copyable, Ordered, Sendable {
         unsafe core.update(values, count: count)
     }
 
+    /// Adds values that a fold has cleaned; the same as `update`, and may sort them.
+    ///
+    /// - Precondition: no NaN and no −0; `least` and `most` are the smallest and the largest of these
+    ///   and of all values before.
+    package mutating func update(
+        clean values: UnsafeMutablePointer<Float>, count: Int, least: Float, most: Float
+    ) {
+        unsafe core.update(clean: values, count: count, least: least, most: most)
+    }
+
     /// Adds the values of an array.
     package mutating func update(_ values: [Float]) { core.update(values) }
 
