@@ -71,12 +71,14 @@ TK_TARGET static __attribute__((noinline)) void sort_half(const float *values, t
     tk_network_avx512(r);
 }
 
-TK_TARGET static __attribute__((noinline)) void write_half(tk_v16 *r, int offset, float *kept) {
+TK_TARGET static __attribute__((noinline)) void write_half(
+    tk_v16 *r, int stride, int offset, float *kept) {
     tk_bitonic_avx512(r);
-    tk_write_avx512(r, 2, offset, kept);
+    if (stride == 1) tk_write_avx512(r, 1, 0, kept);
+    else tk_write_avx512(r, 2, offset, kept);
 }
 
-TK_TARGET void tk_sort512_keep_avx512(const float *values, int offset, float *kept) {
+TK_TARGET void tk_sort512_keep_avx512(const float *values, int stride, int offset, float *kept) {
     tk_v16 a[16], b[16];
     sort_half(values, a);
     sort_half(values + 256, b);
@@ -87,8 +89,8 @@ TK_TARGET void tk_sort512_keep_avx512(const float *values, int offset, float *ke
         b[15 - i] = (tk_v16)_mm512_max_ps((__m512)a[15 - i], (__m512)last);
         a[15 - i] = (tk_v16)_mm512_min_ps((__m512)a[15 - i], (__m512)last);
     }
-    write_half(a, offset, kept);
-    write_half(b, offset, kept + 128);
+    write_half(a, stride, offset, kept);
+    write_half(b, stride, offset, kept + 256 / stride);
 }
 
 // A search for the number of edges <= x, in sixteen lanes at once: five steps over 31 pivots that

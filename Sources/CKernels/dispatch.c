@@ -87,19 +87,21 @@ void tk_sort256_keep(const float *values, int stride, int offset, float *kept) {
     for (int i = offset, o = 0; i < 256; i += stride) kept[o++] = sorted[i];
 }
 
-void tk_sort512_keep(float *values, int offset, float *kept) {
+// Up to 512 values of which the missing ones are infinite.
+static void sort512(const float *values, int stride, int offset, float *kept) {
 #if defined(__x86_64__)
     if (tk_tier() == TK_AVX512) {
-        tk_sort512_keep_avx512(values, offset, kept);
+        tk_sort512_keep_avx512(values, stride, offset, kept);
         return;
     }
 #endif
-    tk_sort256(values);
-    tk_sort256(values + 256);
+    float halves[512], sorted[512];
+    memcpy(halves, values, sizeof halves);
+    tk_sort256(halves);
+    tk_sort256(halves + 256);
     // From both ends at once, as `tk_merge_keys`: either end takes 256, so neither list is left.
-    float sorted[512];
-    const float *first = values, *other = values + 256;
-    const float *last = values + 255, *rest = values + 511;
+    const float *first = halves, *other = halves + 256;
+    const float *last = halves + 255, *rest = halves + 511;
     for (int i = 0; i < 256; i++) {
         float x = *first, y = *other;
         int left = x <= y;
@@ -112,7 +114,19 @@ void tk_sort512_keep(float *values, int offset, float *kept) {
         last -= right;
         rest -= !right;
     }
-    for (int i = offset, o = 0; i < 512; i += 2) kept[o++] = sorted[i];
+    for (int i = offset, o = 0; i < 512; i += stride) kept[o++] = sorted[i];
+}
+
+void tk_sort512_keep(const float *values, size_t count, int stride, int offset, float *kept) {
+    if (count == 512) {
+        sort512(values, stride, offset, kept);
+        return;
+    }
+    float padded[512], sorted[512];
+    memcpy(padded, values, count * sizeof(float));
+    for (size_t i = count; i < 512; i++) padded[i] = INFINITY;
+    sort512(padded, stride, offset, sorted);
+    memcpy(kept, sorted, count / (size_t)stride * sizeof(float));
 }
 
 #if defined(__x86_64__)

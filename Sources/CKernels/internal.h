@@ -142,5 +142,5 @@ size_t tk_fold_ordered_avx512(
     const double *edges, size_t edge_count, uint64_t *bins, float *run);
 void tk_sort256_avx512(float *values);
 void tk_sort256_keep_avx512(const float *values, int stride, int offset, float *kept);
-void tk_sort512_keep_avx512(const float *values, int offset, float *kept);
+void tk_sort512_keep_avx512(const float *values, int stride, int offset, float *kept);
 #endif

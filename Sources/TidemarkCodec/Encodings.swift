@@ -2,42 +2,43 @@ internal import CCrypto
 
 /// Base64 with padding, as RFC 4648 section 4 has it.
 package func base64(_ bytes: [UInt8]) -> [UInt8] {
-    var text: [UInt8] = []
-    appendBase64(bytes, to: &text)
-    return text
+    let count = base64Count(bytes.count)
+    return unsafe [UInt8](unsafeUninitializedCapacity: count) { text, written in
+        written = count
+        guard let base = text.baseAddress else { return }
+        unsafe bytes.withUnsafeBufferPointer { unsafe writeBase64($0, to: base) }
+    }
 }
 
-/// Appends base64 to a text.
-func appendBase64(_ bytes: [UInt8], to text: inout [UInt8]) {
+/// How many letters base64 has for so many bytes.
+func base64Count(_ byteCount: Int) -> Int { (byteCount + 2) / 3 * 4 }
+
+/// Writes bytes as base64; there is room for `base64Count` letters.
+func writeBase64(_ bytes: UnsafeBufferPointer<UInt8>, to text: UnsafeMutablePointer<UInt8>) {
     let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-    let count = (bytes.count + 2) / 3 * 4
-    // Room first, letters then: each place is written once more below.
-    let start = text.count
-    text.append(contentsOf: repeatElement(0x3d, count: count))
-    unsafe text.withUnsafeMutableBufferPointer { text in
-        // In bounds: six bits choose one of 64 letters, and there are four places for each three
-        // bytes begun.
-        let letters = unsafe alphabet.utf8Start
-        var index = 0
-        var at = start
-        while index + 3 <= bytes.count {
-            let word =
-                UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8
-                | UInt32(bytes[index + 2])
-            unsafe text[at] = letters[Int(word >> 18)]
-            unsafe text[at + 1] = letters[Int(word >> 12 & 63)]
-            unsafe text[at + 2] = letters[Int(word >> 6 & 63)]
-            unsafe text[at + 3] = letters[Int(word & 63)]
-            index += 3
-            at += 4
-        }
-        guard index < bytes.count else { return }
-        let second = index + 1 < bytes.count ? bytes[index + 1] : 0
-        let word = UInt32(bytes[index]) << 16 | UInt32(second) << 8
-        unsafe text[at] = letters[Int(word >> 18)]
-        unsafe text[at + 1] = letters[Int(word >> 12 & 63)]
-        if index + 1 < bytes.count { unsafe text[at + 2] = letters[Int(word >> 6 & 63)] }
+    // In bounds: six bits choose one of 64 letters, and there are four places for each three bytes
+    // begun.
+    let letters = unsafe alphabet.utf8Start
+    var index = 0
+    var at = unsafe text
+    while index + 3 <= bytes.count {
+        let word =
+            unsafe UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8
+            | UInt32(bytes[index + 2])
+        unsafe at[0] = letters[Int(word >> 18)]
+        unsafe at[1] = letters[Int(word >> 12 & 63)]
+        unsafe at[2] = letters[Int(word >> 6 & 63)]
+        unsafe at[3] = letters[Int(word & 63)]
+        index += 3
+        unsafe at += 4
     }
+    guard index < bytes.count else { return }
+    let second = unsafe index + 1 < bytes.count ? bytes[index + 1] : 0
+    let word = unsafe UInt32(bytes[index]) << 16 | UInt32(second) << 8
+    unsafe at[0] = letters[Int(word >> 18)]
+    unsafe at[1] = letters[Int(word >> 12 & 63)]
+    unsafe at[2] = index + 1 < bytes.count ? letters[Int(word >> 6 & 63)] : 0x3d
+    unsafe at[3] = 0x3d
 }
 
 /// The bytes of base64 text; `nil` if it is none.

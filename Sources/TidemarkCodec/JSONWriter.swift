@@ -1,11 +1,42 @@
 /// Writes JSON text into bytes, without a tree.
 ///
 /// Commas are put where they belong; the caller opens and closes what it opened.
-package struct JSONWriter: Sendable {
-    package private(set) var bytes: [UInt8] = []
+/// - Memory: what is written, at most doubled; `removeAll` keeps it.
+@safe
+package struct JSONWriter: ~Copyable, @unchecked Sendable {
+    // Raw memory that nobody else sees: an array's checks would cost more than most of what is written.
+    private var start: UnsafeMutablePointer<UInt8>
+    private var capacity: Int
+    /// How many bytes were written.
+    package private(set) var count = 0
     private var needsComma = false
 
-    package init(capacity: Int = 256) { bytes.reserveCapacity(capacity) }
+    package init(capacity: Int = 256) {
+        self.capacity = max(64, capacity)
+        unsafe start = .allocate(capacity: self.capacity)
+    }
+
+    deinit { unsafe start.deallocate() }
+
+    /// What was written.
+    package var bytes: [UInt8] { unsafe Array(UnsafeBufferPointer(start: start, count: count)) }
+
+    /// What was written, for the length of the call.
+    package borrowing func withBytes<T>(_ body: (UnsafeRawBufferPointer) -> T) -> T {
+        unsafe body(UnsafeRawBufferPointer(start: start, count: count))
+    }
+
+    /// Forgets what was written; the next value stands by itself.
+    package mutating func removeAll() {
+        count = 0
+        needsComma = false
+    }
+
+    /// Ends a line: the next value stands by itself.
+    package mutating func newline() {
+        append(0x0a)
+        needsComma = false
+    }
 
     package mutating func beginObject() { open(0x7b) }
     package mutating func endObject() { close(0x7d) }
@@ -14,51 +45,57 @@ package struct JSONWriter: Sendable {
 
     package mutating func key(_ name: String) {
         separate()
-        quote(name.utf8)
-        bytes.append(0x3a)
+        quote(name)
+        append(0x3a)
         needsComma = false
     }
 
     package mutating func value(_ text: String) {
         separate()
-        quote(text.utf8)
+        quote(text)
         needsComma = true
     }
 
     /// Bytes that are UTF-8 already.
     package mutating func value(utf8: [UInt8]) {
         separate()
-        quote(utf8)
+        unsafe utf8.withUnsafeBufferPointer { unsafe quote($0) }
         needsComma = true
     }
 
     /// Bytes of any kind, as base64: nothing of it needs escaping.
     package mutating func value(base64 binary: [UInt8]) {
         separate()
-        bytes.append(0x22)
-        appendBase64(binary, to: &bytes)
-        bytes.append(0x22)
+        append(0x22)
+        let length = base64Count(binary.count)
+        reserve(length)
+        unsafe binary.withUnsafeBufferPointer { unsafe writeBase64($0, to: start + count) }
+        count &+= length
+        append(0x22)
         needsComma = true
     }
 
-    package mutating func value(_ flag: Bool) { raw(flag ? "true" : "false") }
+    package mutating func value(_ flag: Bool) { write(flag ? "true" : "false") }
     package mutating func value(_ number: Int) { value(Int64(number)) }
 
     package mutating func value(_ number: Int64) {
         separate()
         needsComma = true
-        if number < 0 { bytes.append(0x2d) }
+        if number < 0 { append(0x2d) }
         var magnitude = number.magnitude
-        var digits: InlineArray<20, UInt8> = .init(repeating: 0)
-        var count = 0
-        repeat {
-            digits[count] = UInt8(0x30 + magnitude % 10)
+        var length = 1
+        var bound: UInt64 = 10
+        while length < 20, magnitude >= bound {
+            length &+= 1
+            if length < 20 { bound &*= 10 }
+        }
+        reserve(length)
+        var at = unsafe start + (count &+ length)
+        count &+= length
+        for _ in 0..<length {
+            unsafe at -= 1
+            unsafe at.pointee = UInt8(truncatingIfNeeded: 0x30 + magnitude % 10)
             magnitude /= 10
-            count += 1
-        } while magnitude > 0
-        while count > 0 {
-            count -= 1
-            bytes.append(digits[count])
         }
     }
 
@@ -70,15 +107,15 @@ package struct JSONWriter: Sendable {
         if number == number.rounded(.towardZero), number.magnitude < 9_007_199_254_740_992 {
             return value(Int64(number))
         }
-        raw(number.description)
+        write(number.description)
     }
 
-    package mutating func null() { raw("null") }
+    package mutating func null() { write("null") }
 
     /// JSON text made elsewhere.
-    package mutating func raw(_ text: some Collection<UInt8>) {
+    package mutating func raw(_ text: [UInt8]) {
         separate()
-        bytes.append(contentsOf: text)
+        unsafe text.withUnsafeBufferPointer { unsafe append($0) }
         needsComma = true
     }
 
@@ -106,61 +143,100 @@ package struct JSONWriter: Sendable {
         value(number)
     }
 
-    private mutating func raw(_ text: String) { raw(text.utf8) }
+    /// A token: nothing in it needs escaping.
+    private mutating func write(_ token: String) {
+        separate()
+        var token = token
+        token.withUTF8 { unsafe append($0) }
+        needsComma = true
+    }
 
     private mutating func open(_ bracket: UInt8) {
         separate()
-        bytes.append(bracket)
+        append(bracket)
         needsComma = false
     }
 
     private mutating func close(_ bracket: UInt8) {
-        bytes.append(bracket)
+        append(bracket)
         needsComma = true
     }
 
     private mutating func separate() {
-        if needsComma { bytes.append(0x2c) }
+        if needsComma { append(0x2c) }
     }
 
-    private mutating func quote(_ text: some Collection<UInt8>) {
+    // MARK: Bytes
+
+    /// Room for so many more.
+    @inline(__always)
+    private mutating func reserve(_ more: Int) {
+        if count &+ more > capacity { grow(by: more) }
+    }
+
+    private mutating func grow(by more: Int) {
+        while count + more > capacity { capacity *= 2 }
+        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+        unsafe larger.update(from: start, count: count)
+        unsafe start.deallocate()
+        unsafe start = larger
+    }
+
+    @inline(__always)
+    private mutating func append(_ byte: UInt8) {
+        reserve(1)
+        unsafe start[count] = byte
+        count &+= 1
+    }
+
+    private mutating func append(_ text: UnsafeBufferPointer<UInt8>) {
+        guard let base = text.baseAddress else { return }
+        reserve(text.count)
+        unsafe (start + count).update(from: base, count: text.count)
+        count &+= text.count
+    }
+
+    private mutating func quote(_ text: String) {
+        var text = text
+        text.withUTF8 { unsafe quote($0) }
+    }
+
+    private mutating func quote(_ text: UnsafeBufferPointer<UInt8>) {
+        reserve(text.count &+ 2)
+        append(0x22)
         // Nearly always nothing is to be escaped.
-        let isPlain =
-            text.withContiguousStorageIfAvailable { bytes in
-                var odd = false
-                for index in bytes.indices {
-                    let byte = unsafe bytes[index]
-                    odd = odd || byte < 0x20 || byte == 0x22 || byte == 0x5c
-                }
-                return !odd
-            } ?? false
-        if isPlain {
-            bytes.append(0x22)
-            bytes.append(contentsOf: text)
-            bytes.append(0x22)
-            return
+        var odd = false
+        let to = unsafe start + count
+        for index in 0..<text.count {
+            let byte = unsafe text[index]
+            unsafe to[index] = byte
+            odd = odd || byte < 0x20 || byte == 0x22 || byte == 0x5c
         }
-        quoteEscaping(text)
+        if odd {
+            for index in 0..<text.count { escape(unsafe text[index]) }
+        } else {
+            count &+= text.count
+        }
+        append(0x22)
     }
 
-    private mutating func quoteEscaping(_ text: some Collection<UInt8>) {
+    private mutating func escape(_ byte: UInt8) {
         let hex: StaticString = "0123456789abcdef"
-        bytes.append(0x22)
-        for byte in text {
-            switch byte {
-            case 0x22: bytes.append(contentsOf: [0x5c, 0x22])
-            case 0x5c: bytes.append(contentsOf: [0x5c, 0x5c])
-            case 0x0a: bytes.append(contentsOf: [0x5c, 0x6e])
-            case 0x0d: bytes.append(contentsOf: [0x5c, 0x72])
-            case 0x09: bytes.append(contentsOf: [0x5c, 0x74])
-            case 0..<0x20:
-                bytes.append(contentsOf: [0x5c, 0x75, 0x30, 0x30])
-                // In bounds: a nibble, and the text has sixteen letters.
-                bytes.append(unsafe hex.utf8Start[Int(byte >> 4)])
-                bytes.append(unsafe hex.utf8Start[Int(byte & 15)])
-            default: bytes.append(byte)
-            }
+        let letter: UInt8
+        switch byte {
+        case 0x22, 0x5c: letter = byte
+        case 0x0a: letter = 0x6e
+        case 0x0d: letter = 0x72
+        case 0x09: letter = 0x74
+        case 0..<0x20:
+            for byte: UInt8 in [0x5c, 0x75, 0x30, 0x30] { append(byte) }
+            // In bounds: a nibble, and the text has sixteen letters.
+            append(unsafe hex.utf8Start[Int(byte >> 4)])
+            append(unsafe hex.utf8Start[Int(byte & 15)])
+            return
+        default: return append(byte)
         }
-        bytes.append(0x22)
+        append(0x5c)
+        append(letter)
     }
 }

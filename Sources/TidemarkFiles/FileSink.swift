@@ -9,9 +9,11 @@ package import TidemarkDataflow
 /// The owner is the coordinator.
 package final class FileSink: Sink, @unchecked Sendable {
     // Used by the coordinator's thread alone.
-    private struct Output {
-        var descriptor: Int32
-        var buffer: [UInt8] = []
+    private final class Output {
+        let descriptor: Int32
+        var lines = JSONWriter(capacity: FileSink.bufferByteCountMax + 64 << 10)
+
+        init(descriptor: Int32) { self.descriptor = descriptor }
     }
 
     private let directory: String
@@ -43,26 +45,22 @@ package final class FileSink: Sink, @unchecked Sendable {
     }
 
     package func produce(_ record: OutputRecord) throws(ConnectorError) -> Bool {
-        guard var output = outputs.removeValue(forKey: record.topic) else {
+        guard let output = outputs[record.topic] else {
             throw ConnectorError(.environment, "\(record.topic) is no output of this run")
         }
-        Self.write(record, into: &output.buffer)
+        Self.write(record, into: &output.lines)
         bufferedCount += 1
-        let isFull = output.buffer.count >= Self.bufferByteCountMax
-        outputs[record.topic] = output
-        if isFull { try service(timeoutMs: 0) }
+        if output.lines.count >= Self.bufferByteCountMax { try service(timeoutMs: 0) }
         return true
     }
 
     package var outstandingCount: Int { bufferedCount }
 
     package func service(timeoutMs: Int) throws(ConnectorError) {
-        for topic in outputs.keys {
-            guard var output = outputs[topic], !output.buffer.isEmpty else { continue }
-            outputs[topic] = nil
+        for (topic, output) in outputs where output.lines.count > 0 {
             var at = 0
-            while at < output.buffer.count {
-                let written = unsafe output.buffer.withUnsafeBytes { bytes in
+            while at < output.lines.count {
+                let written = unsafe output.lines.withBytes { bytes in
                     unsafe Glibc.write(
                         output.descriptor, bytes.baseAddress.map { unsafe $0 + at },
                         bytes.count - at)
@@ -75,8 +73,7 @@ package final class FileSink: Sink, @unchecked Sendable {
                 }
                 at += written
             }
-            output.buffer.removeAll(keepingCapacity: true)
-            outputs[topic] = output
+            output.lines.removeAll()
         }
         bufferedCount = 0
     }
@@ -87,9 +84,7 @@ package final class FileSink: Sink, @unchecked Sendable {
     }
 
     /// One line.
-    package static func write(_ record: OutputRecord, into buffer: inout [UInt8]) {
-        // Base64 is a third longer than what it stands for.
-        var json = JSONWriter(capacity: (record.value?.count ?? 0) * 3 / 2 + 512)
+    private static func write(_ record: OutputRecord, into json: inout JSONWriter) {
         json.beginObject()
         if let key = record.key { text("key", key, &json) } else { json.key("key"); json.null() }
         json.key("headers")
@@ -114,12 +109,11 @@ package final class FileSink: Sink, @unchecked Sendable {
             json.null()
         }
         json.endObject()
-        buffer.append(contentsOf: json.bytes)
-        buffer.append(0x0a)
+        json.newline()
     }
 
     private static func text(_ name: String, _ bytes: [UInt8], _ json: inout JSONWriter) {
-        if String(validating: bytes, as: UTF8.self) != nil {
+        if bytes.allSatisfy({ $0 < 0x80 }) || String(validating: bytes, as: UTF8.self) != nil {
             json.key(name)
             json.value(utf8: bytes)
         } else {

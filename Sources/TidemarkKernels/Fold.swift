@@ -91,15 +91,19 @@ package func sort256(
     )
 }
 
-/// Sorts 512 values and writes those at `offset`, `offset + 2`, …; the values may change.
+/// Sorts a copy of up to 512 values and writes those at `offset`, `offset + stride`, …, of which there
+/// are `count / stride`.
 ///
-/// - Precondition: no NaN and no −0; `offset` is 0 or 1.
+/// `kept` may be where the values are.
+/// - Precondition: no NaN and no −0; `count <= 512`; `stride` is 1 or 2; `0 <= offset < stride`.
 /// - Complexity: about 0.5 µs with AVX-512.
 package func sort512(
-    _ values: UnsafeMutablePointer<Float>, from offset: Int, into kept: UnsafeMutablePointer<Float>
+    _ values: UnsafePointer<Float>, count: Int, keepEvery stride: Int, from offset: Int,
+    into kept: UnsafeMutablePointer<Float>
 ) {
-    precondition(offset == 0 || offset == 1, "every second one is kept")
-    unsafe tk_sort512_keep(values, Int32(truncatingIfNeeded: offset), kept)
+    precondition(count <= 512 && (stride == 1 || stride == 2) && 0 <= offset && offset < stride)
+    unsafe tk_sort512_keep(
+        values, count, Int32(truncatingIfNeeded: stride), Int32(truncatingIfNeeded: offset), kept)
 }
 
 /// Keeps the larger of each two bytes.

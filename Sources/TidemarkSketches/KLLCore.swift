@@ -368,26 +368,18 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
         // `room` may have moved the array of levels, not their items.
         guard let levels = unsafe self.levels else { return }
         unsafe levels[i].count = Int32(truncatingIfNeeded: count & 1)
-        if count == Self.blockCount {
-            unsafe Item.sort256(items, keepEvery: 2, from: offset, into: to)
-        } else if count == 2 * Self.blockCount {
-            unsafe Item.sort512(items, from: offset, into: to)
+        if count & 1 == 0 {
+            unsafe Item.halve(items, count: count, from: offset, into: to)
         } else {
             unsafe Item.sort(items, count: count)
-            var first = 0
-            if count & 1 == 1 {
-                if random >> 62 & 1 == 0 {
-                    first = 1
-                } else {
-                    unsafe items[0] = exchange(&items[count - 1], with: items[0])
-                }
-            }
-            if count & 1 == 1 && first == 0 {
+            if random >> 62 & 1 == 0 {
+                // The smallest stays.
+                for j in 0..<half { unsafe to[j] = items[1 &+ 2 &* j &+ offset] }
+            } else {
                 // The largest stays, at the front; the smallest waits at the end.
+                unsafe items[0] = exchange(&items[count - 1], with: items[0])
                 unsafe to[0] = offset == 0 ? items[count - 1] : items[1]
                 for j in 1..<Swift.max(1, half) { unsafe to[j] = items[2 &* j &+ offset] }
-            } else {
-                for j in 0..<half { unsafe to[j] = items[first &+ 2 &* j &+ offset] }
             }
         }
         added(half, to: i + 1)

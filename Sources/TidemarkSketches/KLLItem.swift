@@ -17,9 +17,10 @@ protocol KLLItem: BinaryFloatingPoint, BitwiseCopyable, Sendable {
         from offset: Int,
         into kept: UnsafeMutablePointer<Self>
     )
-    /// Writes those of 512 items that come at `offset`, `offset + 2`, … in order; may sort.
-    static func sort512(
-        _ items: UnsafeMutablePointer<Self>, from offset: Int, into kept: UnsafeMutablePointer<Self>
+    /// Writes every second of an even number of items in order, from `offset` on; may sort.
+    static func halve(
+        _ items: UnsafeMutablePointer<Self>, count: Int, from offset: Int,
+        into kept: UnsafeMutablePointer<Self>
     )
     /// Sorts in place.
     static func sort(_ items: UnsafeMutablePointer<Self>, count: Int)
@@ -115,11 +116,18 @@ extension Float: KLLItem {
         unsafe TidemarkKernels.sort256(items, keepEvery: stride, from: offset, into: kept)
     }
 
-    static func sort512(
-        _ items: UnsafeMutablePointer<Float>, from offset: Int,
+    static func halve(
+        _ items: UnsafeMutablePointer<Float>, count: Int, from offset: Int,
         into kept: UnsafeMutablePointer<Float>
     ) {
-        unsafe TidemarkKernels.sort512(items, from: offset, into: kept)
+        if count == 256 {
+            unsafe TidemarkKernels.sort256(items, keepEvery: 2, from: offset, into: kept)
+        } else if 256 < count && count <= 512 {
+            unsafe sort512(items, count: count, keepEvery: 2, from: offset, into: kept)
+        } else {
+            unsafe sort(items, count: count)
+            for i in 0..<count / 2 { unsafe kept[i] = items[2 &* i &+ offset] }
+        }
     }
 
     static func sort(_ items: UnsafeMutablePointer<Float>, count: Int) {
@@ -207,12 +215,16 @@ extension Double: KLLItem {
         }
     }
 
-    static func sort512(
-        _ items: UnsafeMutablePointer<Double>, from offset: Int,
+    static func halve(
+        _ items: UnsafeMutablePointer<Double>, count: Int, from offset: Int,
         into kept: UnsafeMutablePointer<Double>
     ) {
-        unsafe sort(items, count: 512)
-        for i in 0..<256 { unsafe kept[i] = items[2 &* i &+ offset] }
+        if count == 256 {
+            unsafe sort256(items, keepEvery: 2, from: offset, into: kept)
+        } else {
+            unsafe sort(items, count: count)
+            for i in 0..<count / 2 { unsafe kept[i] = items[2 &* i &+ offset] }
+        }
     }
 
     static func sort(_ items: UnsafeMutablePointer<Double>, count: Int) {
@@ -314,17 +326,23 @@ private func sortItems(_ items: UnsafeMutablePointer<Float>, count: Int) {
         unsafe Float.insertionSort(items, count: count)
         return
     }
-    let blocks = (count + 255) / 256
-    // Two lists of keys, each block between the guards that `mergeKeys` wants.
-    unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { scratch in
-        guard let sorted = scratch.baseAddress else { return }
-        if blocks == 1 {
+    // 256 at once beyond 512, then merges.
+    if count <= 512 {
+        guard count <= 256 else {
+            return unsafe sort512(items, count: count, keepEvery: 1, from: 0, into: items)
+        }
+        unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { scratch in
+            guard let sorted = scratch.baseAddress else { return }
             unsafe sorted.update(from: items, count: count)
             for i in count..<256 { unsafe sorted[i] = .infinity }
             unsafe sort256(sorted)
             unsafe items.update(from: sorted, count: count)
-            return
         }
+        return
+    }
+    // Two lists of keys, each block between the guards that `mergeKeys` wants.
+    unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { scratch in
+        guard let sorted = scratch.baseAddress else { return }
         unsafe withScratch(of: UInt64.self, 2 * count + 262) { base in
             var merged = unsafe base + 1
             var spare = unsafe base + count + 3

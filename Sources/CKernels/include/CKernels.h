@@ -45,8 +45,9 @@ size_t tk_fold_ordered(
 void tk_sort256(float *values);
 /// Sorts a copy of 256 values and writes those at offset, offset + stride, … (stride 2, 4 or 8).
 void tk_sort256_keep(const float *values, int stride, int offset, float *kept);
-/// Sorts 512 values and writes those at offset, offset + 2, …; may change them.
-void tk_sort512_keep(float *values, int offset, float *kept);
+/// Sorts a copy of 512 values at most and writes the count / stride of them at offset, offset + stride,
+/// … (stride 1 or 2). No NaN, no -0.
+void tk_sort512_keep(const float *values, size_t count, int stride, int offset, float *kept);
 /// Largest of each pair of bytes, into `into`.
 void tk_max_bytes(uint8_t *into, const uint8_t *other, size_t count);
 /// Merges two ascending lists. Each has room for a guard before its first and behind its last key,
