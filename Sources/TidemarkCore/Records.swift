@@ -53,16 +53,43 @@ package struct GroupValues: Sendable, Hashable {
 
 /// `text` with every byte but letters, digits and `- . _ ~` percent-encoded (RFC 3986, unreserved).
 package func percentEncoded(_ text: [UInt8]) -> [UInt8] {
-    let hex = Array("0123456789ABCDEF".utf8)
     var out: [UInt8] = []
     out.reserveCapacity(text.count)
+    appendPercentEncoded(text, to: &out)
+    return out
+}
+
+private func appendPercentEncoded(_ text: some Sequence<UInt8>, to out: inout [UInt8]) {
+    func letter(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 + nibble : 0x37 + nibble }
     for byte in text {
         switch byte {
         case 0x41...0x5a, 0x61...0x7a, 0x30...0x39, 0x2d, 0x2e, 0x5f, 0x7e: out.append(byte)
-        default: out.append(contentsOf: [0x25, hex[Int(byte >> 4)], hex[Int(byte & 15)]])
+        default:
+            out.append(0x25)
+            out.append(letter(byte >> 4))
+            out.append(letter(byte & 15))
         }
     }
-    return out
+}
+
+/// An integer's decimal digits, as text has them.
+package func decimalText(_ number: Int64) -> [UInt8] {
+    unsafe [UInt8](unsafeUninitializedCapacity: 20) { text, count in
+        // From the end on: 20 places hold the sign and 19 digits.
+        var magnitude = number.magnitude
+        var at = 20
+        repeat {
+            at -= 1
+            unsafe text[at] = UInt8(truncatingIfNeeded: 0x30 + magnitude % 10)
+            magnitude /= 10
+        } while magnitude > 0
+        if number < 0 {
+            at -= 1
+            unsafe text[at] = 0x2d
+        }
+        count = 20 - at
+        if at > 0 { for place in 0..<count { unsafe text[place] = text[at + place] } }
+    }
 }
 
 /// The bytes that `percentEncoded` made these of.
@@ -332,12 +359,13 @@ package struct AggregateRecord: Sendable {
 
     /// `series`, where the group's part is at hand.
     package func series(groupPart: [UInt8]) -> [UInt8] {
-        var key = percentEncoded(Array(operatorName.utf8))
-        key.reserveCapacity(key.count + groupPart.count + column.utf8.count + 32)
+        var key: [UInt8] = []
+        key.reserveCapacity(operatorName.utf8.count + groupPart.count + column.utf8.count + 64)
+        appendPercentEncoded(operatorName.utf8, to: &key)
         key.append(0x2f)
         key.append(contentsOf: groupPart)
         key.append(0x2f)
-        key.append(contentsOf: column.isEmpty ? [0x2d] : percentEncoded(Array(column.utf8)))
+        if column.isEmpty { key.append(0x2d) } else { appendPercentEncoded(column.utf8, to: &key) }
         key.append(0x2f)
         key.append(contentsOf: lengthText(window.lengthMs).utf8)
         return key
@@ -348,9 +376,12 @@ package struct AggregateRecord: Sendable {
 
     /// `key`, where the series is at hand.
     package func key(series: [UInt8]) -> [UInt8] {
-        var key = series
+        let start = decimalText(window.startMs)
+        var key: [UInt8] = []
+        key.reserveCapacity(series.count + 1 + start.count)
+        key.append(contentsOf: series)
         key.append(0x2f)
-        key.append(contentsOf: String(window.startMs).utf8)
+        key.append(contentsOf: start)
         return key
     }
 }

@@ -24,6 +24,8 @@ package final class StageTwoOperator: StageTwo {
 
     private let rank: @Sendable ([UInt8]) -> UInt64
 
+    private static let jsonHeaders = [(name: "content-type", value: Array("application/json".utf8))]
+
     /// `rank`: orders groups where there are too many: that of stage 1.
     package init(
         plan: Plan, baselines: [BaselineTable],
@@ -327,7 +329,7 @@ package final class StageTwoOperator: StageTwo {
         emit(
             OutputRecord(
                 topic: topic, key: key, value: record.encoded(),
-                headers: [("content-type", Array("application/json".utf8))]
+                headers: Self.jsonHeaders
                     + (closing.heldBy.map { [("held_by", Array("\($0)".utf8))] } ?? []),
                 partitionKey: series))
         tally.aggregates += 1
@@ -484,16 +486,21 @@ package final class StageTwoOperator: StageTwo {
             _ family: String, _ item: String, k: Int, n: Int64, version: Int, _ bytes: [UInt8],
             suffix: String = "", columns: String? = nil
         ) {
+            var ownKey = key
+            ownKey.reserveCapacity(key.count + 1 + family.utf8.count + suffix.utf8.count)
+            ownKey.append(0x2f)
+            ownKey.append(contentsOf: family.utf8)
+            ownKey.append(contentsOf: suffix.utf8)
+            var headers = [
+                (name: "family", value: Array(family.utf8)), ("item", Array(item.utf8)),
+                ("serial_version", decimalText(Int64(version))), ("k", decimalText(Int64(k))),
+                ("n", decimalText(n)), ("window_start", decimalText(closing.window.startMs)),
+                ("window_end", decimalText(closing.window.endMs)),
+            ]
+            if let columns { headers.append(("columns", Array(columns.utf8))) }
             emit(
                 OutputRecord(
-                    topic: topic, key: key + Array("/\(family)\(suffix)".utf8), value: bytes,
-                    headers: [
-                        ("family", family), ("item", item), ("serial_version", "\(version)"),
-                        ("k", "\(k)"), ("n", "\(n)"),
-                        ("window_start", "\(closing.window.startMs)"),
-                        ("window_end", "\(closing.window.endMs)"),
-                    ].map { ($0.0, Array($0.1.utf8)) }
-                        + (columns.map { [("columns", Array($0.utf8))] } ?? []),
+                    topic: topic, key: ownKey, value: bytes, headers: headers,
                     partitionKey: series, form: .binary))
         }
         if plan.outputs.sketches.contains(.kll), let view {

@@ -429,7 +429,7 @@ extension KLLCore {
         }
         var starts: [Int] = []
         for _ in 0..<levelCount { starts.append(Int(try reader.read(UInt32.self))) }
-        starts.append(KLLLayout(k: k, levelCount: levelCount).capacity)
+        starts.append(KLLLayout.capacity(k: k, levelCount: levelCount))
         for i in 0..<levelCount where starts[i] > starts[i + 1] {
             throw .corrupt(field: "levels", offset: 20 + 4 * i)
         }

@@ -1,20 +1,15 @@
 import Glibc
 
 /// Capacities of a DataSketches KLL sketch.
-struct KLLLayout {
-    /// Of level i, from 0.
-    let capacities: [Int]
-
+enum KLLLayout {
+    /// Of all levels together.
+    ///
     /// - Precondition: `1 <= levelCount <= 60`.
-    init(k: Int, levelCount: Int) {
-        var capacities = [Int](repeating: 0, count: levelCount)
-        for i in 0..<levelCount {
-            capacities[i] = Self.capacity(k: k, depth: levelCount - 1 - i)
-        }
-        self.capacities = capacities
+    static func capacity(k: Int, levelCount: Int) -> Int {
+        var sum = 0
+        for depth in 0..<levelCount { sum += capacity(k: k, depth: depth) }
+        return sum
     }
-
-    var capacity: Int { capacities.reduce(0, +) }
 
     /// The largest rank error with 99% confidence, as fitted to DataSketches; ours is below it.
     static func rankError(k: Int) -> Double { 2.296 / pow(Double(k), 0.9723) }
@@ -132,10 +127,10 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
         // All levels together hold less than 3 k, and 8 more for each.
         let kept = values.count < 3 * k + 480 ? keptLevels() : []
         let fits =
-            !kept.isEmpty && values.count <= KLLLayout(k: k, levelCount: kept.count).capacity
+            !kept.isEmpty && values.count <= KLLLayout.capacity(k: k, levelCount: kept.count)
         let counts = fits ? kept : levelCounts()
         let retained = counts.reduce(0, +)
-        let capacity = KLLLayout(k: k, levelCount: counts.count).capacity
+        let capacity = KLLLayout.capacity(k: k, levelCount: counts.count)
         let header = 28 + 4 * counts.count
         bytes.reserveCapacity(
             header + 2 * MemoryLayout<Item>.size + MemoryLayout<Item>.size * retained
@@ -195,20 +190,22 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
     /// How many items each level gets: all that the small weights can hold in the four highest
     /// levels, below them one where the remaining count is odd.
     private func levelCounts() -> [Int] {
+        // By depth below the highest level; beyond the four highest nothing is asked.
+        let capacities = (0..<4).map { KLLLayout.capacity(k: k, depth: $0) }
         var levelCount = 1
         while true {
-            let capacities = KLLLayout(k: k, levelCount: levelCount).capacities
-            var counts = [Int](repeating: 0, count: levelCount)
+            var counts = InlineArray<64, Int>(repeating: 0)
             var left = count
             for i in 0..<levelCount - 1 {
-                var c = i < levelCount - 4 ? 0 : Swift.min(UInt64(capacities[i]), left)
+                let depth = levelCount - 1 - i
+                var c = depth > 3 ? 0 : Swift.min(UInt64(capacities[depth]), left)
                 if (left - c) & 1 == 1 { c = c == 0 ? 1 : c - 1 }
                 counts[i] = Int(c)
                 left = (left - c) / 2
             }
-            if left <= UInt64(capacities[levelCount - 1]) {
+            if left <= UInt64(capacities[0]) {
                 counts[levelCount - 1] = Int(left)
-                return counts
+                return (0..<levelCount).map { counts[$0] }
             }
             levelCount += 1
         }
