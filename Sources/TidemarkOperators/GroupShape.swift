@@ -61,6 +61,14 @@ final class ColumnShape: @unchecked Sendable {
     ///
     /// That of the histogram; for categories that of a file that knows the column, else hashed cells.
     let learned: Binning?
+    /// The values go into a KLL sketch over f32.
+    let wantsRun: Bool
+    /// The first binning, of a number: its edges and where its counters begin.
+    let firstEdges: UnsafeMutablePointer<Double>?
+    let firstEdgeCount: Int
+    let firstCounterStart: Int
+    /// Binnings after the first with counters of their own.
+    let hasFurtherBinnings: Bool
 
     /// A shape of a column in a group.
     ///
@@ -144,6 +152,11 @@ final class ColumnShape: @unchecked Sendable {
         }
         learned = learns && (hasHistogram || !column.type.isNumeric) ? binnings.first : nil
         self.binnings = binnings
+        wantsRun = column.summary.quantileSketch == .kll && !column.summary.quantiles.isEmpty
+        unsafe firstEdges = binnings.first?.edges
+        firstEdgeCount = binnings.first?.edgeCount ?? 0
+        firstCounterStart = binnings.first?.counterStart ?? 0
+        hasFurtherBinnings = binnings.dropFirst().contains { !$0.isShared }
         if column.type.isNumeric {
             if let range = wanted.first?.range {
                 sums = .exact(SumPlan(from: range.0, to: range.1))

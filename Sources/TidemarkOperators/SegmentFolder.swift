@@ -345,25 +345,21 @@ final class SegmentFolder {
         rows: UnsafePointer<UInt16>, count: Int
     ) {
         let shape = cell.shape.columns[index]
-        let wide = cell.wideQuantiles(index)
-        let wantsRun = !shape.column.summary.quantiles.isEmpty && wide == nil
-        let first = shape.binnings.first
+        let run = unsafe shape.wantsRun ? self.run : nil
+        let bins = unsafe cell.counters + shape.firstCounterStart
         var kept: Int
         switch shape.sums {
         case .exact(let sums):
             kept = unsafe foldExact(
                 column: numbers, rows: rows, count: count, plan: sums, cell: cell.exact + index,
-                edges: first?.edges, edgeCount: first?.edgeCount ?? 0,
-                bins: first.map { unsafe cell.counters + $0.counterStart },
-                run: wantsRun ? run : nil)
+                edges: shape.firstEdges, edgeCount: shape.firstEdgeCount, bins: bins, run: run)
         case .ordered:
             kept = unsafe foldOrdered(
-                column: numbers, rows: rows, count: count, cell: cell.ordered + index,
-                run: wantsRun ? run : nil)
+                column: numbers, rows: rows, count: count, cell: cell.ordered + index, run: run)
         case .none: kept = 0
         }
-        if wantsRun { updateKLL(cell, index, shape.sums, count: kept) }
-        if let wide {
+        if shape.wantsRun { updateKLL(cell, index, shape.sums, count: kept) }
+        if let wide = cell.wideQuantiles(index) {
             // The values as they are, in row order; infinities are no values.
             kept = 0
             for place in 0..<count {
@@ -373,6 +369,7 @@ final class SegmentFolder {
             }
             unsafe wide.update(wideRun, count: kept)
         }
+        guard shape.hasFurtherBinnings else { return }
         for binning in shape.binnings.dropFirst() where !binning.isShared {
             guard case .exact(let sums) = shape.sums else { continue }
             // Another baseline with edges of its own: bins alone, into a cell that is thrown away.

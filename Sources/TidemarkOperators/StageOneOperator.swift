@@ -236,6 +236,7 @@ package final class StageOneOperator: StageOne {
 /// where its bytes lie.
 ///
 /// The owner is the worker.
+@safe
 final class TextTable {
     /// One text of a dictionary.
     struct Entry: BitwiseCopyable {
@@ -250,15 +251,23 @@ final class TextTable {
     private var entries: [[Entry]]
     private var texts: [[UInt8]]
     private var kept: [Int]
-    /// For whoever turns counts into summaries; kept for their memory.
-    private var counts: [TextCount] = []
-    private var coupons: [UInt32] = []
+    // For whoever turns counts into summaries; room for so many.
+    private var counts: UnsafeMutablePointer<TextCount>
+    private var coupons: UnsafeMutablePointer<UInt32>
+    private var roomCount = 64
 
     init(decoder: RecordDecoder, fieldCount: Int) {
         self.decoder = decoder
         entries = Array(repeating: [], count: fieldCount)
         texts = Array(repeating: [], count: fieldCount)
         kept = Array(repeating: 0, count: fieldCount)
+        unsafe counts = .allocate(capacity: roomCount)
+        unsafe coupons = .allocate(capacity: roomCount)
+    }
+
+    deinit {
+        unsafe counts.deallocate()
+        unsafe coupons.deallocate()
     }
 
     func keptCount(_ field: Int) -> Int { kept[field] }
@@ -309,30 +318,36 @@ final class TextTable {
         distinct: Bool, frequent: Bool
     ) {
         let known = all(field)
-        counts.removeAll(keepingCapacity: true)
-        coupons.removeAll(keepingCapacity: true)
+        let count = codes.distinctCount
+        reserve(count)
+        let (counts, coupons) = unsafe (self.counts, self.coupons)
         unsafe known.withUnsafeBufferPointer { known in
+            var at = 0
             codes.forEach { code, count in
                 let entry = unsafe known[Int(code)]
-                counts.append(
-                    TextCount(
+                unsafe (counts + at).initialize(
+                    to: TextCount(
                         hash: entry.hash, count: UInt64(count), start: entry.start,
                         byteCount: Int(entry.byteCount)))
-                coupons.append(entry.coupon)
+                unsafe coupons[at] = entry.coupon
+                at &+= 1
             }
         }
-        if distinct {
-            unsafe coupons.withUnsafeBufferPointer { coupons in
-                guard let base = coupons.baseAddress else { return }
-                unsafe summary.distinct.update(coupons: base, count: coupons.count)
-            }
-        }
+        if distinct { unsafe summary.distinct.update(coupons: coupons, count: count) }
         guard frequent else { return }
-        unsafe counts.withUnsafeMutableBufferPointer { counts in
-            unsafe texts[field].withUnsafeBufferPointer { texts in
-                unsafe summary.frequent.update(counts, texts: texts.baseAddress)
-            }
+        unsafe texts[field].withUnsafeBufferPointer { texts in
+            unsafe summary.frequent.update(
+                UnsafeMutableBufferPointer(start: counts, count: count), texts: texts.baseAddress)
         }
+    }
+
+    private func reserve(_ count: Int) {
+        guard count > roomCount else { return }
+        while roomCount < count { roomCount *= 2 }
+        unsafe counts.deallocate()
+        unsafe coupons.deallocate()
+        unsafe counts = .allocate(capacity: roomCount)
+        unsafe coupons = .allocate(capacity: roomCount)
     }
 }
 

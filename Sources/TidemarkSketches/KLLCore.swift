@@ -27,6 +27,8 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
     var levels: UnsafeMutablePointer<Level>?
     var levelCount: Int32
     private var levelCapacity: Int32
+    /// Of block and levels: kept, as it is asked for whenever a pane is sealed.
+    private var heldByteCount: Int32
 
     /// An empty sketch; allocates nothing.
     ///
@@ -43,6 +45,7 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
         blockCapacity = 0
         levelCount = 0
         levelCapacity = 0
+        heldByteCount = 0
         unsafe block = nil
         unsafe levels = nil
     }
@@ -74,16 +77,7 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
     }
 
     /// Memory behind the sketch, its own fields included.
-    var byteCount: Int {
-        var sum = MemoryLayout<KLLCore>.size + MemoryLayout<Item>.size * Int(blockCapacity)
-        if let levels = unsafe levels {
-            sum += MemoryLayout<Level>.stride * Int(levelCapacity)
-            for i in 0..<Int(levelCapacity) {
-                sum += MemoryLayout<Item>.size * Int(unsafe levels[i].capacity)
-            }
-        }
-        return sum
-    }
+    var byteCount: Int { MemoryLayout<KLLCore>.size + Int(heldByteCount) }
 
     /// Adds values; NaN is left out.
     ///
@@ -278,6 +272,7 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
             unsafe block.deallocate()
         }
         unsafe block = grown
+        hold(Item.self, capacity - Int(blockCapacity))
         blockCapacity = Int32(capacity)
     }
 
@@ -313,11 +308,16 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
                 unsafe grown.update(from: items, count: used)
                 unsafe items.deallocate()
             }
+            hold(Item.self, capacity - Int(unsafe levels[i].capacity))
             unsafe levels[i].items = grown
             unsafe levels[i].capacity = Int32(capacity)
         }
         guard let items = unsafe levels[i].items else { preconditionFailure("room was just made") }
         return unsafe items + used
+    }
+
+    private mutating func hold<T>(_: T.Type, _ more: Int) {
+        heldByteCount &+= Int32(truncatingIfNeeded: MemoryLayout<T>.stride * more)
     }
 
     mutating func growLevels(_ count: Int) {
@@ -330,6 +330,7 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
             unsafe levels.deallocate()
         }
         unsafe levels = grown
+        hold(Level.self, capacity - Int(levelCapacity))
         levelCapacity = Int32(capacity)
     }
 
