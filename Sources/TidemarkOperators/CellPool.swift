@@ -41,6 +41,27 @@ final class CellMemory: @unchecked Sendable {
         clear()
     }
 
+    /// Equal memory; but for the texts of an open pane, which it has none of.
+    init(copying other: CellMemory) {
+        columnCount = other.columnCount
+        counterCount = other.counterCount
+        unsafe states = .allocate(capacity: columnCount * GroupCell.stateCount)
+        unsafe states.initialize(from: other.states, count: columnCount * GroupCell.stateCount)
+        unsafe exact = .allocate(capacity: columnCount)
+        unsafe exact.initialize(from: other.exact, count: columnCount)
+        unsafe ordered = .allocate(capacity: columnCount)
+        unsafe ordered.initialize(from: other.ordered, count: columnCount)
+        unsafe counters = .allocate(capacity: max(1, counterCount))
+        unsafe counters.initialize(from: other.counters, count: max(1, counterCount))
+        unsafe kll = .allocate(capacity: columnCount)
+        unsafe codes = .allocate(capacity: columnCount)
+        categories = other.categories.map { $0?.copy() }
+        for index in 0..<columnCount {
+            unsafe (kll + index).initialize(to: other.kll[index].copy())
+            unsafe (codes + index).initialize(to: CodeCounter())
+        }
+    }
+
     deinit {
         unsafe states.deallocate()
         unsafe exact.deallocate()

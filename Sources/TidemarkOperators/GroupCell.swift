@@ -158,22 +158,15 @@ final class GroupCell: @unchecked Sendable {
         rowCount = other.rowCount
         lateCount = other.lateCount
         quarantinedCount = other.quarantinedCount
-        let counterCount = max(1, shape.counterCount)
-        unsafe states = .allocate(capacity: columnCount * Self.stateCount)
-        unsafe states.initialize(from: other.states, count: columnCount * Self.stateCount)
-        unsafe exact = .allocate(capacity: columnCount)
-        unsafe exact.initialize(from: other.exact, count: columnCount)
-        unsafe ordered = .allocate(capacity: columnCount)
-        unsafe ordered.initialize(from: other.ordered, count: columnCount)
-        unsafe counters = .allocate(capacity: counterCount)
-        unsafe counters.initialize(from: other.counters, count: counterCount)
-        unsafe kll = .allocate(capacity: columnCount)
-        unsafe codes = .allocate(capacity: columnCount)
-        for index in 0..<columnCount {
-            unsafe (kll + index).initialize(to: other.kll[index].copy())
-            unsafe (codes + index).initialize(to: CodeCounter())
-        }
-        categories = other.categories.map { $0?.copy() }
+        pool = nil
+        memory = CellMemory(copying: other.memory)
+        unsafe states = memory.states
+        unsafe exact = memory.exact
+        unsafe ordered = memory.ordered
+        unsafe counters = memory.counters
+        unsafe kll = memory.kll
+        unsafe codes = memory.codes
+        categories = memory.categories
         wide = other.wide.map { $0?.copy() }
         extras = other.extras.map { $0?.copy() }
         correlations = other.correlations.map { $0.copy() }
