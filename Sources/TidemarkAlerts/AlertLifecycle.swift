@@ -25,9 +25,10 @@ package struct AlertOptions: Sendable, Hashable {
     package var hold: Hold
     /// How long it must be clear before the alert resolves.
     package var clearHold: Hold
-    /// After resolving, the next firing is published but not routed; published only, milliseconds.
+    /// So long after resolving, in event time, the next firing is published muted; milliseconds.
     package var coolDownMs: Int64
-    /// Alerts on older windows never page; published only, milliseconds.
+    /// Alerts on windows that were over for longer when their first row was read are published muted;
+    /// milliseconds.
     package var ageMsMax: Int64
 
     /// Options; by default fires at once, and resolves after two clear windows of two.

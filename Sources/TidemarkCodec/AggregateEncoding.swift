@@ -145,7 +145,8 @@ extension AlertRecord {
         }
         json.member("monitor", monitor)
         json.member("severity", severity)
-        json.member("muted", muted)
+        json.member("muted", mutedBy != nil)
+        if let mutedBy { json.member("muted_by", mutedBy) }
         json.key("routes")
         json.beginArray()
         for route in routes { json.value(route) }

@@ -3,7 +3,7 @@ import TidemarkCore
 
 /// A state entry's value: which epoch and window it belongs to, and what it keeps.
 ///
-///     0   "TMS", version: 1, or 2 for the kinds that came with it
+///     0   "TMS", version: that in which the kind last changed
 ///     4   kind
 ///     5   flags: 1 = the payload is an LZ4 frame
 ///     6   state epoch, i64 LE
@@ -15,7 +15,7 @@ import TidemarkCore
 /// A version reads every earlier one. A later one is refused, never skipped: going back to an older
 /// version of tidemark needs `tidemark reset`, unless the formats are the same.
 package struct StateFrame: Sendable, Equatable {
-    package static let version: UInt8 = 2
+    package static let version: UInt8 = 3
     /// Payloads above it are damaged, whatever they say.
     package static let payloadBytesMax = 64 << 20
 
@@ -30,11 +30,12 @@ package struct StateFrame: Sendable, Equatable {
         /// The open windows of a snapshot.
         case windowList = 5
 
-        /// The first version that has it: what an older one does not know it must refuse.
+        /// The first version that has it as it is: what an older one does not know it must refuse.
         var version: UInt8 {
             switch self {
-            case .alert, .baseline, .silence: 1
+            case .baseline, .silence: 1
             case .window, .windowList: 2
+            case .alert: 3
             }
         }
     }

@@ -401,7 +401,8 @@ package struct AlertRecord: Sendable {
     package var revision: String
     package var monitor: String
     package var severity: String
-    package var muted = false
+    /// Why it is published and nobody is paged: `backfill` or `cool_down`.
+    package var mutedBy: String?
     package var routes: [String] = []
     package var summary: String
     package var runbook: String?

@@ -89,12 +89,14 @@ package struct WindowClosing: Sendable, Equatable {
     package var complete: Bool
     package var rev: Int
     package var backfill: Bool
+    /// How long it was over, in event time, when its first row was read; 0 where that is not known.
+    package var ageMs: Int64
     /// The partition whose watermark was the last to pass the window's end, where there are several:
     /// for a header, since it depends on the process.
     package var heldBy: TopicPartition?
 
     package init(
-        window: Window, size: Int, complete: Bool, rev: Int, backfill: Bool,
+        window: Window, size: Int, complete: Bool, rev: Int, backfill: Bool, ageMs: Int64 = 0,
         heldBy: TopicPartition? = nil
     ) {
         self.window = window
@@ -102,6 +104,7 @@ package struct WindowClosing: Sendable, Equatable {
         self.complete = complete
         self.rev = rev
         self.backfill = backfill
+        self.ageMs = ageMs
         self.heldBy = heldBy
     }
 }

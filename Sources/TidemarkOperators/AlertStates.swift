@@ -13,6 +13,30 @@ struct AlertSeries: Hashable {
     var group: [UInt8]
 }
 
+/// Why an alert is published and nobody is paged.
+enum AlertMute: Int64 {
+    /// The window was over for longer than the monitor's `max_age` when its first row was read.
+    case backfill = 1
+    /// The last alert that was not muted resolved less than `cool_down` before, in event time.
+    case coolDown = 2
+
+    var name: String {
+        switch self {
+        case .backfill: "backfill"
+        case .coolDown: "cool_down"
+        }
+    }
+}
+
+/// What an alert has to say of a window.
+struct AlertSaying {
+    var event: AlertEvent
+    var transition: AlertRecord.Transition
+    /// Of the firing; its resolution has the same, for whoever was not told of the one does not want to
+    /// hear of the other.
+    var mute: AlertMute?
+}
+
 /// The life cycles of all alerts that are pending or firing, and which of them a commit has still
 /// to write down.
 ///
@@ -24,8 +48,18 @@ struct AlertStates {
     private struct Alert {
         var life = AlertLifecycle()
         var appliedThroughMs = TimeLimit.never
+        /// When the last one that was not muted by `cool_down` resolved.
+        var resolvedAtMs = TimeLimit.never
+        /// Of the one that fires.
+        var mute: AlertMute?
         /// The state topic may hold it.
         var isStored = false
+
+        /// No window that it was applied to comes again, and no window to come is in its cool-down.
+        func isOver(throughMs: Int64, coolDownMs: Int64) -> Bool {
+            appliedThroughMs <= throughMs
+                && (resolvedAtMs == TimeLimit.never || resolvedAtMs + coolDownMs <= throughMs)
+        }
     }
 
     private let keys: StateKeys
@@ -55,7 +89,7 @@ struct AlertStates {
     /// - Returns: what the alert says of it, if anything.
     mutating func observe(
         _ series: AlertSeries, _ verdict: AlertVerdict, _ closing: WindowClosing
-    ) -> (event: AlertEvent, transition: AlertRecord.Transition)? {
+    ) -> AlertSaying? {
         // Of an incomplete window nothing is learned; it comes again.
         guard closing.complete, verdict != .none else { return nil }
         var alert = alerts[series] ?? Alert()
@@ -64,13 +98,25 @@ struct AlertStates {
         let action = alert.life.observe(
             verdict, startMs: closing.window.startMs, endMs: closing.window.endMs,
             complete: true, options: options[series.monitor])
-        let said: (event: AlertEvent, transition: AlertRecord.Transition)? =
-            switch action {
-            case .none: nil
-            case .fire(let event): (event, .firing)
-            case .resolve(let event): (event, .resolved)
+        let options = options[series.monitor]
+        var said: AlertSaying?
+        switch action {
+        case .none: break
+        case .fire(let event):
+            if alert.resolvedAtMs != TimeLimit.never,
+                closing.window.endMs - alert.resolvedAtMs < options.coolDownMs
+            {
+                alert.mute = .coolDown
+            } else {
+                alert.mute = closing.ageMs > options.ageMsMax ? .backfill : nil
             }
-        if alert.life.phase == .inactive && !alert.isStored {
+            said = AlertSaying(event: event, transition: .firing, mute: alert.mute)
+        case .resolve(let event):
+            if alert.mute != .coolDown { alert.resolvedAtMs = event.atMs }
+            said = AlertSaying(event: event, transition: .resolved, mute: alert.mute)
+            alert.mute = nil
+        }
+        if alert.life.phase == .inactive, !alert.isStored, alert.resolvedAtMs == TimeLimit.never {
             alerts[series] = nil
             dirty.remove(series)
             return said
@@ -101,7 +147,8 @@ struct AlertStates {
             alerts[series] = alert
             let frame = StateFrame(
                 kind: .alert, epoch: epoch, appliedThroughMs: alert.appliedThroughMs,
-                payload: Self.bytes(alert.life.state))
+                payload: Self.bytes(
+                    alert.life.state + [alert.resolvedAtMs, alert.mute?.rawValue ?? 0]))
             entries.append(StateEntry(key: keys.alert(series), value: frame.encoded()))
         }
         dirty = []
@@ -113,11 +160,15 @@ struct AlertStates {
         guard let series = keys.alert(key) else {
             return .unusable("no monitor of this topology has it")
         }
-        guard let life = frame.alert else {
+        guard let numbers = frame.alertNumbers, let life = frame.alert else {
             return .unusable("it is no alert")
         }
-        alerts[series] = Alert(
-            life: life, appliedThroughMs: frame.appliedThroughMs, isStored: true)
+        var alert = Alert(life: life, appliedThroughMs: frame.appliedThroughMs, isStored: true)
+        if numbers.hasMute {
+            alert.resolvedAtMs = numbers.all[numbers.all.count - 2]
+            alert.mute = AlertMute(rawValue: numbers.all[numbers.all.count - 1])
+        }
+        alerts[series] = alert
         // Written as inactive before the crash; the tombstone is still due.
         if life.phase == .inactive { leaving.insert(series) }
         return .taken
@@ -141,10 +192,18 @@ extension TidemarkDataflow.Hold {
 extension StateFrame {
     /// The life cycle that an alert's entry holds; nil where it holds none.
     package var alert: AlertLifecycle? {
-        guard kind == .alert, payload.count % 8 == 0 else { return nil }
-        return AlertLifecycle(
-            state: stride(from: 0, to: payload.count, by: 8).map { start in
-                (0..<8).reduce(0) { $0 | Int64(payload[start + $1]) << Int64($1 * 8) }
-            })
+        guard let numbers = alertNumbers else { return nil }
+        return AlertLifecycle(state: numbers.hasMute ? numbers.all.dropLast(2) : numbers.all)
+    }
+
+    /// What an alert's entry holds: the life cycle, and behind it, but in entries of versions that did
+    /// not know it, when it resolved and why it is muted.
+    fileprivate var alertNumbers: (all: [Int64], hasMute: Bool)? {
+        guard kind == .alert, payload.count % 8 == 0, payload.count >= 64 else { return nil }
+        let numbers = stride(from: 0, to: payload.count, by: 8).map { start in
+            (0..<8).reduce(0) { $0 | Int64(payload[start + $1]) << Int64($1 * 8) }
+        }
+        // A life cycle is eight numbers and three for each breach.
+        return (numbers, (numbers.count - 8) % 3 == 2)
     }
 }

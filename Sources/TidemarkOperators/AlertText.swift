@@ -15,7 +15,7 @@ struct AlertText {
 
     /// The record of an event, without its evidence.
     func record(
-        _ action: (event: AlertEvent, transition: AlertRecord.Transition), _ monitor: MonitorPlan,
+        _ action: AlertSaying, _ monitor: MonitorPlan,
         _ record: AggregateRecord, _ closing: WindowClosing, test: String, threshold: Double,
         summary: String
     ) -> AlertRecord {
@@ -34,6 +34,7 @@ struct AlertText {
             test: test, threshold: threshold, window: closing.window,
             openedMs: action.event.openingStartMs, firstSeenMs: action.event.firstSeenMs,
             backfill: closing.backfill, n: 0, nBaseline: 0, baseline: "")
+        alert.mutedBy = action.mute?.name
         alert.level = monitor.level
         alert.owner = plan.owner
         alert.labels = plan.labels

@@ -242,7 +242,7 @@ struct DriftMonitors {
     }
 
     private func alert(
-        _ action: (event: AlertEvent, transition: AlertRecord.Transition), _ monitor: MonitorPlan,
+        _ action: AlertSaying, _ monitor: MonitorPlan,
         _ record: AggregateRecord, _ outcome: Outcome, test: String, value: Double,
         threshold: Double, _ closing: WindowClosing
     ) -> AlertRecord {

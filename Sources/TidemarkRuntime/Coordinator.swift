@@ -444,13 +444,13 @@ package final class Coordinator {
         let heldBy = slots.count > 1 ? slowest?.partition : nil
         for open in openWindows.keys.sorted() where open.window.endMs <= watermarkMs {
             let reference = openWindows.removeValue(forKey: open) ?? TimeLimit.never
+            let ageMs = reference == TimeLimit.never ? 0 : reference - open.window.endMs
             let wasIncomplete = open.window.endMs <= earlierIncompleteThroughMs
             let closing = WindowClosing(
                 window: open.window, size: open.size,
                 complete: complete && open.window.startMs >= incompleteBeforeMs,
                 rev: wasIncomplete ? earlierIncompleteRev + 1 : 0,
-                backfill: reference != TimeLimit.never
-                    && reference - open.window.endMs > maxAgeMs,
+                backfill: ageMs > maxAgeMs, ageMs: ageMs,
                 heldBy: heldBy)
             let tally = stage.close(closing) { emit($0) }
             progress.totals.windows += 1

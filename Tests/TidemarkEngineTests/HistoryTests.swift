@@ -315,6 +315,26 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         }
     }
 
+    @Test func `what fires in a backlog is published and pages nobody`() throws {
+        // Written two hours after it happened.
+        let rows = (0..<480).map { second in
+            row(
+                Double(second), x: 120..<300 ~= second ? 20 : Double(second * 7 % 140) / 10 - 2,
+                recordSeconds: Double(second) + 7_200)
+        }
+        for maxAgeMs in [3_600_000, 3 * 3_600_000] as [Int64] {
+            var plan = simulationPlan()
+            plan.stream.monitors[0].maxAgeMs = maxAgeMs
+            var simulation = Simulation(
+                plan: plan, cluster: cluster([rows]), workerCount: 1, crashChance: 0)
+            let alerts = try simulation.run().alerts
+            #expect(alerts.count == 2, "\(alerts)")
+            #expect(
+                alerts.allSatisfy { $0.hasSuffix("muted by backfill") == (maxAgeMs == 3_600_000) },
+                "\(alerts)")
+        }
+    }
+
     @Test func `1_13 a partition that joins is read from its beginning`() throws {
         let log = cluster([(0..<70).map { row(Double($0)) }])
         var simulation = Simulation(

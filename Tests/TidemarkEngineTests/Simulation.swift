@@ -39,6 +39,7 @@ func simulationPlan(
     monitor.minRows = 10
     monitor.ignoreBelow = 0.3
     monitor.clearBelow = 1
+    monitor.coolDownMs = 130_000
     monitor.hold = .windows(2, of: 3)
     monitor.clearHold = .windows(1, of: 1)
     var recent = LearningPlan(span: .trailing, lengthMs: 90_000)
@@ -308,7 +309,7 @@ struct Simulation {
                     "\(json["monitor"]?.asText ?? "") \(json["group"]?["model"]?.asText ?? "")",
                     json["window"]?["start"]?.asInteger ?? 0,
                     json["window"]?["end"]?.asInteger ?? 0,
-                    json["opened"]?.asInteger ?? 0)
+                    json["opened"]?.asInteger ?? 0, json["muted_by"]?.asText)
                 see(event)
                 if outcome.repeats.last != event { outcome.alerts.append(event) }
             default: break
@@ -329,11 +330,15 @@ struct Simulation {
 /// and no commit has a part in it.
 enum AlertsByHand {
     static func event(
-        _ state: String, _ whose: String, _ start: Int64, _ end: Int64, _ opened: Int64
-    ) -> String { "\(whose) \(start)-\(end) \(state) opened \(opened)" }
+        _ state: String, _ whose: String, _ start: Int64, _ end: Int64, _ opened: Int64,
+        _ mutedBy: String? = nil
+    ) -> String {
+        "\(whose) \(start)-\(end) \(state) opened \(opened)"
+            + (mutedBy.map { " muted by \($0)" } ?? "")
+    }
 
     static func events(_ outcome: SimulationOutcome, _ plan: Plan) -> Set<String> {
-        var series: [String: [(start: Int64, end: Int64, said: AlertVerdict)]] = [:]
+        var series: [String: [(start: Int64, end: Int64, said: AlertVerdict, isOld: Bool)]] = [:]
         for values in outcome.aggregates.values {
             for value in values {
                 guard let json = try? JSONValue(parsing: Array(value.utf8)),
@@ -353,7 +358,10 @@ enum AlertsByHand {
                         && verdict["effect"]?.asNumber ?? -1
                             >= verdict["ignore_below"]?.asNumber ?? 0
                     series["\(monitor) \(model)/\(end - start)", default: []].append(
-                        (start, end, said != "ok" ? .breached : isLarge ? .between : .cleared))
+                        (
+                            start, end, said != "ok" ? .breached : isLarge ? .between : .cleared,
+                            value.contains("\"backfill\":true")
+                        ))
                 }
             }
         }
@@ -361,6 +369,9 @@ enum AlertsByHand {
         for (name, windows) in series {
             let whose = name.split(separator: "/").first.map(String.init) ?? ""
             var life = AlertLifecycle()
+            var resolvedAt: Int64?
+            var mutedBy: String?
+            let coolDown = plan.stream.monitors.first { whose.hasPrefix($0.name) }?.coolDownMs ?? 0
             let options = AlertOptions(
                 hold: .windows(count: 2, of: 3), clearHold: .windows(count: 1, of: 1))
             for window in windows.sorted(by: { $0.end < $1.end }) {
@@ -370,12 +381,18 @@ enum AlertsByHand {
                 {
                 case .none: break
                 case .fire(let event):
-                    events.insert(
-                        Self.event("firing", whose, window.start, window.end, event.openingStartMs))
-                case .resolve(let event):
+                    mutedBy = window.isOld ? "backfill" : nil
+                    if let resolvedAt, window.end - resolvedAt < coolDown { mutedBy = "cool_down" }
                     events.insert(
                         Self.event(
-                            "resolved", whose, window.start, window.end, event.openingStartMs))
+                            "firing", whose, window.start, window.end, event.openingStartMs,
+                            mutedBy))
+                case .resolve(let event):
+                    if mutedBy != "cool_down" { resolvedAt = window.end }
+                    events.insert(
+                        Self.event(
+                            "resolved", whose, window.start, window.end, event.openingStartMs,
+                            mutedBy))
                 }
             }
         }
