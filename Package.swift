@@ -151,6 +151,7 @@ let package = Package(
                 "TidemarkCore", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
                 "TidemarkOperators", "TidemarkAlerts", "TidemarkDrift", "TidemarkSketches",
                 "TidemarkKernels", "TidemarkRuntime", "TidemarkTelemetry", "TidemarkFiles",
+                "TidemarkAllocations",
             ]),
     ],
     swiftLanguageModes: [.v6],

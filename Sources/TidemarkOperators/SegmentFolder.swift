@@ -25,6 +25,8 @@ final class SegmentFolder {
         var otherGroups: GroupCount?
         var cut = GroupRank.all
         var isOpen = true
+        /// What seeds begin with: the operator, the partition and the pane's start.
+        var seedText: [UInt8] = []
     }
 
     /// A group as it was first seen by this worker.
@@ -128,7 +130,8 @@ final class SegmentFolder {
     }
 
     func open(pane id: Int, startMs: Int64, partition: TopicPartition) {
-        let pane = Pane(startMs: startMs, partition: partition)
+        var pane = Pane(startMs: startMs, partition: partition)
+        pane.seedText = Array("\(segment.name)|\(partition)|\(startMs)|".utf8)
         if id == panes.count { panes.append(pane) } else { panes[id] = pane }
     }
 
@@ -276,8 +279,7 @@ final class SegmentFolder {
 
     /// Keys the random choices of a cell's sketches: a function of the log and the topology alone.
     private func seed(_ pane: Pane, _ shape: GroupShape) -> UInt64 {
-        textHash(
-            Array("\(segment.name)|\(pane.partition)|\(pane.startMs)|".utf8) + shape.part)
+        textHash(pane.seedText + shape.part)
     }
 
     /// Rows of each cell one after the other, each in the order of offsets.
