@@ -110,7 +110,7 @@ final class CellPool: Sendable {
 
     private let free = Mutex(Free())
     /// What it keeps at most.
-    private static let byteCountMax = 4 << 20
+    private static let byteCountMax = 2 << 20
 
     /// Memory for a cell of this shape; nil where there is none.
     func take(_ shape: GroupShape) -> CellMemory? {
