@@ -39,70 +39,17 @@ struct LearnedBaselines {
         /// of a unit that was cut short.
         var isHeadKnown = true
         var isHeadDirty = true
-        /// In the order of their starts.
-        var windows: [LearnedWindow] = []
-        /// The last sum that was asked for.
-        var sum: Sum?
+        /// By their starts.
+        var windows = SubtractOnEvictWindow<LearnedSum>()
 
         init(head: LearnedHead) { self.head = head }
 
-        /// Those that start in `fromMs ..< toMs`.
-        func windows(from fromMs: Int64, to toMs: Int64) -> ArraySlice<LearnedWindow> {
-            let first = windows.partitionPoint { $0.startMs >= fromMs }
-            let last = windows.partitionPoint { $0.startMs >= toMs }
-            return windows[first..<max(first, last)]
-        }
-
-        func insert(_ window: LearnedWindow) {
-            windows.insert(
-                window, at: windows.partitionPoint { $0.startMs > window.startMs })
-        }
-
         /// All that starts in `fromMs ..< toMs`, with what the head took in.
-        func sum(from fromMs: Int64, to toMs: Int64) -> Sum {
-            var result: Sum
-            if let sum, sum.fromMs <= fromMs, fromMs < sum.toMs, sum.toMs <= toMs {
-                result = sum
-                for window in windows(from: sum.fromMs, to: fromMs) { result.subtract(window) }
-                for window in windows(from: sum.toMs, to: toMs) { result.add(window) }
-                (result.fromMs, result.toMs) = (fromMs, toMs)
-            } else {
-                result = Sum(
-                    fromMs: fromMs, toMs: toMs, windows: head.windows, rows: head.rows,
-                    squares: head.squares, cells: head.cells)
-                for window in windows(from: max(fromMs, head.throughMs), to: toMs) {
-                    result.add(window)
-                }
-            }
-            sum = result
-            return result
-        }
-    }
-
-    /// The windows that start in `fromMs ..< toMs`, added up, with the head's.
-    private struct Sum {
-        var fromMs: Int64
-        var toMs: Int64
-        var windows: Int64 = 0
-        var rows: Int64 = 0
-        var squares: UInt128 = 0
-        var cells: [UInt64]
-
-        mutating func add(_ window: LearnedWindow) {
-            windows += 1
-            rows += window.rows
-            squares += UInt128(window.rows) * UInt128(window.rows)
-            window.forEachCell { place, count in
-                if place == cells.count { cells.append(0) }
-                cells[place] += count
-            }
-        }
-
-        mutating func subtract(_ window: LearnedWindow) {
-            windows -= 1
-            rows -= window.rows
-            squares -= UInt128(window.rows) * UInt128(window.rows)
-            window.forEachCell { place, count in cells[place] -= count }
+        func sum(from fromMs: Int64, to toMs: Int64) -> LearnedSum {
+            let firstMs = min(toMs, max(fromMs, head.throughMs))
+            var sum = windows.slide(to: firstMs..<toMs) ?? LearnedSum()
+            if head.windows > 0 { sum.add(head) }
+            return sum
         }
     }
 
@@ -151,9 +98,9 @@ struct LearnedBaselines {
     var byteCount: Int {
         memories.values.reduce(0) { sum, groups in
             groups.values.reduce(sum) { sum, memory in
-                memory.windows.reduce(
-                    sum + 256 + 8 * (memory.head.cells.count + (memory.sum?.cells.count ?? 0))
-                ) { $0 + 48 + $1.cells.count }
+                memory.windows.all.reduce(
+                    sum + 256 + 8 * (memory.head.cells.count + memory.windows.sum.cells.count)
+                ) { $0 + 56 + $1.cells.count }
             }
         }
     }
@@ -208,7 +155,7 @@ struct LearnedBaselines {
         else { return LearnedReference(progress: progress) }
         let spanMs = needed * lengthMs
         let isOld: Bool
-        let sum: Sum
+        let sum: LearnedSum
         switch learning.span {
         case .first:
             let toMs = startMs.flooredDivision(by: lengthMs) * lengthMs
@@ -283,7 +230,7 @@ struct LearnedBaselines {
             memory.head.beganMs = startMs
         }
         guard closing.window.endMs > memory.head.throughMs,
-            !memory.windows.contains(where: { $0.startMs == startMs })
+            memory.windows[startMs..<startMs + 1].isEmpty
         else { return }
         if learning.span == .first {
             let needed = learning.windowCount(lengthMs: lengthMs)
@@ -292,8 +239,8 @@ struct LearnedBaselines {
                     || memory.sum(from: .min, to: startMs).rows < learning.minRows
             else { return }
         }
-        memory.insert(LearnedWindow(startMs: startMs, rows: rows, counts: cells))
-        if let sum = memory.sum, startMs < sum.toMs { memory.sum = nil }
+        memory.windows.insert(
+            LearnedWindow(startMs: startMs, rows: rows, counts: cells), at: startMs)
         changed[place, default: []].insert(group)
     }
 
@@ -315,7 +262,7 @@ struct LearnedBaselines {
 
     private mutating func forget(_ place: Place, _ group: [UInt8]) {
         guard let memory = memories[place]?.removeValue(forKey: group) else { return }
-        for window in memory.windows where window.isStored {
+        for window in memory.windows.all where window.isStored {
             tombstones.append(keys.learned(place, group, startMs: window.startMs))
         }
         // Its head goes, unless it learns anew before the commit.
@@ -345,13 +292,13 @@ struct LearnedBaselines {
                     memory.isHeadKnown = true
                 }
                 let lengthMs = plan.stream.windows[place.size].lengthMs
-                for index in memory.windows.indices where !memory.windows[index].isStored {
-                    memory.windows[index].isStored = true
-                    let window = memory.windows[index]
+                memory.windows.update { startMs, window in
+                    guard !window.isStored else { return }
+                    window.isStored = true
                     entries.append(
                         entry(
-                            keys.learned(place, group, startMs: window.startMs),
-                            window.startMs + lengthMs, window.encoded(), epoch))
+                            keys.learned(place, group, startMs: startMs), startMs + lengthMs,
+                            window.encoded(), epoch))
                 }
             }
         }
@@ -389,7 +336,7 @@ struct LearnedBaselines {
         case .first:
             // What the head took in one commit ago.
             spareMs = memory.head.throughMs
-            let folded = memory.windows.filter {
+            let folded = memory.windows.all.filter {
                 $0.startMs >= memory.head.throughMs && $0.startMs + lengthMs <= startMs
             }
             for window in folded { memory.head.take(window, endMs: window.startMs + lengthMs) }
@@ -398,18 +345,13 @@ struct LearnedBaselines {
             let toMs = (startMs - learning.skipMs).flooredDivision(by: lengthMs) * lengthMs
             spareMs = toMs - learning.windowCount(lengthMs: lengthMs) * lengthMs
         }
-        let count = memory.windows.prefix { $0.startMs < spareMs }.count
-        guard count > 0 else { return }
-        for window in memory.windows[..<count] where window.isStored {
+        let spare = memory.windows[.min..<spareMs]
+        for window in spare where window.isStored {
             entries.append(
                 StateEntry(
                     key: keys.learned(place, group, startMs: window.startMs), value: nil))
         }
-        // It would take them away again (`trailing`), or still add them (`first`).
-        if let sum = memory.sum, memory.windows[count - 1].startMs >= sum.fromMs {
-            memory.sum = nil
-        }
-        memory.windows.removeFirst(count)
+        memory.windows.removeFirst(spare.count)
     }
 
     mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration {
@@ -429,7 +371,7 @@ struct LearnedBaselines {
                 memory.head.beganMs = min(memory.head.beganMs, startMs)
                 memory.head.seenDay = max(memory.head.seenDay, day)
             }
-            memory.insert(window)
+            memory.windows.insert(window, at: startMs)
             memories[place, default: [:]][group] = memory
         } else {
             guard let head = LearnedHead(frame.payload) else {
@@ -445,15 +387,40 @@ struct LearnedBaselines {
     }
 }
 
-extension [LearnedWindow] {
-    /// The first place at which `isAfter` holds, of a row that is sorted by it.
-    fileprivate func partitionPoint(_ isAfter: (LearnedWindow) -> Bool) -> Int {
-        var (low, high) = (0, count)
-        while low < high {
-            let middle = (low + high) / 2
-            if isAfter(self[middle]) { high = middle } else { low = middle + 1 }
+/// Windows of a group, added up.
+struct LearnedSum: Subtractable {
+    var windows: Int64 = 0
+    var rows: Int64 = 0
+    /// Σ rows² over the windows.
+    var squares: UInt128 = 0
+    /// Counts of all cells of the learned columns; windows without rows have none.
+    var cells: [UInt64] = []
+
+    mutating func add(_ window: LearnedWindow) {
+        windows += 1
+        rows += window.rows
+        squares += UInt128(window.rows) * UInt128(window.rows)
+        window.forEachCell { place, count in
+            if place == cells.count { cells.append(0) }
+            cells[place] += count
         }
-        return low
+    }
+
+    mutating func subtract(_ window: LearnedWindow) {
+        windows -= 1
+        rows -= window.rows
+        squares -= UInt128(window.rows) * UInt128(window.rows)
+        window.forEachCell { place, count in cells[place] -= count }
+    }
+
+    fileprivate mutating func add(_ head: LearnedHead) {
+        windows += head.windows
+        rows += head.rows
+        squares += head.squares
+        for (place, count) in head.cells.enumerated() {
+            if place == cells.count { cells.append(0) }
+            cells[place] += count
+        }
     }
 }
 

@@ -154,3 +154,89 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
         prefixEnd = flippedEnd ?? 0
     }
 }
+
+/// Sums of which a part can be taken away again, exactly: counts.
+package protocol Subtractable {
+    associatedtype Slice
+    /// Nothing.
+    init()
+    /// Adds a slice.
+    mutating func add(_ slice: Slice)
+    /// Takes a slice away that was added.
+    mutating func subtract(_ slice: Slice)
+}
+
+/// A sliding window over what can be taken away again: one running sum.
+///
+/// What enters is added, what leaves subtracted. A window that moves back, or on past all that was
+/// added, is summed anew. Slices stay until they are removed: an earlier window may be asked for once
+/// more.
+///
+/// - Memory: the slices, and a sum.
+/// - Complexity: a slice is added once and subtracted once; inserting costs the slices behind it.
+/// - Source: "subtract-on-evict" in Tangwongsan, Hirzel, Schneider, as above.
+package struct SubtractOnEvictWindow<Sum: Subtractable>: SlidingWindow {
+    /// Ascending.
+    package private(set) var indices: [Int64] = []
+    /// By place in `indices`.
+    private var slices: [Sum.Slice] = []
+    /// What the last window came to.
+    package private(set) var sum = Sum()
+    /// Whose slices are in the sum.
+    private var range: Range<Int64> = 0..<0
+
+    package init() {}
+
+    /// Adds a slice; one that is there already stays beside it.
+    package mutating func insert(_ slice: Sum.Slice, at index: Int64) {
+        let place = place(of: index)
+        indices.insert(index, at: place)
+        slices.insert(slice, at: place)
+        if range.contains(index) { sum.add(slice) }
+    }
+
+    package mutating func slide(to next: Range<Int64>) -> Sum? {
+        if range.lowerBound <= next.lowerBound, next.lowerBound < range.upperBound,
+            range.upperBound <= next.upperBound
+        {
+            for slice in self[range.lowerBound..<next.lowerBound] { sum.subtract(slice) }
+            for slice in self[range.upperBound..<next.upperBound] { sum.add(slice) }
+        } else {
+            sum = Sum()
+            for slice in self[next] { sum.add(slice) }
+        }
+        range = next
+        return self[next].isEmpty ? nil : sum
+    }
+
+    /// Takes the first slices out, for ever.
+    package mutating func removeFirst(_ count: Int) {
+        // Their part of a sum that goes on can't be taken away any more.
+        if count > 0, indices[count - 1] >= range.lowerBound { range = 0..<0 }
+        indices.removeFirst(count)
+        slices.removeFirst(count)
+    }
+
+    /// The slices of a range, in their order.
+    package subscript(range: Range<Int64>) -> ArraySlice<Sum.Slice> {
+        slices[place(of: range.lowerBound)..<place(of: range.upperBound)]
+    }
+
+    /// All slices, in their order.
+    package var all: ArraySlice<Sum.Slice> { slices[...] }
+
+    /// Changes slices in what is not summed.
+    package mutating func update(_ body: (Int64, inout Sum.Slice) -> Void) {
+        for place in slices.indices { body(indices[place], &slices[place]) }
+    }
+
+    /// The first place at or behind an index.
+    private func place(of index: Int64) -> Int {
+        var (low, high) = (0, indices.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if indices[middle] >= index { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+}

@@ -3,6 +3,10 @@ import TidemarkCore
 import TidemarkOperators
 import TidemarkSketches
 
+private final class Counter {
+    var count = 0
+}
+
 /// Maps x ↦ scale · x + offset modulo 2^64, joined by composition: exact, associative, and never
 /// commutative by luck.
 private struct Affine: Mergeable, Equatable {
@@ -10,10 +14,6 @@ private struct Affine: Mergeable, Equatable {
     var offset: UInt64
     /// How often one of its kin was merged.
     let merges: Counter
-
-    final class Counter {
-        var count = 0
-    }
 
     mutating func merge(_ next: Affine) {
         merges.count += 1
@@ -28,18 +28,38 @@ private struct Affine: Mergeable, Equatable {
     static func == (a: Affine, b: Affine) -> Bool { a.scale == b.scale && a.offset == b.offset }
 }
 
+/// A number, and a sum of such that counts how often it was changed.
+private struct Part {
+    var amount: UInt64
+    let steps: Counter
+}
+
+private struct Total: Subtractable, Equatable {
+    var sum: UInt64 = 0
+
+    mutating func add(_ slice: Part) {
+        slice.steps.count += 1
+        sum &+= slice.amount
+    }
+
+    mutating func subtract(_ slice: Part) {
+        slice.steps.count += 1
+        sum &-= slice.amount
+    }
+}
+
 @Suite struct SlidingWindowTests {
     private static let operationCount = 1_000_000
 
     /// Slices come and go at random, some are missing, and now and then windows are passed over.
     ///
-    /// - Returns: windows that differ, and the most merges in one slide.
+    /// - Returns: windows that differ from `naive`, and the most steps of `counter` in one slide.
     private func run<Window: SlidingWindow>(
-        _ window: inout Window, length: Int64, operationCount: Int, counter: Affine.Counter,
-        gaps: Double, random: inout SeededRandom
-    ) -> (different: Int, mostMerges: Int)
-    where Window.Slice == Affine, Window.Aggregate == Affine {
-        var slices: [Int64: Affine] = [:]
+        _ window: inout Window, length: Int64, operationCount: Int, gaps: Double,
+        counter: Counter, random: inout SeededRandom,
+        make: (inout SeededRandom) -> Window.Slice, naive: ([Window.Slice]) -> Window.Aggregate?
+    ) -> (different: Int, most: Int) where Window.Aggregate: Equatable {
+        var slices: [Int64: Window.Slice] = [:]
         var start = Int64(random.below(1_000)) - 500
         var next = start
         var (different, most) = (0, 0)
@@ -47,8 +67,7 @@ private struct Affine: Mergeable, Equatable {
             // As many slices are added as are let go, a few at a time.
             if next < start + length || random.chance(0.4) && next < start + 2 * length {
                 if !random.chance(gaps) {
-                    let slice = Affine(
-                        scale: random.next() | 1, offset: random.next(), merges: counter)
+                    let slice = make(&random)
                     window.insert(slice, at: next)
                     slices[next] = slice
                 }
@@ -58,12 +77,7 @@ private struct Affine: Mergeable, Equatable {
             let before = counter.count
             let found = window.slide(to: start..<start + length)
             most = max(most, counter.count - before)
-            var expected: Affine?
-            for index in start..<start + length {
-                guard let slice = slices[index] else { continue }
-                if expected == nil { expected = slice } else { expected?.join(slice) }
-            }
-            if found != expected { different += 1 }
+            if found != naive((start..<start + length).compactMap { slices[$0] }) { different += 1 }
             let step = random.chance(gaps) ? 1 + Int64(random.below(Int(length) + 2)) : 1
             for index in start..<start + step { slices[index] = nil }
             start += step
@@ -77,23 +91,75 @@ private struct Affine: Mergeable, Equatable {
         var left = Self.operationCount
         while left > 0 {
             let length = Int64(1 + random.below(80))
-            let counter = Affine.Counter()
+            let counter = Counter()
             var window = TwoStackWindow<Affine>(length: length)
             let count = min(left, 1 + random.below(20_000))
-            let gaps = random.chance(0.5) ? 0 : 0.2
             let (different, most) = run(
-                &window, length: length, operationCount: count, counter: counter, gaps: gaps,
-                random: &random)
+                &window, length: length, operationCount: count,
+                gaps: random.chance(0.5) ? 0 : 0.2, counter: counter, random: &random,
+                make: { Affine(scale: $0.next() | 1, offset: $0.next(), merges: counter) },
+                naive: { slices in
+                    slices.dropFirst().reduce(into: slices.first) { $0?.join($1) }
+                })
             #expect(different == 0 && most <= max(0, length - 1), "length \(length)")
             left -= count
         }
+    }
+
+    /// A slice is added once and taken away once, where it was added.
+    @Test func `subtraction equals a naive recompute over a million operations, twice a slice`() {
+        var random = SeededRandom(2)
+        var left = Self.operationCount
+        while left > 0 {
+            let length = Int64(1 + random.below(80))
+            let counter = Counter()
+            var window = SubtractOnEvictWindow<Total>()
+            let count = min(left, 1 + random.below(20_000))
+            let gaps = random.chance(0.5) ? 0 : 0.2
+            var made = 0
+            let (different, most) = run(
+                &window, length: length, operationCount: count, gaps: gaps, counter: counter,
+                random: &random,
+                make: { random in
+                    made += 1
+                    return Part(amount: random.next(), steps: counter)
+                },
+                naive: { slices in
+                    slices.isEmpty
+                        ? nil : Total(sum: slices.reduce(0) { $0 &+ $1.amount })
+                })
+            #expect(different == 0 && counter.count <= 2 * made, "length \(length)")
+            if gaps == 0 { #expect(most <= max(2, length), "length \(length)") }
+            left -= count
+        }
+    }
+
+    @Test func `a running sum takes in what comes late, and is made anew where it has to be`() {
+        var window = SubtractOnEvictWindow<Total>()
+        let counter = Counter()
+        func insert(_ amount: UInt64, at index: Int64) {
+            window.insert(Part(amount: amount, steps: counter), at: index)
+        }
+        for index in Int64(0)..<10 { insert(1 << UInt64(index), at: index) }
+        #expect(window.slide(to: 2..<6)?.sum == 0b111100)
+        insert(1_000, at: 4)
+        insert(5_000, at: 7)
+        #expect(window.slide(to: 3..<7)?.sum == 0b1111000 + 1_000)
+        // Back, and what was asked for before is there again.
+        #expect(window.slide(to: 2..<6)?.sum == 0b111100 + 1_000)
+        // Without slices that the sum still holds.
+        window.removeFirst(4)
+        #expect(window.slide(to: 3..<7)?.sum == 0b1110000 + 1_000)
+        #expect(window.slide(to: 4..<8)?.sum == 0b11110000 + 6_000)
+        #expect(window.slide(to: 90..<95) == nil)
+        #expect(window.indices == [4, 4, 5, 6, 7, 7, 8, 9])
     }
 
     /// 3 − 4/N a slide (van Herk 1992, Gil and Werman 1993), where merging anew takes N − 1.
     @Test(arguments: [Int64(1), 2, 3, 4, 6, 10, 60, 360])
     func `two stacks merge as often as published`(length: Int64) {
         var window = TwoStackWindow<Affine>(length: length)
-        let counter = Affine.Counter()
+        let counter = Counter()
         var random = SeededRandom(UInt64(length))
         func add(_ index: Int64) {
             window.insert(
