@@ -133,9 +133,11 @@ struct AlertStates {
     mutating func takeEntries(epoch: Int) -> [StateEntry] {
         var entries: [StateEntry] = []
         leaving.subtract(dirty)
-        for series in leaving
-        where alerts[series].map({ $0.appliedThroughMs <= settled.throughMs[series.size] }) ?? true
-        {
+        for series in leaving {
+            let isOver = alerts[series]?.isOver(
+                throughMs: settled.throughMs[series.size],
+                coolDownMs: options[series.monitor].coolDownMs)
+            guard isOver ?? true else { continue }
             alerts[series] = nil
             leaving.remove(series)
             entries.append(StateEntry(key: keys.alert(series), value: nil))

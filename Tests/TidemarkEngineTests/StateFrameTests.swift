@@ -23,18 +23,30 @@ import TidemarkOperators
 
     @Test func `a frame of format 1 is read for ever`() throws {
         let bytes = StateFrame(
-            kind: .alert, epoch: 2, appliedThroughMs: 1_700_000_100_000, payload: [1, 2, 3]
+            kind: .silence, epoch: 2, appliedThroughMs: 1_700_000_100_000, payload: [1, 2, 3]
         ).encoded()
-        #expect(Array(bytes.prefix(6)) == [0x54, 0x4d, 0x53, 1, 1, 0])
+        #expect(Array(bytes.prefix(6)) == [0x54, 0x4d, 0x53, 1, 3, 0])
         #expect(Array(bytes[6..<14]) == [2, 0, 0, 0, 0, 0, 0, 0])
         #expect(Array(bytes[22..<29]) == [3, 0, 0, 0, 1, 2, 3])
         #expect(crc32c("123456789".utf8) == 0xe306_9283)
+        // An alert of before it was known when it resolved and why it is muted.
+        let numbers: [Int64] = [2, 1, 0, 0, 0, 1_700_000_040_000, 1_700_000_100_000, 0]
+        var old = StateFrame(
+            kind: .alert, epoch: 2, appliedThroughMs: 1_700_000_100_000,
+            payload: numbers.flatMap { number in
+                (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) }
+            }
+        ).encoded().dropLast(4)
+        old[3] = 1
+        let sum = crc32c(old)
+        old += (0..<4).map { UInt8(truncatingIfNeeded: sum >> ($0 * 8)) }
+        #expect(try StateFrame(Array(old)).alert?.firing?.openingStartMs == 1_700_000_040_000)
     }
 
     @Test func `a later format is refused by its number, not skipped`() throws {
         var bytes = frame([1, 2, 3]).encoded()
-        bytes[3] = 3
-        #expect(throws: StateFrame.Rejection.newer(version: 3)) { try StateFrame(bytes) }
+        bytes[3] = 4
+        #expect(throws: StateFrame.Rejection.newer(version: 4)) { try StateFrame(bytes) }
         // An older version refuses what it would lose.
         let window = StateFrame(
             kind: .window, epoch: 2, appliedThroughMs: 1_700_000_100_000, payload: [1])
