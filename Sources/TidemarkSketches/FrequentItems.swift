@@ -188,6 +188,8 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
         _ added: [TextCount], shift: Int, to list: inout [TextCount]
     ) {
         let first = list.count
+        // More panes of about this size follow, usually.
+        if list.isEmpty { list.reserveCapacity(min(4 * added.count, 8_192)) }
         list.append(contentsOf: added)
         guard shift > 0 else { return }
         unsafe list.withUnsafeMutableBufferPointer { list in
@@ -228,45 +230,44 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
     /// Sorts in what was added.
     mutating func settle() {
         guard !loose.isEmpty else { return }
-        var all = loose
-        all.append(contentsOf: items)
-        var joined: [TextCount] = []
-        unsafe all.withUnsafeMutableBufferPointer { all in
-            unsafe texts.withUnsafeBufferPointer { texts in
-                guard let base = all.baseAddress else { return }
-                unsafe sortByHash(base, count: all.count)
-                // Those of one text become one, in place.
-                var used = 0
-                var run = 0
-                for place in 0..<all.count {
-                    let item = unsafe base[place]
-                    if unsafe used > run && base[run].hash != item.hash {
-                        unsafe Self.order(base + run, count: used &- run, texts)
-                        run = used
-                    }
-                    var same = run
-                    while unsafe same < used && !Self.equal(base[same], item, texts) { same &+= 1 }
-                    if same < used {
-                        unsafe base[same].count &+= item.count
-                    } else {
-                        unsafe base[used] = item
-                        used &+= 1
-                    }
-                }
-                unsafe Self.order(base + run, count: used &- run, texts)
-                joined = unsafe Array(UnsafeBufferPointer(start: base, count: used))
+        let count = loose.count + items.count
+        let all = UnsafeMutablePointer<TextCount>.allocate(capacity: count)
+        defer { unsafe all.deallocate() }
+        unsafe loose.withUnsafeBufferPointer { loose in
+            unsafe items.withUnsafeBufferPointer { items in
+                unsafe writeByHash([loose, items], count: count, into: all)
             }
+        }
+        // Those of one text become one, in place.
+        var used = 0
+        unsafe texts.withUnsafeBufferPointer { texts in
+            var run = 0
+            for place in 0..<count {
+                let item = unsafe all[place]
+                if unsafe used > run && all[run].hash != item.hash {
+                    unsafe Self.order(all + run, count: used &- run, texts)
+                    run = used
+                }
+                var same = run
+                while unsafe same < used && !Self.equal(all[same], item, texts) { same &+= 1 }
+                if same < used {
+                    unsafe all[same].count &+= item.count
+                } else {
+                    unsafe all[used] = item
+                    used &+= 1
+                }
+            }
+            unsafe Self.order(all + run, count: used &- run, texts)
         }
         loose = []
         let old = texts
         items = []
         texts = []
-        unsafe joined.withUnsafeBufferPointer { joined in
-            let cut = unsafe Self.cut(joined, to: capacity)
-            taken &+= cut
-            unsafe old.withUnsafeBufferPointer { old in
-                unsafe Self.take(joined, from: old.baseAddress, over: cut, into: &items, &texts)
-            }
+        let joined = unsafe UnsafeBufferPointer(start: UnsafePointer(all), count: used)
+        let cut = unsafe Self.cut(joined, to: capacity)
+        taken &+= cut
+        unsafe old.withUnsafeBufferPointer { old in
+            unsafe Self.take(joined, from: old.baseAddress, over: cut, into: &items, &texts)
         }
     }
 
@@ -507,35 +508,50 @@ private func copyText(
     unsafe to.update(from: from, count: count)
 }
 
-/// Sorts by hash: hashes are spread evenly, so as many buckets as items leave next to nothing to
-/// sort in each.
+/// Sorts by hash, in place.
 private func sortByHash(_ items: UnsafeMutablePointer<TextCount>, count: Int) {
     guard count > 16 else { return unsafe insertionSort(items, count: count) }
-    let lgBuckets = min(12, Int.bitWidth - (count - 1).leadingZeroBitCount)
+    let sorted = UnsafeMutablePointer<TextCount>.allocate(capacity: count)
+    defer { unsafe sorted.deallocate() }
+    unsafe writeByHash(
+        [UnsafeBufferPointer(start: UnsafePointer(items), count: count)], count: count,
+        into: sorted)
+    unsafe items.update(from: sorted, count: count)
+}
+
+/// Writes the items of some lists in the order of their hashes; those of one hash as they came.
+///
+/// Hashes are spread evenly, so as many buckets as items leave next to nothing to sort in each.
+private func writeByHash(
+    _ lists: [UnsafeBufferPointer<TextCount>], count: Int,
+    into sorted: UnsafeMutablePointer<TextCount>
+) {
+    let lgBuckets = max(1, min(12, Int.bitWidth - (count - 1).leadingZeroBitCount))
     let shift = UInt64(64 - lgBuckets)
     let ends = UnsafeMutablePointer<UInt32>.allocate(capacity: 1 << lgBuckets + 1)
-    let spare = UnsafeMutablePointer<TextCount>.allocate(capacity: count)
-    defer {
-        unsafe ends.deallocate()
-        unsafe spare.deallocate()
-    }
+    defer { unsafe ends.deallocate() }
     unsafe ends.initialize(repeating: 0, count: 1 << lgBuckets + 1)
-    for place in 0..<count {
-        unsafe ends[Int(truncatingIfNeeded: items[place].hash >> shift) &+ 1] &+= 1
+    for index in unsafe lists.indices {
+        let list = unsafe lists[index]
+        for place in 0..<list.count {
+            unsafe ends[Int(truncatingIfNeeded: list[place].hash >> shift) &+ 1] &+= 1
+        }
     }
     for bucket in 1...1 << lgBuckets { unsafe ends[bucket] &+= ends[bucket &- 1] }
-    for place in 0..<count {
-        let bucket = unsafe Int(truncatingIfNeeded: items[place].hash >> shift)
-        unsafe (spare + Int(ends[bucket])).initialize(to: items[place])
-        unsafe ends[bucket] &+= 1
+    for index in unsafe lists.indices {
+        let list = unsafe lists[index]
+        for place in 0..<list.count {
+            let bucket = unsafe Int(truncatingIfNeeded: list[place].hash >> shift)
+            unsafe (sorted + Int(ends[bucket])).initialize(to: list[place])
+            unsafe ends[bucket] &+= 1
+        }
     }
     var first = 0
     for bucket in 0..<1 << lgBuckets {
         let end = unsafe Int(ends[bucket])
-        unsafe sortFew(spare + first, count: end &- first)
+        if end &- first > 1 { unsafe sortFew(sorted + first, count: end &- first) }
         first = end
     }
-    unsafe items.update(from: spare, count: count)
 }
 
 /// Insertion, unless somebody chose texts whose hashes share their highest bits.
