@@ -103,16 +103,14 @@ static void sort512(const float *values, int stride, int offset, float *kept) {
     const float *first = halves, *other = halves + 256;
     const float *last = halves + 255, *rest = halves + 511;
     for (int i = 0; i < 256; i++) {
-        float x = *first, y = *other;
-        int left = x <= y;
-        sorted[i] = left ? x : y;
+        float x = *first, y = *other, p = *last, q = *rest;
+        int left = x <= y, right = p > q;
+        sorted[i] = x < y ? x : y;
+        sorted[511 - i] = p > q ? p : q;
         first += left;
-        other += !left;
-        float p = *last, q = *rest;
-        int right = p > q;
-        sorted[511 - i] = right ? p : q;
+        other += 1 - left;
         last -= right;
-        rest -= !right;
+        rest -= 1 - right;
     }
     for (int i = offset, o = 0; i < 512; i += stride) kept[o++] = sorted[i];
 }
