@@ -31,22 +31,71 @@
 
 #define TK_EQUAL8(keys, key) \
     _mm512_cmpeq_epi64_mask(_mm512_loadu_si512(keys), _mm512_set1_epi64((long long)(key)))
-#define TK_OWN_KEEP
+#define TK_OWN_FIND
+// Comparing leaves a byte a value, and what is known and what is left is told apart 16 at a time.
+TK_TARGET static size_t tk_find_items_avx512(
+    const uint64_t *keys, const int64_t *values, const uint32_t *home, size_t count,
+    uint32_t *known, uint32_t *left) {
+    uint8_t found[256];
+    for (size_t i = 0; i < count; i++)
+        found[i] = TK_EQUAL8(keys + 8 * (size_t)home[i], values[i]);
+    size_t hits = 0, misses = 0;
+    const __m512i last = _mm512_set1_epi32(31);
+    __m512i place = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for (size_t i = 0; i < count; i += 16) {
+        __mmask16 there = count - i < 16 ? (__mmask16)((1u << (count - i)) - 1) : 0xffff;
+        __m512i bits = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(found + i)));
+        __mmask16 isKnown = _mm512_mask_test_epi32_mask(there, bits, bits);
+        // Keys of a bucket differ: one bit at most.
+        __m512i lane = _mm512_sub_epi32(last, _mm512_lzcnt_epi32(bits));
+        __m512i at = _mm512_add_epi32(
+            _mm512_slli_epi32(_mm512_loadu_si512(home + i), 3), lane);
+        _mm512_storeu_si512(known + hits, _mm512_maskz_compress_epi32(isKnown, at));
+        __mmask16 isLeft = (__mmask16)(there & ~isKnown);
+        _mm512_storeu_si512(left + misses, _mm512_maskz_compress_epi32(isLeft, place));
+        place = _mm512_add_epi32(place, _mm512_set1_epi32(16));
+        hits += (unsigned)__builtin_popcount(isKnown);
+        misses += (unsigned)__builtin_popcount(isLeft);
+    }
+    return hits;
+}
+#define TK_OWN_REDUCE
 #include "items.h"
 
-TK_TARGET size_t tk_keep_above_avx512(
+// A bucket closes up where it lies. Keys that lie behind a full bucket of their own are put in place
+// anew: it is full no more.
+TK_TARGET size_t tk_reduce_items_avx512(
     const tk_item_table *table, uint64_t bound, uint64_t *keys, uint64_t *counts) {
-    size_t kept = 0, places = (size_t)8 << table->lg_buckets;
+    size_t kept = 0, moved = 0, buckets = (size_t)1 << table->lg_buckets;
     const __m512i limit = _mm512_set1_epi64((long long)bound);
-    for (size_t i = 0; i < places; i += 8) {
-        __m512i count = _mm512_loadu_si512(table->counts + i);
+    const __m128i shift = _mm_cvtsi32_si128(64 - table->lg_buckets);
+    const __m512i first = _mm512_set1_epi64((long long)0x9e3779b97f4a7c15u);
+    const __m512i second = _mm512_set1_epi64((long long)0xbf58476d1ce4e5b9u);
+    for (size_t bucket = 0; bucket < buckets; bucket++) {
+        __m512i count = _mm512_loadu_si512(table->counts + 8 * bucket);
+        __m512i key = _mm512_loadu_si512(table->keys + 8 * bucket);
         __mmask8 above = _mm512_cmpgt_epu64_mask(count, limit);
+        // As `tk_item_hash`.
+        __m512i hash = _mm512_mullo_epi64(key, first);
+        hash = _mm512_mullo_epi64(_mm512_xor_si512(hash, _mm512_srli_epi64(hash, 29)), second);
+        __mmask8 home = _mm512_cmpeq_epi64_mask(
+            _mm512_srl_epi64(hash, shift), _mm512_set1_epi64((long long)bucket));
+        __mmask8 stays = above & home, leaves = (__mmask8)(above & ~home);
+        count = _mm512_sub_epi64(count, limit);
+        __m512i none = _mm512_set1_epi64(bucket == 0 ? TK_LATER_KEY : 0);
         _mm512_storeu_si512(
-            keys + kept, _mm512_maskz_compress_epi64(above, _mm512_loadu_si512(table->keys + i)));
+            table->keys + 8 * bucket, _mm512_mask_compress_epi64(none, stays, key));
         _mm512_storeu_si512(
-            counts + kept, _mm512_maskz_compress_epi64(above, _mm512_sub_epi64(count, limit)));
+            table->counts + 8 * bucket, _mm512_maskz_compress_epi64(stays, count));
+        table->fill[bucket] = (uint8_t)__builtin_popcount(stays);
         kept += (unsigned)__builtin_popcount(above);
+        if (__builtin_expect(leaves != 0, 0)) {
+            _mm512_storeu_si512(keys + moved, _mm512_maskz_compress_epi64(leaves, key));
+            _mm512_storeu_si512(counts + moved, _mm512_maskz_compress_epi64(leaves, count));
+            moved += (unsigned)__builtin_popcount(leaves);
+        }
     }
+    tk_place_items(table, keys, counts, moved);
     return kept;
 }
 

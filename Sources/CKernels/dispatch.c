@@ -204,14 +204,10 @@ size_t tk_count_above(const uint64_t *counts, size_t count, uint64_t bound) {
     TK_RETURN(tk_count_above, counts, count, bound)
 }
 
-size_t tk_keep_above(
+size_t tk_reduce_items(
     const tk_item_table *table, uint64_t bound, uint64_t *keys, uint64_t *counts) {
-    TK_RETURN(tk_keep_above, table, bound, keys, counts)
+    TK_RETURN(tk_reduce_items, table, bound, keys, counts)
 }
-
-// The hash of 0 is 0, so 0 belongs to no bucket but the first; that of TK_LATER_KEY has its top bit
-// set, so that one never belongs to the first.
-#define TK_LATER_KEY 1
 
 void tk_clear_items(const tk_item_table *table) {
     size_t buckets = (size_t)1 << table->lg_buckets;

@@ -85,6 +85,14 @@ TK_INLINE void tk_sum_in_order(
     cell->square = square;
 }
 
+// What free places hold. The hash of 0 is 0, so 0 belongs to no bucket but the first; that of
+// TK_LATER_KEY has its top bit set, so that one never belongs to the first.
+#define TK_LATER_KEY 1
+
+/// Puts values that are not held into the table.
+void tk_place_items(
+    const tk_item_table *table, const uint64_t *keys, const uint64_t *counts, size_t count);
+
 /// The upper bits say where an item of a table belongs: those of a product are a hash of all lower ones.
 TK_INLINE uint64_t tk_item_hash(uint64_t key) {
     uint64_t h = key * 0x9e3779b97f4a7c15u;
@@ -109,7 +117,7 @@ TK_INLINE uint64_t tk_item_hash(uint64_t key) {
         const tk_item_table *table, const int64_t *values, size_t count, size_t room, \
         size_t *added); \
     size_t tk_count_above_##tier(const uint64_t *counts, size_t count, uint64_t bound); \
-    size_t tk_keep_above_##tier( \
+    size_t tk_reduce_items_##tier( \
         const tk_item_table *table, uint64_t bound, uint64_t *keys, uint64_t *counts); \
     void tk_sort256_f64_##tier(double *values);
 TK_LANE_KERNELS(scalar)

@@ -77,10 +77,7 @@ package struct ItemTable {
         by bound: UInt64, keys: UnsafeMutablePointer<UInt64>, counts: UnsafeMutablePointer<UInt64>
     ) -> Int {
         var table = unsafe self.table
-        let kept = unsafe tk_keep_above(&table, bound, keys, counts)
-        unsafe tk_clear_items(&table)
-        unsafe tk_place_items(&table, keys, counts, kept)
-        return kept
+        return unsafe tk_reduce_items(&table, bound, keys, counts)
     }
 
     /// Calls `body` with each value and its count, in no order.

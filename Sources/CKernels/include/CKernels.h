@@ -75,12 +75,10 @@ int tk_add_item(const tk_item_table *table, int64_t value, uint64_t weight);
 uint64_t tk_item_count(const tk_item_table *table, int64_t value);
 /// How many counts exceed `bound`.
 size_t tk_count_above(const uint64_t *counts, size_t count, uint64_t bound);
-/// Writes what exceeds `bound`, each less the bound, and returns how many they are.
-size_t tk_keep_above(
+/// Keeps what exceeds `bound`, each less the bound, and returns how many they are. `keys` and `counts` are
+/// room for eight more than that.
+size_t tk_reduce_items(
     const tk_item_table *table, uint64_t bound, uint64_t *keys, uint64_t *counts);
-/// Puts values that are not held into the table.
-void tk_place_items(
-    const tk_item_table *table, const uint64_t *keys, const uint64_t *counts, size_t count);
 
 /// As `tk_sort256` for f64.
 void tk_sort256_f64(double *values);
