@@ -118,9 +118,8 @@ final class GroupCell: @unchecked Sendable {
 
     static let stateCount = 4
 
-    /// - Parameters:
-    ///   - seed: keys the sketches' random choices (D11): operator, partition, group, pane.
-    ///   - pool: where memory is taken from and given back to.
+    /// `seed`: keys the sketches' random choices (D11): operator, partition, group, pane. `pool`: where
+    /// memory is taken from and given back to.
     init(shape: GroupShape, seed: UInt64, pool: CellPool? = nil) {
         self.shape = shape
         self.pool = pool
