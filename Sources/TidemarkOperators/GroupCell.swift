@@ -118,8 +118,8 @@ final class GroupCell: @unchecked Sendable {
 
     static let stateCount = 4
 
-    /// `seed`: keys the sketches' random choices (D11): operator, partition, group, pane. `pool`: where
-    /// memory is taken from and given back to.
+    /// A cell without rows: `seed` keys the sketches' random choices (D11: operator, partition, group,
+    /// pane), memory is taken from `pool` and given back to it.
     init(shape: GroupShape, seed: UInt64, pool: CellPool? = nil) {
         self.shape = shape
         self.pool = pool
