@@ -453,7 +453,7 @@ extern "C" void tm_json_add(
 /// Decodes a row by itself; `verdict` is that of a row on entry.
 void tm_json::walk(const uint8_t *payload, size_t length, uint8_t *verdict) {
     found = 0;
-    int result = record(payload, length);
+    int result = isCSV ? csvRecord(payload, length) : record(payload, length);
     *verdict = static_cast<uint8_t>(result);
     auto columnCount = static_cast<uint32_t>(columns.size());
     if (result) {

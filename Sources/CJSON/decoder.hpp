@@ -49,6 +49,16 @@ struct Expected {
     }
 };
 
+/// How records of comma-separated values are read.
+struct CSV {
+    uint8_t separator = ',';
+    std::vector<std::string> names;
+    /// By field: the columns that are read there.
+    std::vector<std::vector<int>> columns;
+    /// A row of the names.
+    std::string header;
+};
+
 inline constexpr size_t keptCapacity = 1 << 20;
 
 } // namespace tidemark
@@ -108,8 +118,21 @@ struct tm_json {
     int layoutOf(uint32_t row, const tidemark::Counts &counts, uint32_t length);
     bool haveOneLayout(const tidemark::Counts *counts, uint32_t rowCount);
     void transpose(const tidemark::Layout &layout, const uint8_t *rows, uint32_t rowCount);
+    void transposeRows(const uint8_t *rows, uint32_t rowCount, uint32_t placeCount);
     void readColumns(tidemark::Layout &layout, uint32_t firstRow, const uint8_t *all, uint32_t rowCount);
     void flush(uint32_t firstRow, uint64_t rows);
     bool learn(const uint8_t *payload, size_t length);
     void tryToLearn(const uint8_t *payload, size_t length);
+
+    // Comma-separated values: see csv.cpp.
+    bool isCSV = false;
+    tidemark::CSV csv;
+
+    int csvRecord(const uint8_t *payload, size_t length);
+    void csvScalar(int column, const uint8_t *first, size_t length, bool isQuoted);
+    bool isHeader(const uint8_t *payload, size_t length) const;
+    void csvBlock(
+        const uint32_t *start, const int32_t *length, uint32_t firstRow, uint32_t rowCount,
+        uint8_t *verdicts);
+    void csvColumns(uint32_t firstRow, const uint8_t *rows, uint32_t rowCount);
 };

@@ -407,6 +407,10 @@ static inline bool isNull(const uint8_t *first, const uint8_t *last) {
 
 /// Lays the places of the commas of some rows out by comma; `rows` without a value: all, in order.
 void tm_json::transpose(const Layout &layout, const uint8_t *rows, uint32_t rowCount) {
+    transposeRows(rows, rowCount, static_cast<uint32_t>(layout.lengths.size()) + 1);
+}
+
+void tm_json::transposeRows(const uint8_t *rows, uint32_t rowCount, uint32_t placeCount) {
     Speculation &s = speculation;
     const uint16_t *from[blockRows];
     uint32_t padded = (rowCount + 7) & ~7u;
@@ -415,7 +419,6 @@ void tm_json::transpose(const Layout &layout, const uint8_t *rows, uint32_t rowC
         // From the 0 before the first comma on.
         from[j] = s.ends.data() + (rows ? rows[last] : last) * s.stride + 15;
     }
-    auto placeCount = static_cast<uint32_t>(layout.lengths.size()) + 1;
     s.places.resize((placeCount + 7) / 8 * 8 * 64);
     transposePlaces(from, placeCount, padded, s.places.data());
 }
@@ -584,6 +587,11 @@ void tm_json::decode(const uint32_t *start, const int32_t *length, uint32_t rowC
     }
     for (uint32_t at = 0; at < rowCount;) {
         uint32_t count = std::min(blockRows, rowCount - at);
+        if (isCSV && s.isOn && csv.separator == ',') {
+            csvBlock(start, length, at, count, verdicts);
+            at += count;
+            continue;
+        }
         if (s.isOn && s.pause == 0 && !s.layouts.empty()) {
             block(start, length, at, count, verdicts);
             if (s.windowRows >= 1024) {
@@ -603,13 +611,13 @@ void tm_json::decode(const uint32_t *start, const int32_t *length, uint32_t rowC
             continue;
         }
         // Without a layout: one row at a time until there is one.
-        uint32_t stop = s.pause ? at + count : at + 1;
+        uint32_t stop = s.pause || isCSV ? at + count : at + 1;
         for (; at < stop; at++) {
             if (verdicts[at] != TM_JSON_ROW) continue;
             row = at;
             walk(base + start[at], static_cast<size_t>(length[at]), verdicts + at);
             s.walkedRows++;
-            if (s.isOn && s.layouts.empty() && verdicts[at] == TM_JSON_ROW)
+            if (s.isOn && !isCSV && s.layouts.empty() && verdicts[at] == TM_JSON_ROW)
                 tryToLearn(base + start[at], static_cast<size_t>(length[at]));
         }
         s.pause -= std::min(s.pause, count);

@@ -43,11 +43,20 @@ package struct Field: Sendable {
     }
 }
 
+/// How a record is written.
+package enum RecordFormat: Sendable, Equatable {
+    case json
+    /// A row of comma-separated values (RFC 4180), its fields named in their order; a field's path is
+    /// its name.
+    case csv(columns: [String], separator: UInt8)
+}
+
 /// What the decoder said of a row that is no row.
 package enum DecodeVerdict: UInt8, Sendable {
     case row = 0
     case empty, notUTF8, unclosedString, controlCharacter, truncated, syntax, badToken, notAnObject
     case tombstone, tooLong
+    case tooManyFields, strayQuote, unclosedQuote
 
     /// The stable name of the dead letter's reason.
     package var reason: String {
@@ -58,6 +67,7 @@ package enum DecodeVerdict: UInt8, Sendable {
         case .notAnObject: "not_an_object"
         case .notUTF8: "not_utf8"
         case .unclosedString, .controlCharacter, .truncated, .syntax, .badToken: "not_json"
+        case .tooManyFields, .strayQuote, .unclosedQuote: "not_csv"
         }
     }
 
@@ -73,11 +83,15 @@ package enum DecodeVerdict: UInt8, Sendable {
         case .truncated: "the record ends before its object does"
         case .syntax: "a comma, colon, quote or bracket is missing or too many"
         case .badToken: "a value is neither number, text, true, false nor null"
+        case .tooManyFields: "there are more fields than columns"
+        case .unclosedQuote: "a quoted field has no end"
+        case .strayQuote:
+            "a quote stands inside a field, or something behind the one that closes it"
         }
     }
 }
 
-/// Reads JSON records into the columns of a `ColumnBatch`, one call a batch.
+/// Reads JSON records, or rows of comma-separated values, into the columns of a `ColumnBatch`, one call a batch.
 ///
 /// Rows that look like earlier ones (same keys, order and punctuation) are read in place, column by
 /// column; the others one by one over simdjson's structural index. Which way a row took never shows
@@ -98,6 +112,7 @@ package final class RecordDecoder {
     ///
     /// - Parameters:
     ///   - fields: what is read, a column each.
+    ///   - format: how records are written.
     ///   - rowCountMax: rows of a batch at most.
     ///   - speculates: whether rows are read by the layouts of earlier ones where they have one of
     ///     them; false sends every row through the walk. Results are the same. By default where the
@@ -105,6 +120,7 @@ package final class RecordDecoder {
     ///   - tier: the instructions of that reader; results are the same.
     package init(
         fields: [Field],
+        format: RecordFormat = .json,
         rowCountMax: Int,
         speculates: Bool = InstructionTier.current != .scalar,
         tier: InstructionTier = .current
@@ -122,11 +138,27 @@ package final class RecordDecoder {
         }
         unsafe tm_json_speculate(handle, speculates ? 1 : 0, tier.rawValue)
         for field in fields { add(field) }
+        if case .csv(let columns, let separator) = format { useCSV(columns, separator) }
     }
 
     deinit {
         unsafe tm_json_free(handle)
         unsafe raw.deallocate()
+    }
+
+    private func useCSV(_ columns: [String], _ separator: UInt8) {
+        let names = columns.map { Array($0.utf8) }
+        // One block for all bytes, so that every pointer is good for the length of the call.
+        let bytes = Array(names.joined()) + [0]
+        unsafe bytes.withUnsafeBufferPointer { block in
+            guard var at = block.baseAddress else { return }
+            var starts: [UnsafePointer<UInt8>?] = unsafe []
+            for name in names {
+                unsafe starts.append(at)
+                unsafe at += name.count
+            }
+            unsafe tm_json_use_csv(handle, starts, names.map(\.count), names.count, separator)
+        }
     }
 
     private func add(_ field: Field) {

@@ -152,6 +152,7 @@ package struct SourcePlan: Sendable {
     package var idleMs: Int64? = 30_000
     package var alignmentMs: Int64? = 60_000
     package var clock: ReferenceClock = .record
+    package var encoding = RecordEncoding.json
 
     package enum Start: Sendable, Equatable {
         case committed, earliest, latest
@@ -171,6 +172,13 @@ package struct SourcePlan: Sendable {
         self.topics = topics
         self.file = file
     }
+}
+
+/// How the source's records are written.
+package enum RecordEncoding: Sendable, Equatable {
+    case json
+    /// A row of comma-separated values, its fields named in their order.
+    case csv(columns: [String], separator: UInt8)
 }
 
 /// A declared column: where its value lies in a record, and what it is.

@@ -43,8 +43,10 @@ package final class BaselineBuilder {
     /// - `columns`: what the records hold; watched ones are those of role feature, score, class and
     ///   label.
     /// - `dimensions`: columns that make the group; none makes one pooled baseline.
+    /// - `encoding`: how records are written.
     package init(
-        columns: [ColumnPlan], by dimensions: [String], timeColumn: Int?, windowMs: Int64,
+        columns: [ColumnPlan], encoding: RecordEncoding = .json, by dimensions: [String],
+        timeColumn: Int?, windowMs: Int64,
         windowCount: Int?, rowCountMax: Int
     ) throws(BaselineTable.Problem) {
         self.columns = columns
@@ -76,7 +78,7 @@ package final class BaselineBuilder {
                         case .index(let index): .index(index)
                         }
                     }, acceptText: column.acceptText, nullValues: column.nullValues)
-            }, rowCountMax: rowCountMax)
+            }, format: encoding.format, rowCountMax: rowCountMax)
     }
 
     /// Reads all of a source: twice where the first windows of each group must be found first.

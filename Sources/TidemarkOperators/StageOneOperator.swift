@@ -73,6 +73,16 @@ struct GroupRank: Comparable, Sendable {
     }
 }
 
+extension RecordEncoding {
+    /// What it is to the decoder.
+    var format: RecordFormat {
+        switch self {
+        case .json: .json
+        case .csv(let columns, let separator): .csv(columns: columns, separator: separator)
+        }
+    }
+}
+
 /// Stage 1 of one worker: decode, filter, group, fold.
 ///
 /// The owner is the worker.
@@ -111,7 +121,8 @@ package final class StageOneOperator: StageOne {
                     }, acceptText: column.acceptText, nullValues: column.nullValues))
         }
         self.fieldOf = fieldOf
-        let decoder = RecordDecoder(fields: fields, rowCountMax: plan.run.batchRows)
+        let decoder = RecordDecoder(
+            fields: fields, format: stream.source.encoding.format, rowCountMax: plan.run.batchRows)
         self.decoder = decoder
         timeField = stream.eventTimeColumn.map { fieldOf[$0] }
         var inputs: [Int: RowFilter.Input] = [:]

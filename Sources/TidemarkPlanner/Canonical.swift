@@ -46,6 +46,10 @@ enum Canonical {
             "source", source.isolationCommitted, source.outOfOrdernessMs, source.skewMs,
             source.clock)
         text += line("record", plan.limits.recordBytes)
+        // Only what departs from the default: other topologies keep their hash.
+        if case .csv(let names, let separator) = source.encoding {
+            text += line("csv", names.joined(separator: ","), separator)
+        }
         for column in stream.columns where column.isRead {
             text += line(
                 "column", column.name, column.role.rawValue, column.type, column.path,

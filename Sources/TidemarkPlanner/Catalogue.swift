@@ -1,6 +1,7 @@
 /// Every part of a topology: name, summary, keys, example.
 package let operatorCatalogue: [OperatorSpec] = [
-    Spec.topology, Spec.kafka, Spec.tls, Spec.sasl, Spec.source, Spec.column, Spec.expect,
+    Spec.topology, Spec.kafka, Spec.tls, Spec.sasl, Spec.source, Spec.decode, Spec.column,
+    Spec.expect,
     Spec.segment, Spec.summary, Spec.histogram, Spec.quantiles, Spec.distinct, Spec.baseline,
     Spec.drift, Spec.quality, Spec.volume, Spec.freshness, Spec.budget, Spec.alerts, Spec.outputs,
     Spec.aggregates, Spec.limits, Spec.run,
@@ -107,7 +108,9 @@ enum Spec {
             FieldSpec(
                 "isolation", .choice(["committed", "uncommitted"]), "committed",
                 "which records are read"),
-            FieldSpec("decode", .choice(["json"]), "json", "encoding of a record"),
+            FieldSpec(
+                "decode", .any("json or csv, or { format, columns, separator }"), "json",
+                "encoding of a record"),
             FieldSpec(
                 "schema", .map("a map column → word"), required: true, "the columns that are read"),
             FieldSpec(
@@ -128,6 +131,20 @@ enum Spec {
             .later("weight", "rows that one row stands for"),
         ],
         example: "source: { topic: predictions.churn, schema: { ts: time_ms, score: score } }")
+
+    static let decode = OperatorSpec(
+        "decode", path: "source.decode", "encoding of a record",
+        [
+            FieldSpec(
+                "format", .choice(["json", "csv"]), required: true, "json, or a row of values"),
+            FieldSpec(
+                "columns", .list("the names of all fields, in order"), "those of `schema`",
+                "csv: what a row holds"),
+            FieldSpec(
+                "separator", .choice(["comma", "semicolon", "tab", "pipe"]), "comma",
+                "csv: what stands between values"),
+        ],
+        example: "decode: { format: csv, columns: [ts, id, age, score] }")
 
     static let column = OperatorSpec(
         "column", path: "source.schema.*", "where a value lies in a record, and what it is",

@@ -17,7 +17,11 @@ package func planText(_ result: PlanResult) -> String {
         text += wrapped(value, name: name)
     }
     let source = stream.source.file ?? stream.source.topics.joined(separator: " ")
-    row("source", "\(source)   out_of_orderness \(durationText(stream.source.outOfOrdernessMs))")
+    let encoding = stream.source.encoding == .json ? "" : "   csv"
+    row(
+        "source",
+        "\(source)\(encoding)   out_of_orderness \(durationText(stream.source.outOfOrdernessMs))"
+    )
     let read = ranges(stream.columns.filter(\.isRead).map(\.name))
     let unread = ranges(stream.columns.filter { !$0.isRead }.map(\.name))
     row("reads", read + (unread.isEmpty ? "" : "; not read: \(unread)"))
@@ -371,6 +375,7 @@ package func planJSON(_ result: PlanResult) -> String {
             object([
                 ("topics", array(source.topics.map(quoted))),
                 ("file", source.file.map(quoted) ?? "null"),
+                ("decode", encodingJSON(source.encoding)),
                 ("out_of_orderness_ms", "\(source.outOfOrdernessMs)"),
                 ("skew_ms", "\(source.skewMs)"),
                 ("idle_ms", source.idleMs.map { "\($0)" } ?? "null"),
@@ -431,6 +436,17 @@ private func heldGroups(_ plan: Plan, _ facts: PlanFacts) -> String {
     }
     return held.isEmpty
         ? "" : " (about \(held.joined(separator: " or ")), with 10,000 rows each)"
+}
+
+private func encodingJSON(_ encoding: RecordEncoding) -> String {
+    switch encoding {
+    case .json: quoted("json")
+    case .csv(let columns, let separator):
+        object([
+            ("format", quoted("csv")), ("columns", array(columns.map(quoted))),
+            ("separator", quoted(String(UnicodeScalar(separator)))),
+        ])
+    }
 }
 
 private func volumeJSON(

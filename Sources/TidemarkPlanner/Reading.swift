@@ -437,27 +437,30 @@ final class Reading {
     }
 
     func choice(_ f: Fields, _ key: String) -> String? {
-        value(f, key) { text, spec in
-            guard case .choice(let words) = spec.kind else { return .success(text) }
-            if words.contains(text) || (spec.takesOff && text == "off") { return .success(text) }
-            if let later = Self.laterWords[key], later.contains(text) {
-                return .failure(
-                    ScalarProblem(
-                        rule: "later", message: "\(shown(text)) comes in a later version",
-                        expected: spec.expected, suggestion: words.first.map { "`\($0)`" }))
-            }
+        value(f, key) { text, spec in Self.choice(text, spec) }
+    }
+
+    /// One of the words of a field.
+    static func choice(_ text: String, _ spec: FieldSpec) -> Result<String, ScalarProblem> {
+        let key = spec.name
+        guard case .choice(let words) = spec.kind else { return .success(text) }
+        if words.contains(text) || (spec.takesOff && text == "off") { return .success(text) }
+        if let later = Self.laterWords[key], later.contains(text) {
             return .failure(
                 ScalarProblem(
-                    rule: "unknown-word", message: "\(shown(text)) is not known here",
-                    expected: spec.expected, suggestion: nearest(text, words).map { "`\($0)`" }))
+                    rule: "later", message: "\(shown(text)) comes in a later version",
+                    expected: spec.expected, suggestion: words.first.map { "`\($0)`" }))
         }
+        return .failure(
+            ScalarProblem(
+                rule: "unknown-word", message: "\(shown(text)) is not known here",
+                expected: spec.expected, suggestion: nearest(text, words).map { "`\($0)`" }))
     }
 
     /// Words of the full language that this version refuses, by key.
     static let laterWords: [String: [String]] = [
-        "decode": [
+        "format": [
             "avro", "protobuf", "cloudevents", "kserve_v1", "kserve_v2", "seldon", "sagemaker",
-            "csv",
         ],
         "merge": ["kafka"], "layout": ["wide"],
         "sketch": ["req", "tdigest", "theta"],

@@ -267,7 +267,6 @@ final class Resolver {
         if let word = reading.choice(f, "isolation") {
             plan.isolationCommitted = word == "committed"
         }
-        _ = reading.choice(f, "decode")
         if let ms = reading.duration(f, "out_of_orderness") { plan.outOfOrdernessMs = ms }
         if let ms = reading.duration(f, "skew") { plan.skewMs = ms }
         if let entry = f.entry("clock"), let text = reading.text(entry.value) {
@@ -309,7 +308,63 @@ final class Resolver {
             plan.alignmentMs = max(ms, plan.outOfOrdernessMs)
         }
         if let schema = f["schema"] { readSchema(schema) }
+        if let node = f["decode"] { plan.encoding = encoding(node) }
         return plan
+    }
+
+    /// How records are written; columns are known.
+    private func encoding(_ node: Node) -> RecordEncoding {
+        var format: String?
+        var names: [String]?
+        var separator: UInt8 = 0x2c
+        if node.entries == nil {
+            if let spec = Spec.decode.fields.first(where: { $0.name == "format" }) {
+                format = reading.scalar(node, spec, Reading.choice)
+            }
+        } else if let f = reading.fields(node, Spec.decode, what: "`decode`") {
+            format = reading.choice(f, "format")
+            if let list = f["columns"] {
+                var found: [String] = []
+                for item in reading.list(list, what: "the names of all fields", countMax: 4000) {
+                    guard let name = reading.text(item) else { continue }
+                    if found.contains(name) {
+                        reading.say(
+                            "duplicate-key", at: item.place, "\(shown(name)) is named twice",
+                            expected: "each field once", suggestion: nil)
+                    }
+                    found.append(name)
+                }
+                names = found
+            }
+            switch reading.choice(f, "separator") {
+            case "semicolon": separator = 0x3b
+            case "tab": separator = 0x09
+            case "pipe": separator = 0x7c
+            default: break
+            }
+            if format == "json", let key = ["columns", "separator"].first(where: { f.has($0) }),
+                let entry = f.entry(key)
+            {
+                reading.say(
+                    "unknown-key", at: entry.keyPlace, "`\(key)` is a key of csv",
+                    expected: "`format` alone", suggestion: "`format: csv`")
+            }
+        }
+        guard format == "csv" else { return .json }
+        let fields = names ?? columns.map(\.name)
+        for (index, column) in columns.enumerated() {
+            guard case .key(let name)? = column.path.first, column.path.count == 1,
+                fields.contains(name)
+            else {
+                reading.say(
+                    "unknown-column", at: columnPlaces[index],
+                    "no field of the rows is what \(shown(column.name)) reads",
+                    expected: "one of " + fields.prefix(12).joined(separator: ", "),
+                    suggestion: nearest(column.name, fields).map { "`path: \($0)`" })
+                continue
+            }
+        }
+        return .csv(columns: fields, separator: separator)
     }
 
     private static let typeWords: [(String, ColumnType)] = [

@@ -56,6 +56,9 @@ private func inner(_ field: FieldSpec, _ spec: OperatorSpec) -> String? {
     case ("kafka", "tls"), ("kafka", "sasl"): return either(reference(field.name), off)
     case ("source", "schema"):
         return map(either(object([("type", quoted("string"))]), reference("column")))
+    case ("source", "decode"):
+        return either(
+            object([("enum", array([quoted("json"), quoted("csv")]))]), reference("decode"))
     case ("column", "expect"): return reference("expect")
     case ("summary", "histogram"), ("summary", "quantiles"), ("summary", "distinct"):
         return either(reference(field.name), off)

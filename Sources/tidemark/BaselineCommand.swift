@@ -46,6 +46,7 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
     }
 
     var columns: [ColumnPlan]
+    var encoding = RecordEncoding.json
     var windowMs: Int64 = 60_000
     var recordByteCountMax = 16 << 20
     do throws(BaselineTable.Problem) {
@@ -57,6 +58,7 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
                 return ExitCode.topology
             }
             columns = plan.stream.columns
+            encoding = plan.stream.source.encoding
             windowMs = plan.stream.windows.first?.lengthMs ?? windowMs
             recordByteCountMax = plan.limits.recordBytes
         } else {
@@ -86,7 +88,7 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
             $0.split(separator: ",").map(String.init)
         }
         let builder = try BaselineBuilder(
-            columns: columns, by: dimensions,
+            columns: columns, encoding: encoding, by: dimensions,
             timeColumn: columns.firstIndex { $0.role == .time }, windowMs: windowMs,
             windowCount: windowCount, rowCountMax: 4096)
         do throws(ConnectorError) {

@@ -1,4 +1,4 @@
-// JSON records to typed columns, one call a batch.
+// JSON records, and rows of comma-separated values, to typed columns, one call a batch.
 //
 // Rows of a known layout are read in place (layout.hpp says how); all others by a walk: simdjson's
 // structural index (which also validates UTF-8 and strings) tells where every token of a
@@ -52,7 +52,13 @@ enum tm_json_verdict {
     TM_JSON_NOT_AN_OBJECT,
     /// Set by the caller.
     TM_JSON_TOMBSTONE,
-    TM_JSON_TOO_LONG
+    TM_JSON_TOO_LONG,
+    /// Of comma-separated values: more of them than there are columns.
+    TM_JSON_TOO_MANY_FIELDS,
+    /// A quote within a field that does not begin with one, or something behind the closing one.
+    TM_JSON_STRAY_QUOTE,
+    /// A field begins with a quote, and no other closes it.
+    TM_JSON_UNCLOSED_QUOTE
 };
 
 /// One column of a batch. Arrays have a place for each row; exceptions are in the order of rows.
@@ -82,6 +88,13 @@ void tm_json_free(tm_json *decoder);
 void tm_json_add(
     tm_json *decoder, int kind, int accept_text, const tm_json_step *steps, size_t step_count,
     const uint8_t *const *null_values, const size_t *null_lengths, size_t null_count);
+
+/// Reads records as rows of comma-separated values (RFC 4180) from now on, after the last `tm_json_add`:
+/// paths are one key, the name of a field. Fields are named in order; a row of the names (a header) gets
+/// the verdict TM_JSON_TOMBSTONE.
+void tm_json_use_csv(
+    tm_json *decoder, const uint8_t *const *names, const size_t *lengths, size_t count,
+    uint8_t separator);
 
 /// Decodes rows 0 ..< row_count into row 0 ..< row_count of the columns. 64 readable bytes must
 /// follow the last payload. `verdicts` is read and written.

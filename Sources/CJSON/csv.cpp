@@ -1,0 +1,287 @@
+// Records of comma-separated values: a row of RFC 4180 each.
+//
+// The same idea as for JSON layouts, with less to prove: what is equal in all rows is the number of commas.
+// Of a block of 64 rows without quotes the places of the values follow from the commas, and they are read
+// column by column. Every other row (a quote, another number of fields, a value that is no plain decimal,
+// a backslash, a carriage return) goes to the walk below, which alone defines verdicts, values and states.
+#include "decoder.hpp"
+
+#include <charconv>
+#include <cmath>
+
+using namespace tidemark;
+
+static inline bool isBlank(uint8_t c) { return c == ' ' || c == '\t'; }
+
+/// The field without blanks around it.
+static void trim(const uint8_t **first, size_t *length) {
+    while (*length && isBlank(**first)) ++*first, --*length;
+    while (*length && isBlank((*first)[*length - 1])) --*length;
+}
+
+/// A number as CSV writers spell it: JSON's form first, then `+1`, `.5`, `1.`, `nan`, `inf`, in any case.
+///
+/// Returns a tm_json_state, or -1 when it is none.
+static int readNumberOfCSV(const uint8_t *first, size_t length, double *value) {
+    int state = tm_json_parse_number(first, length, value);
+    if (state >= 0) return state;
+    const char *from = reinterpret_cast<const char *>(first), *to = from + length;
+    if (from < to && *from == '+') {
+        ++from;
+        if (from < to && *from == '-') return -1;
+    }
+    auto result = std::from_chars(from, to, *value);
+    if (result.ptr != to || from == to) return -1;
+    if (result.ec == std::errc() && std::isfinite(*value)) return TM_JSON_VALUE;
+    if (result.ec == std::errc::result_out_of_range) {
+        // strtod tells an overflow from an underflow.
+        *value = std::strtod(std::string(from, to).c_str(), nullptr);
+        if (std::isfinite(*value)) return TM_JSON_VALUE;
+    }
+    *value = NAN;
+    return TM_JSON_NON_FINITE;
+}
+
+/// 16 bytes are readable, as the dictionary wants.
+static const uint8_t booleans[2][32] = {"false", "true"};
+
+/// -1 where it is none.
+static int readBoolean(const uint8_t *first, size_t length) {
+    for (const char *word : {"true", "True", "TRUE", "1"})
+        if (same(first, length, word)) return 1;
+    for (const char *word : {"false", "False", "FALSE", "0"})
+        if (same(first, length, word)) return 0;
+    return -1;
+}
+
+/// One field into one column. `isQuoted`: quotes stood around it.
+void tm_json::csvScalar(int number, const uint8_t *first, size_t length, bool isQuoted) {
+    Column &column = columns[static_cast<size_t>(number)];
+    bool isText = column.kind == TM_JSON_CATEGORY || column.kind == TM_JSON_TEXT;
+    if (!isText) trim(&first, &length);
+    // Nothing is null; but a text that somebody quoted is a text without letters.
+    if (length == 0 && !(isQuoted && isText)) return put(number, TM_JSON_NULL);
+    if (isText) return putText(number, first, length);
+    if (!column.nullTexts.empty() && isNullText(column, first, length)) return put(number, TM_JSON_NULL);
+    switch (column.kind) {
+    case TM_JSON_NUMBER: case TM_JSON_INTEGER: {
+        double value;
+        int state = readNumberOfCSV(first, length, &value);
+        bool isWhole = value == std::floor(value) && std::fabs(value) < 9223372036854775808.0;
+        if (state == TM_JSON_NON_FINITE && column.kind == TM_JSON_NUMBER) return put(number, TM_JSON_NON_FINITE);
+        if (state != TM_JSON_VALUE || (column.kind == TM_JSON_INTEGER && !isWhole))
+            return put(number, TM_JSON_WRONG_TYPE);
+        return putNumber(number, value);
+    }
+    case TM_JSON_BOOLEAN: {
+        int truth = readBoolean(first, length);
+        if (truth < 0) return put(number, TM_JSON_WRONG_TYPE);
+        return putText(number, booleans[truth], truth ? 4 : 5);
+    }
+    case TM_JSON_TIME_TEXT: {
+        int64_t ms;
+        if (!tm_json_parse_time(first, length, &ms)) return put(number, TM_JSON_WRONG_TYPE);
+        put(number, TM_JSON_VALUE);
+        out[number].times[row] = ms;
+        return;
+    }
+    default:
+        if (putTimeNumber(number, first, length)) put(number, TM_JSON_WRONG_TYPE);
+    }
+}
+
+static const uint8_t byteOrderMark[] = {0xef, 0xbb, 0xbf};
+
+/// A row by itself.
+int tm_json::csvRecord(const uint8_t *payload, size_t length) {
+    if (length && payload[length - 1] == '\n') length--;
+    if (length && payload[length - 1] == '\r') length--;
+    if (length >= 3 && memcmp(payload, byteOrderMark, 3) == 0) payload += 3, length -= 3;
+    if (length == 0) return TM_JSON_EMPTY;
+    if (!simdjson::validate_utf8(reinterpret_cast<const char *>(payload), length)) return TM_JSON_NOT_UTF8;
+    if (isHeader(payload, length)) return TM_JSON_TOMBSTONE;
+    const uint8_t separator = csv.separator;
+    size_t field = 0, at = 0;
+    for (;; field++) {
+        if (field == csv.names.size()) return TM_JSON_TOO_MANY_FIELDS;
+        const uint8_t *first = payload + at;
+        size_t count = 0;
+        bool isQuoted = at < length && payload[at] == '"';
+        if (isQuoted) {
+            // Quotes inside are doubled.
+            scratch.clear();
+            for (at++;; at++) {
+                if (at == length) return TM_JSON_UNCLOSED_QUOTE;
+                if (payload[at] == '"' && (++at == length || payload[at] != '"')) break;
+                scratch.push_back(payload[at]);
+            }
+            if (at < length && payload[at] != separator) return TM_JSON_STRAY_QUOTE;
+            count = scratch.size();
+            scratch.resize(count + 64);
+            first = scratch.data();
+        } else {
+            while (at < length && payload[at] != separator) {
+                if (payload[at] == '"') return TM_JSON_STRAY_QUOTE;
+                at++;
+            }
+            count = static_cast<size_t>(payload + at - first);
+        }
+        for (int column : csv.columns[field]) csvScalar(column, first, count, isQuoted);
+        if (at == length) return TM_JSON_ROW;
+        at++;
+    }
+}
+
+/// Whether a row repeats the names of the columns, as the first line of a file does.
+bool tm_json::isHeader(const uint8_t *payload, size_t length) const {
+    return length == csv.header.size() && memcmp(payload, csv.header.data(), length) == 0;
+}
+
+/// 64 rows at most: those that have as many commas as there are columns less one, and no quotes, by column.
+void tm_json::csvBlock(
+    const uint32_t *start, const int32_t *length, uint32_t firstRow, uint32_t rowCount, uint8_t *verdicts) {
+    Speculation &s = speculation;
+    auto fieldCount = static_cast<uint32_t>(csv.names.size());
+    uint64_t walked = 0, read = 0;
+    uint8_t rows[blockRows];
+    uint32_t readCount = 0;
+    s.bad = 0;
+    for (uint32_t i = 0; i < rowCount; i++) {
+        uint32_t row = firstRow + i;
+        if (verdicts[row] != TM_JSON_ROW) continue;
+        auto size = static_cast<uint32_t>(length[row]);
+        walked |= 1ULL << i;
+        if (size == 0 || size > recordLengthMax || start[row] < readableBytes) continue;
+        const uint8_t *record = base + start[row];
+        s.record[i] = record;
+        Counts counts =
+            scanRecord(s.tier, record, size, s.ends.data() + i * s.stride + 16, s.stride - 16);
+        if (counts.isDoubtful || counts.quotes || counts.controls || counts.segments != fieldCount
+            || (counts.wides
+                && (record[0] == byteOrderMark[0]
+                    || !simdjson::validate_utf8(reinterpret_cast<const char *>(record), size)))
+            || isHeader(record, size))
+            continue;
+        walked &= ~(1ULL << i);
+        read |= 1ULL << i;
+        rows[readCount++] = static_cast<uint8_t>(i);
+    }
+    if (readCount) csvColumns(firstRow, rows, readCount);
+    s.bad |= walked;
+    s.fastRows += static_cast<uint32_t>(std::popcount(read & ~s.bad));
+    s.walkedRows += static_cast<uint32_t>(std::popcount(s.bad));
+    for (uint64_t bad = s.bad; bad; bad &= bad - 1) {
+        auto i = static_cast<uint32_t>(std::countr_zero(bad));
+        flush(firstRow, (1ULL << i) - 1);
+        row = firstRow + i;
+        walk(base + start[row], static_cast<size_t>(length[row]), verdicts + row);
+    }
+    flush(firstRow, UINT64_MAX);
+}
+
+/// Reads the wanted values of rows whose fields are what lies between two commas.
+void tm_json::csvColumns(uint32_t firstRow, const uint8_t *rows, uint32_t rowCount) {
+    Speculation &s = speculation;
+    auto fieldCount = static_cast<uint32_t>(csv.names.size());
+    transposeRows(rows, rowCount, fieldCount + 1);
+    const uint8_t *record[blockRows];
+    alignas(64) double numbers[blockRows];
+    uint32_t padded = (rowCount + 7) & ~7u;
+    for (uint32_t j = 0; j < padded; j++) record[j] = s.record[rows[std::min(j, rowCount - 1)]];
+    uint64_t live = rowCount == 64 ? UINT64_MAX : (1ULL << rowCount) - 1;
+    for (uint32_t field = 0; field < fieldCount; field++) {
+        const uint16_t *commas = s.places.data() + 64 * size_t{field};
+        const ValuePlaces places{record, commas, commas + 64, field ? 1u : 0u, 0};
+        for (int number : csv.columns[field]) {
+            Column &column = columns[static_cast<size_t>(number)];
+            tm_json_column &to = out[number];
+            uint64_t nulls = 0, bad = 0;
+            bool isNumeric = column.kind <= TM_JSON_INTEGER;
+            if (isNumeric || column.kind == TM_JSON_TIME_MS) {
+                uint64_t missed = readPlainValues(s.tier, places, padded, numbers) & live;
+                for (; missed; missed &= missed - 1) {
+                    auto j = static_cast<uint32_t>(std::countr_zero(missed));
+                    const uint8_t *first = places.first(j), *last = places.last(j);
+                    numbers[j] = 0;
+                    if (first == last) nulls |= 1ULL << rows[j];
+                    else if (!readLong(s.tier, first, last, numbers + j)) bad |= 1ULL << rows[j];
+                }
+                // Of a time the walk compares what may be null.
+                if (!isNumeric && !column.nullTexts.empty())
+                    for (uint32_t j = 0; j < rowCount; j++) bad |= 1ULL << rows[j];
+                for (double null : column.nullNumbers)
+                    for (uint32_t j = 0; isNumeric && j < rowCount; j++)
+                        if (numbers[j] == null && !(bad >> rows[j] & 1)) nulls |= 1ULL << rows[j];
+                for (uint32_t j = 0; j < rowCount; j++) {
+                    uint32_t row = firstRow + rows[j];
+                    double value = numbers[j];
+                    bool isWhole = value == std::floor(value) && std::fabs(value) <= 9007199254740992.0;
+                    if (column.kind != TM_JSON_NUMBER && !isWhole) bad |= 1ULL << rows[j];
+                    if (isNumeric) to.numbers[row] = value;
+                    else to.times[row] = isWhole ? static_cast<int64_t>(value) : INT64_MIN;
+                }
+            } else if (column.kind == TM_JSON_CATEGORY || column.kind == TM_JSON_TEXT) {
+                Dictionary::Prepared prepared[blockRows];
+                bool mayBeNull = !column.nullTexts.empty();
+                for (uint32_t j = 0; j < rowCount; j++)
+                    prepared[j] = column.dictionary.prepare(
+                        places.first(j), static_cast<size_t>(places.last(j) - places.first(j)));
+                for (uint32_t j = 0; j < rowCount; j++) {
+                    const uint8_t *first = places.first(j);
+                    auto size = static_cast<size_t>(places.last(j) - first);
+                    if (size == 0 || (mayBeNull && isNullText(column, first, size))) nulls |= 1ULL << rows[j];
+                    else to.codes[firstRow + rows[j]] = column.dictionary.intern(prepared[j], first, size);
+                }
+            } else if (column.kind == TM_JSON_TIME_TEXT && column.nullTexts.empty()) {
+                for (uint32_t j = 0; j < rowCount; j++) {
+                    const uint8_t *first = places.first(j), *last = places.last(j);
+                    if (first == last) nulls |= 1ULL << rows[j];
+                    else if (
+                        !tm_json_parse_time(
+                            first, static_cast<size_t>(last - first), to.times + firstRow + rows[j]))
+                        bad |= 1ULL << rows[j];
+                }
+            } else if (column.kind == TM_JSON_BOOLEAN && column.nullTexts.empty()) {
+                for (uint32_t j = 0; j < rowCount; j++) {
+                    const uint8_t *first = places.first(j), *last = places.last(j);
+                    int truth = readBoolean(first, static_cast<size_t>(last - first));
+                    if (first == last) nulls |= 1ULL << rows[j];
+                    else if (truth < 0) bad |= 1ULL << rows[j];
+                    else to.codes[firstRow + rows[j]] = column.dictionary.intern(booleans[truth], truth ? 4 : 5);
+                }
+            } else if (column.nullTexts.empty()) {
+                for (uint32_t j = 0; j < rowCount; j++) {
+                    const uint8_t *first = places.first(j), *last = places.last(j);
+                    auto size = static_cast<size_t>(last - first);
+                    if (size == 0) nulls |= 1ULL << rows[j];
+                    else if (!readTimeNumber(column.kind, first, size, to.times + firstRow + rows[j]))
+                        bad |= 1ULL << rows[j];
+                }
+            } else {
+                // Times of other kinds with texts that mean null.
+                for (uint32_t j = 0; j < rowCount; j++) bad |= 1ULL << rows[j];
+            }
+            s.nulls[static_cast<size_t>(number)] |= nulls;
+            s.bad |= bad;
+        }
+    }
+}
+
+extern "C" void tm_json_use_csv(
+    tm_json *decoder, const uint8_t *const *names, const size_t *lengths, size_t count, uint8_t separator) {
+    decoder->isCSV = true;
+    auto &csv = decoder->csv;
+    csv.separator = separator;
+    csv.columns.assign(count, {});
+    for (size_t i = 0; i < count; i++) {
+        std::string name(reinterpret_cast<const char *>(names[i]), lengths[i]);
+        if (i) csv.header.push_back(static_cast<char>(separator));
+        csv.header += name;
+        int place = decoder->child(decoder->places[0], names[i], lengths[i]);
+        if (place >= 0) csv.columns[i] = decoder->places[static_cast<size_t>(place)].columns;
+        csv.names.push_back(std::move(name));
+    }
+    auto &s = decoder->speculation;
+    s.stride = static_cast<uint32_t>((count + 80) / 16 * 16);
+    s.ends.assign(size_t{s.stride} * blockRows + 32, 0);
+}
