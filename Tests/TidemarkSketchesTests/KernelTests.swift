@@ -184,4 +184,38 @@ private func edges(_ random: inout TestRandom, _ count: Int, _ kind: Int) -> [Do
             }
         }
     }
+
+    @Test func `up to 512 values are sorted, in place too, and every second one is kept`() {
+        let best = InstructionTier.current
+        defer { InstructionTier.force(best) }
+        var random = TestRandom(seed: 13)
+        for trial in 0..<300 {
+            let count = trial < 4 ? [512, 1, 256, 257][trial] : 1 + random.below(512)
+            let values = (0..<count).map { _ -> Float in
+                switch trial % 3 {
+                case 0: Float(random.normal())
+                case 1: Float(random.below(7)) - 3
+                default: [Float.infinity, -.infinity, 0, 1][random.below(4)]
+                }
+            }
+            let sorted = values.sorted()
+            for tier in InstructionTier.allCases {
+                guard InstructionTier.force(tier) == tier else { continue }
+                var copy = values
+                unsafe copy.withUnsafeMutableBufferPointer {
+                    unsafe sort512(
+                        $0.baseAddress!, count: count, keepEvery: 1, from: 0, into: $0.baseAddress!)
+                }
+                #expect(
+                    copy.map(\.bitPattern) == sorted.map(\.bitPattern), "trial \(trial) \(tier)")
+                for offset in 0..<2 {
+                    // What is behind the kept ones stays as it is.
+                    var kept = [Float](repeating: 77, count: count / 2 + 1)
+                    unsafe sort512(values, count: count, keepEvery: 2, from: offset, into: &kept)
+                    let expected = (0..<count / 2).map { sorted[$0 * 2 + offset] } + [77]
+                    #expect(kept == expected, "trial \(trial) \(tier) \(offset)")
+                }
+            }
+        }
+    }
 }
