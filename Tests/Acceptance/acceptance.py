@@ -6,6 +6,8 @@ usage: acceptance.py [PATTERN]      (run by ops/run-tests; needs .venv of `ops/s
 Tests that need a Kafka look for its script at TIDEMARK_TEST_KAFKA and say so where there is none.
 """
 import collections
+import csv
+import io
 import json
 import math
 import os
@@ -250,6 +252,40 @@ class Files(unittest.TestCase):
         self.assertEqual(letters[4]["value"], bad[4][0].decode())
         self.assertIn("value_base64", letters[7])
         self.assertEqual((summary["records"], summary["dead_letters"]), (len(bad) + 1, len(bad)))
+
+    def test_rows_of_csv_give_what_the_same_records_in_json_give(self):
+        rng = random.Random(5)
+        names = ["free", "ts", "model", "x", "n", "flag"]
+        rows = [{"free": rng.choice(["plain", "a, b", 'so "it" is', "", "café"]), "ts": T0 + i * 50, "model": rng.choice(["m", "m,2"]),
+                 "x": rng.choice([None, rng.gauss(0, 3), rng.gauss(0, 1)]), "n": rng.randrange(9), "flag": rng.random() < 0.5} for i in range(6000)]
+        topology = WORK / "csv.yaml"
+        text = """name: t
+source:
+  file: unused
+  clock: 2023-11-15T00:00:00Z
+  schema: { ts: time_ms, model: model, x: number, n: integer, flag: boolean, free: category }
+windows: [1m]
+"""
+        topology.write_text(text)
+        wanted, out = run_lines(rows, topology, name="csv-json")
+        self.assertEqual(wanted["dead_letters"], 0)
+        def stripped(records):
+            return {r["key"]: {**r["value"], "revision": ""} for r in records}
+        want = stripped(out["t-aggregates"])
+        self.assertGreater(len(want), 20)
+        for separator, letter in (("comma", ","), ("semicolon", ";"), ("tab", "\t")):
+            buffer = io.StringIO()
+            writer = csv.writer(buffer, delimiter=letter, lineterminator="\n")
+            writer.writerow(names)
+            for row in rows:
+                # Of an empty field nobody could say whether it is a text without letters: quotes do.
+                writer.writerow([row[name] for name in names])
+            body = "".join(line if not line.startswith(letter) else '""' + line for line in buffer.getvalue().splitlines(keepends=True))
+            topology.write_text(text.replace("  schema:", f"  decode: {{ format: csv, columns: [{', '.join(names)}], separator: {separator} }}\n  schema:"))
+            summary, out = run_lines([line.encode() for line in body.splitlines()] + [b'1"2', letter.encode() * 9], topology, name="csv", raw=True)
+            self.assertEqual(stripped(out["t-aggregates"]), want)
+            self.assertEqual([r["headers"]["reason"] for r in out["t-dead-letters"]], ["not_csv", "not_csv"])
+            self.assertEqual((summary["records"], summary["tombstones"]), (len(rows) + 3, 1))
 
     def test_a_clock_that_jumps_ahead_is_quarantined_and_moves_nothing(self):
         rows = [{"ts": T0 + i * 100, "model": "m", "x": i} for i in range(600)]

@@ -395,4 +395,41 @@ struct MessageTests {
             try filter("starts_with(lower(country), \"b\")")
                 == .call(.startsWith, [.call(.lower, [.column(3)]), .text("b")]))
     }
+
+    @Test(arguments: [
+        ("csv", []),
+        ("{ format: csv, columns: [ts, model, other, x], separator: tab }", []),
+        (
+            "{ format: csv, columns: [ts, model, xs] }",
+            [
+                "5:40 unknown-column: no field of the rows is what `x` reads · expected: one of ts, model, xs · try: `path: xs`"
+            ]
+        ),
+        (
+            "{ format: csv, columns: [ts, model, ts, x] }",
+            ["4:47 duplicate-key: `ts` is named twice · expected: each field once"]
+        ),
+        (
+            "{ format: json, columns: [ts] }",
+            [
+                "4:27 unknown-key: `columns` is a key of csv · expected: `format` alone · try: `format: csv`"
+            ]
+        ),
+        (
+            "avro",
+            [
+                "4:11 later: `avro` comes in a later version · expected: json or csv · try: `json`"
+            ]
+        ),
+    ])
+    func `of csv every column is a named field`(decode: String, expected: [String]) {
+        let text = """
+            name: t
+            source:
+              topic: rows
+              decode: \(decode)
+              schema: { ts: time_ms, model: model, x: number }
+            """
+        #expect(lines(world(text).plan().diagnostics) == expected)
+    }
 }
