@@ -143,7 +143,7 @@ let package = Package(
             "TidemarkKafkaTests",
             [
                 "TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry",
-                "TidemarkKafka", "TidemarkRuntime", "TidemarkTestSupport",
+                "TidemarkKafka", "TidemarkRuntime", "TidemarkTestSupport", "TidemarkAllocations",
             ]),
         tests(
             "TidemarkEngineTests",

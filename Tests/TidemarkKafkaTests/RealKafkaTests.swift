@@ -1,6 +1,7 @@
 import Foundation
 import Synchronization
 import Testing
+import TidemarkAllocations
 import TidemarkBatch
 import TidemarkCore
 import TidemarkDataflow
@@ -67,6 +68,32 @@ struct RealKafkaTests {
         #expect(checks.map(\.rowCount) == [100_000, 100_000])
         #expect(telemetry.counter("tidemark_source_records_total").value == 200_000)
         #expect(client.source.endOffsets() == [50_000, 50_000, 50_000, 50_000])
+    }
+
+    @Test func `reading allocates nothing a batch, nor a record`() throws {
+        try fill("counted", partitions: 2, rows: 60_000)
+        let client = try makeClient(settings(kafka.bootstrap), topics: ["counted"])
+        defer { client.close(withinMs: 5000) }
+        let readers = try client.source.open(deal(try client.source.extents(), workers: 1))
+        let reader = try #require(readers.first)
+        let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 4 << 20)
+        var rows = 0
+        var counted = 0
+        var allocations: UInt64 = 0
+        let deadline = Date().addingTimeInterval(60)
+        while rows < 120_000, Date() < deadline {
+            batch.clear()
+            // Of this thread: what the client's own threads allocate a message is theirs.
+            let before = ta_allocation_count()
+            try reader.poll(into: batch, timeoutMs: 50)
+            if rows > 40_000 {
+                allocations += ta_allocation_count() - before
+                counted += batch.rowCount
+            }
+            rows += batch.rowCount
+        }
+        #expect(rows == 120_000)
+        #expect(allocations == 0, "in \(counted) records")
     }
 
     @Test func `pausing and resuming in mid-stream loses nothing and repeats nothing`() throws {
