@@ -1,0 +1,463 @@
+import TidemarkDataflow
+import TidemarkTopology
+
+/// The source and its columns.
+extension Resolver {
+    func source(_ top: Fields) -> SourcePlan {
+        var plan = SourcePlan(topics: [])
+        guard let node = top["source"],
+            let f = reading.fields(node, Spec.source, what: "`source`")
+        else { return plan }
+        let given = ["topic", "topics", "file"].compactMap { f.entry($0) }
+        if given.isEmpty {
+            reading.say(
+                "missing-key", at: node.place, "`source` says not what is read",
+                expected: "one of topic, topics, file", suggestion: "`topic: predictions.churn`")
+        } else if given.count > 1 {
+            reading.say(
+                "two-sources", at: given[1].keyPlace,
+                "\(shown(given[1].key)) is a second source beside \(shown(given[0].key))",
+                expected: "one of topic, topics, file", suggestion: "delete one of them")
+        }
+        if let topic = reading.topic(f, "topic") { plan.topics = [topic] }
+        if let list = f["topics"] {
+            var seen: Set<String> = []
+            for item in reading.list(
+                list, what: "a list of at most 64 topics", orOne: true, countMax: 64)
+            {
+                guard let text = reading.text(item, expected: "a topic"),
+                    let topic = reading.topic(text, at: item.place)
+                else { continue }
+                if seen.insert(topic).inserted {
+                    plan.topics.append(topic)
+                } else {
+                    reading.say(
+                        "listed-twice", at: item.place, "\(shown(topic)) is in the list already",
+                        expected: "once", suggestion: "delete it")
+                }
+            }
+            if list.items?.isEmpty ?? false {
+                reading.say(
+                    "empty-list", at: list.place, "no topic is named", expected: "at least one",
+                    suggestion: nil)
+            }
+        }
+        if let file = reading.string(f, "file") {
+            plan.file = resolved(file)
+            plan.topics = []
+            plan.clock = .file
+        }
+        if let entry = f.entry("start"), let text = reading.text(entry.value) {
+            switch text {
+            case "committed": plan.start = .committed
+            case "earliest": plan.start = .earliest
+            case "latest": plan.start = .latest
+            default:
+                if let ms = Scalars.time(text) {
+                    plan.start = .time(ms: ms)
+                } else {
+                    reading.say(
+                        "bad-time", at: entry.value.place, "\(shown(text)) is no start",
+                        expected: "committed, earliest, latest or a time like 2026-01-31T12:00:00Z",
+                        suggestion: nearest(text, ["committed", "earliest", "latest"]).map {
+                            "`\($0)`"
+                        })
+                }
+            }
+        }
+        if let word = reading.choice(f, "isolation") {
+            plan.isolationCommitted = word == "committed"
+        }
+        if let ms = reading.duration(f, "out_of_orderness") { plan.outOfOrdernessMs = ms }
+        if let ms = reading.duration(f, "skew") { plan.skewMs = ms }
+        if let entry = f.entry("clock"), let text = reading.text(entry.value) {
+            if text == "record", plan.file == nil {
+                plan.clock = .record
+            } else if text == "file", plan.file != nil {
+                plan.clock = .file
+            } else if let ms = Scalars.time(text) {
+                plan.clock = .time(ms: ms)
+            } else {
+                let isWord = text == "record" || text == "file"
+                reading.say(
+                    "bad-clock", at: entry.value.place,
+                    isWord
+                        ? "`\(text)` is the clock of another source" : "\(shown(text)) is no clock",
+                    expected:
+                        "\(plan.file == nil ? "record" : "file"), or a time like 2026-01-31T12:00:00Z",
+                    suggestion: "delete the line for the default")
+            }
+        }
+        if f.isOff("idle") {
+            plan.idleMs = nil
+        } else if let ms = reading.duration(f, "idle") {
+            plan.idleMs = ms
+        }
+        if f.isOff("alignment") {
+            plan.alignmentMs = nil
+        } else if let ms = reading.duration(f, "alignment") {
+            plan.alignmentMs = ms
+            if ms < plan.outOfOrdernessMs, let entry = f.entry("alignment") {
+                reading.say(
+                    "out-of-limits", at: entry.value.place,
+                    "\(durationText(ms)) is less than out_of_orderness "
+                        + "(\(durationText(plan.outOfOrdernessMs)))",
+                    expected: "at least \(durationText(plan.outOfOrdernessMs))",
+                    suggestion: "`\(durationText(plan.outOfOrdernessMs))`")
+            }
+        } else if let ms = plan.alignmentMs {
+            plan.alignmentMs = max(ms, plan.outOfOrdernessMs)
+        }
+        if let schema = f["schema"] { readSchema(schema) }
+        if let node = f["decode"] { plan.encoding = encoding(node) }
+        return plan
+    }
+
+    /// How records are written; columns are known.
+    private func encoding(_ node: Node) -> RecordEncoding {
+        var format: String?
+        var names: [String]?
+        var separator: UInt8 = 0x2c
+        if node.entries == nil {
+            if let spec = Spec.decode.fields.first(where: { $0.name == "format" }) {
+                format = reading.scalar(node, spec, Reading.choice)
+            }
+        } else if let f = reading.fields(node, Spec.decode, what: "`decode`") {
+            format = reading.choice(f, "format")
+            if let list = f["columns"] {
+                var found: [String] = []
+                for item in reading.list(list, what: "the names of all fields", countMax: 4000) {
+                    guard let name = reading.text(item) else { continue }
+                    if found.contains(name) {
+                        reading.say(
+                            "duplicate-key", at: item.place, "\(shown(name)) is named twice",
+                            expected: "each field once", suggestion: nil)
+                    }
+                    found.append(name)
+                }
+                names = found
+            }
+            switch reading.choice(f, "separator") {
+            case "semicolon": separator = 0x3b
+            case "tab": separator = 0x09
+            case "pipe": separator = 0x7c
+            default: break
+            }
+            if format == "json", let key = ["columns", "separator"].first(where: { f.has($0) }),
+                let entry = f.entry(key)
+            {
+                reading.say(
+                    "unknown-key", at: entry.keyPlace, "`\(key)` is a key of csv",
+                    expected: "`format` alone", suggestion: "`format: csv`")
+            }
+        }
+        guard format == "csv" else { return .json }
+        let fields = names ?? columns.map(\.name)
+        for (index, column) in columns.enumerated() {
+            guard case .key(let name)? = column.path.first, column.path.count == 1,
+                fields.contains(name)
+            else {
+                reading.say(
+                    "unknown-column", at: columnPlaces[index],
+                    "no field of the rows is what \(shown(column.name)) reads",
+                    expected: "one of " + fields.prefix(12).joined(separator: ", "),
+                    suggestion: nearest(column.name, fields).map { "`path: \($0)`" })
+                continue
+            }
+        }
+        return .csv(columns: fields, separator: separator)
+    }
+
+    private static let typeWords: [(String, ColumnType)] = [
+        ("number", .number), ("integer", .integer), ("boolean", .boolean), ("category", .category),
+        ("text", .text),
+    ]
+    private static let timeWords: [(String, TimeUnit)] = [
+        ("time_s", .s), ("time_ms", .ms), ("time_us", .us), ("time_ns", .ns), ("time_text", .text),
+    ]
+    private static let roleWords: [(String, ColumnRole, ColumnType)] = [
+        ("model", .model, .category), ("version", .version, .category),
+        ("environment", .environment, .category), ("segment", .segment, .category),
+        ("class", .class, .category), ("label", .label, .category), ("id", .id, .text),
+        ("score", .score, .number), ("attribute", .attribute, .category),
+    ]
+
+    /// Role and type of a word.
+    private func meaning(_ word: String) -> (ColumnRole, ColumnType)? {
+        if let type = Self.typeWords.first(where: { $0.0 == word })?.1 { return (.feature, type) }
+        if let unit = Self.timeWords.first(where: { $0.0 == word })?.1 {
+            return (.time, .time(unit))
+        }
+        if let role = Self.roleWords.first(where: { $0.0 == word }) { return (role.1, role.2) }
+        return nil
+    }
+
+    private static let wordAliases = [
+        "float": "number", "double": "number", "numeric": "number", "int": "integer",
+        "long": "integer", "bool": "boolean", "string": "category", "str": "category",
+        "categorical": "category", "timestamp": "time_ms", "time": "time_ms", "date": "time_text",
+        "datetime": "time_text", "prediction": "score", "probability": "score",
+    ]
+
+    private func sayWord(_ text: String, _ words: [String], at place: Place, what: String) {
+        if text == "weight" {
+            reading.say(
+                "later", at: place, "weights come in a later version", expected: "another word",
+                suggestion: "`attribute`, or no such column")
+            return
+        }
+        var list = words.prefix(9).joined(separator: " ")
+        if words.count > 9 { list += " …" }
+        reading.say(
+            "unknown-word", at: place, "\(shown(text)) is not a \(what) of a column",
+            expected: list,
+            suggestion: (Self.wordAliases[text.lowercased()].flatMap {
+                words.contains($0) ? $0 : nil
+            }
+                ?? nearest(text, words)).map { "`\($0)`" })
+    }
+
+    private func readSchema(_ node: Node) {
+        let countMax = 4000
+        let entries = reading.named(
+            node, what: "schema", item: "a word or a map", countMax: countMax)
+        if node.entries?.isEmpty ?? false {
+            reading.say(
+                "empty-list", at: node.place, "no column is declared", expected: "at least one",
+                suggestion: "`score: score`")
+        }
+        let allWords =
+            Self.typeWords.map(\.0) + Self.roleWords.map(\.0) + Self.timeWords.map(\.0)
+        var timePlace: Place?
+        for entry in entries {
+            var names = [entry.key]
+            switch rangeNames(entry.key) {
+            case .success(let range): names = range
+            case .failure(let problem):
+                reading.say(
+                    problem.rule, at: entry.keyPlace, problem.message, expected: problem.expected)
+                continue
+            case nil: break
+            }
+            guard let template = column(entry, words: allWords) else { continue }
+            if template.plan.role == .time {
+                if let first = timePlace {
+                    reading.say(
+                        "two-times", at: entry.keyPlace,
+                        "\(shown(entry.key)) is a second event time beside "
+                            + "\(first.line):\(first.column)", expected: "at most one",
+                        suggestion: "`attribute` for this one")
+                    continue
+                }
+                timePlace = entry.keyPlace
+            }
+            guard columns.count + names.count <= countMax else {
+                reading.say(
+                    "too-many", at: entry.keyPlace, "more than \(countMax) columns",
+                    expected: "at most \(countMax)", suggestion: nil)
+                return
+            }
+            for name in names {
+                guard Scalars.isColumnName(name) else {
+                    reading.say(
+                        "bad-name", at: entry.keyPlace, "\(shown(name)) can't name a column",
+                        expected: "a letter, then letters, digits or _",
+                        suggestion: "another name, with `path: \(name)`")
+                    continue
+                }
+                guard !Selector.words.contains(name) else {
+                    reading.say(
+                        "bad-name", at: entry.keyPlace,
+                        "\(shown(name)) is a word for columns: it can't name one",
+                        expected: "another name",
+                        suggestion: "`\(name)_: { type: …, path: \(name) }`")
+                    continue
+                }
+                if let index = columns.firstIndex(where: { $0.name == name }) {
+                    let first = columnPlaces[index]
+                    reading.say(
+                        "duplicate-key", at: entry.keyPlace,
+                        "\(shown(name)) stands at \(first.line):\(first.column) already",
+                        expected: "once", suggestion: "delete one of them")
+                    continue
+                }
+                var column = template.plan
+                column.name = name
+                if !template.hasPath { column.path = [.key(name)] }
+                if let range = template.range { expectedRanges[columns.count] = range }
+                columns.append(column)
+                columnPlaces.append(entry.keyPlace)
+            }
+            if names.count > 1, template.hasPath {
+                reading.say(
+                    "path-of-range", at: entry.keyPlace, "columns of a range can't share a path",
+                    expected: "no `path`", suggestion: "a line for each column")
+            }
+        }
+    }
+
+    private func column(_ entry: Node.Entry, words: [String]) -> (
+        plan: ColumnPlan, hasPath: Bool, range: (Double, Double)?
+    )? {
+        if entry.value.text != nil {
+            guard let word = reading.text(entry.value) else { return nil }
+            guard let (role, type) = meaning(word) else {
+                sayWord(word, words, at: entry.value.place, what: "word")
+                return nil
+            }
+            return (ColumnPlan(name: "", role: role, type: type, path: []), false, nil)
+        }
+        guard
+            let f = reading.fields(
+                entry.value, Spec.column, what: "a column", shape: "a word, or { role, type, … }")
+        else { return nil }
+        var role = ColumnRole.feature
+        var type: ColumnType?
+        if let node = f["role"] {
+            guard let word = reading.text(node) else { return nil }
+            if word == "feature" {
+                role = .feature
+            } else if let found = Self.roleWords.first(where: { $0.0 == word }) {
+                (role, type) = (found.1, found.2)
+            } else if let unit = Self.timeWords.first(where: { $0.0 == word })?.1 {
+                (role, type) = (.time, .time(unit))
+            } else {
+                sayWord(
+                    word, ["feature"] + Self.roleWords.map(\.0) + Self.timeWords.map(\.0),
+                    at: node.place, what: "role")
+                return nil
+            }
+        }
+        if let node = f["type"] {
+            guard let word = reading.text(node) else { return nil }
+            if let found = Self.typeWords.first(where: { $0.0 == word })?.1 {
+                let fits =
+                    switch role {
+                    case .feature, .attribute, .label, .class, .id: true
+                    case .score: found.isNumeric
+                    case .model, .version, .environment, .segment: found == .category
+                    case .weight, .time: false
+                    }
+                guard fits else {
+                    reading.say(
+                        "type-of-role", at: node.place,
+                        "a \(role.rawValue) can't be of type \(shown(word))",
+                        expected: role == .score ? "number or integer" : "no `type`",
+                        suggestion: "delete `type`")
+                    return nil
+                }
+                type = found
+            } else if let unit = Self.timeWords.first(where: { $0.0 == word })?.1,
+                role == .feature, !f.has("role")
+            {
+                (role, type) = (.time, .time(unit))
+            } else {
+                sayWord(word, Self.typeWords.map(\.0), at: node.place, what: "type")
+                return nil
+            }
+        }
+        guard let type else {
+            reading.say(
+                "missing-key", at: entry.value.place,
+                "\(shown(entry.key)) has neither type nor role",
+                expected: "`type`, `role` or both", suggestion: "`type: number`")
+            return nil
+        }
+        var plan = ColumnPlan(name: "", role: role, type: type, path: [])
+        var hasPath = false
+        if let node = f["path"], let text = reading.text(node) {
+            guard let path = pathSteps(text, at: node.place) else { return nil }
+            plan.path = path
+            hasPath = true
+        }
+        plan.acceptText = reading.boolean(f, "accept_text") ?? false
+        if plan.acceptText, !type.isNumeric, let node = f["accept_text"] {
+            reading.say(
+                "type-of-role", at: node.place, "`accept_text` is for numbers",
+                expected: "type number or integer", suggestion: "delete it")
+        }
+        if let node = f["null_values"] {
+            for item in reading.list(node, what: "a list of texts", countMax: 100) {
+                if let text = reading.text(item) { plan.nullValues.append(text) }
+            }
+        }
+        var range: (Double, Double)?
+        if let node = f["expect"],
+            let e = reading.fields(node, Spec.expect, what: "`expect`"), let node = e["range"]
+        {
+            let numbers = reading.list(node, what: "two numbers, [least, most]", countMax: 2)
+                .compactMap { number($0) }
+            if numbers.count == 2, numbers[0] < numbers[1] {
+                if type.isNumeric {
+                    range = (numbers[0], numbers[1])
+                } else {
+                    reading.say(
+                        "type-of-role", at: node.place, "`range` is for numbers",
+                        expected: "type number or integer", suggestion: "delete it")
+                }
+            } else if node.items != nil {
+                reading.say(
+                    "bad-range", at: node.place, "this is not a range",
+                    expected: "two numbers, [least, most], the smaller first",
+                    suggestion: numbers.count == 2 && numbers[0] > numbers[1]
+                        ? "`[\(numberText(numbers[1])), \(numberText(numbers[0]))]`" : nil)
+            }
+        }
+        return (plan, hasPath, range)
+    }
+
+    /// The number that a scalar holds.
+    func number(_ node: Node) -> Double? {
+        guard let text = reading.text(node, expected: "a number") else { return nil }
+        if let value = Scalars.number(text) { return value }
+        reading.say(
+            "bad-number", at: node.place, "\(shown(text)) is not a number",
+            expected: "a finite number", suggestion: nil)
+        return nil
+    }
+
+    /// `a.b[0].c`.
+    private func pathSteps(_ text: String, at place: Place) -> [PathStep]? {
+        func fail(_ message: String) -> [PathStep]? {
+            reading.say(
+                "bad-path", at: place, message, expected: "like output.score or instances[0].age",
+                suggestion: nil)
+            return nil
+        }
+        if text == "key" || text.hasPrefix("header:") {
+            reading.say(
+                "later", at: place, "\(shown(text)): key and headers come in a later version",
+                expected: "a place in the value", suggestion: nil)
+            return nil
+        }
+        var steps: [PathStep] = []
+        var rest = Substring(text)
+        var wantsKey = true
+        while !rest.isEmpty {
+            if rest.first == "[" {
+                guard !steps.isEmpty || wantsKey, let end = rest.firstIndex(of: "]"),
+                    let index = Scalars.integer(
+                        String(rest[rest.index(after: rest.startIndex)..<end])),
+                    index < 1_000_000
+                else { return fail("\(shown(text)) has a `[` without an index") }
+                steps.append(.index(Int(index)))
+                rest = rest[rest.index(after: end)...]
+                wantsKey = false
+                continue
+            }
+            if !wantsKey {
+                guard rest.first == "." else { return fail("\(shown(text)) is not a path") }
+                rest = rest.dropFirst()
+            }
+            let key = rest.prefix { $0 != "." && $0 != "[" }
+            guard !key.isEmpty else { return fail("\(shown(text)) has an empty step") }
+            steps.append(.key(String(key)))
+            rest = rest[key.endIndex...]
+            wantsKey = false
+        }
+        guard !steps.isEmpty, steps.count <= 32, !text.hasSuffix(".") else {
+            return fail("\(shown(text)) is not a path")
+        }
+        return steps
+    }
+}
