@@ -7,14 +7,16 @@ SEED   ?= 1
 ONLY   ?=
 export TIDEMARK_TEST_KAFKA ?= $(CURDIR)/../shared/kafka/kafka
 
-.PHONY: help setup build demo test test-long chaos fuzz bench bench-hot bench-live bench-sketches bench-peers profile lint format clean
+.PHONY: help setup build demo test test-long chaos fuzz bench bench-hot bench-live bench-scaling bench-start bench-sketches
+.PHONY: bench-peers profile lint format clean
 
 help:
 	@echo "make demo     set up, build, and watch an hour of three models in about a minute (SEED=n)"
 	@echo "make test     set up, build, and run all tests (ONLY=pattern for some)"
 	@echo "make chaos    W1 under kill -9, broker failures and a bad network, for about half an hour (SEED=n)"
 	@echo "make bench    workload W1 from a file and through Kafka, with checks"
-	@echo "make setup | build | lint | format | test-long | fuzz | bench-hot | bench-live | bench-sketches | bench-peers | profile | clean"
+	@echo "make setup | build | lint | format | test-long | fuzz | bench-hot | bench-live | bench-scaling | bench-start |"
+	@echo "     bench-sketches | bench-peers | profile | clean"
 
 setup:
 	@ops/setup build
@@ -53,6 +55,17 @@ bench: build
 bench-live: build
 	@ops/setup test
 	.venv/bin/python Benchmarks/live.py
+
+# The cost of a record, one axis at a time: size, groups, columns, slices, workers; JSON and a picture.
+bench-scaling: build
+	@ops/setup test bench
+	$(SWIFT) build $(FLAGS) --product kafka-bench
+	.venv/bin/python Benchmarks/scaling.py
+
+# From exec to the first record, and the size of the binary with what it links.
+bench-start: build
+	@ops/setup bench
+	.venv/bin/python Benchmarks/start.py
 
 # Each tier and the pinned peers in one run; then the peers read what we wrote.
 bench-sketches:

@@ -15,6 +15,8 @@ package enum TimeLimit {
 package protocol TimeSource: Sendable {
     /// Monotonic time.
     func nowNs() -> Int64
+    /// CPU time of the calling thread.
+    func threadCPUNs() -> Int64
     /// Wall time, milliseconds since 1970, UTC.
     func wallMs() -> Int64
     /// Lets so much time pass.

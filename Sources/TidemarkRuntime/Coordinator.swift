@@ -6,6 +6,8 @@ package struct RunTotals: Sendable, Equatable {
     package var input = WorkerTally()
     package var windows = 0
     package var aggregates = 0
+    /// CPU time of closing windows: joining slices, tests, records and bytes of sketches.
+    package var closingCPUNs: Int64 = 0
     package var alerts = 0
     package var commits = 0
     /// Partials that came after their windows were published; they are counted, not merged.
@@ -21,6 +23,7 @@ package struct RunTotals: Sendable, Equatable {
         input.add(other.input)
         windows += other.windows
         aggregates += other.aggregates
+        closingCPUNs += other.closingCPUNs
         alerts += other.alerts
         commits += other.commits
         latePartials += other.latePartials
@@ -452,7 +455,9 @@ package final class Coordinator {
                 rev: wasIncomplete ? earlierIncompleteRev + 1 : 0,
                 backfill: ageMs > maxAgeMs, ageMs: ageMs,
                 heldBy: heldBy)
+            let startedNs = time.threadCPUNs()
             let tally = stage.close(closing) { emit($0) }
+            progress.totals.closingCPUNs += time.threadCPUNs() - startedNs
             progress.totals.windows += 1
             progress.totals.aggregates += tally.aggregates
             progress.totals.alerts += tally.alerts

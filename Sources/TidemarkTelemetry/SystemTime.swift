@@ -7,6 +7,8 @@ package struct SystemTime: TimeSource {
 
     package func nowNs() -> Int64 { Self.read(CLOCK_MONOTONIC) }
 
+    package func threadCPUNs() -> Int64 { Self.read(CLOCK_THREAD_CPUTIME_ID) }
+
     package func wallMs() -> Int64 { Self.read(CLOCK_REALTIME) / 1_000_000 }
 
     package func sleep(ms: Int) { usleep(UInt32(clamping: ms * 1000)) }

@@ -55,6 +55,7 @@ struct RunSummary {
         json.member("bytes", totals.input.bytes)
         json.member("seconds", seconds)
         json.member("cpu_seconds", cpuSeconds)
+        json.member("closing_cpu_seconds", Double(totals.closingCPUNs) / 1e9)
         json.member("peak_memory_bytes", peakMemoryBytes)
         json.member("windows", totals.windows)
         json.member("aggregates", totals.aggregates)

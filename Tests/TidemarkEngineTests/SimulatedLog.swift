@@ -53,6 +53,7 @@ final class SimulatedTime: TimeSource {
     func advance(ms: Int64) { now.withLock { $0 += ms } }
     var ms: Int64 { now.withLock { $0 } }
     func nowNs() -> Int64 { ms * 1_000_000 }
+    func threadCPUNs() -> Int64 { 0 }
     func wallMs() -> Int64 { ms }
     func sleep(ms: Int) { advance(ms: Int64(ms)) }
 }
