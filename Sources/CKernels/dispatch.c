@@ -305,3 +305,8 @@ int tk_has_baseline(void) {
     return 1;
 #endif
 }
+
+void tk_prefetch(const void *start, size_t byte_count) {
+    const char *from = start, *end = from + byte_count;
+    for (from -= (uintptr_t)from & 63; from < end; from += 64) __builtin_prefetch(from, 1, 3);
+}

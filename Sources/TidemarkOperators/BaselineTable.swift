@@ -75,6 +75,9 @@ package struct BaselineTable: Sendable {
         (index[group]?[column] ?? index["*"]?[column]).map { records[$0].entry }
     }
 
+    /// Whether a group has entries of its own, so that not all of it is compared with pooled ones.
+    package func hasOwnEntries(group: String) -> Bool { index[group] != nil }
+
     /// What the planner wants to know.
     package var summary: BaselineSummary {
         var groups: [String] = []

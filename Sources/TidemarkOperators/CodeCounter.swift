@@ -1,3 +1,5 @@
+import TidemarkKernels
+
 /// Exact counts by dictionary code: an open-addressing table whose slot is the code itself, so that
 /// a small dictionary is a plain array.
 ///
@@ -88,6 +90,14 @@ struct CodeCounter: ~Copyable {
         for place in 0..<distinctCount { unsafe codes[Int(used[place])] = Self.free }
         distinctCount = 0
         valueCount = 0
+    }
+
+    /// Begins to fetch the slot of a code.
+    func prefetch(_ code: UInt32) {
+        guard mask >= 0 else { return }
+        let slot = Int(code) & mask
+        unsafe prefetchForWriting(codes + slot, byteCount: 4)
+        unsafe prefetchForWriting(counts + slot, byteCount: 4)
     }
 
     /// Counts the codes of some rows; `UInt32.max` is no value.

@@ -171,6 +171,29 @@ final class GroupCell: @unchecked Sendable {
         correlations = other.correlations.map { $0.copy() }
     }
 
+    /// Begins to fetch the cell itself.
+    @inline(__always)
+    func prefetch() {
+        unsafe prefetchForWriting(Unmanaged.passUnretained(self).toOpaque(), byteCount: 128)
+    }
+
+    /// Begins to fetch what folding numbers of a column changes.
+    func prefetch(_ index: Int) {
+        let column = shape.columns[index]
+        unsafe prefetchForWriting(exact + index, byteCount: MemoryLayout<NumericCell>.size)
+        unsafe prefetchForWriting(
+            counters + column.firstCounterStart,
+            byteCount: min(24, column.firstEdgeCount) * MemoryLayout<UInt64>.size)
+        if column.wantsRun {
+            unsafe prefetchForWriting(kll + index, byteCount: MemoryLayout<KLLSketch>.size)
+        }
+    }
+
+    /// Begins to fetch where the sketch's next values go; the sketch itself is there.
+    func prefetchRun(_ index: Int) {
+        if shape.columns[index].wantsRun { unsafe kll[index].prefetch() }
+    }
+
     /// The quantiles of a column that is not kept in KLL over f32.
     func wideQuantiles(_ index: Int) -> WideQuantiles? {
         shape.hasWideQuantiles ? wide[index] : nil

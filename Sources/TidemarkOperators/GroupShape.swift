@@ -198,6 +198,20 @@ final class GroupShape: Sendable {
     /// Keys which rows are sampled.
     let topicHash: UInt64
 
+    /// A shape with the columns of another one: of two groups of a segment that no baseline has entries
+    /// of, so that both are compared with pooled ones, or with none.
+    init(values: GroupValues, like other: GroupShape) {
+        self.values = values
+        part = values.part
+        hash = textHash(part)
+        columns = other.columns
+        counterCount = other.counterCount
+        hasWideQuantiles = other.hasWideQuantiles
+        hasExtras = other.hasExtras
+        correlations = other.correlations
+        topicHash = other.topicHash
+    }
+
     init(
         values: GroupValues, segment: SegmentPlan, stream: StreamPlan, baselines: [BaselineTable],
         monitored: [[Int]]

@@ -55,6 +55,9 @@ final class SegmentFolder {
     /// More dimensions, or none: the group of the codes.
     private var groupOfCodes: [[UInt32]: Int32] = [:]
     private let otherShape: GroupShape
+    /// Of groups without baseline entries of their own: edges of thousands of them would be read from far
+    /// away.
+    private var pooledShape: GroupShape?
     private let tables: CodeTables
     private let pool = CellPool()
     private let hasExtras: Bool
@@ -73,6 +76,8 @@ final class SegmentFolder {
     private var cellBytes: Int
 
     private static let outside = UInt16.max
+    /// So many cells of a batch do not stay near.
+    private static let farLocalCount = 96
 
     init(
         plan: Plan, segment: SegmentPlan, monitored: [[Int]], baselines: [BaselineTable],
@@ -249,15 +254,24 @@ final class SegmentFolder {
                 ? nil : Array(decoder.text(dimensionFields[index], code: code))
             dimensions.append((dimension.name, value))
         }
-        let shape = GroupShape(
-            values: GroupValues(dimensions: dimensions), segment: segment, stream: plan.stream,
-            baselines: baselines, monitored: monitored)
+        let shape = makeShape(GroupValues(dimensions: dimensions))
         groups.append(
             Group(
                 shape: shape,
                 rank: GroupRank(isNamed: keep.contains(shape.part), hash: rank(shape.part)),
                 codes: codes))
         return Int32(groups.count - 1)
+    }
+
+    private func makeShape(_ values: GroupValues) -> GroupShape {
+        let name = String(decoding: values.part, as: UTF8.self)
+        let isPooled = !baselines.contains { $0.hasOwnEntries(group: name) }
+        if isPooled, let pooledShape { return GroupShape(values: values, like: pooledShape) }
+        let shape = GroupShape(
+            values: values, segment: segment, stream: plan.stream, baselines: baselines,
+            monitored: monitored)
+        if isPooled { pooledShape = shape }
+        return shape
     }
 
     private func cell(pane id: Int, group: Int32) -> GroupCell {
@@ -316,14 +330,32 @@ final class SegmentFolder {
             let state = Int(unsafe column.exceptionStates[place]) - 1
             unsafe locals[Int(local)].cell.states[base + state] += 1
         }
+        // Beyond some cells what they hold is far away, and a visit to one waits for all its lines.
+        let isFar = locals.count >= Self.farLocalCount
         if let numbers = unsafe column.numbers {
-            for (local, start) in zip(locals, starts) {
+            for place in locals.indices {
+                if isFar {
+                    if place + 16 < locals.count { locals[place + 16].cell.prefetch() }
+                    if place + 8 < locals.count { locals[place + 8].cell.prefetch(index) }
+                    if place + 4 < locals.count { locals[place + 4].cell.prefetchRun(index) }
+                }
                 unsafe foldNumbers(
-                    numbers, local.cell, index, rows: UnsafePointer(order + start),
-                    count: local.count)
+                    numbers, locals[place].cell, index,
+                    rows: UnsafePointer(order + starts[place]), count: locals[place].count)
             }
         } else if let codes = unsafe column.codes, type != .text {
-            for (local, start) in zip(locals, starts) {
+            for (place, (local, start)) in zip(locals, starts).enumerated() {
+                if isFar {
+                    if place + 8 < locals.count {
+                        unsafe prefetchForWriting(
+                            locals[place + 8].cell.codes + index,
+                            byteCount: MemoryLayout<CodeCounter>.size)
+                    }
+                    if place + 4 < locals.count {
+                        let row = unsafe Int(order[starts[place + 4]])
+                        unsafe locals[place + 4].cell.codes[index].prefetch(codes[row])
+                    }
+                }
                 var done = 0
                 if unsafe local.cell.codes[index].needsTable {
                     unsafe local.cell.codes[index].use(tables.take(index))

@@ -230,6 +230,12 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
         }
     }
 
+    /// Begins to fetch the place of the next value.
+    borrowing func prefetch() {
+        guard let block = unsafe block else { return }
+        unsafe prefetchForWriting(block + Int(blockUsed), byteCount: 4)
+    }
+
     /// Adds values that are clean already, and may sort them: no NaN, no −0, and `least` and `most`
     /// are the extremes of these and all values before.
     mutating func update(

@@ -43,6 +43,9 @@ package struct KLLSketch: ~Copyable, Ordered, Sendable {
     /// Memory behind the sketch, its own fields included.
     package var byteCount: Int { core.byteCount }
 
+    /// Begins to fetch the place of the next value.
+    package borrowing func prefetch() { core.prefetch() }
+
     /// Adds values; NaN is left out.
     ///
     /// - Complexity: about 1 ns a value with AVX-512.

@@ -106,3 +106,5 @@ void tk_split_signs(
     size_t counts[3]);
 /// 257 raw HyperLogLog estimates over 2^lgK, lgK 4 to 21: where the corrected one is whole steps.
 const float *tk_hll_knots(int lg_k);
+/// Begins to fetch the cache lines of some bytes, to write them.
+void tk_prefetch(const void *start, size_t byte_count);
