@@ -91,19 +91,39 @@ package struct NumericCell: BitwiseCopyable, Sendable, Hashable {
     /// The mean; nil without values, or where some could not be summed.
     package func mean(_ plan: SumPlan) -> Double? {
         guard count > 0, unsummed == 0 else { return nil }
-        return plan.centre + Double(sum) / Double(count) / plan.scale
+        return plan.centre + nearest(sumHigh, sumLow) / Double(count) / plan.scale
     }
 
     /// The standard deviation, over n − 1; nil below two values, or where some could not be summed.
     package func sd(_ plan: SumPlan) -> Double? {
         guard count > 1, unsummed == 0 else { return nil }
         let n = Double(count)
-        let shift = Double(sum) / plan.scale / n
-        let spread = Double(square) / plan.squareScale - n * shift * shift
+        let shift = nearest(sumHigh, sumLow) / plan.scale / n
+        let spread = nearest(squareHigh, squareLow) / plan.squareScale - n * shift * shift
         // A constant column's rounding may leave a spread a hair below nothing.
         if min == max { return 0 }
         return (Swift.max(spread, 0) / (n - 1)).squareRoot()
     }
+}
+
+/// The double nearest to the integer of these two halves, ties to even.
+///
+/// The library's conversion from `Int128` is generic and takes many times as long.
+private func nearest(_ high: Int64, _ low: UInt64) -> Double {
+    if high == Int64(bitPattern: low) >> 63 { return Double(Int64(bitPattern: low)) }
+    var top = UInt64(bitPattern: high)
+    var rest = low
+    if high < 0 {
+        rest = 0 &- rest
+        top = rest == 0 ? 0 &- top : ~top
+    }
+    // The highest 64 bits; of those below it matters only whether there are any.
+    let shift = top.leadingZeroBitCount
+    top = top << shift | rest >> (64 - shift)
+    rest <<= shift
+    let unit = Double(sign: .plus, exponent: 64 - shift, significand: 1)
+    let magnitude = Double(rest == 0 ? top : top | 1) * unit
+    return high < 0 ? -magnitude : magnitude
 }
 
 /// As `NumericCell` for a column with neither a declared range nor a baseline: an ordered summary.

@@ -96,6 +96,32 @@ private func orderedCell(_ values: some Collection<Double>) -> OrderedCell {
         }
     }
 
+    @Test func `sums of 128 bits become the nearest double, ties to even`() {
+        // A half-range of 1: the mean of one value is its sum, less 49 binary places.
+        let plan = SumPlan(from: -1, to: 1)
+        var random = TestRandom(seed: 42)
+        func check(_ sum: Int128) {
+            var cell = NumericCell()
+            cell.count = 1
+            cell.sum = sum
+            #expect(cell.mean(plan) == Double(sum) / plan.scale, "\(sum)")
+        }
+        for sum in [0, 1, -1, .max, .min, Int128(Int64.max), Int128(Int64.min)] as [Int128] {
+            check(sum)
+            check(sum &+ 1)
+            check(sum &- 1)
+        }
+        for _ in 0..<20_000 {
+            let wide = UInt128(random.next()) << 64 | UInt128(random.next())
+            let sum = Int128(bitPattern: wide) >> Int128(random.below(128))
+            check(sum)
+            // Halfway between two doubles, and beside it.
+            let shift = Int128(1 + random.below(70))
+            let tie = (Int128(1 << 52) + Int128(random.below(1 << 52))) << shift + 1 << (shift - 1)
+            for near in [tie - 1, tie, tie + 1, -tie, 1 - tie] { check(near) }
+        }
+    }
+
     @Test func `a constant column has its value as mean, and sd 0`() {
         for x in [0.0, 3.25, -1e12, 1e-20] {
             let plan = SumPlan(from: x, to: x)
