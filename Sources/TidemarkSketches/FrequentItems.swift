@@ -546,19 +546,16 @@ private func writeByHash(
             unsafe ends[bucket] &+= 1
         }
     }
-    var first = 0
-    for bucket in 0..<1 << lgBuckets {
-        let end = unsafe Int(ends[bucket])
-        if end &- first > 1 { unsafe sortFew(sorted + first, count: end &- first) }
-        first = end
+    // Nothing has far to go now, unless somebody chose texts whose hashes share their highest bits.
+    var fullest: UInt32 = 0
+    for bucket in 1..<1 << lgBuckets {
+        fullest = unsafe max(fullest, ends[bucket] &- ends[bucket &- 1])
     }
-}
-
-/// Insertion, unless somebody chose texts whose hashes share their highest bits.
-private func sortFew(_ items: UnsafeMutablePointer<TextCount>, count: Int) {
-    guard count > 48 else { return unsafe insertionSort(items, count: count) }
-    var all = unsafe UnsafeMutableBufferPointer(start: items, count: count)
-    unsafe all.sort { $0.hash < $1.hash }
+    if unsafe max(fullest, ends[0]) > 48 {
+        var all = unsafe UnsafeMutableBufferPointer(start: sorted, count: count)
+        return unsafe all.sort { $0.hash < $1.hash }
+    }
+    unsafe insertionSort(sorted, count: count)
 }
 
 private func insertionSort(_ items: UnsafeMutablePointer<TextCount>, count: Int) {

@@ -124,8 +124,11 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
             return bytes
         }
         // What fits leaves as it is: bytes that were read go out the same.
-        // All levels together hold less than 3 k, and 8 more for each.
-        let kept = values.count < 3 * k + 480 ? keptLevels() : []
+        // No item weighs more than all of them, so there are no more levels than the count has bits.
+        let levelCountMax = UInt64.bitWidth - count.leadingZeroBitCount
+        let mayFit =
+            values.count <= KLLLayout.capacity(k: k, levelCount: Swift.min(60, levelCountMax))
+        let kept = mayFit ? keptLevels() : []
         let fits =
             !kept.isEmpty && values.count <= KLLLayout.capacity(k: k, levelCount: kept.count)
         let counts = fits ? kept : levelCounts()
@@ -215,60 +218,70 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
     /// every target is little-endian.
     private func redraw(_ counts: [Int], into items: UnsafeMutablePointer<Item>) {
         // At most four levels take turns: each has a next due place in the mass, and the one that
-        // is due first gets an item. Those that stand behind theirs are infinitely far.
-        var due = SIMD4<Double>(repeating: .infinity)
-        var step = SIMD4<Double>(repeating: 0)
-        var slot = SIMD4<Int64>(repeating: 0)
-        var left = SIMD4<Int64>(repeating: 0)
+        // is due first gets an item. One that has had all of its items is due beyond all places.
+        var due = InlineArray<4, Double>(repeating: .infinity)
+        var step = InlineArray<4, Double>(repeating: 0)
+        var slot = InlineArray<4, Int>(repeating: 0)
+        // A bit each: whether the items that are left are odd in number.
+        var odd: UInt64 = 0
         let n = Double(count)
         let lowest = Swift.max(0, counts.count - 4)
-        var at = 0
         var start = 0
-        var mass: UInt64 = 0
+        var skipped: UInt64 = 0
         // The single items of lower levels hold next to nothing; they stand for the middle.
         for level in 0..<lowest where counts[level] > 0 {
             unsafe items[start] = quantile(0.5)
             start += 1
-            mass += 1 << UInt64(level)
+            skipped += 1 << UInt64(level)
         }
-        let skipped = mass
-        mass = 0
+        var left = 0
         for level in lowest..<counts.count {
             let i = level - lowest
-            slot[i] = Int64(start)
-            left[i] = Int64(counts[level])
+            slot[i] = start
+            odd |= UInt64(counts[level] & 1) << UInt64(i)
             start += counts[level]
+            left += counts[level]
             guard counts[level] > 0 else { continue }
             step[i] = n / Double(counts[level])
             due[i] = step[i] / 2
         }
-        let places = SIMD4<Int64>(0, 1, 2, 3)
         let half = count / 2
+        var (due0, due1, due2, due3) = (due[0], due[1], due[2], due[3])
+        let (step0, step1, step2, step3) = (step[0], step[1], step[2], step[3])
+        var mass: UInt64 = 0
+        var at = 0
+        let last = values.count - 1
         unsafe cumulative.withUnsafeBufferPointer { cumulative in
             unsafe values.withUnsafeBufferPointer { values in
-                for _ in 0..<left.wrappedSum() {
-                    // Without branches: whose turn it is cannot be foreseen.
-                    let a: Int64 = due[1] < due[0] ? 1 : 0
-                    let b: Int64 = due[3] < due[2] ? 3 : 2
-                    let (dueA, dueB) = (Swift.min(due[0], due[1]), Swift.min(due[2], due[3]))
-                    let i = dueB < dueA ? b : a
-                    let isTurn = places .== SIMD4(repeating: i)
-                    let mine = SIMD4<Int64>.zero.replacing(with: 1, where: isTurn)
-                    let weight: UInt64 = 1 &<< UInt64(truncatingIfNeeded: Int64(lowest) &+ i)
+                for _ in 0..<left {
+                    // Without branches: whose turn it is cannot be foreseen, nor how far it is.
+                    let (a, b) = (due1 < due0, due3 < due2)
+                    let isUpper = (b ? due3 : due2) < (a ? due1 : due0)
+                    let i = isUpper ? (b ? 3 : 2) : (a ? 1 : 0)
+                    due0 += i == 0 ? step0 : 0
+                    due1 += i == 1 ? step1 : 0
+                    due2 += i == 2 ? step2 : 0
+                    due3 += i == 3 ? step3 : 0
+                    let level = UInt64(truncatingIfNeeded: lowest &+ i)
+                    let weight: UInt64 = 1 &<< level
                     // A weight above 1 is even: its two middle places take turns.
-                    let isOdd = (left & mine).wrappedSum()
-                    let turn = weight > 1 ? UInt64(truncatingIfNeeded: isOdd) : 0
+                    let turn = weight > 1 ? odd &>> UInt64(truncatingIfNeeded: i) & 1 : 0
+                    odd ^= 1 &<< UInt64(truncatingIfNeeded: i)
                     let middle = mass &+ (weight &- 1 &+ turn) / 2
-                    while unsafe cumulative[at] <= middle { at &+= 1 }
-                    let slotHere = slot.replacing(with: 0, where: .!isTurn).wrappedSum()
-                    unsafe items[Int(slotHere)] = values[at]
-                    slot &+= mine
-                    left &-= mine
+                    while at &+ 4 <= last, unsafe cumulative[at &+ 3] <= middle { at &+= 4 }
+                    if at &+ 4 <= last {
+                        let first = unsafe cumulative[at] <= middle ? 1 : 0
+                        let second = unsafe cumulative[at &+ 1] <= middle ? 1 : 0
+                        let third = unsafe cumulative[at &+ 2] <= middle ? 1 : 0
+                        at &+= first &+ second &+ third
+                    } else {
+                        while unsafe cumulative[at] <= middle { at &+= 1 }
+                    }
+                    unsafe items[slot[i]] = values[at]
+                    slot[i] &+= 1
                     mass &+= weight
                     // Where the single items' mass was left out: the middle.
                     if mass >= half, mass &- weight < half { mass &+= skipped }
-                    due.replace(with: due + step, where: isTurn)
-                    due.replace(with: .infinity, where: left .== 0)
                 }
             }
         }

@@ -148,7 +148,8 @@ extension Float: KLLItem {
             var spare = unsafe base + room + 1
             let added = unsafe base + 2 * room + 1
             var used = 0
-            for part in parts {
+            // Small ones first: what is merged early is merged again. The keys alone decide the order.
+            for part in parts.sorted(by: { $0.count < $1.count }) {
                 let items = unsafe part.items
                 if used == 0 {
                     unsafe sortedKeys(items, count: part.count, tag: part.level, into: merged)
