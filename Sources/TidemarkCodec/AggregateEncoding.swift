@@ -3,7 +3,7 @@ package import TidemarkCore
 extension AggregateRecord {
     /// The record's value, JSON, in the shape that the aggregates topic promises.
     package func encoded() -> [UInt8] {
-        var json = JSONWriter(capacity: 1024)
+        var json = JSONWriter(capacity: 2048)
         json.beginObject()
         json.member("v", 1)
         json.member("topology", topology)
@@ -213,13 +213,17 @@ extension AlertRecord {
 }
 
 /// The name of a quantile: 0.01 is `p01`, 0.5 `p50`, 0.999 `p99.9`.
+///
+/// - Precondition: `0 <= rank <= 1`.
 package func quantileName(_ rank: Double) -> String {
     let percent = (rank * 1_000_000).rounded() / 10_000
     let whole = Int(percent)
-    let text = whole < 10 ? "0\(whole)" : "\(whole)"
-    guard percent != Double(whole) else { return "p" + text }
-    return "p" + text + "\(percent - Double(whole))".dropFirst().prefix(5)
+    guard percent != Double(whole) else { return wholePercentNames[whole] }
+    return wholePercentNames[whole] + "\(percent - Double(whole))".dropFirst().prefix(5)
 }
+
+/// `p00` to `p100`.
+private let wholePercentNames = (0...100).map { $0 < 10 ? "p0\($0)" : "p\($0)" }
 
 /// RFC 3339 in UTC with milliseconds.
 package func timeText(_ ms: Int64) -> String {

@@ -10,13 +10,13 @@ import TidemarkKernels
 /// Verdicts rest on counts in fixed cells alone: order-free summaries.
 struct DriftMonitors {
     private let plan: Plan
-    private let baselines: [BaselineTable]
+    private let labels: [String]
     private let rules: [[DriftRule]]
     private let alertText: AlertText
 
-    init(plan: Plan, baselines: [BaselineTable]) {
+    init(plan: Plan) {
         self.plan = plan
-        self.baselines = baselines
+        labels = plan.stream.baselines.map(\.label)
         alertText = AlertText(plan: plan)
         rules = plan.stream.monitors.map { monitor in
             Self.sizes(of: monitor).map { _, ignoreBelow in
@@ -117,7 +117,7 @@ struct DriftMonitors {
         record.drift = outcomes.keys.sorted().compactMap { baseline in
             guard let outcome = outcomes[baseline], !outcome.published.isEmpty else { return nil }
             return (
-                plan.stream.baselines[baseline].label, Int64(outcome.rowCount),
+                labels[baseline], Int64(outcome.rowCount),
                 Int64(outcome.baselineRowCount), outcome.published
             )
         }
@@ -175,7 +175,7 @@ struct DriftMonitors {
             var outcome = Outcome(
                 current: current, reference: reference, significanceTest: test,
                 significance: Self.apply(test, current, reference))
-            switch binning.baseline.flatMap({ entry($0, cell, column) })?.shape {
+            switch binning.entry?.shape {
             case .numeric(let edges, _, _, _, _): outcome.edges = edges
             case .categorical(let categories, _, _): outcome.categories = categories
             case nil: outcome.edges = shape.edges(binning)
@@ -189,16 +189,9 @@ struct DriftMonitors {
             return outcome(binning, Array(learned.cells[range]))
         }
         guard let binning = shape.binnings.first(where: { $0.baseline == baseline }),
-            let entry = entry(baseline, cell, column)
+            let entry = binning.entry
         else { return nil }
         return outcome(binning, entry.cells.map { UInt64(max(0, $0)) })
-    }
-
-    private func entry(
-        _ baseline: Int, _ cell: GroupCell, _ column: ColumnPlan
-    ) -> BaselineTable.Entry? {
-        baselines[baseline].entry(
-            group: String(decoding: cell.shape.part, as: UTF8.self), column: column.name)
     }
 
     private static func apply(
@@ -218,7 +211,7 @@ struct DriftMonitors {
         _ verdict: DriftVerdict, _ record: AggregateRecord, ignoreBelow: Double? = nil
     ) -> VerdictRecord {
         VerdictRecord(
-            monitor: monitor.name, baseline: plan.stream.baselines[monitor.baseline].label, p: p,
+            monitor: monitor.name, baseline: labels[monitor.baseline], p: p,
             level: monitor.level, effect: effect,
             ignoreBelow: ignoreBelow ?? monitor.ignoreBelow ?? 0.05, verdict: verdict.rawValue)
     }

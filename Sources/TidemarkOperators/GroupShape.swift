@@ -38,6 +38,8 @@ final class ColumnShape: @unchecked Sendable {
         var counterStart: Int
         /// An earlier one of the column has the same cells: the counters are that one's.
         var isShared = false
+        /// What the baseline holds of the group and column.
+        var entry: BaselineTable.Entry?
 
         /// Cells that are compared: without the outer two where nothing falls into them.
         var cellCount: Int { isOpen ? counterCount - 2 : counterCount }
@@ -80,6 +82,7 @@ final class ColumnShape: @unchecked Sendable {
     ) {
         self.column = column
         var wanted: [(baseline: Int?, edges: [Double], isOpen: Bool, range: (Double, Double)?)] = []
+        var entries: [Int: BaselineTable.Entry] = [:]
         var categories: [(baseline: Int, names: [String])] = []
         var hasHistogram = false
         func add(_ baseline: Int) -> Bool {
@@ -101,6 +104,7 @@ final class ColumnShape: @unchecked Sendable {
                 guard column.type.isText else { return false }
                 categories.append((baseline, names))
             }
+            entries[baseline] = entry
             return true
         }
         switch column.summary.histogram {
@@ -149,6 +153,9 @@ final class ColumnShape: @unchecked Sendable {
                 Binning(
                     isHashed: true, counterCount: Self.hashedCellCount, counterStart: counterStart))
             counterStart += Self.hashedCellCount
+        }
+        for place in binnings.indices {
+            binnings[place].entry = binnings[place].baseline.flatMap { entries[$0] }
         }
         learned = learns && (hasHistogram || !column.type.isNumeric) ? binnings.first : nil
         self.binnings = binnings

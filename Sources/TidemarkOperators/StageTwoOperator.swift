@@ -15,6 +15,10 @@ package final class StageTwoOperator: StageTwo {
     /// What slices were last found to hold, by window length: it is asked for often.
     private var sliceBytes: [[Int64: (bytes: Int, isFlipped: Bool)]]
     private let monitors: DriftMonitors
+    /// Of baselines, as records name them.
+    private let labels: [String]
+    /// Start and end of the window that is being closed, as headers have them.
+    private var windowTexts: (start: [UInt8], end: [UInt8]) = ([], [])
     private let volumes: VolumeMonitors
     private var alerts: AlertStates
     private var learned: LearnedBaselines
@@ -36,7 +40,8 @@ package final class StageTwoOperator: StageTwo {
         self.baselines = baselines
         windows = plan.stream.windows.map { TwoStackWindow(length: $0.sliceCount) }
         sliceBytes = windows.map { _ in [:] }
-        monitors = DriftMonitors(plan: plan, baselines: baselines)
+        labels = plan.stream.baselines.map(\.label)
+        monitors = DriftMonitors(plan: plan)
         volumes = VolumeMonitors(plan: plan)
         alerts = AlertStates(plan: plan)
         learned = LearnedBaselines(plan: plan)
@@ -262,6 +267,7 @@ package final class StageTwoOperator: StageTwo {
 
     package func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally {
         var tally = WindowTally()
+        windowTexts = (decimalText(closing.window.startMs), decimalText(closing.window.endMs))
         let size = plan.stream.windows[closing.size]
         let first = size.slice(at: closing.window.startMs)
         guard
@@ -326,11 +332,13 @@ package final class StageTwoOperator: StageTwo {
         _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void
     ) {
         guard let topic = plan.outputs.aggregates else { return }
+        var headers = Self.jsonHeaders
+        if let heldBy = closing.heldBy {
+            headers.append((name: "held_by", value: Array("\(heldBy)".utf8)))
+        }
         emit(
             OutputRecord(
-                topic: topic, key: key, value: record.encoded(),
-                headers: Self.jsonHeaders
-                    + (closing.heldBy.map { [("held_by", Array("\($0)".utf8))] } ?? []),
+                topic: topic, key: key, value: record.encoded(), headers: headers,
                 partitionKey: series))
         tally.aggregates += 1
     }
@@ -447,7 +455,7 @@ package final class StageTwoOperator: StageTwo {
         }
         if shape.hasHistogram, column.type.isNumeric, let binning = shape.binnings.first {
             let cells = cell.cells(binning)
-            let label = binning.baseline.map { plan.stream.baselines[$0].label } ?? "declared"
+            let label = binning.baseline.map { labels[$0] } ?? "declared"
             record.histogram =
                 binning.isOpen
                 ? HistogramRecord(edges: label, under: 0, counts: cells, over: 0)
@@ -492,12 +500,14 @@ package final class StageTwoOperator: StageTwo {
             ownKey.append(contentsOf: family.utf8)
             ownKey.append(contentsOf: suffix.utf8)
             var headers = [
-                (name: "family", value: Array(family.utf8)), ("item", Array(item.utf8)),
-                ("serial_version", decimalText(Int64(version))), ("k", decimalText(Int64(k))),
-                ("n", decimalText(n)), ("window_start", decimalText(closing.window.startMs)),
-                ("window_end", decimalText(closing.window.endMs)),
+                (name: "family", value: Array(family.utf8)),
+                (name: "item", value: Array(item.utf8)),
+                (name: "serial_version", value: decimalText(Int64(version))),
+                (name: "k", value: decimalText(Int64(k))), (name: "n", value: decimalText(n)),
+                (name: "window_start", value: windowTexts.start),
+                (name: "window_end", value: windowTexts.end),
             ]
-            if let columns { headers.append(("columns", Array(columns.utf8))) }
+            if let columns { headers.append((name: "columns", value: Array(columns.utf8))) }
             emit(
                 OutputRecord(
                     topic: topic, key: ownKey, value: bytes, headers: headers,
