@@ -25,7 +25,13 @@ package func planText(_ result: PlanResult) -> String {
     let read = ranges(stream.columns.filter(\.isRead).map(\.name))
     let unread = ranges(stream.columns.filter { !$0.isRead }.map(\.name))
     row("reads", read + (unread.isEmpty ? "" : "; not read: \(unread)"))
-    row("windows", stream.windows.map(windowText).joined(separator: ", "))
+    // How a window's slices are kept together: see `TwoStackWindow`.
+    row(
+        "windows",
+        stream.windows.map { window in
+            windowText(window)
+                + (window.sliceCount > 1 ? " (\(window.sliceCount) slices, two stacks)" : "")
+        }.joined(separator: ", "))
     var groups: [String] = []
     var isCounted = false
     for (index, segment) in stream.segments.enumerated() {
