@@ -8,14 +8,14 @@ ONLY   ?=
 export TIDEMARK_TEST_KAFKA ?= $(CURDIR)/../shared/kafka/kafka
 
 .PHONY: help setup build demo test test-long chaos fuzz bench bench-hot bench-live bench-scaling bench-start bench-sketches
-.PHONY: bench-peers profile lint format clean
+.PHONY: bench-peers bench-kafka profile lint format clean
 
 help:
 	@echo "make demo     set up, build, and watch an hour of three models in about a minute (SEED=n)"
 	@echo "make test     set up, build, and run all tests (ONLY=pattern for some)"
 	@echo "make chaos    W1 under kill -9, broker failures and a bad network, for about half an hour (SEED=n)"
 	@echo "make bench    workload W1 from a file and through Kafka, with checks"
-	@echo "make setup | build | lint | format | test-long | fuzz | bench-hot | bench-live | bench-scaling | bench-start |"
+	@echo "make setup | build | lint | format | test-long | fuzz | bench-hot | bench-live | bench-kafka | bench-scaling | bench-start |"
 	@echo "     bench-sketches | bench-peers | profile | clean"
 
 setup:
@@ -66,6 +66,11 @@ bench-scaling: build
 bench-start: build
 	@ops/setup bench
 	.venv/bin/python Benchmarks/start.py
+
+# W1 by partitions and workers, and how long entry state takes to come back: a real Kafka.
+bench-kafka: build
+	@ops/setup test
+	.venv/bin/python Benchmarks/kafka.py
 
 # Each tier and the pinned peers in one run; then the peers read what we wrote.
 bench-sketches:

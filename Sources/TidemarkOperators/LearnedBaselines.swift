@@ -41,6 +41,8 @@ struct LearnedBaselines {
         var isHeadDirty = true
         /// By their starts.
         var windows = SubtractOnEvictWindow<LearnedSum>()
+        /// About: of the windows, and of a head and a sum.
+        var byteCount = 0
 
         init(head: LearnedHead) { self.head = head }
 
@@ -95,14 +97,22 @@ struct LearnedBaselines {
         settled = SettledWindows(plan: plan)
     }
 
-    var byteCount: Int {
-        memories.values.reduce(0) { sum, groups in
-            groups.values.reduce(sum) { sum, memory in
-                memory.windows.all.reduce(
-                    sum + 256 + 8 * (memory.head.cells.count + memory.windows.sum.cells.count)
-                ) { $0 + 56 + $1.cells.count }
-            }
+    /// About, as it is asked for many times a second: kept up window by window.
+    private(set) var byteCount = 0
+
+    private mutating func insert(_ window: LearnedWindow, into memory: Memory) {
+        weigh(memory) { memory in
+            // The head and a running sum have as many cells.
+            memory.byteCount = max(memory.byteCount, 256 + 16 * window.cells.count)
+            memory.byteCount += window.byteCount
+            memory.windows.insert(window, at: window.startMs)
         }
+    }
+
+    private mutating func weigh(_ memory: Memory, _ change: (Memory) -> Void) {
+        byteCount -= memory.byteCount
+        change(memory)
+        byteCount += memory.byteCount
     }
 
     /// The groups that are known at a place before a window's start, and not forgotten by then.
@@ -239,8 +249,8 @@ struct LearnedBaselines {
                     || memory.sum(from: .min, to: startMs).rows < learning.minRows
             else { return }
         }
-        memory.windows.insert(
-            LearnedWindow(startMs: startMs, rows: rows, counts: cells), at: startMs)
+        let window = LearnedWindow(startMs: startMs, rows: rows, counts: cells)
+        insert(window, into: memory)
         changed[place, default: []].insert(group)
     }
 
@@ -262,6 +272,7 @@ struct LearnedBaselines {
 
     private mutating func forget(_ place: Place, _ group: [UInt8]) {
         guard let memory = memories[place]?.removeValue(forKey: group) else { return }
+        byteCount -= memory.byteCount
         for window in memory.windows.all where window.isStored {
             tombstones.append(keys.learned(place, group, startMs: window.startMs))
         }
@@ -323,7 +334,7 @@ struct LearnedBaselines {
     }
 
     /// Lets go of windows that nothing to come needs one by one.
-    private func settle(
+    private mutating func settle(
         _ memory: Memory, _ place: Place, _ group: [UInt8], _ entries: inout [StateEntry]
     ) {
         let settledMs = settled.throughMs[place.size]
@@ -351,7 +362,10 @@ struct LearnedBaselines {
                 StateEntry(
                     key: keys.learned(place, group, startMs: window.startMs), value: nil))
         }
-        memory.windows.removeFirst(spare.count)
+        weigh(memory) { memory in
+            memory.byteCount -= spare.reduce(0) { $0 + $1.byteCount }
+            memory.windows.removeFirst(spare.count)
+        }
     }
 
     mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration {
@@ -371,7 +385,7 @@ struct LearnedBaselines {
                 memory.head.beganMs = min(memory.head.beganMs, startMs)
                 memory.head.seenDay = max(memory.head.seenDay, day)
             }
-            memory.windows.insert(window, at: startMs)
+            insert(window, into: memory)
             memories[place, default: [:]][group] = memory
         } else {
             guard let head = LearnedHead(frame.payload) else {
@@ -430,6 +444,7 @@ package struct LearnedWindow: Sendable, Equatable {
     package let rows: Int64
     /// Varints (LEB128), a cell each.
     fileprivate let cells: [UInt8]
+    fileprivate var byteCount: Int { 56 + cells.count }
     /// The state topic may hold it.
     fileprivate var isStored = false
 

@@ -14,6 +14,8 @@ package final class StageTwoOperator: StageTwo {
     private var windows: [TwoStackWindow<[SegmentWindow]>]
     /// What slices were last found to hold, by window length: it is asked for often.
     private var sliceBytes: [[Int64: (bytes: Int, isFlipped: Bool)]]
+    /// And prefixes, since the last slide.
+    private var prefixBytes: [Int?]
     private let monitors: DriftMonitors
     /// Of baselines, as records name them.
     private let labels: [String]
@@ -40,6 +42,7 @@ package final class StageTwoOperator: StageTwo {
         self.baselines = baselines
         windows = plan.stream.windows.map { TwoStackWindow(length: $0.sliceCount) }
         sliceBytes = windows.map { _ in [:] }
+        prefixBytes = windows.map { _ in nil }
         labels = plan.stream.baselines.map(\.label)
         monitors = DriftMonitors(plan: plan)
         volumes = VolumeMonitors(plan: plan)
@@ -77,7 +80,12 @@ package final class StageTwoOperator: StageTwo {
                 sum += bytes
             }
             sliceBytes[size] = known
-            sum += (window.joinedPrefix ?? []).reduce(0) { $0 + $1.byteCount(beside: nil) }
+            if prefixBytes[size] == nil {
+                prefixBytes[size] = (window.joinedPrefix ?? []).reduce(0) {
+                    $0 + $1.byteCount(beside: nil)
+                }
+            }
+            sum += prefixBytes[size] ?? 0
         }
         return sum
     }
@@ -270,6 +278,7 @@ package final class StageTwoOperator: StageTwo {
         windowTexts = (decimalText(closing.window.startMs), decimalText(closing.window.endMs))
         let size = plan.stream.windows[closing.size]
         let first = size.slice(at: closing.window.startMs)
+        prefixBytes[closing.size] = nil
         guard
             var segments = windows[closing.size].slide(to: first..<first + size.sliceCount)
         else { return tally }
