@@ -254,7 +254,8 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
         unsafe cumulative.withUnsafeBufferPointer { cumulative in
             unsafe values.withUnsafeBufferPointer { values in
                 for _ in 0..<left {
-                    // Without branches: whose turn it is cannot be foreseen, nor how far it is.
+                    // Whose turn it is follows a pattern; how far it is from the last place does
+                    // not, so up to three places are passed without a branch.
                     let (a, b) = (due1 < due0, due3 < due2)
                     let isUpper = (b ? due3 : due2) < (a ? due1 : due0)
                     let i = isUpper ? (b ? 3 : 2) : (a ? 1 : 0)
