@@ -34,8 +34,8 @@ package struct StateFrame: Sendable, Equatable {
         var version: UInt8 {
             switch self {
             case .baseline, .silence: 1
-            case .window, .windowList: 2
-            case .alert: 3
+            case .windowList: 2
+            case .alert, .window: 3
             }
         }
     }
