@@ -37,6 +37,15 @@ def measured(args, **more):
             "mb": usage.ru_maxrss / 1024, "out": text}
 
 
+def make_w1(work, records):
+    """W1 and its reference in a folder, written once."""
+    work.mkdir(parents=True, exist_ok=True)
+    if not (work / f"made-{records}").exists():
+        print("writing W1 …", flush=True)
+        subprocess.run([sys.executable, ROOT / "Benchmarks/w1.py", work, str(records)], check=True)
+        (work / f"made-{records}").touch()
+
+
 def report(name, records, runs):
     best = min(runs, key=lambda r: r["cpu"])
     million = records / 1e6
@@ -61,11 +70,7 @@ def main():
     print(f"W1, {records:,} records; {model}, {os.cpu_count()} cores; commit {commit}; "
           + subprocess.run([TIDEMARK, "version"], capture_output=True, text=True).stdout.strip(), flush=True)
     work = ROOT / "out/bench"
-    work.mkdir(parents=True, exist_ok=True)
-    if not (work / f"made-{records}").exists():
-        print("writing W1 …", flush=True)
-        subprocess.run([sys.executable, ROOT / "Benchmarks/w1.py", work, str(records)], check=True)
-        (work / f"made-{records}").touch()
+    make_w1(work, records)
     good = True
     data, out = work / "w1.ndjson", work / "file"
     runs = []

@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 
-from bench import ROOT, TIDEMARK, check, measured
+from bench import ROOT, TIDEMARK, check, make_w1, measured
 
 COLUMNS = "model version id ts f0 f1 f2 f3 f4 f5 f6 f7 f8 f9 f10 f11 c0 c1 c2 score class region".split()
 ORDER = "region class score c2 c1 c0 f11 f3 f7 f0 f1 f2 f4 f5 f6 f8 f9 f10 id version ts model".split()
@@ -58,11 +58,7 @@ def main():
     records = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     work = ROOT / "out/bench"
-    work.mkdir(parents=True, exist_ok=True)
-    if not (work / f"made-{records}").exists():
-        print("writing W1 …", flush=True)
-        subprocess.run([sys.executable, ROOT / "Benchmarks/w1.py", work, str(records)], check=True)
-        (work / f"made-{records}").touch()
+    make_w1(work, records)
     source = work / "w1.ndjson"
     forms(work, source, records)
     subprocess.run([ROOT / "Benchmarks/limit/make", work / "limit"], check=True)

@@ -17,7 +17,7 @@ import time
 
 import confluent_kafka
 
-from bench import ROOT, TIDEMARK, measured
+from bench import ROOT, TIDEMARK, make_w1, measured
 
 WORK = ROOT / "out/bench"
 SCRIPT = os.environ.get("TIDEMARK_TEST_KAFKA", str(ROOT / "../shared/kafka/kafka"))
@@ -76,12 +76,8 @@ def main():
     groups = int(sys.argv[3]) if len(sys.argv) > 3 else 2000
     if not os.access(SCRIPT, os.X_OK):
         sys.exit(f"kafka.py needs a real Kafka; there is no script at {SCRIPT}")
-    WORK.mkdir(parents=True, exist_ok=True)
     data = WORK / "w1.ndjson"
-    if not (WORK / f"made-{records}").exists():
-        print("writing W1 …", flush=True)
-        subprocess.run([sys.executable, ROOT / "Benchmarks/w1.py", WORK, str(records)], check=True)
-        (WORK / f"made-{records}").touch()
+    make_w1(WORK, records)
     environment = dict(os.environ, KAFKA_DIR=str(WORK / "kafka"), KAFKA_PORT="23492")
 
     def kafka(*args):

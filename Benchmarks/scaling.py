@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 
-from bench import ROOT, TIDEMARK
+from bench import ROOT, TIDEMARK, make_w1
 
 WORK = ROOT / "out/scaling"
 ROWS = WORK / "rows"
@@ -178,10 +178,7 @@ def measure(runs):
               "machine": next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine()),
               "load": os.getloadavg()[0], "runs": runs}
     bench = ROOT / "out/bench"
-    bench.mkdir(parents=True, exist_ok=True)
-    if not (bench / "made-1000000").exists():
-        subprocess.run([sys.executable, ROOT / "Benchmarks/w1.py", bench, "1000000"], check=True)
-        (bench / "made-1000000").touch()
+    make_w1(bench, 1_000_000)
     for size in [250_000, 500_000]:
         path = WORK / f"w1-{size}.ndjson"
         if not path.exists():

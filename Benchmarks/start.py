@@ -18,7 +18,7 @@ import tempfile
 import termios
 import time
 
-from bench import ROOT, TIDEMARK
+from bench import ROOT, TIDEMARK, make_w1
 
 
 def version():
@@ -72,10 +72,7 @@ def sizes():
 def main():
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 25
     work = ROOT / "out/bench"
-    if not (work / "w1s.ndjson").exists():
-        work.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, ROOT / "Benchmarks/w1.py", work, "1000000"], check=True)
-        (work / "made-1000000").touch()
+    make_w1(work, 1_000_000)
     with open(work / "w1s.ndjson", "rb") as file:
         record = file.readline()
     version()

@@ -162,15 +162,12 @@ struct AlertStates {
         guard let series = keys.alert(key) else {
             return .unusable("no monitor of this topology has it")
         }
-        guard let numbers = frame.alertNumbers, let life = frame.alert else {
+        guard let (life, resolvedAtMs, mute) = frame.alertParts else {
             return .unusable("it is no alert")
         }
-        var alert = Alert(life: life, appliedThroughMs: frame.appliedThroughMs, isStored: true)
-        if numbers.hasMute {
-            alert.resolvedAtMs = numbers.all[numbers.all.count - 2]
-            alert.mute = AlertMute(rawValue: numbers.all[numbers.all.count - 1])
-        }
-        alerts[series] = alert
+        alerts[series] = Alert(
+            life: life, appliedThroughMs: frame.appliedThroughMs, resolvedAtMs: resolvedAtMs,
+            mute: mute, isStored: true)
         // Written as inactive before the crash; the tombstone is still due.
         if life.phase == .inactive { leaving.insert(series) }
         return .taken
@@ -193,19 +190,21 @@ extension TidemarkDataflow.Hold {
 
 extension StateFrame {
     /// The life cycle that an alert's entry holds; nil where it holds none.
-    package var alert: AlertLifecycle? {
-        guard let numbers = alertNumbers else { return nil }
-        return AlertLifecycle(state: numbers.hasMute ? numbers.all.dropLast(2) : numbers.all)
-    }
+    package var alert: AlertLifecycle? { alertParts?.life }
 
     /// What an alert's entry holds: the life cycle, and behind it, but in entries of versions that did
     /// not know it, when it resolved and why it is muted.
-    fileprivate var alertNumbers: (all: [Int64], hasMute: Bool)? {
+    fileprivate var alertParts: (life: AlertLifecycle, resolvedAtMs: Int64, mute: AlertMute?)? {
         guard kind == .alert, payload.count % 8 == 0, payload.count >= 64 else { return nil }
-        let numbers = stride(from: 0, to: payload.count, by: 8).map { start in
+        var numbers = stride(from: 0, to: payload.count, by: 8).map { start in
             (0..<8).reduce(0) { $0 | Int64(payload[start + $1]) << Int64($1 * 8) }
         }
+        var (resolvedAtMs, mute) = (TimeLimit.never, AlertMute?.none)
         // A life cycle is eight numbers and three for each breach.
-        return (numbers, (numbers.count - 8) % 3 == 2)
+        if (numbers.count - 8) % 3 == 2 {
+            mute = AlertMute(rawValue: numbers.removeLast())
+            resolvedAtMs = numbers.removeLast()
+        }
+        return AlertLifecycle(state: numbers).map { ($0, resolvedAtMs, mute) }
     }
 }

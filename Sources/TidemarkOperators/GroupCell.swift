@@ -108,9 +108,9 @@ final class GroupCell: @unchecked Sendable {
     let codes: UnsafeMutablePointer<CodeCounter>
     let categories: [CategorySummary?]
     /// Empty where no column has one.
-    private var wide: [WideQuantiles?]
+    private let wide: [WideQuantiles?]
     /// Empty where no column has one.
-    private var extras: [ColumnExtras?] = []
+    private let extras: [ColumnExtras?]
     let correlations: [CorrelationCell]
     private let columnCount: Int
     private let memory: CellMemory
@@ -120,10 +120,44 @@ final class GroupCell: @unchecked Sendable {
 
     /// A cell without rows: `seed` keys the sketches' random choices (D11: operator, partition, group,
     /// pane), memory is taken from `pool` and given back to it.
-    init(shape: GroupShape, seed: UInt64, pool: CellPool? = nil) {
+    convenience init(shape: GroupShape, seed: UInt64, pool: CellPool? = nil) {
+        let seeds = (0..<shape.columns.count).lazy.map {
+            seed &+ UInt64($0) &* 0x9e37_79b9_7f4a_7c15
+        }
+        self.init(
+            shape: shape, memory: pool?.take(shape) ?? CellMemory(shape), pool: pool,
+            wide: shape.hasWideQuantiles
+                ? zip(shape.columns, seeds).map { WideQuantiles($0.column.summary, seed: $1) } : [],
+            extras: shape.hasExtras
+                ? shape.columns.map {
+                    ColumnExtras($0.column.summary, topicHash: shape.topicHash)
+                } : [],
+            correlations: shape.correlations.map { CorrelationCell(places: $0) })
+        for index in 0..<columnCount { unsafe kll[index].reset(seed: seeds[index]) }
+    }
+
+    /// An equal cell of its own; of one that is no longer in an open pane, so its texts are folded.
+    func copy() -> GroupCell {
+        let copy = GroupCell(
+            shape: shape, memory: CellMemory(copying: memory), pool: nil,
+            wide: wide.map { $0?.copy() }, extras: extras.map { $0?.copy() },
+            correlations: correlations.map { $0.copy() })
+        copy.rowCount = rowCount
+        copy.lateCount = lateCount
+        copy.quarantinedCount = quarantinedCount
+        return copy
+    }
+
+    private init(
+        shape: GroupShape, memory: CellMemory, pool: CellPool?, wide: [WideQuantiles?],
+        extras: [ColumnExtras?], correlations: [CorrelationCell]
+    ) {
         self.shape = shape
+        self.memory = memory
         self.pool = pool
-        memory = pool?.take(shape) ?? CellMemory(shape)
+        self.wide = wide
+        self.extras = extras
+        self.correlations = correlations
         columnCount = shape.columns.count
         unsafe states = memory.states
         unsafe exact = memory.exact
@@ -132,43 +166,6 @@ final class GroupCell: @unchecked Sendable {
         unsafe kll = memory.kll
         unsafe codes = memory.codes
         categories = memory.categories
-        wide = []
-        correlations = shape.correlations.map { CorrelationCell(places: $0) }
-        if shape.hasExtras {
-            extras = shape.columns.map {
-                ColumnExtras($0.column.summary, topicHash: shape.topicHash)
-            }
-        }
-        for index in 0..<columnCount {
-            let seed = seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15
-            unsafe kll[index].reset(seed: seed)
-            if shape.hasWideQuantiles {
-                wide.append(WideQuantiles(shape.columns[index].column.summary, seed: seed))
-            }
-        }
-    }
-
-    /// An equal cell of its own; of one that is no longer in an open pane, so its texts are folded.
-    func copy() -> GroupCell { GroupCell(copying: self) }
-
-    private init(copying other: GroupCell) {
-        shape = other.shape
-        columnCount = other.columnCount
-        rowCount = other.rowCount
-        lateCount = other.lateCount
-        quarantinedCount = other.quarantinedCount
-        pool = nil
-        memory = CellMemory(copying: other.memory)
-        unsafe states = memory.states
-        unsafe exact = memory.exact
-        unsafe ordered = memory.ordered
-        unsafe counters = memory.counters
-        unsafe kll = memory.kll
-        unsafe codes = memory.codes
-        categories = memory.categories
-        wide = other.wide.map { $0?.copy() }
-        extras = other.extras.map { $0?.copy() }
-        correlations = other.correlations.map { $0.copy() }
     }
 
     /// Begins to fetch the cell itself.

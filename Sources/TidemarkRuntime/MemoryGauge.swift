@@ -7,18 +7,14 @@ import Synchronization
 /// rows close windows and give memory back; so no limit, however small, stops a run. What is read when
 /// has no part in results.
 package final class MemoryGauge: Sendable {
-    private struct State {
-        var parts: [Int]
-        var isOver = false
-    }
-
-    private let state: Mutex<State>
-    private let isOverFlag = Atomic(false)
-    package let limitBytes: Int
+    private let parts: Mutex<[Int]>
+    // Written under the lock.
+    private let over = Atomic(false)
+    private let limitBytes: Int
 
     /// `partCount`: who holds memory: the workers and the coordinator.
     package init(partCount: Int, limitBytes: Int) {
-        state = Mutex(State(parts: Array(repeating: 0, count: partCount)))
+        parts = Mutex(Array(repeating: 0, count: partCount))
         self.limitBytes = limitBytes
     }
 
@@ -27,16 +23,15 @@ package final class MemoryGauge: Sendable {
     /// - Returns: what all hold, bytes.
     @discardableResult
     package func set(_ part: Int, bytes: Int) -> Int {
-        state.withLock { state in
-            state.parts[part] = bytes
-            let total = state.parts.reduce(0, +)
+        parts.withLock { parts in
+            parts[part] = bytes
+            let total = parts.reduce(0, +)
             // Some way back before the others go on.
-            state.isOver = total > (state.isOver ? limitBytes / 10 * 9 : limitBytes)
-            isOverFlag.store(state.isOver, ordering: .relaxed)
+            over.store(total > (isOver ? limitBytes / 10 * 9 : limitBytes), ordering: .relaxed)
             return total
         }
     }
 
     /// Whether partitions wait.
-    package var isOver: Bool { isOverFlag.load(ordering: .relaxed) }
+    package var isOver: Bool { over.load(ordering: .relaxed) }
 }
