@@ -26,8 +26,9 @@ package struct MemoryEstimate: Sendable, Equatable {
                 return sum + prefixCount
                     + (window.lengthMs + bound + window.stepMs - 1) / window.stepMs
             }
-            // A pane has fewer rows than a window: sketches are smaller there.
-            return cell / 3 * Int(paneCount) + cell * Int(sliceCount)
+            // A pane that is shorter than every window has fewer rows: sketches are smaller there.
+            let isWhole = stream.windows.contains { $0.lengthMs == stream.paneMs }
+            return (isWhole ? cell : cell / 3) * Int(paneCount) + cell * Int(sliceCount)
                 + Self.learnedBytes(index, stream)
         }
     }

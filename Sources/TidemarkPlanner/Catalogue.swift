@@ -28,7 +28,7 @@ enum Spec {
                 "ways to slice the rows"),
             FieldSpec("windows", .list("a list of windows"), "[5m]", "`5m`, or `15m every 5m`"),
             FieldSpec(
-                "pane", .duration(secondMs...minuteMs), "the longest divisor up to 10s",
+                "pane", .duration(secondMs...minuteMs), "the longest divisor up to 1m",
                 "what is folded and re-read"),
             FieldSpec(
                 "summaries", .list("a list of rules"), "[]",

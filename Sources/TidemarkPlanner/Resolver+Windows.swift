@@ -138,11 +138,11 @@ extension Resolver {
                 suggestion: longestDivisor(of: divisor, upTo: ms).map { "`\(durationText($0))`" })
             return ms
         }
-        if let ms = longestDivisor(of: divisor, upTo: 10 * secondMs) { return ms }
+        if let ms = longestDivisor(of: divisor, upTo: minuteMs) { return ms }
         if !top.has("pane"), let entry = top.entry("windows") {
             reading.say(
                 "pane-step", at: entry.value.place,
-                "the lengths and steps have no common divisor from 1s to 10s",
+                "the lengths and steps have no common divisor from 1s to 1m",
                 expected: "whole seconds", suggestion: "round them")
         }
         return secondMs

@@ -47,7 +47,7 @@ struct MessageTests {
         ),
         (
             "limits: { max_reread: 10s }",
-            "6:1 out-of-limits: max_reread (10s) is less than a pane, out_of_orderness and alignment together (80s) · expected: at least 80s · try: `limits: { max_reread: 80s }`"
+            "6:1 out-of-limits: max_reread (10s) is less than a pane, out_of_orderness and alignment together (130s) · expected: at least 130s · try: `limits: { max_reread: 130s }`"
         ),
         (
             "segments: { by-model: { by: [model], limit: 100000 } }\nlimits: { memory: 64MiB }",

@@ -57,7 +57,7 @@ struct ShippedPlanTests {
             ])
         #expect(stream.eventTimeColumn == 0)
         #expect(stream.windows == [WindowPlan(lengthMs: 300_000, stepMs: 300_000)])
-        #expect(stream.paneMs == 10_000)
+        #expect(stream.paneMs == 60_000)
         #expect(stream.segments.map(\.name) == ["by-model"])
         #expect(stream.segments[0].dimensions.map(\.name) == ["model"])
         #expect(stream.segments[0].dimensions.map(\.column) == [1])
@@ -103,7 +103,7 @@ struct ShippedPlanTests {
         #expect(stream.segments.map(\.name) == ["by-model"])
         #expect(stream.segments[0].columns == Array(4..<20))
         #expect(stream.windows == [WindowPlan(lengthMs: 60_000, stepMs: 60_000)])
-        #expect(stream.paneMs == 10_000)
+        #expect(stream.paneMs == 60_000)
         for index in 4..<16 { #expect(stream.columns[index].summary == summary(.baseline(0))) }
         for index in 16..<19 { #expect(stream.columns[index].summary == category) }
         #expect(stream.columns[19].summary == summary(nil))
