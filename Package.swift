@@ -66,6 +66,8 @@ let package = Package(
             linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "CTails", cxxSettings: cxx),
         .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("m")]),
+        .target(
+            name: "CAllocator", cSettings: c, linkerSettings: [.linkedLibrary("jemalloc")]),
 
         module("TidemarkCore"),
         module("TidemarkKernels", ["CKernels"]),
@@ -104,7 +106,7 @@ let package = Package(
                 "TidemarkCore", "TidemarkKernels", "TidemarkSketches", "TidemarkDrift",
                 "TidemarkAlerts", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
                 "TidemarkOperators", "TidemarkTopology", "TidemarkPlanner", "TidemarkTelemetry",
-                "TidemarkRuntime", "TidemarkKafka", "TidemarkFiles",
+                "TidemarkRuntime", "TidemarkKafka", "TidemarkFiles", "CAllocator",
             ],
             swiftSettings: swift),
         // Measurements, run by hand and by `make bench`.

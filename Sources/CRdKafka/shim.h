@@ -1,15 +1,6 @@
 #pragma once
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
-#include <malloc.h>
-
-// How many pools of memory malloc makes for the threads of the process, at most; for those that are
-// still to be made. Swift does not import mallopt.
-static inline void tidemark_share_memory(int arenas) {
-#ifdef M_ARENA_MAX
-    mallopt(M_ARENA_MAX, arenas);
-#endif
-}
 
 // What Swift cannot call because it is variadic. `rd_kafka_produceva` would be the other way, but
 // in 2.0.2 it can free the headers twice when the partition is unknown.

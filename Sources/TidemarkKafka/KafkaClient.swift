@@ -44,8 +44,6 @@ package final class KafkaClient: Sendable {
         telemetry: Telemetry
     ) throws(ConnectorError) {
         precondition(workers > 0, "somebody must read")
-        // The client's thread allocates what a worker frees: an arena a thread would hold it twice.
-        tidemark_share_memory(Int32(clamping: workers + 1))
         var configuration = Configuration()
         try configuration.set(connection: settings)
         // Of one partition.

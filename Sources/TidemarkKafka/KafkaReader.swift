@@ -238,12 +238,16 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
 
 /// Rung by the client when a queue is no longer empty, and by whoever wants a poll to end.
 ///
+/// Whoever rings lets go of the lock first, so that the thread which wakes need not wait for it, and a
+/// bell that was rung already wakes nobody again.
+///
 /// `@unchecked Sendable`: what is in it is guarded by its mutex.
 @safe
 private final class Bell: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
     private var isRung = false
+    private var isAwaited = false
 
     init() {
         unsafe mutex = .allocate(capacity: 1)
@@ -268,9 +272,10 @@ private final class Bell: @unchecked Sendable {
 
     func ring() {
         unsafe pthread_mutex_lock(mutex)
+        let wakes = isAwaited && !isRung
         isRung = true
-        unsafe pthread_cond_signal(condition)
         unsafe pthread_mutex_unlock(mutex)
+        if wakes { unsafe pthread_cond_signal(condition) }
     }
 
     /// Waits for so long at most.
@@ -284,9 +289,11 @@ private final class Bell: @unchecked Sendable {
         until.tv_nsec = ns % 1_000_000_000
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
+        isAwaited = true
         while !isRung {
             guard unsafe pthread_cond_timedwait(condition, mutex, &until) == 0 else { break }
         }
+        isAwaited = false
         defer { isRung = false }
         return isRung
     }

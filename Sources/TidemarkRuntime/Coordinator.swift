@@ -258,6 +258,13 @@ package final class Coordinator {
     private var lastArrivalMs: Int64
     private var lastSilenceNs = Int64.min / 2
 
+    /// How long its next turn can wait when the mailbox has nothing pressing, ms.
+    package var patienceMs: Int {
+        guard isUrgent, case .none = commit else { return 20 }
+        let sinceMs = (time.nowNs() - lastCommitNs) / 1_000_000
+        return Int(max(1, min(20, commitSpacingMs - sinceMs)))
+    }
+
     package func step() -> Step {
         if isDone || failure != nil { return .finished }
         do throws(ConnectorError) {
@@ -320,7 +327,7 @@ package final class Coordinator {
         case .letters(let records):
             for record in records { emit(record) }
             hasNews = true
-        case .progress(let slot, let watermarkMs, let position, let referenceMs):
+        case .progress(let slot, let watermarkMs, let position, let referenceMs, _):
             if position > slots[slot].next {
                 slots[slot].next = position
                 slots[slot].lastMovedNs = time.nowNs()

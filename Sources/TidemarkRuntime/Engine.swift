@@ -318,7 +318,7 @@ package final class Engine {
                 if shouldStop() { coordinator.stop() }
                 onProgress(coordinator.progress)
             }
-            if step == .idle { mailbox.waitForMessage(timeoutMs: 20) }
+            if step == .idle { mailbox.waitForMessage(timeoutMs: coordinator.patienceMs) }
         }
         for control in controls { control.give { $0.isStopping = true } }
         mailbox.wake()

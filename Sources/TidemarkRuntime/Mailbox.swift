@@ -61,13 +61,24 @@ package enum WorkerMessage: Sendable {
     case entered(beforeMs: Int64)
     /// Dead letters and late rows.
     case letters([OutputRecord])
-    case progress(slot: Int, watermarkMs: Int64, position: Int64, referenceMs: Int64)
+    /// `isPressing`: something may follow from it at once, beside a position that is one batch newer.
+    case progress(
+        slot: Int, watermarkMs: Int64, position: Int64, referenceMs: Int64, isPressing: Bool)
     /// `--until-end`: the partition was read to its end and every pane of it handed over.
     case ended(slot: Int, watermarkMs: Int64)
     case tally(WorkerTally)
     /// The answer to a barrier: everything before it in the mailbox belongs to it.
     case snapshot(worker: Int, epoch: Int, slots: [SlotSnapshot])
     case failed(ConnectorError)
+
+    /// Whether the coordinator is woken for it; what is not pressing it finds at its next turn.
+    fileprivate var isPressing: Bool {
+        switch self {
+        case .tally: false
+        case .progress(_, _, _, _, let isPressing): isPressing
+        default: true
+        }
+    }
 
     package var byteCount: Int {
         switch self {
@@ -93,6 +104,8 @@ package final class Mailbox: @unchecked Sendable {
     private let byteCountMax: Int
     /// Threads in `wait`: without one there is nobody to wake.
     private var waiterCount = 0
+    /// A message that came since the queue was last empty does not wait for the next turn.
+    private var isPressing = false
 
     package init(byteCountMax: Int) {
         self.byteCountMax = byteCountMax
@@ -117,22 +130,30 @@ package final class Mailbox: @unchecked Sendable {
     package var isEmpty: Bool { locked { head == messages.count } }
 
     package func push(_ message: WorkerMessage) {
-        locked {
+        let wakes = locked {
             messages.append(message)
             byteCount += message.byteCount
-            if waiterCount > 0 { unsafe pthread_cond_broadcast(changed) }
+            return message.isPressing && press()
         }
+        if wakes { unsafe pthread_cond_broadcast(changed) }
     }
 
     /// Pushes messages in their order and takes them out of the list, which keeps its memory.
     package func push(all list: inout [WorkerMessage]) {
         guard !list.isEmpty else { return }
-        locked {
+        let wakes = locked {
             for message in list { byteCount += message.byteCount }
             messages.append(contentsOf: list)
-            if waiterCount > 0 { unsafe pthread_cond_broadcast(changed) }
+            return (list.contains(where: \.isPressing) || byteCount >= byteCountMax) && press()
         }
+        if wakes { unsafe pthread_cond_broadcast(changed) }
         list.removeAll(keepingCapacity: true)
+    }
+
+    /// - Returns: somebody is to be woken, once the lock is let go.
+    private func press() -> Bool {
+        isPressing = true
+        return waiterCount > 0
     }
 
     package func pop() -> WorkerMessage? {
@@ -144,6 +165,7 @@ package final class Mailbox: @unchecked Sendable {
             if head == messages.count {
                 messages.removeAll(keepingCapacity: true)
                 head = 0
+                isPressing = false
             } else if head > 4096 {
                 messages.removeFirst(head)
                 head = 0
@@ -153,8 +175,8 @@ package final class Mailbox: @unchecked Sendable {
         }
     }
 
-    /// Waits for a message or for so long.
-    package func waitForMessage(timeoutMs: Int) { wait(timeoutMs) { head < messages.count } }
+    /// Waits for a pressing message or for so long.
+    package func waitForMessage(timeoutMs: Int) { wait(timeoutMs) { isPressing } }
 
     /// Waits for room or for so long.
     package func waitForRoom(timeoutMs: Int) { wait(timeoutMs) { byteCount < byteCountMax } }

@@ -100,6 +100,10 @@ package final class Worker {
         var hasEnded = false
         var isTouched = false
         var isPaused = false
+        /// What the coordinator was last told at once: the pane of the watermark, and whether what is
+        /// read is new.
+        var toldPane = Int64.min
+        var toldNew = false
     }
 
     private struct OpenPane {
@@ -477,12 +481,19 @@ package final class Worker {
         }
     }
 
+    /// Says where a partition is: at once when its watermark enters another pane or reading again is
+    /// over, else whenever the coordinator next looks.
     private func reportProgress(_ place: Int) {
-        let task = tasks[place]
+        let watermarkMs = tasks[place].clock.watermarkMs
+        let pane = watermarkMs.flooredDivision(by: plan.paneMs)
+        let isNew = tasks[place].next >= tasks[place].committedNext
+        let isPressing = pane != tasks[place].toldPane || isNew != tasks[place].toldNew
+        tasks[place].toldPane = pane
+        tasks[place].toldNew = isNew
         post(
             .progress(
-                slot: task.slot, watermarkMs: task.clock.watermarkMs, position: task.next,
-                referenceMs: task.clock.reading.referenceMs))
+                slot: tasks[place].slot, watermarkMs: watermarkMs, position: tasks[place].next,
+                referenceMs: tasks[place].clock.reading.referenceMs, isPressing: isPressing))
     }
 
     /// Takes over positions that moved without a row (control records, gaps), and ends partitions.

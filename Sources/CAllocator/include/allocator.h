@@ -1,0 +1,2 @@
+#pragma once
+// Nothing to call: linking this target makes jemalloc the malloc of the process.
