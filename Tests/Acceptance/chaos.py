@@ -247,6 +247,7 @@ class Chaos:
             if self.process.returncode not in (0, 4):
                 raise AssertionError(f"the process ended by itself with {self.process.returncode}:\n{self.last_words()}")
             self.tally["ended by itself"] += 1
+            print(f"the process ended by itself with {self.process.returncode}: {' '.join(self.last_words().split())[-400:]}", flush=True)
             self.process = None
 
     def end_process(self):
