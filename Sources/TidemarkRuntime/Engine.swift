@@ -69,6 +69,8 @@ package final class Engine {
     /// Partitions that the topic has grown by since the last commit.
     package let joining: [TopicPartition]
     private let time: any TimeSource
+    /// How long a start waits for a cluster that moves leaders and coordinators.
+    private static let patienceMs: Int64 = 30_000
 
     /// Reads positions, opens the source and places every partition on a worker.
     ///
@@ -77,19 +79,29 @@ package final class Engine {
         plan: Plan, dataHash: UInt64, parts: EngineParts, workerCount: Int, untilEnd: Bool,
         pollTimeoutMs: Int = 50
     ) throws(ConnectorError) {
-        try parts.log.check(topics: plan.outputs.topics)
-        let extents = try parts.source.extents()
+        let patience = Patience(ms: Self.patienceMs, time: parts.time)
+        try patience.retry { () throws(ConnectorError) in
+            try parts.log.check(topics: plan.outputs.topics)
+        }
+        let extents = try patience.retry { () throws(ConnectorError) in
+            try parts.source.extents()
+        }
         guard !extents.isEmpty else {
             throw ConnectorError(.environment, "the source has no partitions")
         }
         // First: after it no earlier process moves what is read next.
         try parts.log.takeOver()
-        joining = try Self.join(extents, plan, dataHash, parts)
-        let positions = try Self.positions(
-            extents, try parts.log.committed(extents.map(\.partition)), plan, dataHash, parts)
+        joining = try Self.join(extents, plan, dataHash, parts, patience)
+        let committed = try patience.retry { () throws(ConnectorError) in
+            try parts.log.committed(extents.map(\.partition))
+        }
+        let positions = try Self.positions(extents, committed, plan, dataHash, parts, patience)
         reports = positions.reports
-        let stage = parts.makeStageTwo()
-        let state = try Self.restore(into: stage, positions, parts.log)
+        // What was restored by halves is thrown away with its stage.
+        let (stage, state) = try patience.retry { () throws(ConnectorError) in
+            let stage = parts.makeStageTwo()
+            return (stage, try Self.restore(into: stage, positions, parts.log))
+        }
         self.state = state.report
         let workerCount = max(1, min(workerCount, extents.count))
         var starts: [[TaskStart]] = Array(repeating: [], count: workerCount)
@@ -146,9 +158,12 @@ package final class Engine {
     ///
     /// A decision that the log does not hold, so it is written down before it is obeyed.
     private static func join(
-        _ extents: [PartitionExtent], _ plan: Plan, _ dataHash: UInt64, _ parts: EngineParts
+        _ extents: [PartitionExtent], _ plan: Plan, _ dataHash: UInt64, _ parts: EngineParts,
+        _ patience: Patience
     ) throws(ConnectorError) -> [TopicPartition] {
-        let committed = try parts.log.committed(extents.map(\.partition))
+        let committed = try patience.retry { () throws(ConnectorError) in
+            try parts.log.committed(extents.map(\.partition))
+        }
         let topics = Set(committed.map(\.partition.topic))
         let known = Set(committed.map(\.partition))
         let new = extents.filter {
@@ -156,7 +171,8 @@ package final class Engine {
         }
         guard !new.isEmpty else { return [] }
         let old = try positions(
-            extents.filter { known.contains($0.partition) }, committed, plan, dataHash, parts)
+            extents.filter { known.contains($0.partition) }, committed, plan, dataHash, parts,
+            patience)
         var clock = PartitionClock.Reading()
         clock.floorMs = old.publishedThroughMs
         let latest = old.metadata.compactMap(\.self).max { $0.sequence < $1.sequence }
@@ -206,7 +222,7 @@ package final class Engine {
 
     private static func positions(
         _ extents: [PartitionExtent], _ committed: [CommittedOffset], _ plan: Plan,
-        _ dataHash: UInt64, _ parts: EngineParts
+        _ dataHash: UInt64, _ parts: EngineParts, _ patience: Patience
     ) throws(ConnectorError) -> Positions {
         var found = Positions(
             applicationHash: nameHash(plan.app), clusterHash: nameHash(parts.log.clusterId))
@@ -240,7 +256,9 @@ package final class Engine {
                     kind = .expired
                 }
             } else {
-                offset = try parts.source.firstOffset(extent, start: plan.stream.source.start)
+                offset = try patience.retry { () throws(ConnectorError) in
+                    try parts.source.firstOffset(extent, start: plan.stream.source.start)
+                }
                 next = offset
             }
             found.offsets.append(offset)

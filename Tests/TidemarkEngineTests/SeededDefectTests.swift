@@ -181,7 +181,7 @@ import TidemarkRuntime
 }
 
 /// A log of commits that does as another one does.
-private class PassingLog: CommitLog, @unchecked Sendable {
+class PassingLog: CommitLog, @unchecked Sendable {
     let inner: any CommitLog
     init(_ inner: any CommitLog) { self.inner = inner }
 
