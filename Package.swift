@@ -108,7 +108,11 @@ let package = Package(
                 "TidemarkOperators", "TidemarkTopology", "TidemarkPlanner", "TidemarkTelemetry",
                 "TidemarkRuntime", "TidemarkKafka", "TidemarkFiles", "CAllocator",
             ],
-            swiftSettings: swift),
+            swiftSettings: swift,
+            // One file to copy: no Swift is needed where it runs.
+            linkerSettings: [
+                .unsafeFlags(["-static-stdlib"], .when(configuration: .release))
+            ]),
         // Measurements, run by hand and by `make bench`.
         .executableTarget(
             name: "kafka-bench",
