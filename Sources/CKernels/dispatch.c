@@ -99,7 +99,7 @@ static void sort512(const float *values, int stride, int offset, float *kept) {
     memcpy(halves, values, sizeof halves);
     tk_sort256(halves);
     tk_sort256(halves + 256);
-    // From both ends at once, as `tk_merge_keys`: either end takes 256, so neither list is left.
+    // From both ends at once: either end takes 256, so neither list is left.
     const float *first = halves, *other = halves + 256;
     const float *last = halves + 255, *rest = halves + 511;
     for (int i = 0; i < 256; i++) {
@@ -268,32 +268,33 @@ void tk_raise_registers(
     }
 }
 
-void tk_max_bytes(uint8_t *into, const uint8_t *other, size_t count) {
-    for (size_t i = 0; i < count; i++) into[i] = into[i] > other[i] ? into[i] : other[i];
+// All registers once for each value that occurs: about fifteen, and 32 registers at a time.
+void tk_count_registers(const uint8_t *registers, size_t count, uint32_t counts[64]) {
+    typedef uint8_t lanes __attribute__((vector_size(32), aligned(1)));
+    memset(counts, 0, 64 * sizeof(uint32_t));
+    if (count < 32) {
+        for (size_t i = 0; i < count; i++) counts[registers[i] & 63]++;
+        return;
+    }
+    size_t seen = 0;
+    for (int value = 0; value < 64 && seen < count; value++) {
+        const lanes wanted = (lanes){} + (uint8_t)value;
+        uint32_t found = 0;
+        for (size_t start = 0; start < count;) {
+            // A lane counts to 255.
+            size_t end = count - start > 255 * 32 ? start + 255 * 32 : count;
+            lanes sums = {};
+            for (; start < end; start += 32)
+                sums -= (lanes)(*(const lanes *)(registers + start) == wanted);
+            for (int i = 0; i < 32; i++) found += sums[i];
+        }
+        counts[value] = found;
+        seen += found;
+    }
 }
 
-// From both ends at once: two independent chains, and no branch that depends on the keys.
-void tk_merge_keys(
-    uint64_t *a, size_t a_count, uint64_t *b, size_t b_count, uint64_t *into) {
-    a[a_count] = b[b_count] = UINT64_MAX;
-    a[-1] = b[-1] = 0;
-    const uint64_t *first = a, *other = b;
-    const uint64_t *last = a + a_count - 1, *rest = b + b_count - 1;
-    size_t total = a_count + b_count;
-    uint64_t *low = into, *high = into + total - 1;
-    for (size_t i = 0; i < total / 2; i++) {
-        uint64_t x = *first, y = *other;
-        int left = x <= y;
-        *low++ = left ? x : y;
-        first += left;
-        other += !left;
-        uint64_t p = *last, q = *rest;
-        int right = p > q;
-        *high-- = right ? p : q;
-        last -= right;
-        rest -= !right;
-    }
-    if (total & 1) *low = *first <= *other ? *first : *other;
+void tk_max_bytes(uint8_t *into, const uint8_t *other, size_t count) {
+    for (size_t i = 0; i < count; i++) into[i] = into[i] > other[i] ? into[i] : other[i];
 }
 
 int tk_has_baseline(void) {
@@ -309,4 +310,9 @@ int tk_has_baseline(void) {
 void tk_prefetch(const void *start, size_t byte_count) {
     const char *from = start, *end = from + byte_count;
     for (from -= (uintptr_t)from & 63; from < end; from += 64) __builtin_prefetch(from, 1, 3);
+}
+
+void tk_prefetch_reading(const void *start, size_t byte_count) {
+    const char *from = start, *end = from + byte_count;
+    for (from -= (uintptr_t)from & 63; from < end; from += 64) __builtin_prefetch(from, 0, 3);
 }

@@ -106,6 +106,18 @@ package func sort512(
         values, count, Int32(truncatingIfNeeded: stride), Int32(truncatingIfNeeded: offset), kept)
 }
 
+/// How many of HyperLogLog's registers hold each value, 0 to 63.
+///
+/// - Complexity: about 0.1 ns a register and value that occurs.
+package func countRegisters(
+    _ registers: UnsafePointer<UInt8>, count: Int, into counts: inout InlineArray<64, UInt32>
+) {
+    unsafe withUnsafeMutableBytes(of: &counts) { bytes in
+        guard let base = bytes.baseAddress else { return }
+        unsafe tk_count_registers(registers, count, base.assumingMemoryBound(to: UInt32.self))
+    }
+}
+
 /// Keeps the larger of each two bytes.
 package func maximum(
     into: UnsafeMutablePointer<UInt8>,
@@ -113,6 +125,58 @@ package func maximum(
     count: Int
 ) {
     unsafe tk_max_bytes(into, other, count)
+}
+
+/// Items of a sketch's level, of which each weighs 2^level.
+@safe
+package struct LevelItems<Item: BitwiseCopyable>: BitwiseCopyable {
+    // As `tk_level` lays it out.
+    package let items: UnsafePointer<Item>
+    package let count: Int
+    package let level: Int
+
+    /// `count` items from `items` on; `level` is below 64.
+    package init(items: UnsafePointer<Item>, count: Int, level: Int) {
+        unsafe self.items = unsafe items
+        self.count = count
+        self.level = level
+    }
+}
+
+/// Writes the items of all levels in one order, and for each what it and all before it weigh.
+///
+/// - Precondition: no NaN and no −0; room for all items in both. The list of levels is put in another
+///   order.
+/// - Complexity: about 4 ns an item with AVX-512.
+package func orderLevels(
+    _ levels: UnsafeMutableBufferPointer<LevelItems<Float>>,
+    values: UnsafeMutablePointer<Float>,
+    cumulative: UnsafeMutablePointer<UInt64>
+) {
+    guard let base = levels.baseAddress else { return }
+    unsafe tk_order_levels(
+        UnsafeMutableRawPointer(base).assumingMemoryBound(to: tk_level.self), levels.count, values,
+        cumulative)
+}
+
+/// The most items, in all levels and in one of them, that `reachWeights` takes.
+package let reachedItemCountMax = (all: Int(TK_REACH_ITEMS), level: 512)
+
+/// For each weight the least item that weighs so much together with all before it, in the order of
+/// `orderLevels`.
+///
+/// - Precondition: no NaN and no −0; weights are 1 to that of all items; no more items than
+///   `reachedItemCountMax`.
+/// - Complexity: about 2 ns an item with AVX-512, and 0.1 µs a weight.
+package func reachWeights(
+    _ weights: UnsafeBufferPointer<UInt64>,
+    of levels: UnsafeMutableBufferPointer<LevelItems<Float>>,
+    into reached: UnsafeMutablePointer<Float>
+) {
+    guard let base = levels.baseAddress, let first = weights.baseAddress else { return }
+    unsafe tk_reach_weights(
+        UnsafeMutableRawPointer(base).assumingMemoryBound(to: tk_level.self), levels.count, first,
+        weights.count, reached)
 }
 
 /// Merges two ascending lists of keys into a third.

@@ -159,13 +159,15 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
         return other
     }
 
-    /// The retained values in order, with their weights.
-    borrowing func view() -> KLLCoreView<Item> {
-        var values: [Item] = []
-        var cumulative: [UInt64] = []
-        if retainedCount > 0 {
-            var parts: [KLLPart<Item>] = []
-            // The lightest level last: the heavy ones are few and merged often.
+    /// What is kept, the heaviest level first.
+    private borrowing func withLevels<T>(
+        _ body: (UnsafeMutableBufferPointer<LevelItems<Item>>, _ total: Int) -> T
+    ) -> T {
+        unsafe withUnsafeTemporaryAllocation(
+            of: LevelItems<Item>.self, capacity: Swift.max(1, Int(levelCount))
+        ) { parts in
+            var used = 0
+            var total = 0
             for i in stride(from: Int(levelCount) - 1, through: 0, by: -1) {
                 var items = unsafe block
                 var count = Int(blockUsed)
@@ -174,18 +176,47 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
                     count = Int(unsafe levels[i].count)
                 }
                 guard count > 0, let items = unsafe items else { continue }
-                unsafe parts.append(KLLPart(items: items, count: count, level: i))
+                unsafe parts[used] = LevelItems(items: items, count: count, level: i)
+                used += 1
+                total += count
             }
-            (values, cumulative) = Item.inOrder(parts, total: retainedCount)
+            return unsafe body(UnsafeMutableBufferPointer(rebasing: parts[..<used]), total)
+        }
+    }
+
+    /// The retained values in order, with their weights.
+    borrowing func view() -> KLLCoreView<Item> {
+        let (highest, (values, cumulative)) = unsafe withLevels { parts, total in
+            let highest = unsafe parts.isEmpty ? 0 : parts[0].level
+            return unsafe (highest, Item.inOrder(parts, total: total))
         }
         return KLLCoreView(
             k: k,
             count: valueCount,
             min: least,
             max: most,
+            levelCount: highest + 1,
             values: values,
             cumulative: cumulative
         )
+    }
+
+    /// For each rank in 0…1 the smallest value whose rank reaches it; empty when the sketch is.
+    ///
+    /// As the view says, mostly without putting all items in one order.
+    borrowing func quantiles(_ ranks: [Double]) -> [Item] {
+        let (count, least, most) = (valueCount, least, most)
+        guard count > 0 else { return [] }
+        let weights = ranks.map { rank in
+            // The ends are not asked for.
+            0 < rank && rank < 1 ? KLLCoreView<Item>.leastWeight(rank, of: count) : 1
+        }
+        guard var reached = unsafe withLevels({ unsafe Item.reached(weights, $0, total: $1) })
+        else { return view().quantiles(ranks) }
+        for (place, rank) in ranks.enumerated() {
+            if rank <= 0 { reached[place] = least } else if !(rank < 1) { reached[place] = most }
+        }
+        return reached
     }
 
     // MARK: Blocks and levels
@@ -234,6 +265,27 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
     borrowing func prefetch() {
         guard let block = unsafe block else { return }
         unsafe prefetchForWriting(block + Int(blockUsed), byteCount: 4)
+    }
+
+    /// Begins to fetch the list of levels, to read it.
+    borrowing func prefetchLevels() {
+        guard let levels = unsafe levels else { return }
+        unsafe prefetchForReading(
+            levels, byteCount: Int(levelCount) &* MemoryLayout<Level>.stride)
+    }
+
+    /// Begins to fetch all items, to read them; the list of levels is there.
+    borrowing func prefetchItems() {
+        if let block = unsafe block {
+            unsafe prefetchForReading(
+                block, byteCount: Int(blockUsed) &* MemoryLayout<Item>.stride)
+        }
+        guard let levels = unsafe levels else { return }
+        for i in 1..<Swift.max(1, Int(levelCount)) {
+            guard let items = unsafe levels[i].items else { continue }
+            unsafe prefetchForReading(
+                items, byteCount: Int(levels[i].count) &* MemoryLayout<Item>.stride)
+        }
     }
 
     /// Adds values that are clean already, and may sort them: no NaN, no −0, and `least` and `most`

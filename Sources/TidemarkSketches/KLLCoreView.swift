@@ -37,6 +37,8 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
     let count: UInt64
     let min: Item
     let max: Item
+    /// One more than the highest level that holds items.
+    let levelCount: Int
     /// Retained values, ascending.
     let values: [Item]
     /// For each value, the weight of it and of those before it; the last is `count`.
@@ -50,17 +52,35 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
         return ranks.map { quantile($0) }
     }
 
-    private func quantile(_ rank: Double) -> Item {
+    func quantile(_ rank: Double) -> Item {
         if rank <= 0 { return min }
-        if rank >= 1 { return max }
-        let n = Double(count)
-        var low = 0
-        var high = values.count - 1
-        while low < high {
-            let middle = (low + high) / 2
-            if Double(cumulative[middle]) / n >= rank { high = middle } else { low = middle + 1 }
+        guard rank < 1 else { return max }
+        let least = Self.leastWeight(rank, of: count)
+        // The first place that reaches it; the last one does.
+        let place = unsafe cumulative.withUnsafeBufferPointer { cumulative in
+            var at = 0
+            var left = cumulative.count
+            while left > 1 {
+                let half = left / 2
+                at &+= unsafe cumulative[at &+ half &- 1] < least ? half : 0
+                left &-= half
+            }
+            return at
         }
-        return values[low]
+        return values[place]
+    }
+
+    /// The least weight whose share of `count` reaches a rank.
+    ///
+    /// - Precondition: `0 < rank && rank < 1`.
+    static func leastWeight(_ rank: Double, of count: UInt64) -> UInt64 {
+        // By trial around the product, which is rounded: a division for each place that a search looks
+        // at would cost more than the rest of it.
+        let n = Double(count)
+        var least = UInt64(rank * n)
+        while least > 1, Double(least &- 1) / n >= rank { least &-= 1 }
+        while Double(least) / n < rank { least &+= 1 }
+        return Swift.min(least, count)
     }
 
     /// The share of values ≤ `value`; nil when empty.
@@ -114,8 +134,8 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
     /// laid side by side over the mass, evenly mixed, and each takes the value in its middle. That
     /// adds at most half the largest weight, n / 576, to the rank error.
     func serialize() -> [UInt8] {
-        var bytes: [UInt8] = []
         guard count > 1 else {
+            var bytes: [UInt8] = []
             bytes.reserveCapacity(12)
             bytes.append(contentsOf: [2, count == 0 ? 1 : 2, 15, count == 0 ? 1 : 4])
             bytes.append(littleEndian: UInt16(k))
@@ -124,47 +144,39 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
             return bytes
         }
         // What fits leaves as it is: bytes that were read go out the same.
-        // No item weighs more than all of them, so there are no more levels than the count has bits.
-        let levelCountMax = UInt64.bitWidth - count.leadingZeroBitCount
-        let mayFit =
-            values.count <= KLLLayout.capacity(k: k, levelCount: Swift.min(60, levelCountMax))
-        let kept = mayFit ? keptLevels() : []
         let fits =
-            !kept.isEmpty && values.count <= KLLLayout.capacity(k: k, levelCount: kept.count)
-        let counts = fits ? kept : levelCounts()
+            levelCount <= 60 && values.count <= KLLLayout.capacity(k: k, levelCount: levelCount)
+        let counts = fits ? keptLevels() : levelCounts()
         let retained = counts.reduce(0, +)
         let capacity = KLLLayout.capacity(k: k, levelCount: counts.count)
-        let header = 28 + 4 * counts.count
-        bytes.reserveCapacity(
-            header + 2 * MemoryLayout<Item>.size + MemoryLayout<Item>.size * retained
-        )
-        bytes.append(contentsOf: [5, 1, 15, 2])
-        bytes.append(littleEndian: UInt16(k))
-        bytes.append(contentsOf: [8, 0])
-        bytes.append(littleEndian: count)
-        bytes.append(littleEndian: UInt16(k))
-        bytes.append(contentsOf: [UInt8(counts.count), 0])
-        var start = capacity - retained
-        for c in counts {
-            bytes.append(littleEndian: UInt32(start))
-            start += c
-        }
-        min.append(to: &bytes)
-        max.append(to: &bytes)
-        unsafe withUnsafeTemporaryAllocation(of: Item.self, capacity: retained) { items in
-            guard let base = items.baseAddress else { return }
-            if fits {
-                unsafe writeLevels(counts, into: base)
-            } else {
-                unsafe redraw(counts, into: base)
+        let header = 20 + 4 * counts.count
+        let byteCount = header + MemoryLayout<Item>.size * (2 + retained)
+        return unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { bytes, written in
+            written = byteCount
+            // Every target is little-endian.
+            guard let to = UnsafeMutableRawPointer(bytes.baseAddress) else { return }
+            unsafe to.storeBytes(of: 5 | 1 << 8 | 15 << 16 | 2 << 24, as: UInt32.self)
+            unsafe to.storeBytes(of: UInt16(k), toByteOffset: 4, as: UInt16.self)
+            unsafe to.storeBytes(of: 8, toByteOffset: 6, as: UInt16.self)
+            unsafe to.storeBytes(of: count, toByteOffset: 8, as: UInt64.self)
+            unsafe to.storeBytes(of: UInt16(k), toByteOffset: 16, as: UInt16.self)
+            unsafe to.storeBytes(of: UInt16(counts.count), toByteOffset: 18, as: UInt16.self)
+            var start = capacity - retained
+            for (level, c) in counts.enumerated() {
+                unsafe to.storeBytes(
+                    of: UInt32(start), toByteOffset: 20 + 4 * level, as: UInt32.self)
+                start += c
             }
-            unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(items))
+            unsafe to.storeBytes(of: min, toByteOffset: header, as: Item.self)
+            unsafe to.storeBytes(
+                of: max, toByteOffset: header + MemoryLayout<Item>.size, as: Item.self)
+            let items = unsafe to + header + 2 * MemoryLayout<Item>.size
+            if fits {
+                unsafe writeLevels(counts, into: items)
+            } else {
+                unsafe redraw(counts, into: items)
+            }
         }
-        return bytes
-    }
-
-    private func level(_ i: Int) -> Int {
-        (cumulative[i] - (i == 0 ? 0 : cumulative[i - 1])).trailingZeroBitCount
     }
 
     /// How many items of each level are retained.
@@ -175,18 +187,25 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
             counts[(sum &- before).trailingZeroBitCount & 63] &+= 1
             before = sum
         }
-        var highest = 63
-        while highest > 0 && counts[highest] == 0 { highest -= 1 }
-        return (0...highest).map { counts[$0] }
+        return (0..<levelCount).map { counts[$0] }
     }
 
-    private func writeLevels(_ counts: [Int], into items: UnsafeMutablePointer<Item>) {
-        var next: [Int] = []
-        for c in counts { next.append((next.last ?? 0) + c) }
-        for i in values.indices.reversed() {
-            let level = level(i)
-            next[level] -= 1
-            unsafe items[next[level]] = values[i]
+    /// Puts an item to its place among those of all levels: bytes are not aligned to items.
+    @inline(__always)
+    private static func put(_ item: Item, _ place: Int, in items: UnsafeMutableRawPointer) {
+        unsafe items.storeBytes(
+            of: item, toByteOffset: MemoryLayout<Item>.stride &* place, as: Item.self)
+    }
+
+    private func writeLevels(_ counts: [Int], into items: UnsafeMutableRawPointer) {
+        var next = InlineArray<64, Int>(repeating: 0)
+        for (level, c) in counts.enumerated() where level < 63 { next[level + 1] = next[level] + c }
+        var before: UInt64 = 0
+        for i in values.indices {
+            let level = (cumulative[i] &- before).trailingZeroBitCount & 63
+            before = cumulative[i]
+            unsafe Self.put(values[i], next[level], in: items)
+            next[level] &+= 1
         }
     }
 
@@ -194,7 +213,8 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
     /// levels, below them one where the remaining count is odd.
     private func levelCounts() -> [Int] {
         // By depth below the highest level; beyond the four highest nothing is asked.
-        let capacities = (0..<4).map { KLLLayout.capacity(k: k, depth: $0) }
+        var capacities = InlineArray<4, Int>(repeating: 0)
+        for depth in 0..<4 { capacities[depth] = KLLLayout.capacity(k: k, depth: depth) }
         var levelCount = 1
         while true {
             var counts = InlineArray<64, Int>(repeating: 0)
@@ -216,7 +236,7 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
 
     /// Writes the items of all levels, level 0 first, each level ascending, as they lie in memory:
     /// every target is little-endian.
-    private func redraw(_ counts: [Int], into items: UnsafeMutablePointer<Item>) {
+    private func redraw(_ counts: [Int], into items: UnsafeMutableRawPointer) {
         // At most four levels take turns: each has a next due place in the mass, and the one that
         // is due first gets an item. One that has had all of its items is due beyond all places.
         var due = InlineArray<4, Double>(repeating: .infinity)
@@ -230,7 +250,7 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
         var skipped: UInt64 = 0
         // The single items of lower levels hold next to nothing; they stand for the middle.
         for level in 0..<lowest where counts[level] > 0 {
-            unsafe items[start] = quantile(0.5)
+            unsafe Self.put(quantile(0.5), start, in: items)
             start += 1
             skipped += 1 << UInt64(level)
         }
@@ -278,7 +298,7 @@ struct KLLCoreView<Item: KLLItem>: Sendable {
                     } else {
                         while unsafe cumulative[at] <= middle { at &+= 1 }
                     }
-                    unsafe items[slot[i]] = values[at]
+                    unsafe Self.put(values[at], slot[i], in: items)
                     slot[i] &+= 1
                     mass &+= weight
                     // Where the single items' mass was left out: the middle.

@@ -1,13 +1,5 @@
 import TidemarkKernels
 
-/// Items of one level, on their way into a view.
-@safe
-struct KLLPart<Item> {
-    let items: UnsafeMutablePointer<Item>
-    let count: Int
-    let level: Int
-}
-
 /// What KLL needs of the numbers that it keeps: f32 or f64, without NaN and −0.
 protocol KLLItem: BinaryFloatingPoint, BitwiseCopyable, Sendable {
     /// Writes those of 256 items that come at `offset`, `offset + stride`, … in order; may sort.
@@ -34,9 +26,16 @@ protocol KLLItem: BinaryFloatingPoint, BitwiseCopyable, Sendable {
     ) -> (low: Self, high: Self)?
     /// Joins levels in order; each item weighs 2^level.
     static func inOrder(
-        _ parts: [KLLPart<Self>],
+        _ parts: UnsafeMutableBufferPointer<LevelItems<Self>>,
         total: Int
     ) -> (values: [Self], cumulative: [UInt64])
+    /// For each weight the least item that weighs so much together with all before it; nil where all
+    /// items have to be joined in order for it.
+    static func reached(
+        _ weights: [UInt64],
+        _ parts: UnsafeMutableBufferPointer<LevelItems<Self>>,
+        total: Int
+    ) -> [Self]?
     static func read(_ reader: inout ByteReader) throws(SketchError) -> Self
     func append(to bytes: inout [UInt8])
 }
@@ -135,45 +134,37 @@ extension Float: KLLItem {
     }
 
     static func inOrder(
-        _ parts: [KLLPart<Float>],
+        _ parts: UnsafeMutableBufferPointer<LevelItems<Float>>,
         total: Int
     ) -> (values: [Float], cumulative: [UInt64]) {
         var values: [Float] = []
-        var cumulative: [UInt64] = []
-        // Three lists of keys, each between the guards that `mergeKeys` wants.
-        let room = total + 2
-        unsafe withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 3 * room) { scratch in
-            guard let base = scratch.baseAddress else { return }
-            var merged = unsafe base + 1
-            var spare = unsafe base + room + 1
-            let added = unsafe base + 2 * room + 1
-            var used = 0
-            // Small ones first: what is merged early is merged again. The keys alone decide the order.
-            for part in parts.sorted(by: { $0.count < $1.count }) {
-                let items = unsafe part.items
-                if used == 0 {
-                    unsafe sortedKeys(items, count: part.count, tag: part.level, into: merged)
-                } else {
-                    unsafe sortedKeys(items, count: part.count, tag: part.level, into: added)
-                    unsafe mergeKeys(merged, used, added, part.count, into: spare)
-                    unsafe swap(&merged, &spare)
-                }
-                used += part.count
-            }
-            values = unsafe [Float](unsafeUninitializedCapacity: total) { buffer, count in
-                for i in 0..<total { unsafe buffer[i] = item(ofKey: merged[i]) }
+        let cumulative = unsafe [UInt64](unsafeUninitializedCapacity: total) { sums, sumCount in
+            values = unsafe [Float](unsafeUninitializedCapacity: total) { items, count in
                 count = total
+                guard let items = items.baseAddress, let sums = sums.baseAddress else { return }
+                unsafe orderLevels(parts, values: items, cumulative: sums)
             }
-            cumulative = unsafe [UInt64](unsafeUninitializedCapacity: total) { buffer, count in
-                var sum: UInt64 = 0
-                for i in 0..<total {
-                    sum &+= 1 &<< (unsafe merged[i] & 63)
-                    unsafe buffer[i] = sum
-                }
-                count = total
-            }
+            sumCount = total
         }
         return (values, cumulative)
+    }
+
+    static func reached(
+        _ weights: [UInt64],
+        _ parts: UnsafeMutableBufferPointer<LevelItems<Float>>,
+        total: Int
+    ) -> [Float]? {
+        guard total <= reachedItemCountMax.all else { return nil }
+        for index in 0..<parts.count {
+            guard unsafe parts[index].count <= reachedItemCountMax.level else { return nil }
+        }
+        return unsafe [Float](unsafeUninitializedCapacity: weights.count) { items, count in
+            count = weights.count
+            guard let items = items.baseAddress else { return }
+            unsafe weights.withUnsafeBufferPointer {
+                unsafe reachWeights($0, of: parts, into: items)
+            }
+        }
     }
 
     static func read(_ reader: inout ByteReader) throws(SketchError) -> Float {
@@ -266,12 +257,13 @@ extension Double: KLLItem {
     }
 
     static func inOrder(
-        _ parts: [KLLPart<Double>],
+        _ parts: UnsafeMutableBufferPointer<LevelItems<Double>>,
         total: Int
     ) -> (values: [Double], cumulative: [UInt64]) {
         var values: [Double] = []
         var levels: [UInt8] = []
-        for part in parts {
+        for index in 0..<parts.count {
+            let part = unsafe parts[index]
             let sorted = unsafe [Double](unsafeUninitializedCapacity: part.count) { buffer, count in
                 count = part.count
                 guard let base = buffer.baseAddress else { return }
@@ -311,6 +303,10 @@ extension Double: KLLItem {
         }
         return (values, cumulative)
     }
+
+    static func reached(
+        _: [UInt64], _: UnsafeMutableBufferPointer<LevelItems<Double>>, total _: Int
+    ) -> [Double]? { nil }
 
     static func read(_ reader: inout ByteReader) throws(SketchError) -> Double {
         try reader.readDouble()
@@ -368,21 +364,7 @@ private func sortItems(_ items: UnsafeMutablePointer<Float>, count: Int) {
     }
 }
 
-/// Sorts items into keys: bits that order as the value does, above `tag`; never 0 or the largest.
-private func sortedKeys(
-    _ items: UnsafePointer<Float>,
-    count: Int,
-    tag: Int,
-    into keys: UnsafeMutablePointer<UInt64>
-) {
-    unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { scratch in
-        guard let sorted = scratch.baseAddress else { return }
-        unsafe sorted.update(from: items, count: count)
-        unsafe sortItems(sorted, count: count)
-        unsafe writeKeys(sorted, count: count, tag: tag, into: keys)
-    }
-}
-
+/// Writes keys: bits that order as the value does, above `tag`; never 0 or the largest.
 private func writeKeys(
     _ sorted: UnsafePointer<Float>,
     count: Int,

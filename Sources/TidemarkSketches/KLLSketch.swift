@@ -46,6 +46,12 @@ package struct KLLSketch: ~Copyable, Ordered, Sendable {
     /// Begins to fetch the place of the next value.
     package borrowing func prefetch() { core.prefetch() }
 
+    /// Begins to fetch the list of levels, to read it.
+    package borrowing func prefetchLevels() { core.prefetchLevels() }
+
+    /// Begins to fetch all items, to read them; the list of levels is there.
+    package borrowing func prefetchItems() { core.prefetchItems() }
+
     /// Adds values; NaN is left out.
     ///
     /// - Complexity: about 1 ns a value with AVX-512.
@@ -83,7 +89,9 @@ package struct KLLSketch: ~Copyable, Ordered, Sendable {
     package borrowing func view() -> KLLView { KLLView(core: core.view()) }
 
     /// For each rank in 0…1 the smallest value whose rank reaches it; empty when the sketch is.
-    package borrowing func quantiles(_ ranks: [Double]) -> [Float] { view().quantiles(ranks) }
+    ///
+    /// - Complexity: about half of `view()`.
+    package borrowing func quantiles(_ ranks: [Double]) -> [Float] { core.quantiles(ranks) }
 
     /// The share of values ≤ `value`; nil when empty.
     package borrowing func rank(of value: Float) -> Double? { view().rank(of: value) }
@@ -119,6 +127,11 @@ package struct KLLView: Sendable {
     ///
     /// 0 gives the exact smallest value, 1 the exact largest.
     package func quantiles(_ ranks: [Double]) -> [Float] { core.quantiles(ranks) }
+
+    /// As `quantiles`, of one rank.
+    ///
+    /// - Precondition: not empty.
+    package func quantile(_ rank: Double) -> Float { core.quantile(rank) }
 
     /// With 99% confidence the value of the rank lies between these; nil when empty.
     package func quantileBounds(_ rank: Double) -> (lower: Float, upper: Float)? {

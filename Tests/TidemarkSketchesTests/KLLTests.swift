@@ -127,6 +127,34 @@ struct ErrorBar: Sendable, CustomTestStringConvertible {
         #expect(other.serialize() != whole.serialize())
     }
 
+    @Test func `quantiles of a sketch are those of its view`() {
+        let best = InstructionTier.current
+        defer { InstructionTier.force(best) }
+        let ranks = [0, 1e-9, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1 - 1e-9, 1]
+        for tier in InstructionTier.allCases {
+            guard InstructionTier.force(tier) == tier else { continue }
+            var random = TestRandom(seed: 16)
+            // Beyond 1,024 items, and levels of more than 512, with the larger k.
+            for (k, count) in [
+                (200, 0), (200, 1), (200, 2), (200, 256), (200, 257), (200, 5_000), (200, 70_000),
+                (1_000, 50_000), (4_000, 20_000),
+            ] {
+                for values in 0..<3 {
+                    var sketch = KLLSketch(k: k, seed: 1)
+                    var extremes = KLLSketch(k: k, seed: 2)
+                    for _ in 0..<count {
+                        let value = Float(
+                            values == 0 ? random.normal() : Double(random.below(4 * values)) - 2)
+                        sketch.update([value])
+                        extremes.update([random.below(3) == 0 ? .infinity : value])
+                    }
+                    #expect(sketch.quantiles(ranks) == sketch.view().quantiles(ranks))
+                    #expect(extremes.quantiles(ranks) == extremes.view().quantiles(ranks))
+                }
+            }
+        }
+    }
+
     @Test func `all tiers keep the same values`() {
         let best = InstructionTier.current
         defer { InstructionTier.force(best) }

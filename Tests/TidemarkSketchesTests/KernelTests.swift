@@ -218,4 +218,71 @@ private func edges(_ random: inout TestRandom, _ count: Int, _ kind: Int) -> [Do
             }
         }
     }
+
+    @Test func `items of levels stand in one order, and weigh what those before them do`() {
+        let best = InstructionTier.current
+        defer { InstructionTier.force(best) }
+        var random = TestRandom(seed: 14)
+        for trial in 0..<200 {
+            var lists: [[Float]] = []
+            for _ in 0...random.below(6) {
+                // Lists of more than 512, and more than 1,024 items, are the rare ones.
+                let count = trial % 10 == 0 ? random.below(1_500) : random.below(300)
+                let list = (0..<count).map { _ -> Float in
+                    switch trial % 3 {
+                    case 0: Float(random.normal())
+                    case 1: Float(random.below(7)) - 3
+                    default: [Float.infinity, -.infinity, 0, 1][random.below(4)]
+                    }
+                }
+                // Some are in order already.
+                lists.append(random.below(3) == 0 ? list.sorted() : list)
+            }
+            let expected = lists.enumerated().flatMap { level, list in list.map { ($0, level) } }
+                .sorted { $0 < $1 }
+            var sum: UInt64 = 0
+            let weights = expected.map { _, level in
+                sum += 1 << UInt64(level)
+                return sum
+            }
+            let total = expected.count
+            let all = lists.flatMap(\.self)
+            for tier in InstructionTier.allCases {
+                guard InstructionTier.force(tier) == tier else { continue }
+                var values = [Float](repeating: 77, count: total + 1)
+                var cumulative = [UInt64](repeating: 77, count: total + 1)
+                unsafe all.withUnsafeBufferPointer { all in
+                    var start = 0
+                    var levels: [LevelItems<Float>] = []
+                    for (level, list) in lists.enumerated() {
+                        if let base = all.baseAddress {
+                            unsafe levels.append(
+                                LevelItems(items: base + start, count: list.count, level: level))
+                        }
+                        start += list.count
+                    }
+                    unsafe levels.withUnsafeMutableBufferPointer {
+                        unsafe orderLevels($0, values: &values, cumulative: &cumulative)
+                    }
+                }
+                #expect(values == expected.map(\.0) + [77], "trial \(trial) \(tier)")
+                #expect(cumulative == weights + [77], "trial \(trial) \(tier)")
+            }
+        }
+    }
+
+    @Test func `registers are counted by what they hold`() {
+        var random = TestRandom(seed: 15)
+        for lgK in 4...18 {
+            for most in [1, 15, 64] {
+                let registers = (0..<1 << lgK).map { _ in UInt8(random.below(most)) }
+                var counts = InlineArray<64, UInt32>(repeating: 77)
+                unsafe countRegisters(registers, count: registers.count, into: &counts)
+                for value in 0..<64 {
+                    let expected = registers.count { $0 == value }
+                    #expect(Int(counts[value]) == expected, "lgK \(lgK), \(value)")
+                }
+            }
+        }
+    }
 }

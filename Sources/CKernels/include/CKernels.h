@@ -55,6 +55,25 @@ void tk_max_bytes(uint8_t *into, const uint8_t *other, size_t count);
 void tk_merge_keys(
     uint64_t *a, size_t a_count, uint64_t *b, size_t b_count, uint64_t *into);
 
+/// Items of which each weighs 2^level; level < 64.
+typedef struct {
+    const float *items;
+    size_t count, level;
+} tk_level;
+
+/// Writes the items of all levels in one order, of equal ones the lightest first, and for each what it
+/// and all before it weigh; sorts the list of levels by their counts. No NaN, no -0.
+void tk_order_levels(
+    tk_level *levels, size_t level_count, float *values, uint64_t *cumulative);
+
+/// The most items of levels that `tk_reach_weights` takes.
+enum { TK_REACH_ITEMS = 1024 };
+/// For each weight, 1 to that of all items, the least item that weighs so much together with all before
+/// it: as tk_order_levels orders them. At most 512 items a level. No NaN, no -0.
+void tk_reach_weights(
+    const tk_level *levels, size_t level_count, const uint64_t *weights, size_t weight_count,
+    float *reached);
+
 /// Integers with counts in 2^lg_buckets buckets of eight; `fill` says how many of a bucket are taken,
 /// and places behind them have a count of 0.
 typedef struct {
@@ -104,7 +123,11 @@ void tk_comoments64(double *values, size_t width, double *means, double *sums);
 void tk_split_signs(
     const double *values, size_t count, double least, double *positive, double *negative,
     size_t counts[3]);
+/// How many of 2^lgK registers, lgK 4 to 21, hold each value below 64.
+void tk_count_registers(const uint8_t *registers, size_t count, uint32_t counts[64]);
 /// 257 raw HyperLogLog estimates over 2^lgK, lgK 4 to 21: where the corrected one is whole steps.
 const float *tk_hll_knots(int lg_k);
 /// Begins to fetch the cache lines of some bytes, to write them.
 void tk_prefetch(const void *start, size_t byte_count);
+/// The same, to read them.
+void tk_prefetch_reading(const void *start, size_t byte_count);
