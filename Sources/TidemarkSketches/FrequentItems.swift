@@ -362,15 +362,20 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
             func precedes(_ a: TextCount, _ b: TextCount) -> Bool {
                 a.count != b.count ? a.count > b.count : unsafe Self.precedes(a, b, texts)
             }
-            for item in items {
-                if best.count == n {
-                    guard item.count >= best[n - 1].count, precedes(item, best[n - 1])
-                    else { continue }
-                    best.removeLast()
+            unsafe items.withUnsafeBufferPointer { items in
+                // Counts are above 0.
+                var least: UInt64 = 0
+                for place in items.indices where unsafe items[place].count >= least {
+                    let item = unsafe items[place]
+                    if best.count == n {
+                        guard precedes(item, best[n - 1]) else { continue }
+                        best.removeLast()
+                    }
+                    var at = best.count
+                    while at > 0, precedes(item, best[at - 1]) { at -= 1 }
+                    best.insert(item, at: at)
+                    if best.count == n { least = best[n - 1].count }
                 }
-                var at = best.count
-                while at > 0, precedes(item, best[at - 1]) { at -= 1 }
-                best.insert(item, at: at)
             }
         }
         return best.map { item in
@@ -410,30 +415,28 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
         guard loose.isEmpty else { return settledCopy().serialize() }
         var lgNow = 3
         while items.count > 3 << (lgNow - 2) { lgNow += 1 }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(32 + items.count * 12 + texts.count)
         // No total means no item ever: the short form.
         let empty = total == 0
-        bytes.append(contentsOf: [
+        let head: [UInt8] = [
             empty ? 1 : 4, 1, 10, UInt8(lgMax), UInt8(Swift.min(lgNow, lgMax)), empty ? 5 : 0, 0, 0,
-        ])
-        if empty { return bytes }
-        bytes.append(littleEndian: UInt32(items.count))
-        bytes.append(littleEndian: UInt32(0))
-        bytes.append(littleEndian: total)
-        bytes.append(littleEndian: taken)
-        let head = bytes.count
-        let byteCount = head + items.count * 12 + items.reduce(0) { $0 + $1.byteCount }
-        bytes.append(contentsOf: repeatElement(0, count: byteCount - head))
-        unsafe bytes.withUnsafeMutableBytes { to in
+        ]
+        if empty { return head }
+        var byteCount = 32 + items.count * 12
+        for item in items { byteCount &+= item.byteCount }
+        return unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { bytes, written in
+            written = byteCount
+            guard let to = UnsafeMutableRawPointer(bytes.baseAddress) else { return }
+            // Every target is little-endian.
+            for place in 0..<8 { unsafe bytes[place] = head[place] }
+            unsafe to.storeBytes(of: UInt64(items.count), toByteOffset: 8, as: UInt64.self)
+            unsafe to.storeBytes(of: total, toByteOffset: 16, as: UInt64.self)
+            unsafe to.storeBytes(of: taken, toByteOffset: 24, as: UInt64.self)
+            var at = unsafe to + 32
+            for item in items {
+                unsafe at.storeBytes(of: item.count, as: UInt64.self)
+                unsafe at += 8
+            }
             unsafe texts.withUnsafeBufferPointer { texts in
-                guard let base = to.baseAddress else { return }
-                // Every target is little-endian.
-                var at = unsafe base + head
-                for item in items {
-                    unsafe at.storeBytes(of: item.count, as: UInt64.self)
-                    unsafe at += 8
-                }
                 for item in items {
                     let count = UInt32(truncatingIfNeeded: item.byteCount)
                     unsafe at.storeBytes(of: count, as: UInt32.self)
@@ -446,7 +449,6 @@ package struct FrequentItems: ~Copyable, Ordered, Sendable {
                 }
             }
         }
-        return bytes
     }
 
     /// The summary that DataSketches bytes of frequent strings hold.

@@ -268,22 +268,20 @@ package struct HLLSketch: ~Copyable, OrderFree {
 
     // MARK: Answers
 
-    /// How many registers hold each value, 0 to 63.
-    private var histogram: [Int] {
-        var counts = [Int](repeating: 0, count: 64)
-        guard let registers = unsafe registers else { return counts }
-        // Four tables: most registers hold one of few values, whose counts would wait for each other.
-        var tables = InlineArray<256, UInt32>(repeating: 0)
-        for i in stride(from: 0, to: 1 << lgK, by: 4) {
-            tables[Int(unsafe registers[i] & 63)] &+= 1
-            tables[Int(unsafe registers[i &+ 1] & 63) &+ 64] &+= 1
-            tables[Int(unsafe registers[i &+ 2] & 63) &+ 128] &+= 1
-            tables[Int(unsafe registers[i &+ 3] & 63) &+ 192] &+= 1
-        }
-        for v in 0..<64 {
-            counts[v] = Int(tables[v] &+ tables[v + 64] &+ tables[v + 128] &+ tables[v + 192])
+    /// How many registers hold each value: what estimate and bytes are made of.
+    ///
+    /// - Complexity: O(2^lgK) in register mode; take it once where both are wanted.
+    package var registerCounts: RegisterCounts {
+        var counts = RegisterCounts()
+        if let registers = unsafe registers {
+            unsafe countRegisters(registers, count: 1 << lgK, into: &counts.byValue)
         }
         return counts
+    }
+
+    /// How many registers of a sketch hold each value, 0 to 63; none while it has coupons.
+    package struct RegisterCounts: Sendable {
+        fileprivate var byValue = InlineArray<64, UInt32>(repeating: 0)
     }
 
     /// The estimated number of distinct items.
@@ -295,7 +293,7 @@ package struct HLLSketch: ~Copyable, OrderFree {
             let c = Double(couponCount)
             return couponCount < 2 ? c : c * (1 + (c - 1) / (6 * 0x1p26))
         }
-        return Self.composite(histogram, lgK: lgK)
+        return Self.composite(registerCounts, lgK: lgK)
     }
 
     /// An interval around the estimate, `standardDeviations` (1 to 3) wide on each side.
@@ -309,7 +307,12 @@ package struct HLLSketch: ~Copyable, OrderFree {
     /// `estimate` and `bounds`, for the price of one.
     package func estimateAndBounds(standardDeviations: Int) -> (
         estimate: Double, lower: Double, upper: Double
-    ) {
+    ) { estimateAndBounds(standardDeviations: standardDeviations, registerCounts) }
+
+    /// As `estimateAndBounds(standardDeviations:)`; `counts`: of this sketch, as it is now.
+    package func estimateAndBounds(
+        standardDeviations: Int, _ counts: RegisterCounts
+    ) -> (estimate: Double, lower: Double, upper: Double) {
         precondition(1 <= standardDeviations && standardDeviations <= 3)
         let sure: Double
         let error: Double
@@ -319,8 +322,7 @@ package struct HLLSketch: ~Copyable, OrderFree {
             error = Double(standardDeviations) * 0.409 / 8192
             estimate = self.estimate
         } else {
-            let counts = histogram
-            sure = Double((1 << lgK) - counts[0])
+            sure = Double((1 << lgK) - Int(counts.byValue[0]))
             error = Double(standardDeviations) * 1.04 / Double(1 << lgK).squareRoot()
             estimate = Self.composite(counts, lgK: lgK)
         }
@@ -331,7 +333,8 @@ package struct HLLSketch: ~Copyable, OrderFree {
 
     /// DataSketches' estimate from registers alone, without the order in which items came: the
     /// harmonic mean corrected by a table, or, while many registers are empty, their number.
-    private static func composite(_ counts: [Int], lgK: Int) -> Double {
+    private static func composite(_ counts: RegisterCounts, lgK: Int) -> Double {
+        let counts = counts.byValue
         let k = Double(1 << lgK)
         if counts[0] == 1 << lgK { return 0 }
         // Exact: integers times powers of two, summed from the smallest up.
@@ -348,7 +351,7 @@ package struct HLLSketch: ~Copyable, OrderFree {
             }
         let corrected = Self.corrected(correction * k / sum, lgK: lgK) * k
         if corrected > 3 * k { return corrected }
-        let empty = counts[0]
+        let empty = Int(counts[0])
         let linear = empty == 0 ? k * log(2 * k) : k * (harmonic(1 << lgK) - harmonic(empty))
         let crossing = lgK == 4 ? 0.718 : lgK == 5 ? 0.672 : 0.64
         return (corrected + linear) / 2 > crossing * k ? corrected : linear
@@ -408,11 +411,14 @@ package struct HLLSketch: ~Copyable, OrderFree {
     // MARK: Bytes
 
     /// Canonical bytes of a DataSketches `hll_sketch` of this `type`.
-    package borrowing func serialize() -> [UInt8] {
+    package borrowing func serialize() -> [UInt8] { serialize(registerCounts) }
+
+    /// As `serialize()`; `counts`: of this sketch, as it is now.
+    package borrowing func serialize(_ registerCounts: RegisterCounts) -> [UInt8] {
         var bytes: [UInt8] = []
         let lg = UInt8(truncatingIfNeeded: lgK)
         if let registers = unsafe registers {
-            let counts = histogram
+            let counts = registerCounts.byValue
             var large = 0.0
             var small = 0.0
             // Exact: integers times powers of two, summed from the smallest up.
@@ -422,8 +428,12 @@ package struct HLLSketch: ~Copyable, OrderFree {
             for v in stride(from: 31, through: 0, by: -1) {
                 large += Double(counts[v]) * Double(sign: .plus, exponent: -v, significand: 1)
             }
-            let floor = type == .hll4 ? counts.firstIndex { $0 > 0 } ?? 0 : 0
-            let high = type == .hll4 ? counts.dropFirst(floor + 15).reduce(0, +) : 0
+            var floor = 0
+            var high: UInt32 = 0
+            if type == .hll4 {
+                while floor < 63, counts[floor] == 0 { floor += 1 }
+                for v in stride(from: floor + 15, to: 64, by: 1) { high += counts[v] }
+            }
             bytes.reserveCapacity(44 + 1 << lgK)
             bytes.append(contentsOf: [
                 10, 1, 7, lg, 0, 8 | 16, UInt8(floor), 2 | type.rawValue << 2,
@@ -431,8 +441,8 @@ package struct HLLSketch: ~Copyable, OrderFree {
             bytes.append(0.0)
             bytes.append(large)
             bytes.append(small)
-            bytes.append(littleEndian: UInt32(counts[floor]))
-            bytes.append(littleEndian: UInt32(high))
+            bytes.append(littleEndian: counts[floor])
+            bytes.append(littleEndian: high)
             unsafe pack(UnsafePointer(registers), floor: UInt8(floor), into: &bytes)
             return bytes
         }
@@ -442,7 +452,7 @@ package struct HLLSketch: ~Copyable, OrderFree {
                 sorted.append(unsafe coupons[i])
             }
         }
-        sorted.sort()
+        sortCoupons(&sorted)
         if sorted.count <= 7 {
             let flags: UInt8 = 8 | 16 | (sorted.isEmpty ? 4 : 0)
             bytes.append(contentsOf: [
@@ -626,6 +636,31 @@ package struct HLLSketch: ~Copyable, OrderFree {
             update(coupon: coupon)
         }
         guard couponCount == count else { throw .corrupt(field: "coupons", offset: 8) }
+    }
+}
+
+/// Sorts coupons, ascending: byte by byte, where they are many.
+private func sortCoupons(_ coupons: inout [UInt32]) {
+    guard coupons.count > 64 else { return coupons.sort() }
+    // How many come before those of each byte's value; the lowest byte first.
+    var starts = InlineArray<1024, Int>(repeating: 0)
+    for coupon in coupons {
+        for byte in 0..<4 { starts[byte << 8 | Int(coupon >> UInt32(8 * byte) & 255)] &+= 1 }
+    }
+    var sorted = coupons
+    for byte in 0..<4 {
+        var before = 0
+        for value in byte << 8..<(byte + 1) << 8 {
+            let count = starts[value]
+            starts[value] = before
+            before &+= count
+        }
+        for coupon in coupons {
+            let value = byte << 8 | Int(coupon >> UInt32(8 * byte) & 255)
+            sorted[starts[value]] = coupon
+            starts[value] &+= 1
+        }
+        swap(&coupons, &sorted)
     }
 }
 
