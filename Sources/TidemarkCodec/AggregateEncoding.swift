@@ -1,26 +1,65 @@
 package import TidemarkCore
 
-extension AggregateRecord {
-    /// The record's value, JSON, in the shape that the aggregates topic promises.
-    package func encoded() -> [UInt8] {
-        var json = JSONWriter(capacity: 2048)
+/// Writes records of the aggregates topic one after the other, in the shape that it promises.
+///
+/// What the records of a group and window begin with is written once.
+package struct AggregateEncoder: ~Copyable {
+    private var json = JSONWriter(capacity: 2048)
+    private var head: [UInt8] = []
+    private var frame: [UInt8] = []
+    /// Names of the ranks that were met: a handful.
+    private var rankNames: [(rank: Double, name: String)] = []
+
+    package init() {}
+
+    /// Says that the records that follow are of the group and window of this one.
+    package mutating func begin(_ record: AggregateRecord) {
+        json.removeAll()
         json.beginObject()
         json.member("v", 1)
-        json.member("topology", topology)
-        json.member("revision", revision)
-        json.member("operator", operatorName)
+        json.member("topology", record.topology)
+        json.member("revision", record.revision)
+        json.member("operator", record.operatorName)
         json.key("group")
-        group.write(to: &json, otherGroupCount: otherGroupCount)
-        if !column.isEmpty {
-            json.member("column", column)
-            json.member("role", role)
-            json.member("kind", isNumeric ? "numeric" : "categorical")
-        }
-        window.write(to: &json)
+        record.group.write(to: &json, otherGroupCount: record.otherGroupCount)
+        head = json.bytes
+        json.removeAll()
+        record.window.write(to: &json)
         json.member("state", "final")
-        json.member("rev", rev)
-        json.member("complete", complete)
-        json.member("backfill", backfill)
+        json.member("rev", record.rev)
+        json.member("complete", record.complete)
+        json.member("backfill", record.backfill)
+        frame = json.bytes
+    }
+
+    /// The record's value, JSON.
+    package mutating func encode(_ record: AggregateRecord) -> [UInt8] {
+        json.removeAll()
+        json.raw(head)
+        if !record.column.isEmpty {
+            json.member("column", record.column)
+            json.member("role", record.role)
+            json.member("kind", record.isNumeric ? "numeric" : "categorical")
+        }
+        json.raw(frame)
+        record.write(to: &json, rankNames: &rankNames)
+        json.endObject()
+        return json.bytes
+    }
+}
+
+extension AggregateRecord {
+    /// The record's value, JSON; `AggregateEncoder` is for many.
+    package func encoded() -> [UInt8] {
+        var encoder = AggregateEncoder()
+        encoder.begin(self)
+        return encoder.encode(self)
+    }
+
+    /// What stands behind group and window.
+    fileprivate func write(
+        to json: inout JSONWriter, rankNames: inout [(rank: Double, name: String)]
+    ) {
         json.key("rows")
         json.beginObject()
         json.member("total", rows.total)
@@ -48,7 +87,12 @@ extension AggregateRecord {
         if !quantiles.isEmpty {
             json.key("quantiles")
             json.beginObject()
-            for (rank, value) in quantiles { json.member(quantileName(rank), value) }
+            for (rank, value) in quantiles where value.isFinite {
+                let known = rankNames.firstIndex { $0.rank == rank }
+                if known == nil { rankNames.append((rank, quantileName(rank))) }
+                json.key(text: rankNames[known ?? rankNames.count - 1].name)
+                json.value(value)
+            }
             json.endObject()
         }
         if let histogram {
@@ -121,8 +165,6 @@ extension AggregateRecord {
             }
             json.endArray()
         }
-        json.endObject()
-        return json.bytes
     }
 }
 
@@ -140,7 +182,10 @@ extension AlertRecord {
         if !labels.isEmpty {
             json.key("labels")
             json.beginObject()
-            for (name, value) in labels { json.member(name, value) }
+            for (name, value) in labels {
+                json.key(text: name)
+                json.value(value)
+            }
             json.endObject()
         }
         json.member("monitor", monitor)
@@ -257,7 +302,7 @@ extension GroupValues {
             if let otherGroupCount { json.member("groups", otherGroupCount) }
         }
         for (name, value) in dimensions {
-            json.key(name)
+            json.key(text: name)
             if let value { json.value(utf8: value) } else { json.null() }
         }
         json.endObject()
@@ -275,7 +320,7 @@ extension Window {
 }
 
 extension JSONWriter {
-    fileprivate mutating func write(_ name: String, _ counts: [Int64]) {
+    fileprivate mutating func write(_ name: StaticString, _ counts: [Int64]) {
         key(name)
         beginArray()
         for count in counts { value(count) }
@@ -313,7 +358,7 @@ extension JSONWriter {
         member("zero", Int64(clamping: histogram.zero))
         for (name, bins) in [("positive", histogram.positive), ("negative", histogram.negative)] {
             guard let bins else { continue }
-            key(name)
+            key(text: name)
             beginObject()
             member("first", bins.first)
             write("counts", bins.counts.map { Int64(clamping: $0) })
@@ -356,7 +401,7 @@ extension JSONWriter {
         key("tests")
         beginObject()
         for test in tests {
-            key(test.name)
+            key(text: test.name)
             beginObject()
             member("value", test.value)
             member("p", test.p)

@@ -1,3 +1,5 @@
+internal import CJSON
+
 /// Writes JSON text into bytes, without a tree.
 ///
 /// Commas are put where they belong; the caller opens and closes what it opened.
@@ -43,7 +45,24 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
     package mutating func beginArray() { open(0x5b) }
     package mutating func endArray() { close(0x5d) }
 
-    package mutating func key(_ name: String) {
+    /// A name that the program knows: ASCII without anything to escape.
+    package mutating func key(_ name: StaticString) {
+        let length = name.utf8CodeUnitCount
+        reserve(length &+ 4)
+        var to = unsafe start + count
+        if needsComma {
+            unsafe to.pointee = 0x2c
+            unsafe to += 1
+        }
+        unsafe to.pointee = 0x22
+        unsafe (to + 1).update(from: name.utf8Start, count: length)
+        unsafe to[length &+ 1] = 0x22
+        unsafe to[length &+ 2] = 0x3a
+        count &+= length &+ (needsComma ? 4 : 3)
+        needsComma = false
+    }
+
+    package mutating func key(text name: String) {
         separate()
         quote(name)
         append(0x3a)
@@ -107,7 +126,15 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         if number == number.rounded(.towardZero), number.magnitude < 9_007_199_254_740_992 {
             return value(Int64(number))
         }
-        write(number.description)
+        reserve(32)
+        let comma = needsComma ? 1 : 0
+        let length = unsafe tm_json_write_number(
+            number,
+            UnsafeMutableRawPointer(start + count + comma).assumingMemoryBound(to: CChar.self))
+        guard length > 0 else { return write(number.description) }
+        separate()
+        count &+= length
+        needsComma = true
     }
 
     package mutating func null() { write("null") }
@@ -119,25 +146,27 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         needsComma = true
     }
 
-    package mutating func member(_ name: String, _ text: String) {
+    package mutating func member(_ name: StaticString, _ text: String) {
         key(name)
         value(text)
     }
 
-    package mutating func member(_ name: String, _ number: Int64) {
+    package mutating func member(_ name: StaticString, _ number: Int64) {
         key(name)
         value(number)
     }
 
-    package mutating func member(_ name: String, _ number: Int) { member(name, Int64(number)) }
+    package mutating func member(_ name: StaticString, _ number: Int) {
+        member(name, Int64(number))
+    }
 
-    package mutating func member(_ name: String, _ flag: Bool) {
+    package mutating func member(_ name: StaticString, _ flag: Bool) {
         key(name)
         value(flag)
     }
 
     /// Left out where it does not exist.
-    package mutating func member(_ name: String, _ number: Double?) {
+    package mutating func member(_ name: StaticString, _ number: Double?) {
         guard let number, number.isFinite else { return }
         key(name)
         value(number)

@@ -90,7 +90,7 @@ package final class FileSink: Sink, @unchecked Sendable {
         json.key("headers")
         json.beginObject()
         for header in record.headers {
-            json.key(header.name)
+            json.key(text: header.name)
             json.value(utf8: header.value)
         }
         json.endObject()
@@ -114,10 +114,10 @@ package final class FileSink: Sink, @unchecked Sendable {
 
     private static func text(_ name: String, _ bytes: [UInt8], _ json: inout JSONWriter) {
         if bytes.allSatisfy({ $0 < 0x80 }) || String(validating: bytes, as: UTF8.self) != nil {
-            json.key(name)
+            json.key(text: name)
             json.value(utf8: bytes)
         } else {
-            json.key(name + "_base64")
+            json.key(text: name + "_base64")
             json.value(base64: bytes)
         }
     }

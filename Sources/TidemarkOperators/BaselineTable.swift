@@ -233,7 +233,10 @@ package struct BaselineTable: Sendable {
         }
         var head = JSONWriter()
         head.beginObject()
-        for (name, value) in made { head.member(name, value) }
+        for (name, value) in made {
+            head.key(text: name)
+            head.value(value)
+        }
         head.endObject()
         var bytes = Array("{\"format\":\"\(Self.format)\",\"v\":1,\"made\":".utf8) + head.bytes
         bytes += Array(",\"columns\":[\n".utf8)
@@ -242,7 +245,7 @@ package struct BaselineTable: Sendable {
         return bytes
     }
 
-    private static func write(_ name: String, _ counts: [Int64], _ json: inout JSONWriter) {
+    private static func write(_ name: StaticString, _ counts: [Int64], _ json: inout JSONWriter) {
         json.key(name)
         json.beginArray()
         for count in counts { json.value(count) }

@@ -389,7 +389,7 @@ private func text(_ plan: Plan, _ positions: [Position]) -> String {
 
 private func json(_ plan: Plan, _ positions: [Position]) -> String {
     var json = JSONWriter()
-    func timeMember(_ name: String, _ ms: Int64) {
+    func timeMember(_ name: StaticString, _ ms: Int64) {
         if ms != TimeLimit.never { json.member(name, ms) }
     }
     json.beginObject()
