@@ -359,16 +359,33 @@ package struct AggregateRecord: Sendable {
 
     /// `series`, where the group's part is at hand.
     package func series(groupPart: [UInt8]) -> [UInt8] {
-        var key: [UInt8] = []
-        key.reserveCapacity(operatorName.utf8.count + groupPart.count + column.utf8.count + 64)
-        appendPercentEncoded(operatorName.utf8, to: &key)
-        key.append(0x2f)
-        key.append(contentsOf: groupPart)
-        key.append(0x2f)
-        if column.isEmpty { key.append(0x2d) } else { appendPercentEncoded(column.utf8, to: &key) }
-        key.append(0x2f)
-        key.append(contentsOf: lengthText(window.lengthMs).utf8)
-        return key
+        joined(
+            Self.seriesHead(operatorName: operatorName, groupPart: groupPart),
+            Self.seriesTail(column: column, lengthMs: window.lengthMs))
+    }
+
+    /// What the series of a group's records begin with: all before the column.
+    package static func seriesHead(operatorName: String, groupPart: [UInt8]) -> [UInt8] {
+        var head: [UInt8] = []
+        head.reserveCapacity(operatorName.utf8.count + groupPart.count + 8)
+        appendPercentEncoded(operatorName.utf8, to: &head)
+        head.append(0x2f)
+        head.append(contentsOf: groupPart)
+        head.append(0x2f)
+        return head
+    }
+
+    /// What the series of a column and window length end with.
+    package static func seriesTail(column: String, lengthMs: Int64) -> [UInt8] {
+        var tail: [UInt8] = []
+        if column.isEmpty {
+            tail.append(0x2d)
+        } else {
+            appendPercentEncoded(column.utf8, to: &tail)
+        }
+        tail.append(0x2f)
+        tail.append(contentsOf: lengthText(lengthMs).utf8)
+        return tail
     }
 
     /// The record's key: the series and the window's start.
@@ -376,13 +393,24 @@ package struct AggregateRecord: Sendable {
 
     /// `key`, where the series is at hand.
     package func key(series: [UInt8]) -> [UInt8] {
-        let start = decimalText(window.startMs)
-        var key: [UInt8] = []
-        key.reserveCapacity(series.count + 1 + start.count)
-        key.append(contentsOf: series)
-        key.append(0x2f)
-        key.append(contentsOf: start)
-        return key
+        joined(series, [0x2f] + decimalText(window.startMs))
+    }
+}
+
+/// One list of bytes behind the other, in memory of just their size.
+package func joined(_ first: [UInt8], _ second: [UInt8]) -> [UInt8] {
+    let count = first.count + second.count
+    return unsafe [UInt8](unsafeUninitializedCapacity: count) { bytes, written in
+        written = count
+        guard let to = bytes.baseAddress else { return }
+        unsafe first.withUnsafeBufferPointer { part in
+            guard let from = part.baseAddress else { return }
+            unsafe to.update(from: from, count: part.count)
+        }
+        unsafe second.withUnsafeBufferPointer { part in
+            guard let from = part.baseAddress else { return }
+            unsafe (to + first.count).update(from: from, count: part.count)
+        }
     }
 }
 

@@ -18,6 +18,31 @@ package struct TestResult: Sendable, Equatable {
     }
 }
 
+/// The side that many windows are compared with: what tests want of it, worked out once.
+package final class ReferenceCounts: Sendable {
+    /// Of all cells, in order.
+    package let counts: [UInt64]
+    /// Values in all cells.
+    package let valueCount: UInt64
+    /// Of each cell, count / n.
+    let shares: [Double]
+    /// Share of the values in a cell and those before it.
+    let sharesBelow: [Double]
+
+    /// A side with these counts.
+    package init(_ counts: [UInt64]) {
+        self.counts = counts
+        valueCount = counts.reduce(0, &+)
+        let m = Double(valueCount)
+        shares = counts.map { Double($0) / m }
+        var below: UInt64 = 0
+        sharesBelow = counts.map { count in
+            below &+= count
+            return Double(below) / m
+        }
+    }
+}
+
 /// Tests and distances between the counts of two sides in the same cells.
 ///
 /// All are symmetric or take the current window first, the baseline second, and need both sides
@@ -28,18 +53,21 @@ package enum TwoSample {
     /// Jeffreys' rule for what is empty on one side only: the cell's share there is
     /// 0.5 / (n + K / 2), where n is that side's values and K the number of cells that remain.
     /// The shares of other cells stay count / n. Cells empty on both sides are left out.
-    package static func psi(current: [UInt64], baseline: [UInt64]) -> TestResult? {
-        precondition(current.count == baseline.count, "both sides have the same cells")
-        let n = total(current)
-        let m = total(baseline)
-        guard n > 0, m > 0 else { return nil }
+    package static func psi(
+        current: UnsafeBufferPointer<UInt64>, baseline: ReferenceCounts
+    ) -> TestResult? {
+        guard let (n, m) = unsafe totals(current, baseline) else { return nil }
         var cells = 0
-        for i in current.indices where current[i] > 0 || baseline[i] > 0 { cells += 1 }
+        for i in 0..<current.count where unsafe current[i] > 0 || baseline.counts[i] > 0 {
+            cells += 1
+        }
         let k = Double(cells)
         var sum = 0.0
-        for i in current.indices where current[i] > 0 || baseline[i] > 0 {
-            let p = current[i] > 0 ? Double(current[i]) / n : 0.5 / (n + k / 2)
-            let q = baseline[i] > 0 ? Double(baseline[i]) / m : 0.5 / (m + k / 2)
+        for i in 0..<current.count {
+            let count = unsafe current[i]
+            guard count > 0 || baseline.counts[i] > 0 else { continue }
+            let p = count > 0 ? Double(count) / n : 0.5 / (n + k / 2)
+            let q = baseline.counts[i] > 0 ? baseline.shares[i] : 0.5 / (m + k / 2)
             sum += (p - q) * log(p / q)
         }
         return TestResult(value: sum, p: nil, effect: sum)
@@ -49,18 +77,15 @@ package enum TwoSample {
     /// asymptotic two-sided p of √(n m / (n + m)) · D.
     ///
     /// D over cells is at most D over values, so p errs to the safe side.
-    package static func ks(current: [UInt64], baseline: [UInt64]) -> TestResult? {
-        precondition(current.count == baseline.count, "both sides have the same cells")
-        let n = total(current)
-        let m = total(baseline)
-        guard n > 0, m > 0 else { return nil }
+    package static func ks(
+        current: UnsafeBufferPointer<UInt64>, baseline: ReferenceCounts
+    ) -> TestResult? {
+        guard let (n, m) = unsafe totals(current, baseline) else { return nil }
         var below: UInt64 = 0
-        var belowToo: UInt64 = 0
         var d = 0.0
-        for i in current.indices.dropLast() {
-            below &+= current[i]
-            belowToo &+= baseline[i]
-            d = max(d, abs(Double(below) / n - Double(belowToo) / m))
+        for i in 0..<current.count - 1 {
+            unsafe below &+= current[i]
+            d = max(d, abs(Double(below) / n - baseline.sharesBelow[i]))
         }
         let p = kolmogorovUpper((n / (n + m) * m).squareRoot() * d)
         return TestResult(value: d, p: p, effect: d)
@@ -70,17 +95,16 @@ package enum TwoSample {
     ///
     /// Cells empty on both sides are dropped; K − 1 degrees of freedom; the effect is Cramér's V =
     /// √(χ² / (n + m)). One remaining cell is no difference: p = 1, effect 0.
-    package static func chiSquare(current: [UInt64], baseline: [UInt64]) -> TestResult? {
-        precondition(current.count == baseline.count, "both sides have the same cells")
-        let n = total(current)
-        let m = total(baseline)
-        guard n > 0, m > 0 else { return nil }
+    package static func chiSquare(
+        current: UnsafeBufferPointer<UInt64>, baseline: ReferenceCounts
+    ) -> TestResult? {
+        guard let (n, m) = unsafe totals(current, baseline) else { return nil }
         var cells = 0
         var statistic = 0.0
-        for i in current.indices where current[i] > 0 || baseline[i] > 0 {
+        for i in 0..<current.count where unsafe current[i] > 0 || baseline.counts[i] > 0 {
             cells += 1
-            let o = Double(current[i])
-            let r = Double(baseline[i])
+            let o = Double(unsafe current[i])
+            let r = Double(baseline.counts[i])
             // (o − e)²/e of both sides, with e = (o + r) n / (n + m), in one term.
             let difference = o * (m / (n + m)) - r * (n / (n + m))
             statistic += difference * difference / (o + r) * ((n + m) / n) * ((n + m) / m)
@@ -94,15 +118,14 @@ package enum TwoSample {
     }
 
     /// Jensen–Shannon distance: √JSD with the natural logarithm; 0 … √ln 2.
-    package static func jsDistance(current: [UInt64], baseline: [UInt64]) -> TestResult? {
-        precondition(current.count == baseline.count, "both sides have the same cells")
-        let n = total(current)
-        let m = total(baseline)
-        guard n > 0, m > 0 else { return nil }
+    package static func jsDistance(
+        current: UnsafeBufferPointer<UInt64>, baseline: ReferenceCounts
+    ) -> TestResult? {
+        guard let (n, _) = unsafe totals(current, baseline) else { return nil }
         var sum = 0.0
-        for i in current.indices {
-            let p = Double(current[i]) / n
-            let q = Double(baseline[i]) / m
+        for i in 0..<current.count {
+            let p = Double(unsafe current[i]) / n
+            let q = baseline.shares[i]
             let middle = (p + q) / 2
             if p > 0 { sum += p * log(p / middle) }
             if q > 0 { sum += q * log(q / middle) }
@@ -112,19 +135,27 @@ package enum TwoSample {
     }
 
     /// The largest difference of any cell's share.
-    package static func lInfinity(current: [UInt64], baseline: [UInt64]) -> TestResult? {
-        precondition(current.count == baseline.count, "both sides have the same cells")
-        let n = total(current)
-        let m = total(baseline)
-        guard n > 0, m > 0 else { return nil }
+    package static func lInfinity(
+        current: UnsafeBufferPointer<UInt64>, baseline: ReferenceCounts
+    ) -> TestResult? {
+        guard let (n, _) = unsafe totals(current, baseline) else { return nil }
         var most = 0.0
-        for i in current.indices {
-            most = max(most, abs(Double(current[i]) / n - Double(baseline[i]) / m))
+        for i in 0..<current.count {
+            most = max(most, abs(Double(unsafe current[i]) / n - baseline.shares[i]))
         }
         return TestResult(value: most, p: nil, effect: most)
     }
 
-    private static func total(_ counts: [UInt64]) -> Double { Double(counts.reduce(0, &+)) }
+    /// Values on both sides; nil where one has none.
+    private static func totals(
+        _ current: UnsafeBufferPointer<UInt64>, _ baseline: ReferenceCounts
+    ) -> (Double, Double)? {
+        precondition(current.count == baseline.counts.count, "both sides have the same cells")
+        var total: UInt64 = 0
+        for i in 0..<current.count { unsafe total &+= current[i] }
+        guard total > 0, baseline.valueCount > 0 else { return nil }
+        return (Double(total), Double(baseline.valueCount))
+    }
 }
 
 /// Q(x) = P(√n D > x) of Kolmogorov's limiting law, to relative 1e-14 down to 1e-300.
@@ -142,7 +173,10 @@ package func kolmogorovUpper(_ x: Double) -> Double {
     }
     var sum = 0.0
     for j in stride(from: 10.0, through: 1, by: -1) {
-        let term = exp(-2 * j * j * x * x)
+        let exponent = -2 * j * j * x * x
+        // Below the smallest double: 0.
+        guard exponent > -750 else { continue }
+        let term = exp(exponent)
         sum += j.truncatingRemainder(dividingBy: 2) == 1 ? term : -term
     }
     return min(1, 2 * sum)

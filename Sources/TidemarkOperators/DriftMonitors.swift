@@ -3,31 +3,61 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkDrift
-import TidemarkKernels
 
 /// Tests closed windows against baselines (D9).
 ///
 /// Verdicts rest on counts in fixed cells alone: order-free summaries.
 struct DriftMonitors {
+    /// What of a monitor is asked for with each column of each window.
+    private struct Watch {
+        var monitor: Int
+        var baseline: Int
+        var isLearned: Bool
+        var alerts: Bool
+        var isAutomatic: Bool
+        /// The tests that decide on size, with the size below which nobody wants to hear.
+        var sizes: [(test: DataflowTest, ignoreBelow: Double)]
+        var rules: [DriftRule]
+    }
+
     private let plan: Plan
     private let labels: [String]
-    private let rules: [[DriftRule]]
+    /// By segment, by window length, by column.
+    private let watching: [[[[Watch]]]]
     private let alertText: AlertText
 
     init(plan: Plan) {
         self.plan = plan
         labels = plan.stream.baselines.map(\.label)
         alertText = AlertText(plan: plan)
-        rules = plan.stream.monitors.map { monitor in
-            Self.sizes(of: monitor).map { _, ignoreBelow in
-                DriftRule(
-                    level: monitor.level, ignoreBelow: ignoreBelow,
-                    rowCountMin: UInt64(max(0, monitor.minRows)))
+        let stream = plan.stream
+        let watches = stream.monitors.indices.map { index in
+            let monitor = stream.monitors[index]
+            let sizes = Self.sizes(of: monitor)
+            return Watch(
+                monitor: index, baseline: monitor.baseline,
+                isLearned: stream.baselines.indices.contains(monitor.baseline)
+                    && stream.baselines[monitor.baseline].learning != nil,
+                alerts: monitor.alerts, isAutomatic: monitor.tests == .automatic, sizes: sizes,
+                rules: sizes.map { _, ignoreBelow in
+                    DriftRule(
+                        level: monitor.level, ignoreBelow: ignoreBelow,
+                        rowCountMin: UInt64(max(0, monitor.minRows)))
+                })
+        }
+        watching = stream.segments.indices.map { segment in
+            stream.windows.indices.map { size in
+                stream.columns.indices.map { column in
+                    watches.filter {
+                        let monitor = stream.monitors[$0.monitor]
+                        return monitor.segments.contains(segment) && monitor.windows.contains(size)
+                            && monitor.columns.contains(column)
+                    }
+                }
             }
         }
     }
 
-    /// The tests that decide on size, with the size below which nobody wants to hear.
     private static func sizes(of monitor: MonitorPlan) -> [(
         test: DataflowTest, ignoreBelow: Double
     )] {
@@ -45,64 +75,63 @@ struct DriftMonitors {
         _ record: inout AggregateRecord, cell: GroupCell, place: Int, segment: Int, column: Int,
         references: [Int: LearnedReference], _ closing: WindowClosing, alerts: inout AlertStates
     ) -> [AlertRecord] {
-        guard !record.group.isOther else { return [] }
+        let watches = watching[segment][closing.size][column]
+        guard !watches.isEmpty, !record.group.isOther else { return [] }
         var events: [AlertRecord] = []
-        /// By baseline: what was worked out for it.
-        var outcomes: [Int: Outcome] = [:]
-        for (index, monitor) in plan.stream.monitors.enumerated()
-        where monitor.segments.contains(segment) && monitor.windows.contains(closing.size)
-            && monitor.columns.contains(column)
-        {
-            if outcomes[monitor.baseline] == nil {
-                outcomes[monitor.baseline] = compare(
-                    cell, place, baseline: monitor.baseline, column: plan.stream.columns[column],
-                    references[monitor.baseline])
+        /// What was worked out for each baseline.
+        var outcomes: [Outcome] = []
+        for watch in watches {
+            var known = outcomes.firstIndex { $0.baseline == watch.baseline }
+            if known == nil,
+                let outcome = compare(cell, place, watch, references[watch.baseline])
+            {
+                known = outcomes.count
+                outcomes.append(outcome)
             }
-            guard var outcome = outcomes[monitor.baseline] else {
+            guard let known else {
                 // No entry for this group, or it is not whole yet: nothing to compare with.
-                if monitor.alerts {
+                if watch.alerts {
                     var verdict = verdictRecord(
-                        monitor, nil, p: nil, effect: nil, .learning, record)
-                    verdict.learned = references[monitor.baseline]?.progress
+                        plan.stream.monitors[watch.monitor], p: nil, effect: nil, .learning)
+                    verdict.learned = references[watch.baseline]?.progress
                     record.verdicts.append(verdict)
                 }
                 continue
             }
-            let sizes = Self.sizes(of: monitor)
-            outcome.include(sizes.map(\.test), automatic: monitor.tests == .automatic)
-            outcomes[monitor.baseline] = outcome
-            guard monitor.alerts else { continue }
+            outcomes[known].include(watch.sizes, automatic: watch.isAutomatic, cell, place)
+            guard watch.alerts else { continue }
+            let monitor = plan.stream.monitors[watch.monitor]
+            let outcome = outcomes[known]
             // Any of several named tests may find drift; the verdict shows the one that is most so.
             var best: (verdict: DriftVerdict, place: Int, result: TidemarkDrift.TestResult)?
-            for (place, size) in sizes.enumerated() {
+            for (place, size) in watch.sizes.enumerated() {
                 guard let result = outcome.result(size.test) else { continue }
-                let verdict = rules[index][place].verdict(
+                let verdict = watch.rules[place].verdict(
                     p: outcome.significance?.p, effect: result.effect, rows: outcome.rowCount,
-                    baselineRows: outcome.baselineRowCount)
+                    baselineRows: outcome.reference.valueCount)
                 let isMoreSo =
                     best.map { best in
                         if (verdict == .drift) != (best.verdict == .drift) {
                             return verdict == .drift
                         }
                         return result.effect / max(size.ignoreBelow, 1e-12)
-                            > best.result.effect / max(sizes[best.place].ignoreBelow, 1e-12)
+                            > best.result.effect / max(watch.sizes[best.place].ignoreBelow, 1e-12)
                     } ?? true
                 if isMoreSo { best = (verdict, place, result) }
             }
             guard let best else {
                 // No rows at all: a test has nothing to say.
-                record.verdicts.append(
-                    verdictRecord(monitor, outcome, p: nil, effect: nil, .tooFew, record))
+                record.verdicts.append(verdictRecord(monitor, p: nil, effect: nil, .tooFew))
                 continue
             }
-            let size = sizes[best.place]
+            let size = watch.sizes[best.place]
             record.verdicts.append(
                 verdictRecord(
-                    monitor, outcome, p: outcome.significance?.p, effect: best.result.effect,
-                    best.verdict, record, ignoreBelow: size.ignoreBelow))
+                    monitor, p: outcome.significance?.p, effect: best.result.effect, best.verdict,
+                    ignoreBelow: size.ignoreBelow))
             let event = alerts.observe(
                 AlertSeries(
-                    monitor: index, segment: segment, size: closing.size, column: column,
+                    monitor: watch.monitor, segment: segment, size: closing.size, column: column,
                     group: cell.shape.part),
                 said(
                     monitor, best.verdict, effect: best.result.effect, p: outcome.significance?.p,
@@ -110,16 +139,17 @@ struct DriftMonitors {
             if let event {
                 events.append(
                     alert(
-                        event, monitor, record, outcome, test: size.test.rawValue,
+                        event, monitor, record, cell, place, outcome, test: size.test.rawValue,
                         value: best.result.value, threshold: size.ignoreBelow, closing))
             }
         }
-        record.drift = outcomes.keys.sorted().compactMap { baseline in
-            guard let outcome = outcomes[baseline], !outcome.published.isEmpty else { return nil }
-            return (
-                labels[baseline], Int64(outcome.rowCount),
-                Int64(outcome.baselineRowCount), outcome.published
-            )
+        if outcomes.count > 1 { outcomes.sort { $0.baseline < $1.baseline } }
+        for outcome in outcomes where !outcome.published.isEmpty {
+            record.drift.append(
+                (
+                    labels[outcome.baseline], Int64(outcome.rowCount),
+                    Int64(outcome.reference.valueCount), outcome.published
+                ))
         }
         return events
     }
@@ -128,11 +158,11 @@ struct DriftMonitors {
 
     /// A window beside its baseline, and the tests that were asked of them.
     private struct Outcome {
-        var current: [UInt64]
-        var reference: [UInt64]
-        /// What the cells are, for people: one of the two, or neither where they are hashes.
-        var edges: [Double] = []
-        var categories: [String] = []
+        var baseline: Int
+        /// Place of the binning in the column's; nil is the one in which baselines are learned.
+        var binning: Int?
+        var reference: ReferenceCounts
+        var rowCount: UInt64
         /// KS for numbers, chi-square for categories.
         var significanceTest: DataflowTest
         var significance: TidemarkDrift.TestResult?
@@ -140,19 +170,33 @@ struct DriftMonitors {
         /// In the order in which they were asked for.
         var published: [TidemarkCore.TestResult] = []
 
-        var rowCount: UInt64 { current.reduce(0, +) }
-        var baselineRowCount: UInt64 { reference.reduce(0, +) }
+        /// The window's counts.
+        func current(_ cell: GroupCell, _ place: Int) -> UnsafeBufferPointer<UInt64> {
+            let shape = cell.shape.columns[place]
+            if let binning { return unsafe cell.cells(shape.binnings[binning]) }
+            guard let learned = shape.learned else {
+                return unsafe UnsafeBufferPointer(start: nil, count: 0)
+            }
+            return unsafe cell.cells(learned)
+        }
 
         func result(_ test: DataflowTest) -> TidemarkDrift.TestResult? {
             results.first { $0.test == test }?.result
         }
 
-        mutating func include(_ tests: [DataflowTest], automatic: Bool) {
+        mutating func include(
+            _ tests: [(test: DataflowTest, ignoreBelow: Double)], automatic: Bool,
+            _ cell: GroupCell, _ place: Int
+        ) {
             if automatic, let significance { publish(significanceTest, significance) }
-            for test in tests where result(test) == nil {
-                guard let result = DriftMonitors.apply(test, current, reference) else { continue }
-                results.append((test, result))
-                publish(test, result)
+            for (test, _) in tests where result(test) == nil {
+                // It may be at hand already.
+                let found =
+                    unsafe test == significanceTest
+                    ? significance : DriftMonitors.apply(test, current(cell, place), reference)
+                guard let found else { continue }
+                results.append((test, found))
+                publish(test, found)
             }
         }
 
@@ -165,50 +209,49 @@ struct DriftMonitors {
 
     /// - Returns: nil where there is nothing to compare with, or not yet.
     private func compare(
-        _ cell: GroupCell, _ place: Int, baseline: Int, column: ColumnPlan,
-        _ learned: LearnedReference?
+        _ cell: GroupCell, _ place: Int, _ watch: Watch, _ learned: LearnedReference?
     ) -> Outcome? {
-        let test: DataflowTest = column.type.isNumeric ? .ks : .chiSquare
         let shape = cell.shape.columns[place]
-        func outcome(_ binning: ColumnShape.Binning, _ reference: [UInt64]) -> Outcome {
-            let current = cell.cells(binning).map { UInt64(max(0, $0)) }
-            var outcome = Outcome(
-                current: current, reference: reference, significanceTest: test,
-                significance: Self.apply(test, current, reference))
-            switch binning.entry?.shape {
-            case .numeric(let edges, _, _, _, _): outcome.edges = edges
-            case .categorical(let categories, _, _): outcome.categories = categories
-            case nil: outcome.edges = shape.edges(binning)
-            }
-            return outcome
-        }
-        if plan.stream.baselines[baseline].learning != nil {
-            guard let learned, learned.isInForce, let binning = shape.learned,
+        let binning: Int?
+        let reference: ReferenceCounts
+        if watch.isLearned {
+            guard let learned, learned.isInForce, shape.learned != nil,
                 let range = learned.ranges[place]
             else { return nil }
-            return outcome(binning, Array(learned.cells[range]))
+            binning = nil
+            reference = ReferenceCounts(Array(learned.cells[range]))
+        } else {
+            guard
+                let found = shape.binnings.firstIndex(where: { $0.baseline == watch.baseline }),
+                let known = shape.binnings[found].reference
+            else { return nil }
+            binning = found
+            reference = known
         }
-        guard let binning = shape.binnings.first(where: { $0.baseline == baseline }),
-            let entry = binning.entry
-        else { return nil }
-        return outcome(binning, entry.cells.map { UInt64(max(0, $0)) })
+        var outcome = Outcome(
+            baseline: watch.baseline, binning: binning, reference: reference, rowCount: 0,
+            significanceTest: shape.column.type.isNumeric ? .ks : .chiSquare)
+        let current = unsafe outcome.current(cell, place)
+        for cell in 0..<current.count { unsafe outcome.rowCount &+= current[cell] }
+        outcome.significance = unsafe Self.apply(outcome.significanceTest, current, reference)
+        return outcome
     }
 
     private static func apply(
-        _ test: DataflowTest, _ current: [UInt64], _ reference: [UInt64]
+        _ test: DataflowTest, _ current: UnsafeBufferPointer<UInt64>, _ reference: ReferenceCounts
     ) -> TidemarkDrift.TestResult? {
         switch test {
-        case .psi: TwoSample.psi(current: current, baseline: reference)
-        case .ks: TwoSample.ks(current: current, baseline: reference)
-        case .chiSquare: TwoSample.chiSquare(current: current, baseline: reference)
-        case .jsDistance: TwoSample.jsDistance(current: current, baseline: reference)
-        case .lInfinity: TwoSample.lInfinity(current: current, baseline: reference)
+        case .psi: unsafe TwoSample.psi(current: current, baseline: reference)
+        case .ks: unsafe TwoSample.ks(current: current, baseline: reference)
+        case .chiSquare: unsafe TwoSample.chiSquare(current: current, baseline: reference)
+        case .jsDistance: unsafe TwoSample.jsDistance(current: current, baseline: reference)
+        case .lInfinity: unsafe TwoSample.lInfinity(current: current, baseline: reference)
         }
     }
 
     private func verdictRecord(
-        _ monitor: MonitorPlan, _ outcome: Outcome?, p: Double?, effect: Double?,
-        _ verdict: DriftVerdict, _ record: AggregateRecord, ignoreBelow: Double? = nil
+        _ monitor: MonitorPlan, p: Double?, effect: Double?, _ verdict: DriftVerdict,
+        ignoreBelow: Double? = nil
     ) -> VerdictRecord {
         VerdictRecord(
             monitor: monitor.name, baseline: labels[monitor.baseline], p: p,
@@ -236,24 +279,31 @@ struct DriftMonitors {
 
     private func alert(
         _ action: AlertSaying, _ monitor: MonitorPlan,
-        _ record: AggregateRecord, _ outcome: Outcome, test: String, value: Double,
-        threshold: Double, _ closing: WindowClosing
+        _ record: AggregateRecord, _ cell: GroupCell, _ place: Int, _ outcome: Outcome,
+        test: String, value: Double, threshold: Double, _ closing: WindowClosing
     ) -> AlertRecord {
         let baseline = plan.stream.baselines[monitor.baseline]
         var alert = alertText.record(
             action, monitor, record, closing, test: test, threshold: threshold,
             summary: summary(action.transition, monitor, record, test, value, threshold, baseline))
         alert.n = Int64(outcome.rowCount)
-        alert.nBaseline = Int64(outcome.baselineRowCount)
+        alert.nBaseline = Int64(outcome.reference.valueCount)
         alert.baseline = baseline.label
         alert.value = value
         alert.p = outcome.significance?.p
         alert.level = monitor.level
         alert.tests = outcome.published
-        alert.current = outcome.current.map(Int64.init)
-        alert.reference = outcome.reference.map(Int64.init)
-        alert.edges = outcome.edges
-        alert.categories = outcome.categories
+        alert.current = unsafe outcome.current(cell, place).map { Int64($0) }
+        alert.reference = outcome.reference.counts.map { Int64($0) }
+        // What the cells are, for people: neither where they are hashes.
+        let shape = cell.shape.columns[place]
+        if let binning = outcome.binning.map({ shape.binnings[$0] }) ?? shape.learned {
+            switch binning.entry?.shape {
+            case .numeric(let edges, _, _, _, _): alert.edges = edges
+            case .categorical(let categories, _, _): alert.categories = categories
+            case nil: alert.edges = shape.edges(binning)
+            }
+        }
         return alert
     }
 

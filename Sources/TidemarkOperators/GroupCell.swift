@@ -191,6 +191,32 @@ final class GroupCell: @unchecked Sendable {
         if shape.columns[index].wantsRun { unsafe kll[index].prefetch() }
     }
 
+    // Another thread folded it: what closing reads is in that one's caches, or in memory.
+
+    /// Begins to fetch what closing reads first; the cell itself is there.
+    func prefetchForClosing() {
+        unsafe prefetchForReading(
+            kll, byteCount: columnCount &* MemoryLayout<KLLSketch>.stride)
+        unsafe prefetchForReading(
+            exact, byteCount: columnCount &* MemoryLayout<NumericCell>.stride)
+        unsafe prefetchForReading(
+            counters, byteCount: shape.counterCount &* MemoryLayout<UInt64>.stride)
+        unsafe prefetchForReading(
+            states, byteCount: columnCount &* Self.stateCount &* MemoryLayout<Int64>.stride)
+    }
+
+    /// Begins to fetch the levels of all sketches; `prefetchForClosing` was long ago.
+    func prefetchLevels() {
+        for index in 0..<columnCount where shape.columns[index].wantsRun {
+            unsafe kll[index].prefetchLevels()
+        }
+    }
+
+    /// Begins to fetch what a column's sketch holds; `prefetchLevels` was some time ago.
+    func prefetchItems(_ index: Int) {
+        if index < columnCount, shape.columns[index].wantsRun { unsafe kll[index].prefetchItems() }
+    }
+
     /// The quantiles of a column that is not kept in KLL over f32.
     func wideQuantiles(_ index: Int) -> WideQuantiles? {
         shape.hasWideQuantiles ? wide[index] : nil
@@ -304,14 +330,10 @@ final class GroupCell: @unchecked Sendable {
     }
 
     /// The cells of one binning: under, bins, over; without the outer two where they cannot be.
-    func cells(_ binning: ColumnShape.Binning) -> [Int64] {
-        var cells = (0..<binning.counterCount).map {
-            Int64(truncatingIfNeeded: unsafe counters[binning.counterStart + $0])
-        }
-        if binning.isOpen {
-            cells.removeFirst()
-            cells.removeLast()
-        }
-        return cells
+    ///
+    /// They are the cell's own counters.
+    func cells(_ binning: ColumnShape.Binning) -> UnsafeBufferPointer<UInt64> {
+        unsafe UnsafeBufferPointer(
+            start: counters + binning.cellStart, count: binning.cellCount)
     }
 }

@@ -40,9 +40,13 @@ final class ColumnShape: @unchecked Sendable {
         var isShared = false
         /// What the baseline holds of the group and column.
         var entry: BaselineTable.Entry?
+        /// Its counts, as tests want them.
+        var reference: ReferenceCounts?
 
         /// Cells that are compared: without the outer two where nothing falls into them.
         var cellCount: Int { isOpen ? counterCount - 2 : counterCount }
+        /// The first of them among the cell's counters.
+        var cellStart: Int { isOpen ? counterStart + 1 : counterStart }
 
         /// The cell of a text, by its hash.
         func cell(of hash: UInt64) -> Int {
@@ -156,6 +160,9 @@ final class ColumnShape: @unchecked Sendable {
         }
         for place in binnings.indices {
             binnings[place].entry = binnings[place].baseline.flatMap { entries[$0] }
+            binnings[place].reference = binnings[place].entry.map {
+                ReferenceCounts($0.cells.map { UInt64(max(0, $0)) })
+            }
         }
         learned = learns && (hasHistogram || !column.type.isNumeric) ? binnings.first : nil
         self.binnings = binnings

@@ -202,12 +202,12 @@ struct LearnedBaselines {
         for use in uses[segment]
         where use.sizes.contains(closing.size) && !cell.shape.values.isOther {
             let cells = use.columns.flatMap { place in
-                cell.shape.columns[place].learned.map { cell.cells($0) } ?? []
+                cell.shape.columns[place].learned.map { unsafe Array(cell.cells($0)) } ?? []
             }
             learn(
                 Place(baseline: use.baseline, segment: segment, size: closing.size),
                 group: cell.shape.part, closing, rows: cell.rowCount,
-                cells: cells.map { UInt64(max(0, $0)) })
+                cells: cells)
         }
     }
 

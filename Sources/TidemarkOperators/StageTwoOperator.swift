@@ -19,8 +19,18 @@ package final class StageTwoOperator: StageTwo {
     private let monitors: DriftMonitors
     /// Of baselines, as records name them.
     private let labels: [String]
-    /// Start and end of the window that is being closed, as headers have them.
-    private var windowTexts: (start: [UInt8], end: [UInt8]) = ([], [])
+    /// Start and end of the window that is being closed, as headers have them, and how keys end.
+    private var windowTexts: (start: [UInt8], end: [UInt8], keyTail: [UInt8]) = ([], [], [])
+    /// Headers of the records of aggregates of that window.
+    private var aggregateHeaders: [(name: String, value: [UInt8])] = []
+    private var encoder = AggregateEncoder()
+    /// By window length, by column: how series end.
+    private let seriesTails: [[[UInt8]]]
+    /// `plan.outputs.sketchesTopic`.
+    private let sketchesTopic: String?
+    private let wants: SketchWishes
+    /// Decimal digits of numbers that headers repeat: parameters of sketches.
+    private var numberTexts: [[UInt8]?] = Array(repeating: nil, count: 1_025)
     private let volumes: VolumeMonitors
     private var alerts: AlertStates
     private var learned: LearnedBaselines
@@ -44,6 +54,13 @@ package final class StageTwoOperator: StageTwo {
         sliceBytes = windows.map { _ in [:] }
         prefixBytes = windows.map { _ in nil }
         labels = plan.stream.baselines.map(\.label)
+        seriesTails = plan.stream.windows.map { window in
+            plan.stream.columns.map {
+                AggregateRecord.seriesTail(column: $0.name, lengthMs: window.lengthMs)
+            }
+        }
+        sketchesTopic = plan.outputs.sketchesTopic
+        wants = SketchWishes(plan.outputs)
         monitors = DriftMonitors(plan: plan)
         volumes = VolumeMonitors(plan: plan)
         alerts = AlertStates(plan: plan)
@@ -131,12 +148,15 @@ package final class StageTwoOperator: StageTwo {
     /// the rest.
     private func limitGroups(_ target: inout SegmentWindow, segment index: Int) -> [GroupCell] {
         let segment = plan.stream.segments[index]
-        func rank(_ cell: GroupCell) -> GroupRank {
-            GroupRank(
-                isNamed: keep[index].contains(cell.shape.part), hash: self.rank(cell.shape.part))
-        }
-        var cells = target.groups.values.sorted { rank($0) < rank($1) }
-        var keptCount = cells.firstIndex { !(rank($0) < target.cut) } ?? cells.count
+        let ranked = target.groups.values.map { cell in
+            (
+                cell: cell,
+                rank: GroupRank(
+                    isNamed: keep[index].contains(cell.shape.part), hash: rank(cell.shape.part))
+            )
+        }.sorted { $0.rank < $1.rank }
+        var cells = ranked.map(\.cell)
+        var keptCount = ranked.firstIndex { !($0.rank < target.cut) } ?? ranked.count
         keptCount = min(keptCount, segment.groupCountMax)
         if keptCount < cells.count {
             target.moveToOther(cells[keptCount...]) {
@@ -275,7 +295,12 @@ package final class StageTwoOperator: StageTwo {
 
     package func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally {
         var tally = WindowTally()
-        windowTexts = (decimalText(closing.window.startMs), decimalText(closing.window.endMs))
+        let start = decimalText(closing.window.startMs)
+        windowTexts = (start, decimalText(closing.window.endMs), [0x2f] + start)
+        aggregateHeaders = Self.jsonHeaders
+        if let heldBy = closing.heldBy {
+            aggregateHeaders.append((name: "held_by", value: Array("\(heldBy)".utf8)))
+        }
         let size = plan.stream.windows[closing.size]
         let first = size.slice(at: closing.window.startMs)
         prefixBytes[closing.size] = nil
@@ -284,7 +309,10 @@ package final class StageTwoOperator: StageTwo {
         else { return tally }
         for index in segments.indices {
             let cells = limitGroups(&segments[index], segment: index)
-            for cell in cells {
+            cells.first?.prefetchForClosing()
+            for (number, cell) in cells.enumerated() {
+                if number + 2 < cells.count { cells[number + 2].prefetch() }
+                if number + 1 < cells.count { cells[number + 1].prefetchForClosing() }
                 publish(cell, segment: index, closing, otherGroupCount: nil, &tally, emit)
             }
             if let other = segments[index].other {
@@ -306,24 +334,38 @@ package final class StageTwoOperator: StageTwo {
         let segment = plan.stream.segments[index]
         tally.rows += cell.rowCount
         let references = learned.references(cell, segment: index, closing)
+        let publishes = plan.outputs.aggregates != nil
+        let seriesHead =
+            publishes
+            ? AggregateRecord.seriesHead(
+                operatorName: segment.name, groupPart: cell.shape.part) : []
+        cell.prefetchLevels()
+        cell.prefetchItems(0)
         for (place, column) in segment.columns.enumerated() {
-            // Sorted once, for quantiles and for the bytes.
-            let wantsView =
-                !cell.shape.columns[place].column.summary.quantiles.isEmpty
-                && cell.wideQuantiles(place) == nil
-            let view = wantsView ? unsafe cell.kll[place].view() : nil
+            cell.prefetchItems(place + 1)
+            // Sorted once, for quantiles and for the bytes; registers are counted once.
+            let view =
+                wants.kll && cell.shape.columns[place].wantsRun
+                ? unsafe cell.kll[place].view() : nil
             let frequent = cell.settledFrequent(place)
-            var record = self.record(cell, place, segment, closing, view, frequent)
+            let registers =
+                cell.shape.columns[place].column.summary.distinctLgK == nil
+                ? nil : cell.categories[place]?.distinct.registerCounts
+            var record = self.record(cell, place, segment, closing, view, frequent, registers)
             record.otherGroupCount = otherGroupCount
             let events = monitors.judge(
                 &record, cell: cell, place: place, segment: index, column: column,
                 references: references, closing, alerts: &alerts)
-            if plan.outputs.aggregates != nil {
-                let series = record.series(groupPart: cell.shape.part)
-                let key = record.key(series: series)
-                publish(record, key: key, series: series, closing, &tally, emit)
-                emitSketches(
-                    record, cell, place, closing, view, frequent, key: key, series: series, emit)
+            if publishes {
+                if place == 0 { encoder.begin(record) }
+                let series = joined(seriesHead, seriesTails[closing.size][column])
+                let key = joined(series, windowTexts.keyTail)
+                publish(record, key: key, series: series, &tally, emit)
+                if let sketchesTopic {
+                    emitSketches(
+                        record, cell, place, to: sketchesTopic, view, frequent, registers,
+                        key: key, series: series, emit)
+                }
             }
             publish(events, &tally, emit)
         }
@@ -336,18 +378,15 @@ package final class StageTwoOperator: StageTwo {
         learned.learn(cell, segment: index, closing)
     }
 
+    /// Publishes a record of the group and window that the encoder was told of.
     private func publish(
-        _ record: AggregateRecord, key: [UInt8], series: [UInt8], _ closing: WindowClosing,
-        _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void
+        _ record: AggregateRecord, key: [UInt8], series: [UInt8], _ tally: inout WindowTally,
+        _ emit: (OutputRecord) -> Void
     ) {
         guard let topic = plan.outputs.aggregates else { return }
-        var headers = Self.jsonHeaders
-        if let heldBy = closing.heldBy {
-            headers.append((name: "held_by", value: Array("\(heldBy)".utf8)))
-        }
         emit(
             OutputRecord(
-                topic: topic, key: key, value: record.encoded(), headers: headers,
+                topic: topic, key: key, value: encoder.encode(record), headers: aggregateHeaders,
                 partitionKey: series))
         tally.aggregates += 1
     }
@@ -382,7 +421,8 @@ package final class StageTwoOperator: StageTwo {
         let events = volumes.judge(
             &record, segment: index, references: references, closing, alerts: &alerts)
         let series = record.series
-        publish(record, key: record.key(series: series), series: series, closing, &tally, emit)
+        encoder.begin(record)
+        publish(record, key: record.key(series: series), series: series, &tally, emit)
         publish(events, &tally, emit)
     }
 
@@ -422,7 +462,8 @@ package final class StageTwoOperator: StageTwo {
 
     private func record(
         _ cell: GroupCell, _ place: Int, _ segment: SegmentPlan, _ closing: WindowClosing,
-        _ view: KLLView?, _ frequent: borrowing FrequentItems
+        _ view: KLLView?, _ frequent: borrowing FrequentItems,
+        _ registers: HLLSketch.RegisterCounts?
     ) -> AggregateRecord {
         let shape = cell.shape.columns[place]
         let column = shape.column
@@ -455,7 +496,9 @@ package final class StageTwoOperator: StageTwo {
         case .none: break
         }
         if let view, view.count > 0 {
-            let values = view.quantiles(summary.quantiles)
+            record.quantiles = summary.quantiles.map { ($0, Double(view.quantile($0))) }
+        } else if shape.wantsRun {
+            let values = unsafe cell.kll[place].quantiles(summary.quantiles)
             record.quantiles = zip(summary.quantiles, values).map { ($0, Double($1)) }
         }
         if let wide = cell.wideQuantiles(place) {
@@ -463,22 +506,27 @@ package final class StageTwoOperator: StageTwo {
             record.quantiles = zip(summary.quantiles, values).map { ($0, $1) }
         }
         if shape.hasHistogram, column.type.isNumeric, let binning = shape.binnings.first {
-            let cells = cell.cells(binning)
-            let label = binning.baseline.map { labels[$0] } ?? "declared"
-            record.histogram =
-                binning.isOpen
-                ? HistogramRecord(edges: label, under: 0, counts: cells, over: 0)
-                : HistogramRecord(
-                    edges: label, under: cells.first ?? 0,
-                    counts: Array(cells.dropFirst().dropLast()), over: cells.last ?? 0)
+            let cells = unsafe cell.cells(binning)
+            let outer = binning.isOpen ? 0 : 1
+            let counts = (outer..<cells.count - outer).map {
+                Int64(truncatingIfNeeded: unsafe cells[$0])
+            }
+            record.histogram = HistogramRecord(
+                edges: binning.baseline.map { labels[$0] } ?? "declared",
+                under: outer == 0 ? 0 : Int64(truncatingIfNeeded: unsafe cells[0]), counts: counts,
+                over: outer == 0
+                    ? 0 : Int64(truncatingIfNeeded: unsafe cells[cells.count - 1]))
         }
         cell.extras(place)?.describe(&record)
-        record.correlations = cell.correlations.flatMap {
-            $0.pairs(of: place, names: cell.shape.columns.map(\.column.name))
+        if !cell.correlations.isEmpty {
+            record.correlations = cell.correlations.flatMap {
+                $0.pairs(of: place, names: cell.shape.columns.map(\.column.name))
+            }
         }
         if let category = cell.categories[place], record.rows.value > 0 {
-            if summary.distinctLgK != nil {
-                record.distinct = category.distinct.estimateAndBounds(standardDeviations: 2)
+            if summary.distinctLgK != nil, let registers {
+                record.distinct = category.distinct.estimateAndBounds(
+                    standardDeviations: 2, registers)
             }
             if let count = summary.topCount {
                 record.top = frequent.top(count).map {
@@ -491,28 +539,34 @@ package final class StageTwoOperator: StageTwo {
         return record
     }
 
+    /// Decimal digits of a number that headers repeat.
+    private func numberText(_ number: Int) -> [UInt8] {
+        guard numberTexts.indices.contains(number) else { return decimalText(Int64(number)) }
+        if let text = numberTexts[number] { return text }
+        let text = decimalText(Int64(number))
+        numberTexts[number] = text
+        return text
+    }
+
     /// The sketches' own bytes, on the topic beside the aggregates.
     private func emitSketches(
-        _ record: AggregateRecord, _ cell: GroupCell, _ place: Int, _ closing: WindowClosing,
-        _ view: KLLView?, _ frequent: borrowing FrequentItems, key: [UInt8], series: [UInt8],
+        _ record: AggregateRecord, _ cell: GroupCell, _ place: Int, to topic: String,
+        _ view: KLLView?, _ frequent: borrowing FrequentItems,
+        _ registers: HLLSketch.RegisterCounts?, key: [UInt8], series: [UInt8],
         _ emit: (OutputRecord) -> Void
     ) {
-        guard let topic = plan.outputs.sketchesTopic else { return }
         let column = cell.shape.columns[place].column
+        let valueCount = decimalText(record.rows.value)
         func send(
-            _ family: String, _ item: String, k: Int, n: Int64, version: Int, _ bytes: [UInt8],
-            suffix: String = "", columns: String? = nil
+            _ family: SketchName, _ item: SketchName, k: Int, n: [UInt8], version: Int,
+            _ bytes: [UInt8], suffix: String = "", columns: String? = nil
         ) {
-            var ownKey = key
-            ownKey.reserveCapacity(key.count + 1 + family.utf8.count + suffix.utf8.count)
-            ownKey.append(0x2f)
-            ownKey.append(contentsOf: family.utf8)
-            ownKey.append(contentsOf: suffix.utf8)
+            var ownKey = joined(key, family.keyTail)
+            if !suffix.isEmpty { ownKey.append(contentsOf: suffix.utf8) }
             var headers = [
-                (name: "family", value: Array(family.utf8)),
-                (name: "item", value: Array(item.utf8)),
-                (name: "serial_version", value: decimalText(Int64(version))),
-                (name: "k", value: decimalText(Int64(k))), (name: "n", value: decimalText(n)),
+                (name: "family", value: family.text), (name: "item", value: item.text),
+                (name: "serial_version", value: numberText(version)),
+                (name: "k", value: numberText(k)), (name: "n", value: n),
                 (name: "window_start", value: windowTexts.start),
                 (name: "window_end", value: windowTexts.end),
             ]
@@ -522,57 +576,94 @@ package final class StageTwoOperator: StageTwo {
                     topic: topic, key: ownKey, value: bytes, headers: headers,
                     partitionKey: series, form: .binary))
         }
-        if plan.outputs.sketches.contains(.kll), let view {
+        if wants.kll, let view {
             let bytes = view.serialize()
             send(
-                "kll", "f32", k: column.summary.kllK, n: record.rows.value,
-                version: Int(bytes[1]), bytes)
+                .kll, .f32, k: column.summary.kllK, n: valueCount, version: Int(bytes[1]), bytes)
         }
         if let wide = cell.wideQuantiles(place) {
             let bytes = wide.serialize()
-            let n = record.rows.value
             if wide.sketch == .ddsketch, plan.outputs.sketches.contains(.ddsketch) {
                 // Protobuf has no version of its own.
-                send("ddsketch", "f64", k: wide.dd.binCountMax, n: n, version: 0, bytes)
-            } else if wide.sketch == .kllDoubles, plan.outputs.sketches.contains(.kll) {
-                send("kll", "f64", k: column.summary.kllK, n: n, version: Int(bytes[1]), bytes)
+                send(.ddsketch, .f64, k: wide.dd.binCountMax, n: valueCount, version: 0, bytes)
+            } else if wide.sketch == .kllDoubles, wants.kll {
+                send(
+                    .kll, .f64, k: column.summary.kllK, n: valueCount, version: Int(bytes[1]),
+                    bytes)
             }
         }
         for sketch in cell.extras(place)?.serialized(plan.outputs.sketches) ?? [] {
             send(
-                sketch.family.rawValue, sketch.item, k: sketch.k, n: record.rows.value,
-                version: Int(sketch.bytes[1]), sketch.bytes)
+                SketchName(sketch.family.rawValue), SketchName(sketch.item), k: sketch.k,
+                n: valueCount, version: Int(sketch.bytes[1]), sketch.bytes)
         }
-        if plan.outputs.sketches.contains(.histogram),
+        if wants.histogram,
             let histogram = cell.histogram(place, nullCount: record.rows.total - record.rows.value)
         {
             let bytes = histogram.serialize()
             send(
-                "histogram", "f64", k: histogram.edges.count - 1, n: record.rows.value,
+                .histogram, .f64, k: histogram.edges.count - 1, n: valueCount,
                 version: Int(bytes[1]), bytes)
         }
-        if plan.outputs.sketches.contains(.correlation) {
+        if wants.correlation {
             // A list of columns goes with the first of them.
             for (number, list) in cell.correlations.enumerated() where list.places.first == place {
                 let bytes = list.sums.serialize()
                 let names = list.places.map { cell.shape.columns[$0].column.name }
                 send(
-                    "correlation", "f64", k: list.places.count,
-                    n: Int64(clamping: list.sums.rowCount), version: Int(bytes[1]), bytes,
+                    .correlation, .f64, k: list.places.count,
+                    n: decimalText(Int64(clamping: list.sums.rowCount)), version: Int(bytes[1]),
+                    bytes,
                     suffix: number == 0 ? "" : "-\(number + 1)",
                     columns: names.joined(separator: ","))
             }
         }
         guard let category = cell.categories[place] else { return }
-        if plan.outputs.sketches.contains(.hll), let lgK = column.summary.distinctLgK {
-            let bytes = category.distinct.serialize()
-            send("hll", "string", k: lgK, n: category.valueCount, version: Int(bytes[1]), bytes)
+        let textCount = decimalText(category.valueCount)
+        if wants.hll, let lgK = column.summary.distinctLgK, let registers {
+            let bytes = category.distinct.serialize(registers)
+            send(.hll, .string, k: lgK, n: textCount, version: Int(bytes[1]), bytes)
         }
-        if plan.outputs.sketches.contains(.frequent), column.summary.topCount != nil {
+        if wants.frequent, column.summary.topCount != nil {
             let bytes = frequent.serialize()
             send(
-                "frequent", "string", k: 1 << frequent.lgMax, n: category.valueCount,
-                version: Int(bytes[1]), bytes)
+                .frequent, .string, k: 1 << frequent.lgMax, n: textCount, version: Int(bytes[1]),
+                bytes)
         }
     }
+}
+
+/// Which of the usual sketches are published: asked for with every column of every window.
+private struct SketchWishes {
+    let kll, histogram, correlation, hll, frequent: Bool
+
+    init(_ outputs: OutputsPlan) {
+        kll = outputs.aggregates != nil && outputs.sketches.contains(.kll)
+        histogram = outputs.sketches.contains(.histogram)
+        correlation = outputs.sketches.contains(.correlation)
+        hll = outputs.sketches.contains(.hll)
+        frequent = outputs.sketches.contains(.frequent)
+    }
+}
+
+/// The name of a sketch's family or of its items, as keys and headers have it.
+private struct SketchName {
+    let text: [UInt8]
+    /// How keys end.
+    let keyTail: [UInt8]
+
+    init(_ name: String) {
+        text = Array(name.utf8)
+        keyTail = [0x2f] + text
+    }
+
+    static let kll = SketchName("kll")
+    static let ddsketch = SketchName("ddsketch")
+    static let histogram = SketchName("histogram")
+    static let correlation = SketchName("correlation")
+    static let hll = SketchName("hll")
+    static let frequent = SketchName("frequent")
+    static let f32 = SketchName("f32")
+    static let f64 = SketchName("f64")
+    static let string = SketchName("string")
 }

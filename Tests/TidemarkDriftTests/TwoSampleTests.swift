@@ -7,6 +7,38 @@ func near(_ a: Double, _ b: Double, _ relative: Double = 1e-12) -> Bool {
     a == b || abs(a - b) <= relative * max(abs(a), abs(b))
 }
 
+extension TwoSample {
+    static func psi(current: [UInt64], baseline: [UInt64]) -> TestResult? {
+        unsafe current.withUnsafeBufferPointer {
+            unsafe psi(current: $0, baseline: ReferenceCounts(baseline))
+        }
+    }
+
+    static func ks(current: [UInt64], baseline: [UInt64]) -> TestResult? {
+        unsafe current.withUnsafeBufferPointer {
+            unsafe ks(current: $0, baseline: ReferenceCounts(baseline))
+        }
+    }
+
+    static func chiSquare(current: [UInt64], baseline: [UInt64]) -> TestResult? {
+        unsafe current.withUnsafeBufferPointer {
+            unsafe chiSquare(current: $0, baseline: ReferenceCounts(baseline))
+        }
+    }
+
+    static func jsDistance(current: [UInt64], baseline: [UInt64]) -> TestResult? {
+        unsafe current.withUnsafeBufferPointer {
+            unsafe jsDistance(current: $0, baseline: ReferenceCounts(baseline))
+        }
+    }
+
+    static func lInfinity(current: [UInt64], baseline: [UInt64]) -> TestResult? {
+        unsafe current.withUnsafeBufferPointer {
+            unsafe lInfinity(current: $0, baseline: ReferenceCounts(baseline))
+        }
+    }
+}
+
 @Suite struct TwoSampleTests {
     @Test(arguments: tableGoldens.indices)
     func `tests and distances are scipy's`(index: Int) throws {
