@@ -256,7 +256,9 @@ package final class RowFilter {
         case .column(let column):
             guard let input = inputs[column],
                 let codes = unsafe decoder.columns.columns[input.field].codes,
-                case let code = unsafe codes[row], code != .max
+                case let code = unsafe codes[row],
+                // A row that was not decoded has any code at all.
+                code < UInt32(clamping: decoder.dictionaryCount(input.field))
             else { return nil }
             return unsafe Array(decoder.text(input.field, code: code))
         case .call(.lower, let a):
