@@ -15,7 +15,7 @@ import TidemarkCore
 /// A version reads every earlier one. A later one is refused, never skipped: going back to an older
 /// version of tidemark needs `tidemark reset`, unless the formats are the same.
 package struct StateFrame: Sendable, Equatable {
-    package static let version: UInt8 = 3
+    package static let version: UInt8 = 4
     /// Payloads above it are damaged, whatever they say.
     package static let payloadBytesMax = 64 << 20
 
@@ -29,6 +29,8 @@ package struct StateFrame: Sendable, Equatable {
         case window = 4
         /// The open windows of a snapshot.
         case windowList = 5
+        /// Of a group or segment whose silence is watched; applied through its last pane with a row.
+        case freshness = 6
 
         /// The first version that has it as it is: what an older one does not know it must refuse.
         var version: UInt8 {
@@ -36,6 +38,7 @@ package struct StateFrame: Sendable, Equatable {
             case .baseline, .silence: 1
             case .windowList: 2
             case .alert, .window: 3
+            case .freshness: 4
             }
         }
     }

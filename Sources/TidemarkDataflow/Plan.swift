@@ -440,14 +440,28 @@ package struct BaselineSummary: Sendable {
     }
 }
 
-/// A monitor of silence: nothing arrives on the source for so long.
+/// A monitor of silence: nothing comes for so long.
 ///
-/// The one monitor that a clock on the wall decides, since event time stands still when
-/// everything is silent.
+/// Of the source as a whole it is the one monitor that a clock on the wall decides, since event time
+/// stands still when everything is silent. Of a segment or of its groups it is a matter of event
+/// time, and so a function of the log.
 package struct FreshnessPlan: Sendable, Equatable {
+    /// What must not be silent.
+    package enum Per: String, Sendable, CaseIterable {
+        case source, segment, group
+    }
+
     package var name: String
+    package var per = Per.source
+    /// Places in `StreamPlan.segments`; none where it watches the source.
+    package var segments: [Int] = []
     package var limitMs: Int64
+    /// After so long a silence a group or segment is no longer expected: a week, or twice the limit
+    /// where that is longer; ms of event time.
+    package var forgetMs: Int64
     package var severity: Severity = .page
+    /// Silences that were over for longer, by the reference clock, are published muted; ms.
+    package var maxAgeMs: Int64 = 3_600_000
     package var description: String?
     package var summary: String?
     package var runbook: String?
@@ -455,6 +469,7 @@ package struct FreshnessPlan: Sendable, Equatable {
     package init(name: String, limitMs: Int64) {
         self.name = name
         self.limitMs = limitMs
+        forgetMs = max(7 * 86_400_000, 2 * limitMs)
     }
 }
 

@@ -150,6 +150,21 @@ package struct Arrival: Sendable, Equatable {
     }
 }
 
+/// A pane of all partitions, as it is merged.
+package struct PaneArrival: Sendable, Equatable {
+    package var startMs: Int64
+    package var endMs: Int64
+    /// The greatest reference clock at the first rows of its partials; `TimeLimit.never` where it is not
+    /// known.
+    package var referenceMs: Int64
+
+    package init(startMs: Int64, endMs: Int64, referenceMs: Int64) {
+        self.startMs = startMs
+        self.endMs = endMs
+        self.referenceMs = referenceMs
+    }
+}
+
 /// What became of a state entry that was read back.
 package enum StateRestoration: Sendable, Equatable {
     case taken
@@ -183,6 +198,13 @@ package protocol StageTwo: AnyObject {
     /// Merges the partials of one pane, given in the canonical order of partitions, into each of
     /// the windows (which the runtime opened in this way, and closes later).
     func merge(_ partials: [any Partial], into windows: [(window: Window, size: Int)])
+    /// Takes note of who has rows in a pane that the merged watermark has passed, and decides at its end
+    /// who is silent. Panes come in the order of their starts, those that a restart reads again too.
+    func observe(_ partials: [any Partial], in pane: PaneArrival)
+    /// Publishes what was decided at the ends of panes up to `throughMs`.
+    ///
+    /// - Returns: alerts that began to fire.
+    func saySilences(throughMs: Int64, emit: (OutputRecord) -> Void) -> Int
     /// Publishes a window and forgets it.
     func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally
     /// Looks at how long nothing arrived; says so once, and once more when something does.
@@ -198,8 +220,9 @@ package protocol StageTwo: AnyObject {
     /// - Returns: what became of it; one that is not `taken` changes nothing.
     func restore(_ entry: StateEntry, epoch: Int) -> StateRestoration
     /// What changed since the last call, as entries of this epoch, for the next unit of commit. That
-    /// unit is through when it is called again.
-    func takeEntries(epoch: Int) -> [StateEntry]
+    /// unit is through when it is called again. A restart from that unit reads no pane again that ends
+    /// by `settledMs`, and all later ones.
+    func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry]
     /// The open windows as entries, after the panes that end by `throughMs`: what a restart takes in
     /// place of their rows.
     func snapshot(

@@ -1,24 +1,22 @@
-import TidemarkAlerts
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
-import TidemarkKernels
 
-/// Freshness monitors: a source on which nothing arrives.
+/// Freshness monitors of the source as a whole: nothing arrives on it.
 ///
 /// What the wall clock decides is no function of the log, so the transition is entry state: written
 /// down with the alert, in one unit of commit, and not made again by the next process.
 struct SilenceMonitors {
     private let plan: Plan
-    private let identity = AlertIdentity { bytes in
-        let hash = murmur3(bytes)
-        return (hash.low, hash.high)
-    }
+    private let text: SilenceText
     /// By monitor: when the last record before the silence arrived, while its alert fires.
     private var firingSinceMs: [Int: Int64] = [:]
     private var dirty: Set<Int> = []
 
-    init(plan: Plan) { self.plan = plan }
+    init(plan: Plan) {
+        self.plan = plan
+        text = SilenceText(plan: plan)
+    }
 
     /// The newest arrival before the silences that were said.
     var sinceMs: Int64? { firingSinceMs.values.max() }
@@ -28,7 +26,7 @@ struct SilenceMonitors {
     ) -> (alerts: Int, spoke: Bool) {
         var alerts = 0
         var spoke = false
-        for (index, monitor) in plan.stream.freshness.enumerated() {
+        for (index, monitor) in plan.stream.freshness.enumerated() where monitor.per == .source {
             if let sinceMs = firingSinceMs[index] {
                 guard arrival.lastMs > sinceMs else { continue }
                 firingSinceMs[index] = nil
@@ -74,7 +72,7 @@ struct SilenceMonitors {
     /// The page of the circuit breaker.
     func record(of poison: Poison) -> OutputRecord {
         let source = plan.stream.source.topics.joined(separator: ", ")
-        return record(
+        return text.record(
             .firing, monitor: "bad_rows", severity: .page, test: "bad_rows", value: poison.share,
             threshold: plan.limits.badRowShare ?? 0,
             summary:
@@ -88,7 +86,7 @@ struct SilenceMonitors {
         _ transition: AlertRecord.Transition, _ monitor: FreshnessPlan, sinceMs: Int64, endMs: Int64
     ) -> OutputRecord {
         let source = plan.stream.source.topics.joined(separator: ", ")
-        return record(
+        return text.record(
             transition, monitor: monitor.name, severity: monitor.severity, test: "freshness",
             value: Double(endMs - sinceMs) / 1000, threshold: Double(monitor.limitMs) / 1000,
             summary: monitor.summary
@@ -97,33 +95,5 @@ struct SilenceMonitors {
                     : "records arrive on \(source) again, after \((endMs - sinceMs) / 1000) s"),
             runbook: monitor.runbook, openedMs: sinceMs,
             window: Window(startMs: sinceMs, endMs: endMs))
-    }
-
-    /// An alert about the source as a whole.
-    private func record(
-        _ transition: AlertRecord.Transition, monitor: String, severity: Severity, test: String,
-        value: Double, threshold: Double, summary: String, runbook: String?, openedMs: Int64,
-        window: Window
-    ) -> OutputRecord {
-        let id = identity.alertID(
-            monitor: monitor, group: "-", column: "", openingStartMs: openedMs,
-            openingEndMs: openedMs)
-        var alert = AlertRecord(
-            id: id,
-            eventId: identity.eventID(
-                alert: id, transition: transition.rawValue,
-                sequence: transition == .resolved ? 1 : 0),
-            transition: transition, topology: plan.name, revision: plan.revision,
-            monitor: monitor, severity: severity.rawValue, summary: summary, operatorName: "",
-            group: GroupValues(dimensions: []), column: "", test: test, threshold: threshold,
-            window: window, openedMs: openedMs, firstSeenMs: openedMs, backfill: false, n: 0,
-            nBaseline: 0, baseline: "")
-        alert.value = value
-        alert.owner = plan.owner
-        alert.labels = plan.labels
-        alert.runbook = runbook
-        return OutputRecord(
-            topic: plan.outputs.alerts, key: Array(id.utf8), value: alert.encoded(),
-            headers: alert.headers)
     }
 }

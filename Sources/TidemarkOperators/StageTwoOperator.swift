@@ -35,6 +35,7 @@ package final class StageTwoOperator: StageTwo {
     private var alerts: AlertStates
     private var learned: LearnedBaselines
     private var silence: SilenceMonitors
+    private var freshness: FreshnessMonitors
     private let keep: [Set<[UInt8]>]
     private var snapshots = WindowSnapshots()
 
@@ -66,6 +67,7 @@ package final class StageTwoOperator: StageTwo {
         alerts = AlertStates(plan: plan)
         learned = LearnedBaselines(plan: plan)
         silence = SilenceMonitors(plan: plan)
+        freshness = FreshnessMonitors(plan: plan)
         keep = plan.stream.segments.map { segment in
             Set(
                 segment.keep.map { values in
@@ -79,7 +81,7 @@ package final class StageTwoOperator: StageTwo {
     }
 
     package var byteCount: Int {
-        var sum = learned.byteCount
+        var sum = learned.byteCount + freshness.byteCount
         for (size, window) in windows.enumerated() {
             var known: [Int64: (bytes: Int, isFlipped: Bool)] = [:]
             for index in window.indices {
@@ -149,11 +151,7 @@ package final class StageTwoOperator: StageTwo {
     private func limitGroups(_ target: inout SegmentWindow, segment index: Int) -> [GroupCell] {
         let segment = plan.stream.segments[index]
         let ranked = target.groups.values.map { cell in
-            (
-                cell: cell,
-                rank: GroupRank(
-                    isNamed: keep[index].contains(cell.shape.part), hash: rank(cell.shape.part))
-            )
+            (cell: cell, rank: rank(cell.shape.part, segment: index))
         }.sorted { $0.rank < $1.rank }
         var cells = ranked.map(\.cell)
         var keptCount = ranked.firstIndex { !($0.rank < target.cut) } ?? ranked.count
@@ -170,6 +168,21 @@ package final class StageTwoOperator: StageTwo {
         return cells.sorted { $0.shape.part.precedes($1.shape.part) }
     }
 
+    private func rank(_ part: [UInt8], segment index: Int) -> GroupRank {
+        GroupRank(isNamed: keep[index].contains(part), hash: rank(part))
+    }
+
+    package func observe(_ partials: [any Partial], in pane: PaneArrival) {
+        guard !freshness.isEmpty else { return }
+        freshness.observe(partials.compactMap { $0 as? PanePartial }, in: pane) {
+            self.rank($0, segment: $1)
+        }
+    }
+
+    package func saySilences(throughMs: Int64, emit: (OutputRecord) -> Void) -> Int {
+        freshness.say(throughMs: throughMs, emit: emit)
+    }
+
     package func observe(
         _ arrival: Arrival, emit: (OutputRecord) -> Void
     ) -> (alerts: Int, spoke: Bool) { silence.observe(arrival, emit: emit) }
@@ -182,11 +195,13 @@ package final class StageTwoOperator: StageTwo {
 
     // MARK: State
 
-    package func takeEntries(epoch: Int) -> [StateEntry] {
-        (alerts.takeEntries(epoch: epoch) + learned.takeEntries(epoch: epoch)
-            + silence.takeEntries(epoch: epoch) + snapshots.takeTombstones()).sorted {
-                $0.key.precedes($1.key)
-            }
+    package func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry] {
+        let entries =
+            alerts.takeEntries(epoch: epoch) + learned.takeEntries(epoch: epoch)
+            + silence.takeEntries(epoch: epoch)
+            + freshness.takeEntries(epoch: epoch, settledMs: settledMs)
+            + snapshots.takeTombstones()
+        return entries.sorted { $0.key.precedes($1.key) }
     }
 
     package func snapshot(
@@ -212,6 +227,7 @@ package final class StageTwoOperator: StageTwo {
     package func restoreWindows(
         throughMs: Int64, publishedThroughMs: Int64
     ) -> [WindowSnapshot]? {
+        freshness.resume(throughMs: max(throughMs, publishedThroughMs))
         guard let found = snapshots.read(throughMs: throughMs) else { return nil }
         var restored: [WindowSnapshot] = []
         // Later ones first: suffix aggregates share what stands behind them.
@@ -285,6 +301,8 @@ package final class StageTwoOperator: StageTwo {
         case .alert: return alerts.restore(frame, key: entry.key)
         case .silence: return silence.restore(frame, key: entry.key)
         case .baseline: return learned.restore(frame, key: entry.key)
+        case .freshness:
+            return freshness.restore(frame, key: entry.key) { self.rank($0, segment: $1) }
         case .window, .windowList:
             snapshots.restore(frame, key: entry.key)
             return .taken

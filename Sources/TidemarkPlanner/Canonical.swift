@@ -143,6 +143,12 @@ enum Canonical {
             text += line(
                 "freshness", monitor.name, monitor.limitMs, monitor.severity.rawValue,
                 monitor.description, monitor.summary, monitor.runbook)
+            // Only what departs from the default: other topologies keep their hash.
+            if monitor.per != .source {
+                text += line(
+                    "per", monitor.per.rawValue,
+                    monitor.segments.map { plan.stream.segments[$0].name }, monitor.maxAgeMs)
+            }
         }
         text += line("says", plan.owner, plan.description, plan.labels.map { [$0.name, $0.value] })
         return text

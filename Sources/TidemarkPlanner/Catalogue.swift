@@ -335,16 +335,20 @@ enum Spec {
         ] + alertFields + [FieldSpec("description", .text(lengthMax: 1024), "for people")],
         example: "monitors: { traffic: { volume: rows, drop: 80%, against: { trailing: 6h } } }")
     static let freshness = OperatorSpec(
-        "freshness", path: "monitors.freshness", "nothing arrives on the source (wall clock)",
+        "freshness", path: "monitors.freshness",
+        "nothing comes: on the source (wall clock), of a segment or of a group (event time)",
         [
             FieldSpec("freshness", .duration(1000...31 * 86_400_000), "10m", "how long"),
-            FieldSpec("per", .choice(["source"]), "source", "what must not be silent"),
+            FieldSpec(
+                "per", .choice(["source", "segment", "group"]), "source", "what must not be silent"),
+            FieldSpec(
+                "segments", .list("a list of segments"), "all", "where, per segment or group"),
             FieldSpec("severity", .choice(["page", "warn", "info"]), "page", "how loud"),
             FieldSpec("summary", .text(lengthMax: 300), "written by us", "text of the alert"),
             FieldSpec("runbook", .text(lengthMax: 1024), "what to do"),
             FieldSpec("description", .text(lengthMax: 1024), "for people"),
         ],
-        example: "monitors: { silent: { freshness: 2m, severity: warn } }")
+        example: "monitors: { silent: { freshness: 2h, per: group, severity: warn } }")
 
     static let budget = OperatorSpec(
         "budget", path: "budget", "false alerts that are expected, spread over the tests",

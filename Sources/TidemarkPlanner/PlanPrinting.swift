@@ -90,7 +90,8 @@ package func planText(_ result: PlanResult) -> String {
         row(
             "silence",
             stream.freshness.map {
-                "\($0.name) (\($0.severity.rawValue)) after \(durationText($0.limitMs)) without a record"
+                "\($0.name) (\($0.severity.rawValue)) after \(durationText($0.limitMs)) "
+                    + silenceText($0, stream)
             }.joined(separator: ", "))
     }
     if stream.monitors.isEmpty {
@@ -195,6 +196,16 @@ private func cellCount(_ column: ColumnPlan, _ facts: PlanFacts) -> Int {
             facts.baselines.indices.contains(index) ? facts.baselines[index]?.columns : nil
         return (columns?.first { $0.name == column.name }?.cellCount ?? 20) + 2
     case nil: return column.type.isText ? (known.first.map { $0 + 1 } ?? 32) : 0
+    }
+}
+
+/// `without a row of a group of by-store`.
+private func silenceText(_ monitor: FreshnessPlan, _ stream: StreamPlan) -> String {
+    let names = monitor.segments.map { stream.segments[$0].name }.joined(separator: " or ")
+    switch monitor.per {
+    case .source: return "without a record"
+    case .segment: return "without a row of \(names)"
+    case .group: return "without a row of a group of \(names)"
     }
 }
 
@@ -398,6 +409,7 @@ package func planJSON(_ result: PlanResult) -> String {
                 stream.correlations.map { array($0.map { quoted(stream.columns[$0].name) }) })
         ),
         ("baselines", array(baselines)), ("monitors", array(monitors)),
+        ("freshness", array(stream.freshness.map { freshnessJSON($0, stream) })),
         (
             "outputs",
             object([
@@ -469,6 +481,19 @@ private func volumeJSON(
             ("below", rule.below.map { "\($0)" } ?? "null"),
             ("above", rule.above.map { "\($0)" } ?? "null"),
         ] + commonJSON(monitor, stream))
+}
+
+private func freshnessJSON(_ monitor: FreshnessPlan, _ stream: StreamPlan) -> String {
+    object([
+        ("name", quoted(monitor.name)), ("limit_ms", "\(monitor.limitMs)"),
+        ("per", quoted(monitor.per.rawValue)),
+        ("segments", array(monitor.segments.map { quoted(stream.segments[$0].name) })),
+        ("severity", quoted(monitor.severity.rawValue)),
+        (
+            "forget_ms",
+            monitor.per == .source ? "null" : "\(monitor.forgetMs)"
+        ),
+    ])
 }
 
 /// What all monitors of groups have.

@@ -168,10 +168,14 @@ extension Resolver {
         else {
             return
         }
-        var plan = FreshnessPlan(name: entry.key, limitMs: 600_000)
+        var plan = FreshnessPlan(
+            name: entry.key, limitMs: reading.duration(f, "freshness") ?? 600_000)
         plan.severity = common.severity
-        if let ms = reading.duration(f, "freshness") { plan.limitMs = ms }
-        _ = reading.choice(f, "per")
+        plan.maxAgeMs = common.maxAgeMs
+        if let word = reading.choice(f, "per"), let per = FreshnessPlan.Per(rawValue: word) {
+            plan.per = per
+        }
+        readFreshnessReach(f, of: entry, into: &plan)
         if let word = reading.choice(f, "severity"), let severity = Severity(rawValue: word) {
             plan.severity = severity
         }
@@ -181,25 +185,63 @@ extension Resolver {
         freshness.append(plan)
     }
 
+    /// Which segments a freshness monitor watches, or the groups of which.
+    private func readFreshnessReach(
+        _ f: Fields, of entry: Node.Entry, into plan: inout FreshnessPlan
+    ) {
+        guard plan.per != .source else {
+            if let node = f.entry("segments") {
+                reading.say(
+                    "misplaced-key", at: node.keyPlace,
+                    "`segments` is of no use where the source as a whole is watched",
+                    expected: "`per: segment` or `per: group` beside it",
+                    suggestion: "`per: group`")
+            }
+            return
+        }
+        plan.segments = readSegmentNames(f) ?? Array(segments.indices)
+        if plan.per == .group {
+            let groupless = plan.segments.filter { segments[$0].dimensions.isEmpty }
+            plan.segments.removeAll { segments[$0].dimensions.isEmpty }
+            if let first = groupless.first, f.has("segments") || plan.segments.isEmpty {
+                reading.say(
+                    "no-groups", at: f["segments"]?.place ?? f["per"]?.place ?? entry.keyPlace,
+                    "segment `\(segments[first].name)` has no groups: it is by nothing",
+                    expected: "a segment with `by`", suggestion: "`per: segment`")
+            }
+        }
+        if plan.limitMs < paneMs {
+            reading.say(
+                .warning, "freshness-below-pane", at: f["freshness"]?.place ?? entry.keyPlace,
+                "\(durationText(plan.limitMs)) is less than a pane (\(durationText(paneMs))), at the"
+                    + " end of which silence is seen",
+                expected: "\(durationText(paneMs)) or more",
+                suggestion: "`freshness: \(durationText(paneMs))`")
+        }
+    }
+
+    /// The segments that a monitor names; `nil`: it names none.
+    private func readSegmentNames(_ f: Fields) -> [Int]? {
+        guard let node = f["segments"] else { return nil }
+        var found: [Int] = []
+        for item in reading.list(node, what: "a list of segments", orOne: true, countMax: 32) {
+            guard let name = reading.text(item, expected: "a segment") else { continue }
+            guard let index = segments.firstIndex(where: { $0.name == name }) else {
+                let names = segments.map(\.name)
+                reading.say(
+                    "unknown-segment", at: item.place, "no segment \(shown(name))",
+                    expected: alternatives(names),
+                    suggestion: nearest(name, names).map { "`\($0)`" })
+                continue
+            }
+            if !found.contains(index) { found.append(index) }
+        }
+        return found.sorted()
+    }
+
     /// Where a monitor looks.
     private func readReach(_ f: Fields, into plan: inout MonitorPlan) {
-        plan.segments = Array(segments.indices)
-        if let node = f["segments"] {
-            plan.segments = []
-            for item in reading.list(node, what: "a list of segments", orOne: true, countMax: 32) {
-                guard let name = reading.text(item, expected: "a segment") else { continue }
-                guard let index = segments.firstIndex(where: { $0.name == name }) else {
-                    let names = segments.map(\.name)
-                    reading.say(
-                        "unknown-segment", at: item.place, "no segment \(shown(name))",
-                        expected: alternatives(names),
-                        suggestion: nearest(name, names).map { "`\($0)`" })
-                    continue
-                }
-                if !plan.segments.contains(index) { plan.segments.append(index) }
-            }
-            plan.segments.sort()
-        }
+        plan.segments = readSegmentNames(f) ?? Array(segments.indices)
         plan.windows = Array(windows.indices)
         if let node = f["windows"] { plan.windows = readWindowNames(node) ?? plan.windows }
     }

@@ -14,6 +14,7 @@ final class Resolver {
     var columnPlaces: [Place] = []
     var expectedRanges: [Int: (Double, Double)] = [:]
     var windows: [WindowPlan] = []
+    var paneMs: Int64 = 1000
     var segments: [SegmentPlan] = []
     var baselines: [BaselinePlan] = []
     var baselinePlaces: [Place] = []
@@ -78,7 +79,8 @@ final class Resolver {
         }
         used.formUnion(filterColumns)
         readWindows(top)
-        plan.stream.paneMs = pane(top)
+        paneMs = pane(top)
+        plan.stream.paneMs = paneMs
         readBaselines(top)
         declaredBaselineCount = baselines.count
         // Rules and monitors may name columns that are watched only then.
@@ -89,7 +91,10 @@ final class Resolver {
         watchNamed()
         summarise(rules)
         plan.stream.monitors = checkMonitors(monitors)
-        plan.stream.freshness = plan.stream.source.file == nil ? freshness : []
+        // A clock on the wall says nothing of a file.
+        plan.stream.freshness = freshness.filter {
+            $0.per != .source || plan.stream.source.file == nil
+        }
         plan.outputs = outputs(top, name: name, source: plan.stream.source)
         plan.limits = limits(top)
         plan.run = run(top)

@@ -222,6 +222,14 @@ private let rules: [(name: String, text: String)] = [
         "too-few-windows",
         "How far rows a window scatter is estimated from the windows of the baseline: of one or two it can't be, and of few only roughly."
     ),
+    (
+        "freshness-below-pane",
+        "Who is silent is decided at the ends of panes: a silence that is shorter is not seen, and a group that is not in every pane would be called silent."
+    ),
+    (
+        "no-groups",
+        "`per: group` watches the groups of a segment one by one; a segment that is by nothing is one whole, which `per: segment` watches."
+    ),
     ("unknown-baseline", "No baseline has this name."),
     ("no-baseline", "Drift is a difference to something: without a baseline there is none."),
     ("against-needed", "With several baselines a monitor says which one it means."),

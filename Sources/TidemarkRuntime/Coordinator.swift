@@ -414,8 +414,9 @@ package final class Coordinator {
         let watermark = mergedWatermarkMs()
         if watermark > mergedThroughMs {
             mergedThroughMs = watermark
-            mergePanes(endingBy: watermark)
+            mergePanes(endingBy: watermark, isSettled: true)
             closeWindows(endingBy: watermark, complete: true)
+            saySilences(throughMs: watermark)
             if watermark > publishedThroughMs {
                 publishedThroughMs = watermark
                 dropPublishedOrigins()
@@ -426,7 +427,8 @@ package final class Coordinator {
         }
     }
 
-    private func mergePanes(endingBy watermarkMs: Int64) {
+    /// `isSettled`: the merged watermark has passed them, so that nothing of them is to come.
+    private func mergePanes(endingBy watermarkMs: Int64, isSettled: Bool) {
         let paneMs = plan.stream.paneMs
         for startMs in pending.keys.sorted() where startMs <= watermarkMs - paneMs {
             guard var partials = pending.removeValue(forKey: startMs) else { continue }
@@ -443,8 +445,23 @@ package final class Coordinator {
             for window in windows {
                 openWindows[window] = max(openWindows[window] ?? TimeLimit.never, reference)
             }
-            stage.merge(partials.map(\.partial), into: windows.map { ($0.window, $0.size) })
+            let merged = partials.map(\.partial)
+            stage.merge(merged, into: windows.map { ($0.window, $0.size) })
+            guard isSettled else { continue }
+            stage.observe(
+                merged,
+                in: PaneArrival(
+                    startMs: startMs, endMs: startMs + paneMs, referenceMs: reference))
         }
+    }
+
+    private func saySilences(throughMs: Int64) {
+        let alerts = stage.saySilences(throughMs: throughMs) {
+            emit($0)
+            hasNews = true
+        }
+        progress.totals.alerts += alerts
+        if alerts > 0 { isUrgent = true }
     }
 
     private func closeWindows(endingBy watermarkMs: Int64, complete: Bool) {
@@ -462,6 +479,8 @@ package final class Coordinator {
                 rev: wasIncomplete ? earlierIncompleteRev + 1 : 0,
                 backfill: ageMs > maxAgeMs, ageMs: ageMs,
                 heldBy: heldBy)
+            // By event time, whatever the watermark leapt over.
+            if complete { saySilences(throughMs: open.window.endMs) }
             let startedNs = time.threadCPUNs()
             let tally = stage.close(closing) { emit($0) }
             progress.totals.closingCPUNs += time.threadCPUNs() - startedNs
@@ -476,7 +495,7 @@ package final class Coordinator {
     /// All partitions ended: what is still open is published as incomplete, and forgotten by the
     /// commit, which leaves the low-water before it.
     private func closeAll() {
-        mergePanes(endingBy: .max)
+        mergePanes(endingBy: .max, isSettled: false)
         if let last = openWindows.keys.map(\.window.endMs).max() {
             incompleteRev =
                 earlierIncompleteThroughMs > publishedThroughMs ? earlierIncompleteRev + 1 : 0
@@ -578,10 +597,15 @@ package final class Coordinator {
 
     private func makeUnit() -> CommitUnit {
         sequence += 1
-        var entries = staleEntries + stage.takeEntries(epoch: start.stateEpoch)
-        if !isFinal, plan.mayNeedSnapshots, rereadSpanMs > plan.limits.maxRereadMs {
-            entries += takeSnapshot()
-        }
+        let takesSnapshot =
+            !isFinal && plan.mayNeedSnapshots && rereadSpanMs > plan.limits.maxRereadMs
+        var entries =
+            staleEntries
+            + stage.takeEntries(
+                epoch: start.stateEpoch,
+                settledMs: settledMs(
+                    snapshotThroughMs: takesSnapshot ? mergedThroughMs : snapshotThroughMs))
+        if takesSnapshot { entries += takeSnapshot() }
         let offsets = positions()
         defer {
             outbox = []
@@ -596,6 +620,23 @@ package final class Coordinator {
         let oldest = slots.lazy.flatMap(\.origins.keys)
             .filter { [self] in !isInSnapshot($0) && !unpublishedWindows(of: $0).isEmpty }.min()
         return oldest.map { mergedThroughMs - $0 } ?? 0
+    }
+
+    /// The end of the last pane that a restart from the next offsets does not read again: all its windows
+    /// are published, or the snapshot holds it.
+    private func settledMs(snapshotThroughMs: Int64) -> Int64 {
+        let paneMs = plan.stream.paneMs
+        var settled = TimeLimit.never
+        if publishedThroughMs != TimeLimit.never {
+            // The first window of each length that is not published begins with its first pane.
+            settled =
+                plan.stream.windows.map { window in
+                    ((publishedThroughMs - window.lengthMs).flooredDivision(by: window.stepMs) + 1)
+                        * window.stepMs
+                }.min() ?? settled
+        }
+        guard snapshotThroughMs != TimeLimit.never else { return settled }
+        return max(settled, snapshotThroughMs.flooredDivision(by: paneMs) * paneMs)
     }
 
     /// Writes the open windows out, once: from here on a restart takes them from the state topic

@@ -69,6 +69,8 @@ private func stateText(_ bytes: [UInt8]) -> String? {
             + (frame.alert?.firing.map { ", opened \(timeText($0.openingStartMs))" } ?? "")
     case .silence: what = "silence that was said"
     case .baseline: what = frame.learnedText ?? "learned baseline, unreadable"
+    case .freshness:
+        what = frame.freshnessText ?? "group of a freshness monitor, unreadable"
     case .window: what = "part of an open window"
     case .windowList: what = "list of the open windows of a snapshot"
     }

@@ -214,6 +214,40 @@ class Files(unittest.TestCase):
         self.assertEqual(sorted(alerts), [("floor", "gone", "firing", 20, "below"), ("floor", "gone", "resolved", 31, "below"),
                                           ("volume", "gone", "firing", 20, "below"), ("volume", "gone", "resolved", 31, "below")])
 
+    def test_groups_and_segments_that_fall_silent_are_alerted_on(self):
+        text = SMALL.format(clock="2023-11-15T02:00:00Z") + """segments: { by-model: { by: [model] }, b-alone: { by: [], where: c == 'b' } }
+alerts: { max_age: 12h }
+monitors:
+  drift: off
+  volume: off
+  quiet: { freshness: 10m, per: group, segments: [by-model], severity: warn, summary: "{group} {value}" }
+  dry: { freshness: 20m, per: segment, segments: [b-alone], severity: info }
+"""
+        rows = [{"ts": T0 + minute * 60_000 + i, "model": model, "x": i, "c": "a" if model == "steady" else "b"}
+                for minute in range(90) for model in ("steady", "back", "gone") for i in range(3)
+                if model == "steady" or minute < 5 or model == "back" and 40 <= minute < 45]
+        # (monitor, group, state, since, until), in minutes: with panes of one, a row at 4:00 is one of the pane that ends at 5.
+        expected = [("quiet", "back", "no_data", 5, 15), ("quiet", "gone", "no_data", 5, 15), ("dry", None, "no_data", 5, 25),
+                    ("quiet", "back", "resolved", 5, 40), ("dry", None, "resolved", 5, 40),
+                    ("quiet", "back", "no_data", 45, 55), ("dry", None, "no_data", 45, 65)]
+        schema = json.loads((ROOT / "docs/schemas/alert.schema.json").read_text())
+        seen = []
+        for batch in (1, 50, 4096):
+            summary, out = run_lines(rows, topology(text + f"run: {{ batch_rows: {batch} }}\n", "silent.yaml"), "silent")
+            seen.append([r for r in out["t-alerts"]])
+            values = [r["value"] for r in out["t-alerts"]]
+            for value in values:
+                jsonschema.validate(value, schema)
+            self.assertEqual(summary["alerts"], 5)
+            minutes = [[(v["window"][side] - T0) // 60_000 for side in ("start", "end")] for v in values]
+            self.assertEqual([(v["monitor"], v["group"].get("model"), v["state"], *m) for v, m in zip(values, minutes)], expected)
+            self.assertEqual([v["operator"] for v in values], ["by-model" if v["monitor"] == "quiet" else "b-alone" for v in values])
+            self.assertEqual(values[0]["summary"], "model=back 600")
+            # A silence and its end are one alert.
+            self.assertEqual(len({v["id"] for v in values}), 5)
+        self.assertEqual(seen[0], seen[1])
+        self.assertEqual(seen[0], seen[2])
+
     def test_results_do_not_depend_on_batches_or_on_the_run(self):
         data = w1(20_000, 8)
         seen = []
@@ -851,6 +885,52 @@ run: { commit: 100ms }
         self.assertEqual(len({event["id"] for event in events}), 1)
         for event in events:
             jsonschema.validate({**event, "revision": "0"}, json.loads((ROOT / "docs/schemas/alert.schema.json").read_text()))
+
+    def test_a_silent_group_is_said_once_though_processes_are_killed(self):
+        text = """name: absent
+app: absent
+source: { topic: absent, start: earliest, clock: 2023-11-15T02:00:00Z, out_of_orderness: 1s, schema: { ts: time_ms, model: model, x: number } }
+windows: [1m]
+alerts: { max_age: 12h }
+monitors: { drift: off, quality: off, volume: off, freshness: off, quiet: { freshness: 10m, per: group } }
+run: { commit: 100ms }
+"""
+        path = topology(text, "absent.yaml")
+        self.kafka("topics", "--create", "--topic", "absent", "--partitions", "1")
+        tidemark("topics", "create", path, env=self.environment)
+
+        def load(minutes, models):
+            rows = WORK / "absent.ndjson"
+            rows.write_text("".join(f'{{"ts":{T0 + m * 60_000 + i},"model":"{model}","x":1}}\n' for m in minutes for model in models for i in range(3)))
+            subprocess.run([ROOT / ".build/release/kafka-bench", "load", self.brokers, "absent", rows], check=True, stdout=subprocess.DEVNULL)
+
+        def events():
+            return [json.loads(value.replace(",,", ",")) for values in self.read("absent-alerts").values() for value in values]
+
+        def run():
+            """A process that reads what there is, and is killed."""
+            process = subprocess.Popen([TIDEMARK, "run", path, "--quiet"], cwd=ROOT, env=self.environment, stderr=subprocess.DEVNULL)
+            time.sleep(5)
+            process.kill()
+            process.wait()
+        load(range(6), ["steady", "gone"])
+        run()
+        load(range(6, 20), ["steady"])
+        run()
+        # Known from the state topic alone: its last row is not read again.
+        load(range(20, 30), ["steady"])
+        run()
+        self.assertEqual([event["state"] for event in events()], ["no_data"])
+        load([30, 31, 32], ["steady", "gone"])
+        run()
+        # Nobody is expected after that.
+        tidemark("reset", path, "--yes", env=self.environment)
+        load(range(33, 60), ["steady"])
+        run()
+        found = events()
+        self.assertEqual([(e["state"], e["group"], (e["window"]["start"] - T0) // 60_000, (e["window"]["end"] - T0) // 60_000) for e in found],
+                         [("no_data", {"model": "gone"}, 6, 16), ("resolved", {"model": "gone"}, 6, 30)])
+        self.assertEqual(len({e["id"] for e in found}), 1)
 
     def test_missing_topics_and_tombstones(self):
         done = tidemark("run", "topologies/w1.yaml", "--set", "outputs.aggregates=nowhere", ok=4, env=self.environment)

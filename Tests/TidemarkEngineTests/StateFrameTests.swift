@@ -45,13 +45,17 @@ import TidemarkOperators
 
     @Test func `a later format is refused by its number, not skipped`() throws {
         var bytes = frame([1, 2, 3]).encoded()
-        bytes[3] = 4
-        #expect(throws: StateFrame.Rejection.newer(version: 4)) { try StateFrame(bytes) }
+        bytes[3] = 5
+        #expect(throws: StateFrame.Rejection.newer(version: 5)) { try StateFrame(bytes) }
         // An older version refuses what it would lose.
         let window = StateFrame(
             kind: .window, epoch: 2, appliedThroughMs: 1_700_000_100_000, payload: [1])
         #expect(window.encoded()[3] == 3)
         #expect(try StateFrame(window.encoded()) == window)
+        let group = StateFrame(
+            kind: .freshness, epoch: 2, appliedThroughMs: 1_700_000_100_000, payload: [1, 0])
+        #expect(Array(group.encoded()[3...4]) == [4, 6])
+        #expect(group.freshnessText == "group that is expected, with rows of late")
     }
 
     @Test func `any changed, missing or added byte is found, and nothing traps`() {

@@ -158,6 +158,22 @@ struct MessageTests {
             "6:41 out-of-limits: no count is 10 or more and 5 or fewer · expected: at least 10"
         ),
         (
+            "monitors: { freshness: { per: groups } }",
+            "6:31 unknown-word: `groups` is not known here · expected: source, segment or group · try: `group`"
+        ),
+        (
+            "monitors: { quiet: { freshness: 2h, per: group, segments: [by-modle] } }",
+            "6:60 unknown-segment: no segment `by-modle` · expected: by-model · try: `by-model`"
+        ),
+        (
+            "monitors: { quiet: { freshness: 2h, segments: [by-model] } }",
+            "6:37 misplaced-key: `segments` is of no use where the source as a whole is watched · expected: `per: segment` or `per: group` beside it · try: `per: group`"
+        ),
+        (
+            "segments: { whole: { by: [] } }\nmonitors: { quiet: { freshness: 2h, per: group, segments: [whole] } }",
+            "7:59 no-groups: segment `whole` has no groups: it is by nothing · expected: a segment with `by` · try: `per: segment`"
+        ),
+        (
             "metrics: { m: count() }",
             "6:1 later: `metrics` comes in a later version · expected: keys of this version · try: delete it for now"
         ),
@@ -309,6 +325,43 @@ struct MessageTests {
             #expect(other.plan != nil, "\(lines(other.diagnostics))")
             #expect(other.dataHash != result.dataHash, "\(now) to \(then)")
         }
+    }
+
+    @Test func `freshness of groups and segments is planned, printed and hashed`() throws {
+        let text =
+            base + "segments: { by-model: { by: [model] }, whole: { by: [] } }\nmonitors:\n"
+            + "  quiet: { freshness: 2h, per: group, severity: warn }\n"
+            + "  dry: { freshness: 30m, per: segment, segments: [whole] }"
+        let result = world(text).plan()
+        #expect(lines(result.diagnostics) == [])
+        let plan = try #require(result.plan)
+        // The source as a whole is watched besides, as long as nobody edits `freshness`.
+        #expect(plan.stream.freshness.map(\.name) == ["quiet", "dry", "freshness"])
+        #expect(plan.stream.freshness.map(\.per) == [.group, .segment, .source])
+        #expect(plan.stream.freshness.map(\.segments) == [[0], [1], []])
+        #expect(plan.stream.freshness.map(\.limitMs) == [7_200_000, 1_800_000, 600_000])
+        #expect(plan.stream.freshness[0].forgetMs == 604_800_000)
+        #expect(
+            planText(result).contains(
+                """
+                silence   quiet (warn) after 2h without a row of a group of by-model, dry (page) after 30m without a
+                          row of whole, freshness (page) after 10m without a record
+
+                """), "\(planText(result))")
+        let other = world(text.replacing("[whole]", with: "[by-model]")).plan()
+        #expect(other.plan?.revision != plan.revision && other.dataHash == result.dataHash)
+        // Clocks on the wall say nothing of a file; event time does.
+        let file = world(text.replacing("topic: rows", with: "file: rows.ndjson")).plan()
+        #expect(file.plan?.stream.freshness.map(\.name) == ["quiet", "dry"])
+    }
+
+    @Test func `a silence that is shorter than a pane is warned of`() {
+        #expect(
+            lines(
+                world(base + "monitors: { quiet: { freshness: 30s, per: group } }").plan()
+                    .diagnostics, .warning) == [
+                    "6:33 freshness-below-pane: 30s is less than a pane (1m), at the end of which silence is seen · expected: 1m or more · try: `freshness: 1m`"
+                ])
     }
 
     @Test func `all mistakes are said at once in order of place`() {

@@ -1,0 +1,201 @@
+import TidemarkCodec
+import TidemarkCore
+import TidemarkDataflow
+
+/// Freshness monitors of segments and of their groups: who had rows and has none, in event time.
+///
+/// A function of the log and of recorded decisions: what it says at the end of a pane is the same
+/// wherever reading began. It is published in the order of those ends.
+struct FreshnessMonitors {
+    /// A monitor in one of its segments.
+    private struct Place {
+        var monitor: FreshnessPlan
+        var segment: Int
+        /// `freshness/monitor/segment`.
+        var key: [UInt8]
+        var expected: ExpectedGroups
+    }
+
+    private let plan: Plan
+    private let text: SilenceText
+    private var places: [Place] = []
+    /// Decided, and not published yet, in the order of the ends of panes.
+    private var said: [(atMs: Int64, record: OutputRecord, isAlert: Bool)] = []
+
+    /// The group part of a segment as a whole.
+    private static let whole: [UInt8] = [0x2d]
+
+    init(plan: Plan) {
+        self.plan = plan
+        text = SilenceText(plan: plan)
+        func encoded(_ name: String) -> [UInt8] { percentEncoded(Array(name.utf8)) }
+        for monitor in plan.stream.freshness where monitor.per != .source {
+            for index in monitor.segments {
+                let segment = plan.stream.segments[index]
+                places.append(
+                    Place(
+                        monitor: monitor, segment: index,
+                        key: Array("freshness/".utf8) + encoded(monitor.name) + [0x2f]
+                            + encoded(segment.name),
+                        expected: ExpectedGroups(
+                            monitor,
+                            countMax: monitor.per == .group ? segment.groupCountMax : 1)))
+            }
+        }
+    }
+
+    /// No monitor watches a segment or its groups.
+    var isEmpty: Bool { places.isEmpty }
+
+    /// Memory of what is expected, bytes; kept up, not counted.
+    var byteCount: Int { places.reduce(0) { $0 + $1.expected.byteCount } }
+
+    // MARK: Panes
+
+    /// Takes a pane in and decides at its end.
+    mutating func observe(
+        _ partials: [PanePartial], in pane: PaneArrival, rank: ([UInt8], Int) -> GroupRank
+    ) {
+        for index in places.indices {
+            let (monitor, segment) = (places[index].monitor, places[index].segment)
+            var seen: [[UInt8]] = []
+            var cut = GroupRank.all
+            for partial in partials.map({ $0.segments[segment] }) {
+                switch monitor.per {
+                case .source: continue
+                case .segment:
+                    let hasRows =
+                        partial.groups.contains { $0.rowCount > 0 }
+                        || partial.other.map { $0.rowCount > 0 } ?? false
+                    if hasRows { seen = [Self.whole] }
+                case .group:
+                    cut = min(cut, partial.cut)
+                    // Late rows are counted where they came, and belong elsewhere.
+                    for cell in partial.groups where cell.rowCount > 0 {
+                        seen.append(cell.shape.part)
+                    }
+                }
+            }
+            let events = places[index].expected.observe(seen, cut: cut, in: pane) {
+                rank($0, segment)
+            }
+            for event in events {
+                guard let record = record(event, monitor, segment: segment) else { continue }
+                said.append((pane.endMs, record, event.kind == .silent))
+            }
+        }
+    }
+
+    /// Publishes what was decided by then.
+    ///
+    /// - Returns: alerts that began to fire.
+    mutating func say(throughMs: Int64, emit: (OutputRecord) -> Void) -> Int {
+        let count = said.prefix { $0.atMs <= throughMs }.count
+        guard count > 0 else { return 0 }
+        for one in said[..<count] { emit(one.record) }
+        defer { said.removeFirst(count) }
+        return said[..<count].count(where: \.isAlert)
+    }
+
+    private func record(
+        _ event: ExpectedGroups.Event, _ monitor: FreshnessPlan, segment index: Int
+    ) -> OutputRecord? {
+        let segment = plan.stream.segments[index]
+        guard let values = values(event.part, monitor, segment) else { return nil }
+        let name =
+            monitor.per == .segment
+            ? "segment \(segment.name)" : String(decoding: event.part, as: UTF8.self)
+        let seconds = (event.untilMs - event.sinceMs) / 1000
+        let threshold = Double(monitor.limitMs) / 1000
+        let own = monitor.summary.map {
+            filled(
+                $0,
+                [
+                    ("{column}", ""), ("{group}", name), ("{value}", "\(seconds)"),
+                    ("{threshold}", shortText(threshold)), ("{baseline}", ""),
+                ])
+        }
+        let summary =
+            switch event.kind {
+            case .silent: "\(name) has had no row for \(seconds) s"
+            case .returned: "\(name) has rows again, after \(seconds) s"
+            case .forgotten: "\(name) is no longer expected: no row for \(seconds) s"
+            case .beyondLimit:
+                "\(name) is no longer watched: \(segment.name) has more than"
+                    + " \(segment.groupCountMax) groups"
+            }
+        return text.record(
+            event.kind == .silent ? .noData : .resolved, monitor: monitor.name,
+            severity: monitor.severity, test: "freshness",
+            value: Double(event.untilMs - event.sinceMs) / 1000, threshold: threshold,
+            summary: own ?? summary, runbook: monitor.runbook, openedMs: event.sinceMs,
+            window: Window(startMs: event.sinceMs, endMs: event.untilMs),
+            segment: (segment.name, values), mute: event.mute)
+    }
+
+    private func values(
+        _ part: [UInt8], _ monitor: FreshnessPlan, _ segment: SegmentPlan
+    ) -> GroupValues? {
+        GroupValues(
+            part: part, names: monitor.per == .segment ? [] : segment.dimensions.map(\.name))
+    }
+
+    // MARK: State
+
+    mutating func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry] {
+        var entries: [StateEntry] = []
+        for index in places.indices {
+            let key = places[index].key
+            for entry in places[index].expected.takeEntries(settledMs: settledMs) {
+                let value = entry.payload.map {
+                    StateFrame(
+                        kind: .freshness, epoch: epoch, appliedThroughMs: entry.appliedThroughMs,
+                        payload: $0
+                    ).encoded()
+                }
+                entries.append(
+                    StateEntry(key: entry.part.map { key + [0x2f] + $0 } ?? key, value: value))
+            }
+        }
+        return entries
+    }
+
+    mutating func restore(
+        _ frame: StateFrame, key: [UInt8], rank: ([UInt8], Int) -> GroupRank
+    ) -> StateRestoration {
+        let parts = key.split(separator: 0x2f, omittingEmptySubsequences: false)
+        guard parts.count == 3 || parts.count == 4,
+            let index = places.firstIndex(where: {
+                $0.key.elementsEqual(parts[..<3].joined(separator: [0x2f]))
+            })
+        else { return .unusable("no monitor of this topology has it") }
+        let (monitor, segment) = (places[index].monitor, places[index].segment)
+        let part = parts.count == 4 ? Array(parts[3]) : nil
+        if let part, values(part, monitor, plan.stream.segments[segment]) == nil {
+            return .unusable("no group of this topology has it")
+        }
+        let entry = ExpectedGroups.Entry(
+            part: part, appliedThroughMs: frame.appliedThroughMs, payload: frame.payload)
+        let isTaken = places[index].expected.restore(entry) { rank($0, segment) }
+        return isTaken ? .taken : .unusable("it is no group of a freshness monitor")
+    }
+
+    /// Says through when an earlier process decided, after all entries.
+    mutating func resume(throughMs: Int64) {
+        for index in places.indices { places[index].expected.resume(throughMs: throughMs) }
+    }
+}
+
+extension StateFrame {
+    /// What an entry of a freshness monitor says; nil where it is none.
+    package var freshnessText: String? {
+        guard kind == .freshness else { return nil }
+        guard payload.count == 2 else { return "panes that a freshness monitor has settled" }
+        switch payload[0] {
+        case 0: return "group that is expected, with rows until then"
+        case 1: return "group that is expected, with rows of late"
+        case 2: return "group whose silence was said, with rows until then"
+        default: return nil
+        }
+    }
+}
