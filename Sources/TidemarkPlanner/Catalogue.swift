@@ -320,7 +320,7 @@ enum Spec {
         [
             FieldSpec("volume", .choice(["rows"]), "rows", "what is counted"),
             FieldSpec(
-                "drop", .share(max: 1), "50%", off: true,
+                "drop", .share(max: 1), "50%; of `volume` itself 80%", off: true,
                 "fewer than expected by this share, and significantly"),
             FieldSpec(
                 "rise", .share(max: 100), "off", off: true,

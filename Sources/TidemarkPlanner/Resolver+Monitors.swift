@@ -56,14 +56,19 @@ extension Resolver {
             } ?? []
         var found: [ReadMonitor] = []
         var hasDrift = false
+        var hasVolume = false
         var hasFreshness = false
         for entry in entries {
             if entry.key == "drift" { hasDrift = true }
+            if entry.key == "volume" { hasVolume = true }
             if entry.key == "freshness" { hasFreshness = true }
             if let monitor = monitor(entry, common: common) { found.append(monitor) }
         }
         // A file or a finished topic is silent by nature: `--until-end` looks at no clock.
         if !hasFreshness { freshness.append(FreshnessPlan(name: "freshness", limitMs: 600_000)) }
+        if !hasVolume, let monitor = unmentionedVolume(top, common: common) {
+            found.append(monitor)
+        }
         guard !hasDrift else { return found }
         if declaredBaselineCount == 0 {
             reading.say(
@@ -78,6 +83,21 @@ extension Resolver {
             key: "drift", keyPlace: place, value: Node(kind: .map([]), place: place))
         if let monitor = monitor(entry, common: common) { found.insert(monitor, at: 0) }
         return found
+    }
+
+    /// The volume monitor that exists without being mentioned: over all windows of which its span holds
+    /// neither too few nor too many.
+    private func unmentionedVolume(_ top: Fields, common: MonitorPlan) -> ReadMonitor? {
+        let place = top.entry("monitors")?.keyPlace ?? root.place
+        let entry = Node.Entry(
+            key: "volume", keyPlace: place, value: Node(kind: .map([]), place: place))
+        guard var monitor = volumeMonitor(entry, common: common),
+            let learning = baselines[monitor.plan.baseline].learning
+        else { return nil }
+        monitor.plan.windows.removeAll {
+            learning.windowCount(lengthMs: windows[$0].lengthMs) > LearningPlan.windowCountMax
+        }
+        return monitor
     }
 
     private func monitor(_ entry: Node.Entry, common: MonitorPlan) -> ReadMonitor? {
@@ -328,10 +348,13 @@ extension Resolver {
                     expected: "`drop` or `rise` beside it", suggestion: "delete it")
             }
             // Bounds need to know which groups there are, and no more.
-            let longest = plan.windows.map { windows[$0].lengthMs }.max() ?? hourMs
+            let lengths = plan.windows.map { windows[$0].lengthMs }
+            let longest = lengths.max() ?? hourMs
+            // An hour of windows of a second is more than is kept one by one.
+            let spanMs = max(min(hourMs, LearningPlan.windowCountMax * longest), 12 * longest)
             var learning =
                 rule.testCount > 0
-                ? LearningPlan(span: .trailing, lengthMs: max(hourMs, 12 * longest))
+                ? LearningPlan(span: .trailing, lengthMs: spanMs)
                 : LearningPlan(span: .first, lengthMs: secondMs)
             learning.minRows = rule.testCount > 0 ? LearningPlan.volumeMinRows : 0
             baselines.append(

@@ -248,6 +248,19 @@ monitors:
         self.assertEqual(seen[0], seen[1])
         self.assertEqual(seen[0], seen[2])
 
+    def test_volume_is_watched_without_being_named(self):
+        rows = [{"ts": T0 + minute * 60_000 + i * 200, "model": model, "x": 1, "c": "a"} for minute in range(90)
+                for i in range(300) for model in ("steady", "less") if model == "steady" or minute < 75 or i % 10 == 0]
+        text = SMALL.format(clock="2023-11-15T02:00:00Z") + "alerts: { max_age: 12h }\n"
+        _, out = run_lines(rows, topology(text, "unnamed.yaml"), "unnamed")
+        values = [r["value"] for r in out["t-alerts"]]
+        self.assertEqual([(v["monitor"], v["group"]["model"], v["state"], v["severity"], (v["window"]["start"] - T0) // 60_000) for v in values],
+                         [("volume", "less", "firing", "page", 75)])
+        self.assertEqual(sum("column" not in r["value"] for r in out["t-aggregates"]), 2 * 90)
+        _, out = run_lines(rows, topology(text + "monitors: { volume: off }\n", "off.yaml"), "off")
+        self.assertEqual(out.get("t-alerts", []), [])
+        self.assertTrue(all("column" in r["value"] for r in out["t-aggregates"]))
+
     def test_results_do_not_depend_on_batches_or_on_the_run(self):
         data = w1(20_000, 8)
         seen = []
@@ -263,7 +276,7 @@ monitors:
         rows = [f'{{{base},"x":{v}}}' for v in ("1", "null", '"text"', "NaN", "Infinity", "-Infinity", "1e400", "true", "[1]", "12345678901234567890123", "0.50030100029945647326")]
         rows += [f"{{{base}}}", f'{{{base},"x":1,"x":5}}', f'{{{base},"\\u0078":7}}', f'{{{base},"x":2,"deep":' + "[" * 10_000 + "]" * 10_000 + "}"]
         summary, out = run_lines([r.encode() for r in rows], raw=True, name="odd")
-        record = next(r["value"] for r in out["t-aggregates"] if r["value"]["column"] == "x")
+        record = next(r["value"] for r in out["t-aggregates"] if r["value"].get("column") == "x")
         got = record["rows"]
         self.assertEqual(got["total"], len(rows))
         self.assertEqual((got["null"], got["missing"], got["wrong_type"], got["non_finite"]), (1, 1, 3, 4))
@@ -327,7 +340,7 @@ windows: [1m]
         rows.insert(200, {"ts": 9_999_999_999_999, "model": "m", "x": 1})
         summary, out = run_lines(rows, name="jump")
         self.assertEqual((summary["quarantined"], summary["late"], summary["dead_letters"]), (2, 0, 0))
-        self.assertEqual(sum(r["value"]["rows"]["total"] for r in out["t-aggregates"] if r["value"]["column"] == "x"), 600)
+        self.assertEqual(sum(r["value"]["rows"]["total"] for r in out["t-aggregates"] if r["value"].get("column") == "x"), 600)
 
     def test_a_line_of_a_gigabyte_is_one_dead_letter_and_little_memory(self):
         size = 1 << 30
@@ -372,7 +385,7 @@ windows: [1m]
             "outputs: { aggregates: { topic: t-aggregates, sketches: [kll, ddsketch, hll] } }\n")
         summary, out = run_lines(rows, topology(text, "sketches.yaml"), name="sketches")
         self.assertTrue(adds_up(summary, len(rows)))
-        of = {r["value"]["column"]: r["value"] for r in out["t-aggregates"]}
+        of = {r["value"]["column"]: r["value"] for r in out["t-aggregates"] if "column" in r["value"]}
         self.assertEqual({r["value"]["window"]["start"] for r in out["t-aggregates"]}, {T0})
         x, y = (sorted(r[c] for r in rows) for c in "xy")
         n = len(x)
@@ -433,7 +446,7 @@ windows: [1m]
         self.assertTrue(adds_up(summary, n))
         seen = 0
         value = {"x": x, "y": numpy.where(lacks, numpy.nan, y), "z": z}
-        for record in (r["value"] for r in out["t-aggregates"]):
+        for record in (r["value"] for r in out["t-aggregates"] if "column" in r["value"]):
             start, end = record["window"]["start"], record["window"]["end"]
             at = (ts >= start) & (ts < end) & (model == "ab".index(record["group"]["model"]))
             name = record["column"]

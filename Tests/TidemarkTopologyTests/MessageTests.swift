@@ -51,7 +51,7 @@ struct MessageTests {
         ),
         (
             "segments: { by-model: { by: [model], limit: 100000 } }\nlimits: { memory: 64MiB }",
-            "6:45 memory-over-limit: 100000 groups of `by-model` take about 82 KiB each, 8095 MiB with all there is; panes and windows have 21 of the 64 MiB · expected: at most 263 groups, or a greater limits.memory · try: `limit: 263`"
+            "6:45 memory-over-limit: 100000 groups of `by-model` take about 83 KiB each, 8174 MiB with all there is; panes and windows have 21 of the 64 MiB · expected: at most 260 groups, or a greater limits.memory · try: `limit: 260`"
         ),
         (
             "alerts:\n  alert: yes",
@@ -304,7 +304,10 @@ struct MessageTests {
         #expect(lines(result.diagnostics) == [])
         #expect(lines(result.diagnostics, .warning) == [])
         let plan = try #require(result.plan)
-        #expect(plan.stream.baselines.map(\.label).last == "recent@trailing-21600s")
+        #expect(
+            plan.stream.baselines.map(\.label).dropFirst() == [
+                "recent@trailing-21600s", "volume@trailing-3600s",
+            ])
         #expect(plan.stream.columns[2].summary.histogram == .baseline(0))
         #expect(
             planText(result).contains(
@@ -362,6 +365,35 @@ struct MessageTests {
                     .diagnostics, .warning) == [
                     "6:33 freshness-below-pane: 30s is less than a pane (1m), at the end of which silence is seen · expected: 1m or more · try: `freshness: 1m`"
                 ])
+    }
+
+    @Test func `volume exists without being mentioned, goes with off, and is edited by name`()
+        throws
+    {
+        func plan(_ more: String) throws -> Plan {
+            let result = world(base + more).plan()
+            #expect(lines(result.diagnostics) == [])
+            return try #require(result.plan)
+        }
+        let plain = try plan("windows: [1m, 1h]")
+        #expect(plain.stream.monitors.map(\.name) == ["drift", "volume"])
+        let monitor = try #require(plain.stream.monitors.last)
+        #expect(monitor.volume?.drop == 0.8 && monitor.volume?.rise == nil)
+        #expect(monitor.severity == .page && monitor.windows == [0, 1])
+        // Twelve of the longest windows, an hour at least.
+        #expect(plain.stream.baselines.last?.label == "volume@trailing-43200s")
+        #expect(try plan("monitors: { volume: off }").stream.monitors.map(\.name) == ["drift"])
+        let edited = try plan("monitors: { volume: { drop: 60%, severity: warn } }")
+        #expect(edited.stream.monitors.last?.volume?.drop == 0.6)
+        #expect(edited.stream.baselines.last?.label == "volume@trailing-3600s")
+        // Beside others of its kind it stays.
+        #expect(
+            try plan("monitors: { floor: { volume: rows, below: 10 } }").stream.monitors.map(\.name)
+                == ["drift", "floor", "volume"])
+        // Windows of which too many would be kept one by one are left out, or the span is shorter.
+        #expect(try plan("windows: [1s, 1h]").stream.monitors.last?.windows == [1])
+        #expect(
+            try plan("windows: [1s]").stream.baselines.last?.label == "volume@trailing-2016s")
     }
 
     @Test func `all mistakes are said at once in order of place`() {
