@@ -765,7 +765,7 @@ class Kafka(unittest.TestCase):
                 self.assertEqual(set(values), set(seen[key]), f"seed {SEED}: {name} {key}: repeats never differ")
 
     def test_killed_in_long_windows_it_goes_on_from_their_snapshots(self):
-        long = ["--set", "windows=[30m]", "--set", "limits.max_reread=30s"]
+        long = ["--set", "windows=[30m]", "--set", "pane=10s", "--set", "limits.max_reread=30s"]
         calm = tidemark(*self.arguments("calm-long", "--until-end", "--json", *long, topology="w1-drift"), env=self.environment)
         self.assertGreater(json.loads(calm.stdout)["snapshots"], 0)
         self.killed("long", 6, *long, seconds=120)
