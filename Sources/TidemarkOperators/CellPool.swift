@@ -15,6 +15,7 @@ final class CellMemory: @unchecked Sendable {
     let counters: UnsafeMutablePointer<UInt64>
     let codes: UnsafeMutablePointer<CodeCounter>
     let categories: [CategorySummary?]
+    private let memory: UnsafeMutableRawPointer
     let columnCount: Int
     let counterCount: Int
     /// What the pool counts while it has it.
@@ -24,12 +25,10 @@ final class CellMemory: @unchecked Sendable {
     init(_ shape: GroupShape) {
         columnCount = shape.columns.count
         counterCount = shape.counterCount
-        unsafe states = .allocate(capacity: columnCount * GroupCell.stateCount)
-        unsafe exact = .allocate(capacity: columnCount)
-        unsafe ordered = .allocate(capacity: columnCount)
-        unsafe counters = .allocate(capacity: max(1, counterCount))
-        unsafe kll = .allocate(capacity: columnCount)
-        unsafe codes = .allocate(capacity: columnCount)
+        let parts = unsafe Self.parts(columnCount, counterCount)
+        unsafe memory = parts.memory
+        unsafe (states, exact, ordered) = unsafe (parts.states, parts.exact, parts.ordered)
+        unsafe (kll, counters, codes) = unsafe (parts.kll, parts.counters, parts.codes)
         categories = shape.columns.map {
             $0.column.type.isText ? CategorySummary($0.column.summary) : nil
         }
@@ -45,16 +44,14 @@ final class CellMemory: @unchecked Sendable {
     init(copying other: CellMemory) {
         columnCount = other.columnCount
         counterCount = other.counterCount
-        unsafe states = .allocate(capacity: columnCount * GroupCell.stateCount)
+        let parts = unsafe Self.parts(columnCount, counterCount)
+        unsafe memory = parts.memory
+        unsafe (states, exact, ordered) = unsafe (parts.states, parts.exact, parts.ordered)
+        unsafe (kll, counters, codes) = unsafe (parts.kll, parts.counters, parts.codes)
         unsafe states.initialize(from: other.states, count: columnCount * GroupCell.stateCount)
-        unsafe exact = .allocate(capacity: columnCount)
         unsafe exact.initialize(from: other.exact, count: columnCount)
-        unsafe ordered = .allocate(capacity: columnCount)
         unsafe ordered.initialize(from: other.ordered, count: columnCount)
-        unsafe counters = .allocate(capacity: max(1, counterCount))
-        unsafe counters.initialize(from: other.counters, count: max(1, counterCount))
-        unsafe kll = .allocate(capacity: columnCount)
-        unsafe codes = .allocate(capacity: columnCount)
+        unsafe counters.initialize(from: other.counters, count: counterCount)
         categories = other.categories.map { $0?.copy() }
         for index in 0..<columnCount {
             unsafe (kll + index).initialize(to: other.kll[index].copy())
@@ -63,14 +60,49 @@ final class CellMemory: @unchecked Sendable {
     }
 
     deinit {
-        unsafe states.deallocate()
-        unsafe exact.deallocate()
-        unsafe ordered.deallocate()
-        unsafe counters.deallocate()
         unsafe kll.deinitialize(count: columnCount)
-        unsafe kll.deallocate()
         unsafe codes.deinitialize(count: columnCount)
-        unsafe codes.deallocate()
+        unsafe memory.deallocate()
+    }
+
+    /// Where everything stands in one piece of memory.
+    @unsafe
+    private struct Parts {
+        let memory: UnsafeMutableRawPointer
+        let states: UnsafeMutablePointer<Int64>
+        let exact: UnsafeMutablePointer<NumericCell>
+        let ordered: UnsafeMutablePointer<OrderedCell>
+        let kll: UnsafeMutablePointer<KLLSketch>
+        let counters: UnsafeMutablePointer<UInt64>
+        let codes: UnsafeMutablePointer<CodeCounter>
+    }
+
+    /// One piece, for a fold goes through all of it: few pages, and lines that follow each other.
+    ///
+    /// Sums come first, a cache line each.
+    private static func parts(_ columnCount: Int, _ counterCount: Int) -> Parts {
+        var byteCount = 0
+        func room<Item: ~Copyable>(_: Item.Type, _ count: Int) -> Int {
+            defer { byteCount += count * MemoryLayout<Item>.stride }
+            return byteCount
+        }
+        let exact = room(NumericCell.self, columnCount)
+        let counters = room(UInt64.self, counterCount)
+        let kll = room(KLLSketch.self, columnCount)
+        let codes = room(CodeCounter.self, columnCount)
+        let states = room(Int64.self, columnCount * GroupCell.stateCount)
+        let ordered = room(OrderedCell.self, columnCount)
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: max(64, byteCount), alignment: 64)
+        return unsafe Parts(
+            memory: memory,
+            states: (memory + states).bindMemory(
+                to: Int64.self, capacity: columnCount * GroupCell.stateCount),
+            exact: (memory + exact).bindMemory(to: NumericCell.self, capacity: columnCount),
+            ordered: (memory + ordered).bindMemory(to: OrderedCell.self, capacity: columnCount),
+            kll: (memory + kll).bindMemory(to: KLLSketch.self, capacity: columnCount),
+            counters: (memory + counters).bindMemory(to: UInt64.self, capacity: counterCount),
+            codes: (memory + codes).bindMemory(to: CodeCounter.self, capacity: columnCount))
     }
 
     /// What is nothing but numbers.
@@ -78,7 +110,7 @@ final class CellMemory: @unchecked Sendable {
         unsafe states.initialize(repeating: 0, count: columnCount * GroupCell.stateCount)
         unsafe exact.initialize(repeating: NumericCell(), count: columnCount)
         unsafe ordered.initialize(repeating: OrderedCell(), count: columnCount)
-        unsafe counters.initialize(repeating: 0, count: max(1, counterCount))
+        unsafe counters.initialize(repeating: 0, count: counterCount)
     }
 
     /// Forgets everything and keeps the memory; a cell seeds its sketches anew.

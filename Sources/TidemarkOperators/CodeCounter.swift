@@ -6,50 +6,50 @@ import TidemarkKernels
 /// - Memory: nothing while empty, then 10 bytes a slot, at most half of them taken.
 @safe
 struct CodeCounter: ~Copyable {
+    /// A code and how often it came, side by side: a row touches one cache line.
+    struct Slot: BitwiseCopyable {
+        var code: UInt32
+        var count: UInt32
+    }
+
     /// A table that is empty and not in use.
     @unsafe
     struct Table {
-        var codes: UnsafeMutablePointer<UInt32>
-        var counts: UnsafeMutablePointer<UInt32>
+        var slots: UnsafeMutablePointer<Slot>
         var used: UnsafeMutablePointer<UInt32>
         var mask: Int
 
         func deallocate() {
-            unsafe codes.deallocate()
-            unsafe counts.deallocate()
+            unsafe slots.deallocate()
             unsafe used.deallocate()
         }
     }
 
-    private var codes: UnsafeMutablePointer<UInt32>
-    private var counts: UnsafeMutablePointer<UInt32>
+    private var slots: UnsafeMutablePointer<Slot>
     /// The slots that are taken, as they were: a table that has grown may be nearly empty.
     private var used: UnsafeMutablePointer<UInt32>
     private var mask: Int
     private(set) var distinctCount = 0
     private(set) var valueCount: Int64 = 0
 
-    private static let free = UInt32.max
+    private static let free = Slot(code: .max, count: 0)
 
     /// Allocates nothing.
     init() {
         mask = -1
-        unsafe codes = Self.none
-        unsafe counts = Self.none
-        unsafe used = Self.none
+        unsafe slots = Self.none()
+        unsafe used = Self.none()
     }
 
     deinit {
         guard mask >= 0 else { return }
-        unsafe codes.deallocate()
-        unsafe counts.deallocate()
+        unsafe slots.deallocate()
         unsafe used.deallocate()
     }
 
     /// Stands for no memory; never read.
-    private static var none: UnsafeMutablePointer<UInt32> {
-        unsafe UnsafeMutablePointer(bitPattern: MemoryLayout<UInt32>.alignment)
-            .unsafelyUnwrapped
+    private static func none<Item>() -> UnsafeMutablePointer<Item> {
+        unsafe UnsafeMutablePointer(bitPattern: MemoryLayout<Item>.alignment).unsafelyUnwrapped
     }
 
     var byteCount: Int { (mask + 1) * 10 }
@@ -61,14 +61,12 @@ struct CodeCounter: ~Copyable {
     mutating func use(_ table: Table?) {
         precondition(mask < 0, "the counter has a table")
         if let table = unsafe table {
-            unsafe codes = unsafe table.codes
-            unsafe counts = unsafe table.counts
+            unsafe slots = unsafe table.slots
             unsafe used = unsafe table.used
             mask = unsafe table.mask
         } else {
             mask = 15
-            unsafe codes = Self.allocate(16, filledWith: Self.free)
-            unsafe counts = Self.allocate(16, filledWith: 0)
+            unsafe slots = Self.allocate(16, filledWith: Self.free)
             unsafe used = Self.allocate(8, filledWith: 0)
         }
     }
@@ -77,17 +75,16 @@ struct CodeCounter: ~Copyable {
     mutating func takeTable() -> Table? {
         guard mask >= 0 else { return nil }
         reset()
-        let table = unsafe Table(codes: codes, counts: counts, used: used, mask: mask)
+        let table = unsafe Table(slots: slots, used: used, mask: mask)
         mask = -1
-        unsafe codes = Self.none
-        unsafe counts = Self.none
-        unsafe used = Self.none
+        unsafe slots = Self.none()
+        unsafe used = Self.none()
         return unsafe table
     }
 
     /// Forgets all counts.
     mutating func reset() {
-        for place in 0..<distinctCount { unsafe codes[Int(used[place])] = Self.free }
+        for place in 0..<distinctCount { unsafe slots[Int(used[place])] = Self.free }
         distinctCount = 0
         valueCount = 0
     }
@@ -95,9 +92,15 @@ struct CodeCounter: ~Copyable {
     /// Begins to fetch the slot of a code.
     func prefetch(_ code: UInt32) {
         guard mask >= 0 else { return }
-        let slot = Int(code) & mask
-        unsafe prefetchForWriting(codes + slot, byteCount: 4)
-        unsafe prefetchForWriting(counts + slot, byteCount: 4)
+        unsafe prefetchForWriting(slots + (Int(code) & mask), byteCount: 8)
+    }
+
+    /// Begins to fetch the slots of the codes of some rows.
+    func prefetch(_ column: UnsafePointer<UInt32>, rows: UnsafePointer<UInt16>, count: Int) {
+        guard mask >= 0 else { return }
+        // Smaller tables are a few lines.
+        let count = mask < 64 ? min(1, count) : count
+        for index in 0..<count { unsafe prefetch(column[Int(rows[index])]) }
     }
 
     /// Counts the codes of some rows; `UInt32.max` is no value.
@@ -109,14 +112,14 @@ struct CodeCounter: ~Copyable {
         distinctCountMax: Int
     ) -> Int {
         if mask < 0 { unsafe use(nil) }
-        var (codes, counts, mask) = unsafe (codes, counts, mask)
+        var (slots, mask) = unsafe (slots, mask)
         var empty = 0
         for index in 0..<count {
             let code = unsafe column[Int(rows[index])]
             // Nearly every row: a code that stands in its own slot.
             let slot = Int(code) & mask
-            if unsafe codes[slot] == code && code != Self.free {
-                unsafe counts[slot] &+= 1
+            if unsafe slots[slot].code == code && code != .max {
+                unsafe slots[slot].count &+= 1
                 continue
             }
             if code == .max {
@@ -128,7 +131,7 @@ struct CodeCounter: ~Copyable {
                 valueCount += Int64(index + 1 - empty)
                 return index + 1
             }
-            unsafe (codes, counts, mask) = unsafe (self.codes, self.counts, self.mask)
+            unsafe (slots, mask) = unsafe (self.slots, self.mask)
         }
         valueCount += Int64(count - empty)
         return count
@@ -141,16 +144,15 @@ struct CodeCounter: ~Copyable {
     private mutating func add(_ code: UInt32, _ count: UInt32 = 1) -> Bool {
         var slot = Int(code) & mask
         while true {
-            let held = unsafe codes[slot]
+            let held = unsafe slots[slot].code
             if held == code {
-                unsafe counts[slot] &+= count
+                unsafe slots[slot].count &+= count
                 return false
             }
-            if held == Self.free { break }
+            if held == .max { break }
             slot = (slot + 1) & mask
         }
-        unsafe codes[slot] = code
-        unsafe counts[slot] = count
+        unsafe slots[slot] = Slot(code: code, count: count)
         unsafe used[distinctCount] = UInt32(truncatingIfNeeded: slot)
         distinctCount += 1
         if distinctCount * 2 > mask { grow() }
@@ -160,8 +162,8 @@ struct CodeCounter: ~Copyable {
     /// Calls `body` with each code and its count, in no stated order.
     func forEach(_ body: (UInt32, UInt32) -> Void) {
         for place in 0..<distinctCount {
-            let slot = unsafe Int(used[place])
-            body(unsafe codes[slot], unsafe counts[slot])
+            let slot = unsafe slots[Int(used[place])]
+            body(slot.code, slot.count)
         }
     }
 
@@ -176,29 +178,26 @@ struct CodeCounter: ~Copyable {
     }
 
     private mutating func grow() {
-        let (oldCodes, oldCounts, oldUsed) = unsafe (codes, counts, used)
+        let (oldSlots, oldUsed) = unsafe (slots, used)
         let slotCount = (mask + 1) * 2
         mask = slotCount - 1
-        unsafe codes = Self.allocate(slotCount, filledWith: Self.free)
-        unsafe counts = Self.allocate(slotCount, filledWith: 0)
+        unsafe slots = Self.allocate(slotCount, filledWith: Self.free)
         unsafe used = Self.allocate(slotCount / 2, filledWith: 0)
         for place in 0..<distinctCount {
-            let old = unsafe Int(oldUsed[place])
-            var slot = Int(unsafe oldCodes[old]) & mask
-            while unsafe codes[slot] != Self.free { slot = (slot + 1) & mask }
-            unsafe codes[slot] = oldCodes[old]
-            unsafe counts[slot] = oldCounts[old]
+            let old = unsafe oldSlots[Int(oldUsed[place])]
+            var slot = Int(old.code) & mask
+            while unsafe slots[slot].code != .max { slot = (slot + 1) & mask }
+            unsafe slots[slot] = old
             unsafe used[place] = UInt32(truncatingIfNeeded: slot)
         }
-        unsafe oldCodes.deallocate()
-        unsafe oldCounts.deallocate()
+        unsafe oldSlots.deallocate()
         unsafe oldUsed.deallocate()
     }
 
-    private static func allocate(_ count: Int, filledWith value: UInt32)
-        -> UnsafeMutablePointer<UInt32>
+    private static func allocate<Item: BitwiseCopyable>(_ count: Int, filledWith value: Item)
+        -> UnsafeMutablePointer<Item>
     {
-        let memory = UnsafeMutablePointer<UInt32>.allocate(capacity: count)
+        let memory = UnsafeMutablePointer<Item>.allocate(capacity: count)
         unsafe memory.initialize(repeating: value, count: count)
         return unsafe memory
     }
