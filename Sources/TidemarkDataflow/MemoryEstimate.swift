@@ -7,6 +7,9 @@ import TidemarkCore
 /// rows take KLL to twice that); a text column with more different values than its frequent items keep
 /// is counted at its usual size, not at its largest. `MemoryTests` holds the numbers against real cells.
 package struct MemoryEstimate: Sendable, Equatable {
+    /// Rows of one cell that wait to be folded together, where there are many cells.
+    package static let waitingRowCount = 48
+
     /// Bytes of one group with all its columns, by place of the segment.
     ///
     /// Everywhere that it stands at once: open panes of a partition, slices of all window lengths,
@@ -28,7 +31,9 @@ package struct MemoryEstimate: Sendable, Equatable {
             }
             // A pane that is shorter than every window has fewer rows: sketches are smaller there.
             let isWhole = stream.windows.contains { $0.lengthMs == stream.paneMs }
-            return (isWhole ? cell : cell / 3) * Int(paneCount) + cell * Int(sliceCount)
+            let waiting = Self.waitingRowCount * 8 * (segment.columns.count + 2)
+            return ((isWhole ? cell : cell / 3) + waiting) * Int(paneCount)
+                + cell * Int(sliceCount)
                 + Self.learnedBytes(index, stream)
         }
     }

@@ -191,6 +191,11 @@ final class GroupCell: @unchecked Sendable {
         if shape.columns[index].wantsRun { unsafe kll[index].prefetch() }
     }
 
+    /// Begins to fetch what leads to the columns; the cell itself is there.
+    func prefetchShape() {
+        unsafe prefetchForWriting(Unmanaged.passUnretained(shape).toOpaque(), byteCount: 64)
+    }
+
     // Another thread folded it: what closing reads is in that one's caches, or in memory.
 
     /// Begins to fetch what closing reads first; the cell itself is there.

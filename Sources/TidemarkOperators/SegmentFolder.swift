@@ -15,10 +15,8 @@ final class SegmentFolder {
     private struct Pane {
         var startMs: Int64
         var partition: TopicPartition
-        /// By group: place in `cells`, -1 for none.
-        var cellOf: [Int32] = []
-        /// By cell: its place in `locals` while a batch is at work, else `outside`.
-        var localOf: [UInt16] = []
+        var slots = CellSlots(count: 0)
+        /// In the order in which they were made.
         var cells: [GroupCell] = []
         var groups: [Int32] = []
         var other: GroupCell?
@@ -27,6 +25,13 @@ final class SegmentFolder {
         var isOpen = true
         /// What seeds begin with: the operator, the partition and the pane's start.
         var seedText: [UInt8] = []
+    }
+
+    /// A cell that the batch at work has rows of.
+    @safe
+    private struct Local {
+        var slot: UnsafeMutablePointer<CellSlots.Slot>
+        var pane: Int
     }
 
     /// A group as it was first seen by this worker.
@@ -58,7 +63,9 @@ final class SegmentFolder {
     /// Of groups without baseline entries of their own: edges of thousands of them would be read from far
     /// away.
     private var pooledShape: GroupShape?
-    private let tables: CodeTables
+    private let folding: CellFold
+    private let staging: RowStaging
+    private let waiting: WaitingFold
     private let pool = CellPool()
     private let hasExtras: Bool
 
@@ -66,23 +73,28 @@ final class SegmentFolder {
     private let localOf: UnsafeMutablePointer<UInt16>
     private let order: UnsafeMutablePointer<UInt16>
     private let groupOf: UnsafeMutablePointer<Int32>
-    private let run: UnsafeMutablePointer<Float>
-    private let wideRun: UnsafeMutablePointer<Double>
-    private var locals: [(cell: GroupCell, count: Int, pane: Int32, place: Int32)] = []
+    /// Cells that the batch has rows of: their slots, and places in `panes`.
+    private let locals: UnsafeMutablePointer<Local>
+    private var localCount = 0
     /// By local: its rows of this batch.
     private let counts: UnsafeMutablePointer<Int32>
+    /// By local: its place in `runs`, where it has one.
+    private let runOf: UnsafeMutablePointer<UInt16>
+    /// Cells whose rows of this batch are folded at once, and where those stand in `order`.
+    private var runs: [(cell: GroupCell, pane: Int, start: Int, count: Int)] = []
     private var starts: [Int] = []
     /// Of a cell that was sealed, on average; a guess before the first one.
     private var cellBytes: Int
 
-    private static let outside = UInt16.max
+    private static let outside = CellSlots.outside
     /// So many cells of a batch do not stay near.
-    private static let farLocalCount = 96
+    private static let farRunCount = 96
 
     init(
         plan: Plan, segment: SegmentPlan, monitored: [[Int]], baselines: [BaselineTable],
         fieldOf: [Int], decoder: RecordDecoder, texts: TextTable,
-        rank: @escaping @Sendable ([UInt8]) -> UInt64, condition: RowFilter?
+        rank: @escaping @Sendable ([UInt8]) -> UInt64, condition: RowFilter?,
+        policy: StagingPolicy
     ) {
         self.rank = rank
         self.plan = plan
@@ -109,30 +121,38 @@ final class SegmentFolder {
         otherShape = GroupShape(
             values: GroupValues(dimensions: [], isOther: true), segment: segment,
             stream: plan.stream, baselines: baselines, monitored: monitored)
-        tables = CodeTables(columnCount: segment.columns.count)
         let count = plan.run.batchRows
+        folding = CellFold(
+            fields: fields, texts: texts, rowCountMax: max(count, policy.rowCountMax))
+        staging = RowStaging(
+            columns: zip(fields, segment.columns).map { ($0, plan.stream.columns[$1].type) },
+            carriesRecord: hasExtras, policy: policy, rowCountMax: count)
+        waiting = WaitingFold(staging: staging, folding: folding)
         unsafe localOf = .allocate(capacity: count)
+        unsafe locals = .allocate(capacity: count)
         unsafe order = .allocate(capacity: count + 64)
         unsafe order.initialize(repeating: 0, count: count + 64)
         unsafe groupOf = .allocate(capacity: count)
-        unsafe run = .allocate(capacity: count + 64)
-        unsafe wideRun = .allocate(capacity: count + 64)
         unsafe counts = .allocate(capacity: count)
+        unsafe runOf = .allocate(capacity: count)
     }
 
     deinit {
         unsafe localOf.deallocate()
+        unsafe locals.deallocate()
         unsafe order.deallocate()
         unsafe groupOf.deallocate()
-        unsafe run.deallocate()
-        unsafe wideRun.deallocate()
         unsafe counts.deallocate()
+        unsafe runOf.deallocate()
     }
 
     /// About; cells are counted, not weighed, for it is asked after every batch.
     var byteCount: Int {
-        panes.reduce(groups.count * 256) { $0 + $1.cells.count * cellBytes }
+        groups.count * 256 + cellCount * cellBytes + staging.byteCount
     }
+
+    /// Cells of open panes.
+    private var cellCount: Int { panes.reduce(0) { $0 + $1.cells.count } }
 
     func open(pane id: Int, startMs: Int64, partition: TopicPartition) {
         var pane = Pane(startMs: startMs, partition: partition)
@@ -146,67 +166,62 @@ final class SegmentFolder {
         let rowCount = batch.rowCount
         let selected = condition?.evaluate(rowCount: rowCount)
         assignGroups(rowCount, rows)
-        locals.removeAll(keepingCapacity: true)
-        // Which cell a (pane, group) has, of those met last in this batch.
-        var recent = InlineArray<64, UInt64>(repeating: .max)
-        var recentLocal = InlineArray<64, UInt16>(repeating: 0)
+        localCount = 0
         let isRow = RowTable.Fate.row.rawValue
         let (panesOf, fates) = unsafe (rows.pane, rows.fate)
         let (localOf, groupOf, counts) = unsafe (self.localOf, self.groupOf, self.counts)
+        // Rows of one pane follow each other.
+        var pane = Int32(-1)
+        var slots: UnsafeMutablePointer<CellSlots.Slot>?
         for row in 0..<rowCount {
             unsafe localOf[row] = Self.outside
-            let pane = unsafe panesOf[row]
-            guard pane >= 0 else { continue }
+            let id = unsafe panesOf[row]
+            guard id >= 0 else { continue }
             if let selected, selected[row] != RowFilter.Truth.yes { continue }
+            if id != pane {
+                pane = id
+                panes[Int(id)].slots.grow(to: groups.count)
+                unsafe slots = panes[Int(id)].slots.slots
+            }
+            guard let slots = unsafe slots else { continue }
             let fate = unsafe fates[row]
             let group = unsafe groupOf[row]
+            let slot = unsafe slots + Int(group)
             if fate == isRow {
-                let key =
-                    UInt64(UInt32(bitPattern: pane)) << 32 | UInt64(UInt32(bitPattern: group))
-                let place = Int(truncatingIfNeeded: group &+ pane &* 23) & 63
-                if recent[place] != key {
-                    recent[place] = key
-                    recentLocal[place] = local(pane: Int(pane), group: group)
+                var local = unsafe slot.pointee.local
+                if local == Self.outside {
+                    local = UInt16(truncatingIfNeeded: localCount)
+                    unsafe slot.pointee.local = local
+                    unsafe (locals + localCount).initialize(to: Local(slot: slot, pane: Int(id)))
+                    unsafe counts[localCount] = 0
+                    localCount += 1
+                    if unsafe slot.pointee.place < 0 { _ = makeCell(pane: Int(id), group: group) }
                 }
-                let local = recentLocal[place]
                 unsafe counts[Int(local)] &+= 1
                 unsafe localOf[row] = local
             } else if fate == RowTable.Fate.late.rawValue {
-                cell(pane: Int(pane), group: group).lateCount += 1
+                cell(pane: Int(id), group: group).lateCount += 1
             } else if fate == RowTable.Fate.quarantined.rawValue {
-                cell(pane: Int(pane), group: group).quarantinedCount += 1
+                cell(pane: Int(id), group: group).quarantinedCount += 1
             }
         }
-        guard !locals.isEmpty else { return }
-        for index in locals.indices {
-            locals[index].count = Int(unsafe counts[index])
-            panes[Int(locals[index].pane)].localOf[Int(locals[index].place)] = Self.outside
+        guard localCount > 0 else { return }
+        choose()
+        for column in fields.indices { countExceptions(column) }
+        if runs.count < localCount {
+            unsafe staging.append(
+                batch, rows, columns: decoder.columns.columns, localOf: localOf,
+                outside: Self.outside)
         }
-        orderRows(rowCount)
-        for index in locals.indices { locals[index].cell.rowCount += Int64(locals[index].count) }
-        for column in fields.indices { foldColumn(column) }
-        if hasExtras { foldExtras(batch, rows) }
+        if !runs.isEmpty {
+            orderRows(rowCount)
+            for column in fields.indices { foldColumn(column) }
+            if hasExtras { foldExtras(batch, rows) }
+            runs.removeAll(keepingCapacity: true)
+        }
         for id in panes.indices where panes[id].cells.count > 2 * segment.groupCountMax + 64 {
             prune(id)
         }
-    }
-
-    /// The place in `locals` of a cell, which is made if need be.
-    private func local(pane id: Int, group: Int32) -> UInt16 {
-        if Int(group) < panes[id].cellOf.count {
-            let place = panes[id].cellOf[Int(group)]
-            if place >= 0 {
-                let local = panes[id].localOf[Int(place)]
-                if local != Self.outside { return local }
-            }
-        }
-        let cell = self.cell(pane: id, group: group)
-        let place = panes[id].cellOf[Int(group)]
-        let local = UInt16(truncatingIfNeeded: locals.count)
-        unsafe counts[locals.count] = 0
-        locals.append((cell, 0, Int32(truncatingIfNeeded: id), place))
-        panes[id].localOf[Int(place)] = local
-        return local
     }
 
     /// The group of each row, by its codes.
@@ -274,21 +289,19 @@ final class SegmentFolder {
         return shape
     }
 
-    private func cell(pane id: Int, group: Int32) -> GroupCell {
-        let place = Int(group)
-        if panes[id].cellOf.count <= place {
-            let missing = groups.count - panes[id].cellOf.count
-            panes[id].cellOf.append(contentsOf: repeatElement(-1, count: missing))
-        }
-        let known = panes[id].cellOf[place]
-        if known >= 0 { return panes[id].cells[Int(known)] }
-        let shape = groups[place].shape
+    private func makeCell(pane id: Int, group: Int32) -> GroupCell {
+        let shape = groups[Int(group)].shape
         let cell = GroupCell(shape: shape, seed: seed(panes[id], shape), pool: pool)
-        panes[id].cellOf[place] = Int32(panes[id].cells.count)
+        unsafe panes[id].slots.slots[Int(group)].place = Int32(panes[id].cells.count)
         panes[id].cells.append(cell)
-        panes[id].localOf.append(Self.outside)
         panes[id].groups.append(group)
         return cell
+    }
+
+    /// The cell of a group that the pane's slots have room for; one is made if need be.
+    private func cell(pane id: Int, group: Int32) -> GroupCell {
+        let place = unsafe panes[id].slots.slots[Int(group)].place
+        return place < 0 ? makeCell(pane: id, group: group) : panes[id].cells[Int(place)]
     }
 
     /// Keys the random choices of a cell's sketches: a function of the log and the topology alone.
@@ -296,166 +309,138 @@ final class SegmentFolder {
         textHash(pane.seedText + shape.part)
     }
 
-    /// Rows of each cell one after the other, each in the order of offsets.
+    /// Decides which cells of the batch are folded at once; the rows of the others will wait.
+    private func choose() {
+        let policy = staging.policy
+        let mayWait = cellCount >= policy.cellCountMin
+        var start = 0
+        for index in 0..<localCount {
+            let (slot, id) = unsafe (locals[index].slot, locals[index].pane)
+            let count = Int(unsafe counts[index])
+            unsafe slot.pointee.local = Self.outside
+            let waitingCount = unsafe Int(slot.pointee.waitingCount)
+            if mayWait, count < policy.longRunCount {
+                if waitingCount + count > policy.rowCountMax { unsafe fallDue(slot, pane: id) }
+                continue
+            }
+            if waitingCount > 0 { unsafe fallDue(slot, pane: id) }
+            let cell = panes[id].cells[Int(unsafe slot.pointee.place)]
+            cell.rowCount += Int64(count)
+            unsafe staging.blockOf[index] = nil
+            unsafe runOf[index] = UInt16(truncatingIfNeeded: runs.count)
+            runs.append((cell, id, start, count))
+            start += count
+        }
+        waiting.foldDue()
+        guard runs.count < localCount else { return }
+        for index in 0..<localCount {
+            let count = Int(unsafe counts[index])
+            guard count < policy.longRunCount else { continue }
+            unsafe staging.begin(index, &locals[index].slot.pointee, count: count)
+        }
+    }
+
+    /// Rows of each cell one after the other, each in the order of offsets; not those that wait.
     private func orderRows(_ rowCount: Int) {
         starts.removeAll(keepingCapacity: true)
-        var at = 0
-        for local in locals {
-            starts.append(at)
-            at += local.count
-        }
+        for run in runs { starts.append(run.start) }
         unsafe starts.withUnsafeMutableBufferPointer { next in
             for row in 0..<rowCount {
                 let local = unsafe localOf[row]
                 if local == Self.outside { continue }
-                let place = unsafe next[Int(local)]
+                let run = unsafe Int(runOf[Int(local)])
+                let place = unsafe next[run]
                 unsafe order[place] = UInt16(truncatingIfNeeded: row)
-                unsafe next[Int(local)] = place + 1
+                unsafe next[run] = place + 1
             }
         }
-        at = 0
-        for index in locals.indices {
-            starts[index] = at
-            at += locals[index].count
+    }
+
+    /// Counts the rows of a column that have no value.
+    private func countExceptions(_ index: Int) {
+        let column = decoder.columns.columns[fields[index]]
+        let base = index * GroupCell.stateCount
+        for place in 0..<column.exceptionCount {
+            let local = unsafe Int(localOf[Int(column.exceptionRows[place])])
+            guard local != Int(Self.outside) else { continue }
+            let state = base + Int(unsafe column.exceptionStates[place]) - 1
+            if let block = unsafe staging.blockOf[local] {
+                unsafe UnsafeMutableRawPointer(block)
+                    .assumingMemoryBound(to: UInt8.self)[state] &+= 1
+            } else {
+                unsafe runs[Int(runOf[local])].cell.states[state] += 1
+            }
         }
     }
 
     private func foldColumn(_ index: Int) {
         let column = decoder.columns.columns[fields[index]]
-        let type = plan.stream.columns[segment.columns[index]].type
-        let base = index * GroupCell.stateCount
-        for place in 0..<column.exceptionCount {
-            let local = unsafe localOf[Int(column.exceptionRows[place])]
-            guard local != Self.outside else { continue }
-            let state = Int(unsafe column.exceptionStates[place]) - 1
-            unsafe locals[Int(local)].cell.states[base + state] += 1
-        }
         // Beyond some cells what they hold is far away, and a visit to one waits for all its lines.
-        let isFar = locals.count >= Self.farLocalCount
+        let isFar = runs.count >= Self.farRunCount
         if let numbers = unsafe column.numbers {
-            for place in locals.indices {
+            for place in runs.indices {
                 if isFar {
-                    if place + 16 < locals.count { locals[place + 16].cell.prefetch() }
-                    if place + 8 < locals.count { locals[place + 8].cell.prefetch(index) }
-                    if place + 4 < locals.count { locals[place + 4].cell.prefetchRun(index) }
+                    if place + 16 < runs.count { runs[place + 16].cell.prefetch() }
+                    if place + 8 < runs.count { runs[place + 8].cell.prefetch(index) }
+                    if place + 4 < runs.count { runs[place + 4].cell.prefetchRun(index) }
                 }
-                unsafe foldNumbers(
-                    numbers, locals[place].cell, index,
-                    rows: UnsafePointer(order + starts[place]), count: locals[place].count)
+                unsafe folding.fold(
+                    numbers, into: runs[place].cell, index,
+                    rows: UnsafePointer(order + runs[place].start), count: runs[place].count)
             }
-        } else if let codes = unsafe column.codes, type != .text {
-            for (place, (local, start)) in zip(locals, starts).enumerated() {
+        } else if plan.stream.columns[segment.columns[index]].type.isCounted,
+            let codes = unsafe column.codes
+        {
+            for place in runs.indices {
                 if isFar {
-                    if place + 8 < locals.count {
+                    if place + 8 < runs.count {
                         unsafe prefetchForWriting(
-                            locals[place + 8].cell.codes + index,
+                            runs[place + 8].cell.codes + index,
                             byteCount: MemoryLayout<CodeCounter>.size)
                     }
-                    if place + 4 < locals.count {
-                        let row = unsafe Int(order[starts[place + 4]])
-                        unsafe locals[place + 4].cell.codes[index].prefetch(codes[row])
+                    if place + 4 < runs.count {
+                        let row = unsafe Int(order[runs[place + 4].start])
+                        unsafe runs[place + 4].cell.codes[index].prefetch(codes[row])
                     }
                 }
-                var done = 0
-                if unsafe local.cell.codes[index].needsTable {
-                    unsafe local.cell.codes[index].use(tables.take(index))
-                }
-                while done < local.count {
-                    done += unsafe local.cell.codes[index].add(
-                        codes, rows: UnsafePointer(order + start + done),
-                        count: local.count - done,
-                        distinctCountMax: CategoryFold.distinctCountMax)
-                    if done < local.count {
-                        CategoryFold.flush(
-                            local.cell, index, field: fields[index], texts: texts)
-                    }
-                }
+                unsafe folding.count(
+                    codes, into: runs[place].cell, index,
+                    rows: UnsafePointer(order + runs[place].start), count: runs[place].count)
             }
         }
     }
 
-    private func foldNumbers(
-        _ numbers: UnsafeMutablePointer<Double>, _ cell: GroupCell, _ index: Int,
-        rows: UnsafePointer<UInt16>, count: Int
-    ) {
-        let shape = cell.shape.columns[index]
-        let run = unsafe shape.wantsRun ? self.run : nil
-        let bins = unsafe cell.counters + shape.firstCounterStart
-        var kept: Int
-        switch shape.sums {
-        case .exact(let sums):
-            kept = unsafe foldExact(
-                column: numbers, rows: rows, count: count, plan: sums, cell: cell.exact + index,
-                edges: shape.firstEdges, edgeCount: shape.firstEdgeCount, bins: bins, run: run)
-        case .ordered:
-            kept = unsafe foldOrdered(
-                column: numbers, rows: rows, count: count, cell: cell.ordered + index, run: run)
-        case .none: kept = 0
-        }
-        if shape.wantsRun { updateKLL(cell, index, shape.sums, count: kept) }
-        if let wide = cell.wideQuantiles(index) {
-            // The values as they are, in row order; infinities are no values.
-            kept = 0
-            for place in 0..<count {
-                let x = unsafe numbers[Int(rows[place])]
-                unsafe wideRun[kept] = x
-                kept += x.magnitude < .infinity ? 1 : 0
-            }
-            unsafe wide.update(wideRun, count: kept)
-        }
-        guard shape.hasFurtherBinnings else { return }
-        for binning in shape.binnings.dropFirst() where !binning.isShared {
-            guard case .exact(let sums) = shape.sums else { continue }
-            // Another baseline with edges of its own: bins alone, into a cell that is thrown away.
-            var spare = NumericCell()
-            kept = unsafe foldExact(
-                column: numbers, rows: rows, count: count, plan: sums, cell: &spare,
-                edges: binning.edges, edgeCount: binning.edgeCount,
-                bins: cell.counters + binning.counterStart, run: nil)
-        }
-    }
-
-    /// The run goes into the sketch; the fold has seen its smallest and largest value.
-    private func updateKLL(
-        _ cell: GroupCell, _ index: Int, _ sums: ColumnShape.Sums, count: Int
-    ) {
-        let (least, most): (Double, Double)
-        switch sums {
-        case .exact: unsafe (least, most) = (cell.exact[index].min, cell.exact[index].max)
-        case .ordered: unsafe (least, most) = (cell.ordered[index].min, cell.ordered[index].max)
-        case .none: return
-        }
-        unsafe cell.kll[index].update(
-            clean: run, count: count, least: item(least), most: item(most))
-    }
-
-    /// As the fold rounds: beyond the range of f32 saturated, −0 as 0.
-    private func item(_ value: Double) -> Float {
-        let largest = Float.greatestFiniteMagnitude
-        return max(-largest, min(largest, Float(value))) + 0
-    }
-
-    /// What few topologies ask for: a pass of its own, so that the others pay nothing for it.
     private func foldExtras(_ batch: RecordBatch, _ rows: RowTable) {
-        for (local, start) in zip(locals, starts) {
-            let partition = panes[Int(local.pane)].partition.partition
-            for index in fields.indices {
-                guard let extras = local.cell.extras(index),
-                    let numbers = unsafe decoder.columns.columns[fields[index]].numbers
-                else { continue }
-                unsafe extras.fold(
-                    numbers, rows: UnsafePointer(order + start), count: local.count,
-                    times: rows.eventTimeMs, offsets: batch.offset, partition: partition,
-                    scratch: wideRun)
-            }
-            for cell in local.cell.correlations {
-                let columns = unsafe cell.places.compactMap {
-                    unsafe decoder.columns.columns[fields[$0]].numbers
-                }
-                guard unsafe columns.count == cell.places.count else { continue }
-                unsafe cell.fold(columns, rows: UnsafePointer(order + start), count: local.count)
-            }
+        for (index, field) in fields.enumerated() {
+            unsafe folding.numbers[index] = decoder.columns.columns[field].numbers
         }
+        for run in runs {
+            unsafe folding.foldExtras(
+                into: run.cell, rows: UnsafePointer(order + run.start), count: run.count,
+                times: rows.eventTimeMs, offsets: batch.offset,
+                partition: panes[run.pane].partition.partition)
+        }
+    }
+
+    // MARK: Rows that wait
+
+    private func fallDue(_ slot: UnsafeMutablePointer<CellSlots.Slot>, pane id: Int) {
+        unsafe waiting.fallDue(
+            slot, panes[id].cells[Int(slot.pointee.place)],
+            partition: panes[id].partition.partition)
+    }
+
+    private func fallDue(pane id: Int, place: Int) {
+        let slot = unsafe panes[id].slots.slots + Int(panes[id].groups[place])
+        if unsafe slot.pointee.waitingCount > 0 { unsafe fallDue(slot, pane: id) }
+    }
+
+    /// Folds all rows that wait: before codes change their meaning.
+    func foldAllWaiting() {
+        for id in panes.indices {
+            for place in panes[id].cells.indices { fallDue(pane: id, place: place) }
+        }
+        waiting.foldDue()
     }
 
     // MARK: Too many groups
@@ -471,24 +456,27 @@ final class SegmentFolder {
         let places = pane.cells.indices.sorted {
             groups[Int(pane.groups[$0])].rank < groups[Int(pane.groups[$1])].rank
         }
+        for place in places[limit...] { fallDue(pane: id, place: place) }
+        waiting.foldDue()
         pane.cut = min(pane.cut, groups[Int(pane.groups[places[limit]])].rank)
         let other = pane.other ?? GroupCell(shape: otherShape, seed: 0)
         let otherGroups = pane.otherGroups ?? GroupCount()
         for place in places[limit...] {
             let cell = pane.cells[place]
-            CategoryFold.flushAll(cell, fields: fields, texts: texts, tables: tables)
+            let slot = unsafe pane.slots.slots + Int(pane.groups[place])
+            unsafe staging.give(&slot.pointee)
+            unsafe slot.pointee.place = -1
+            folding.settle(cell)
             other.mergeOrderFree(cell)
             otherGroups.add(cell)
-            pane.cellOf[Int(pane.groups[place])] = -1
         }
         pane.other = other
         pane.otherGroups = otherGroups
         let kept = places[..<limit].sorted()
         pane.cells = kept.map { pane.cells[$0] }
-        pane.localOf = kept.map { _ in Self.outside }
         pane.groups = kept.map { pane.groups[$0] }
         for (place, group) in pane.groups.enumerated() {
-            pane.cellOf[Int(group)] = Int32(place)
+            unsafe pane.slots.slots[Int(group)].place = Int32(place)
         }
         panes[id] = pane
     }
@@ -497,10 +485,14 @@ final class SegmentFolder {
 
     func seal(pane id: Int) -> SegmentPartial {
         prune(id)
-        let pane = panes[id]
-        for cell in pane.cells {
-            CategoryFold.flushAll(cell, fields: fields, texts: texts, tables: tables)
+        for place in panes[id].cells.indices { fallDue(pane: id, place: place) }
+        waiting.foldDue()
+        for group in panes[id].groups {
+            unsafe staging.give(&panes[id].slots.slots[Int(group)])
         }
+        staging.trim()
+        let pane = panes[id]
+        for cell in pane.cells { folding.settle(cell) }
         // A group that was cut in part belongs to `other` as a whole.
         var partial = SegmentPartial(
             groups: [], other: pane.other, otherGroups: pane.otherGroups, cut: pane.cut)
@@ -533,11 +525,12 @@ final class SegmentFolder {
         }
         groups = kept
         for id in panes.indices {
-            panes[id].groups = panes[id].groups.map { newPlace[Int($0)] }
-            panes[id].cellOf = Array(repeating: -1, count: groups.count)
-            for (place, group) in panes[id].groups.enumerated() {
-                panes[id].cellOf[Int(group)] = Int32(place)
+            let slots = CellSlots(count: groups.count)
+            for group in panes[id].groups {
+                unsafe slots.slots[Int(newPlace[Int(group)])] = panes[id].slots.slots[Int(group)]
             }
+            panes[id].slots = slots
+            panes[id].groups = panes[id].groups.map { newPlace[Int($0)] }
         }
         indexGroups()
     }

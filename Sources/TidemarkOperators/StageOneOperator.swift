@@ -102,7 +102,8 @@ package final class StageOneOperator: StageOne {
     /// `rank`: orders groups where there are too many; any function of the group alone.
     package init(
         plan: Plan, baselines: [BaselineTable],
-        rank: @escaping @Sendable ([UInt8]) -> UInt64 = { textHash($0) }
+        rank: @escaping @Sendable ([UInt8]) -> UInt64 = { textHash($0) },
+        staging: StagingPolicy = StagingPolicy()
     ) {
         self.plan = plan
         let stream = plan.stream
@@ -139,7 +140,7 @@ package final class StageOneOperator: StageOne {
                 fieldOf: fieldOf, decoder: decoder, texts: texts, rank: rank,
                 condition: segment.condition.map {
                     RowFilter($0, inputs: inputs, decoder: decoder)
-                })
+                }, policy: staging)
         }
     }
 
@@ -233,7 +234,10 @@ package final class StageOneOperator: StageOne {
                         Self.dictionaryCountMax, 2 * texts.keptCount(field))
             else { continue }
             var used = [UInt8](repeating: 0, count: decoder.dictionaryCount(field))
-            for segment in segments { segment.forgetGroups() }
+            for segment in segments {
+                segment.foldAllWaiting()
+                segment.forgetGroups()
+            }
             for segment in segments { segment.mark(column: column, used: &used) }
             let remap = decoder.compactDictionary(field, used: used)
             for segment in segments { segment.remap(column: column, remap) }

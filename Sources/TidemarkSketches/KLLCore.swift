@@ -261,10 +261,11 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
         }
     }
 
-    /// Begins to fetch the place of the next value.
+    /// Begins to fetch the places of the next values.
     borrowing func prefetch() {
         guard let block = unsafe block else { return }
-        unsafe prefetchForWriting(block + Int(blockUsed), byteCount: 4)
+        let left = Int(blockCapacity - blockUsed) * MemoryLayout<Item>.stride
+        unsafe prefetchForWriting(block + Int(blockUsed), byteCount: Swift.min(left, 128))
     }
 
     /// Begins to fetch the list of levels, to read it.

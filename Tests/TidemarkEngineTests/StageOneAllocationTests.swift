@@ -35,11 +35,11 @@ private func widePlan() -> Plan {
 }
 
 /// A batch of rows, all of one pane.
-private func wideBatch(rowCount: Int, seed: UInt64) -> RecordBatch {
+private func wideBatch(rowCount: Int, seed: UInt64, groupCount: Int = 3) -> RecordBatch {
     var random = SeededRandom(seed)
     let batch = RecordBatch(rowCountMax: rowCount, arenaCapacity: 1 << 20)
     for row in 0..<rowCount {
-        var text = "{\"ts\":1700000000000,\"model\":\"m\(row % 3)\""
+        var text = "{\"ts\":1700000000000,\"model\":\"m\(row % groupCount)\""
         for place in 0..<13 { text += ",\"c\(place)\":\(random.below(1_000_000)).5" }
         text += ",\"c13\":\"a\(random.below(5))\",\"c14\":\"b\(random.below(300))\""
         text += ",\"c15\":\"c\(random.below(10_000))\"}"
@@ -78,6 +78,24 @@ private func wideBatch(rowCount: Int, seed: UInt64) -> RecordBatch {
         let before = ta_allocation_count()
         for batch in batches { take(batch) }
         #expect(ta_allocation_count() - before == 0)
+    }
+
+    @Test
+    func `rows of many groups wait without an allocation, in the same memory pane after pane`() {
+        // As many as the segment holds without a look at their limit.
+        let many = (0..<8).map { wideBatch(rowCount: 2_000, seed: $0, groupCount: 250) }
+        stage.open(pane: 0, startMs: 0, partition: partition)
+        for turn in 0..<400 { take(many[turn % many.count]) }
+        let before = ta_allocation_count()
+        for batch in many { take(batch) }
+        // A level of a sketch, once in a while; 250 cells have 3,250 sketches.
+        #expect(ta_allocation_count() - before <= 8)
+        _ = stage.seal(pane: 0)
+        let bytes = stage.byteCount
+        stage.open(pane: 0, startMs: 10_000, partition: partition)
+        for batch in many { take(batch) }
+        _ = stage.seal(pane: 0)
+        #expect(stage.byteCount == bytes)
     }
 
     @Test func `a worker that reads a file allocates nothing a batch, nor a record`() throws {

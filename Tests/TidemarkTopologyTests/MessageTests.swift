@@ -51,7 +51,7 @@ struct MessageTests {
         ),
         (
             "segments: { by-model: { by: [model], limit: 100000 } }\nlimits: { memory: 64MiB }",
-            "6:45 memory-over-limit: 100000 groups of `by-model` take about 83 KiB each, 8174 MiB with all there is; panes and windows have 21 of the 64 MiB · expected: at most 260 groups, or a greater limits.memory · try: `limit: 260`"
+            "6:45 memory-over-limit: 100000 groups of `by-model` take about 87 KiB each, 8540 MiB with all there is; panes and windows have 21 of the 64 MiB · expected: at most 249 groups, or a greater limits.memory · try: `limit: 249`"
         ),
         (
             "alerts:\n  alert: yes",

@@ -1,0 +1,141 @@
+import TidemarkKernels
+import TidemarkSketches
+
+/// Folds the rows of one cell, a column at a time: rows of a batch, or rows that waited.
+///
+/// Rows are places in a column, in the order of offsets. The owner is the folder.
+@safe
+final class CellFold {
+    /// By watched column: its place among the decoder's columns.
+    private let fields: [Int]
+    private let texts: TextTable
+    private let tables: CodeTables
+    /// By watched column, its numbers: what `foldExtras` reads.
+    let numbers: UnsafeMutablePointer<UnsafeMutablePointer<Double>?>
+    private let run: UnsafeMutablePointer<Float>
+    private let wideRun: UnsafeMutablePointer<Double>
+
+    /// `rowCountMax`: rows of one fold at most.
+    init(fields: [Int], texts: TextTable, rowCountMax: Int) {
+        self.fields = fields
+        self.texts = texts
+        tables = CodeTables(columnCount: fields.count)
+        unsafe numbers = .allocate(capacity: fields.count)
+        unsafe numbers.initialize(repeating: nil, count: fields.count)
+        unsafe run = .allocate(capacity: rowCountMax + 64)
+        unsafe wideRun = .allocate(capacity: rowCountMax + 64)
+    }
+
+    deinit {
+        unsafe numbers.deallocate()
+        unsafe run.deallocate()
+        unsafe wideRun.deallocate()
+    }
+
+    /// Folds numbers; NaN and infinities are no values.
+    func fold(
+        _ numbers: UnsafeMutablePointer<Double>, into cell: GroupCell, _ index: Int,
+        rows: UnsafePointer<UInt16>, count: Int
+    ) {
+        let shape = cell.shape.columns[index]
+        let run = unsafe shape.wantsRun ? self.run : nil
+        let bins = unsafe cell.counters + shape.firstCounterStart
+        var kept: Int
+        switch shape.sums {
+        case .exact(let sums):
+            kept = unsafe foldExact(
+                column: numbers, rows: rows, count: count, plan: sums, cell: cell.exact + index,
+                edges: shape.firstEdges, edgeCount: shape.firstEdgeCount, bins: bins, run: run)
+        case .ordered:
+            kept = unsafe foldOrdered(
+                column: numbers, rows: rows, count: count, cell: cell.ordered + index, run: run)
+        case .none: kept = 0
+        }
+        if shape.wantsRun { updateKLL(cell, index, shape.sums, count: kept) }
+        if let wide = cell.wideQuantiles(index) {
+            // The values as they are, in row order; infinities are no values.
+            kept = 0
+            for place in 0..<count {
+                let x = unsafe numbers[Int(rows[place])]
+                unsafe wideRun[kept] = x
+                kept += x.magnitude < .infinity ? 1 : 0
+            }
+            unsafe wide.update(wideRun, count: kept)
+        }
+        guard shape.hasFurtherBinnings else { return }
+        for binning in shape.binnings.dropFirst() where !binning.isShared {
+            guard case .exact(let sums) = shape.sums else { continue }
+            // Another baseline with edges of its own: bins alone, into a cell that is thrown away.
+            var spare = NumericCell()
+            kept = unsafe foldExact(
+                column: numbers, rows: rows, count: count, plan: sums, cell: &spare,
+                edges: binning.edges, edgeCount: binning.edgeCount,
+                bins: cell.counters + binning.counterStart, run: nil)
+        }
+    }
+
+    /// The run goes into the sketch; the fold has seen its smallest and largest value.
+    private func updateKLL(
+        _ cell: GroupCell, _ index: Int, _ sums: ColumnShape.Sums, count: Int
+    ) {
+        let (least, most): (Double, Double)
+        switch sums {
+        case .exact: unsafe (least, most) = (cell.exact[index].min, cell.exact[index].max)
+        case .ordered: unsafe (least, most) = (cell.ordered[index].min, cell.ordered[index].max)
+        case .none: return
+        }
+        unsafe cell.kll[index].update(
+            clean: run, count: count, least: item(least), most: item(most))
+    }
+
+    /// As the fold rounds: beyond the range of f32 saturated, −0 as 0.
+    private func item(_ value: Double) -> Float {
+        let largest = Float.greatestFiniteMagnitude
+        return max(-largest, min(largest, Float(value))) + 0
+    }
+
+    /// Counts dictionary codes; `UInt32.max` is no value.
+    func count(
+        _ codes: UnsafeMutablePointer<UInt32>, into cell: GroupCell, _ index: Int,
+        rows: UnsafePointer<UInt16>, count: Int
+    ) {
+        var done = 0
+        if unsafe cell.codes[index].needsTable {
+            unsafe cell.codes[index].use(tables.take(index))
+        }
+        while done < count {
+            done += unsafe cell.codes[index].add(
+                codes, rows: rows + done, count: count - done,
+                distinctCountMax: CategoryFold.distinctCountMax)
+            if done < count {
+                CategoryFold.flush(cell, index, field: fields[index], texts: texts)
+            }
+        }
+    }
+
+    /// Folds what few topologies ask for: a pass of its own, so that the others pay nothing for it.
+    func foldExtras(
+        into cell: GroupCell,
+        rows: UnsafePointer<UInt16>, count: Int, times: UnsafePointer<Int64>,
+        offsets: UnsafePointer<Int64>, partition: Int32
+    ) {
+        for index in fields.indices {
+            guard let extras = cell.extras(index), let numbers = unsafe numbers[index] else {
+                continue
+            }
+            unsafe extras.fold(
+                numbers, rows: rows, count: count, times: times, offsets: offsets,
+                partition: partition, scratch: wideRun)
+        }
+        for correlation in cell.correlations {
+            let columns = unsafe correlation.places.compactMap { unsafe numbers[$0] }
+            guard unsafe columns.count == correlation.places.count else { continue }
+            unsafe correlation.fold(columns, rows: rows, count: count)
+        }
+    }
+
+    /// Turns all counts by code into summaries: the cell leaves the worker.
+    func settle(_ cell: GroupCell) {
+        CategoryFold.flushAll(cell, fields: fields, texts: texts, tables: tables)
+    }
+}
