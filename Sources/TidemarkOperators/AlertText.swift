@@ -1,15 +1,28 @@
 import TidemarkAlerts
+import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkKernels
 
-/// What the alerts of all monitors of groups have in common.
-struct AlertText {
-    private let plan: Plan
-    private let identity = AlertIdentity { bytes in
+extension AlertIdentity {
+    /// Names by MurmurHash3.
+    static let murmur = AlertIdentity { bytes in
         let hash = murmur3(bytes)
         return (hash.low, hash.high)
     }
+}
+
+extension AlertRecord {
+    /// The record of a topic: its key is the alert's id.
+    func output(to topic: String) -> OutputRecord {
+        OutputRecord(topic: topic, key: Array(id.utf8), value: encoded(), headers: headers)
+    }
+}
+
+/// What the alerts of all monitors of groups have in common.
+struct AlertText {
+    private let plan: Plan
+    private let identity = AlertIdentity.murmur
 
     init(plan: Plan) { self.plan = plan }
 

@@ -1,16 +1,11 @@
 import TidemarkAlerts
-import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
-import TidemarkKernels
 
 /// What the alerts about silence have in common, whoever is silent.
 struct SilenceText {
     private let plan: Plan
-    private let identity = AlertIdentity { bytes in
-        let hash = murmur3(bytes)
-        return (hash.low, hash.high)
-    }
+    private let identity = AlertIdentity.murmur
 
     init(plan: Plan) { self.plan = plan }
 
@@ -43,8 +38,6 @@ struct SilenceText {
         alert.owner = plan.owner
         alert.labels = plan.labels
         alert.runbook = runbook
-        return OutputRecord(
-            topic: plan.outputs.alerts, key: Array(id.utf8), value: alert.encoded(),
-            headers: alert.headers)
+        return alert.output(to: plan.outputs.alerts)
     }
 }

@@ -19,18 +19,14 @@ package final class StageTwoOperator: StageTwo {
     private let monitors: DriftMonitors
     /// Of baselines, as records name them.
     private let labels: [String]
-    /// Start and end of the window that is being closed, as headers have them, and how keys end.
-    private var windowTexts: (start: [UInt8], end: [UInt8], keyTail: [UInt8]) = ([], [], [])
+    /// How keys of records of the window that is being closed end.
+    private var keyTail: [UInt8] = []
     /// Headers of the records of aggregates of that window.
     private var aggregateHeaders: [(name: String, value: [UInt8])] = []
     private var encoder = AggregateEncoder()
     /// By window length, by column: how series end.
     private let seriesTails: [[[UInt8]]]
-    /// `plan.outputs.sketchesTopic`.
-    private let sketchesTopic: String?
-    private let wants: SketchWishes
-    /// Decimal digits of numbers that headers repeat: parameters of sketches.
-    private var numberTexts: [[UInt8]?] = Array(repeating: nil, count: 1_025)
+    private var sketches: SketchPublisher?
     private let volumes: VolumeMonitors
     private var alerts: AlertStates
     private var learned: LearnedBaselines
@@ -60,8 +56,7 @@ package final class StageTwoOperator: StageTwo {
                 AggregateRecord.seriesTail(column: $0.name, lengthMs: window.lengthMs)
             }
         }
-        sketchesTopic = plan.outputs.sketchesTopic
-        wants = SketchWishes(plan.outputs)
+        sketches = SketchPublisher(plan.outputs)
         monitors = DriftMonitors(plan: plan)
         volumes = VolumeMonitors(plan: plan)
         alerts = AlertStates(plan: plan)
@@ -314,7 +309,8 @@ package final class StageTwoOperator: StageTwo {
     package func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally {
         var tally = WindowTally()
         let start = decimalText(closing.window.startMs)
-        windowTexts = (start, decimalText(closing.window.endMs), [0x2f] + start)
+        keyTail = [0x2f] + start
+        sketches?.window = (start, decimalText(closing.window.endMs))
         aggregateHeaders = Self.jsonHeaders
         if let heldBy = closing.heldBy {
             aggregateHeaders.append((name: "held_by", value: Array("\(heldBy)".utf8)))
@@ -353,6 +349,7 @@ package final class StageTwoOperator: StageTwo {
         tally.rows += cell.rowCount
         let references = learned.references(cell, segment: index, closing)
         let publishes = plan.outputs.aggregates != nil
+        let wantsKLL = sketches?.wantsKLL ?? false
         let seriesHead =
             publishes
             ? AggregateRecord.seriesHead(
@@ -363,7 +360,7 @@ package final class StageTwoOperator: StageTwo {
             cell.prefetchItems(place + 1)
             // Sorted once, for quantiles and for the bytes; registers are counted once.
             let view =
-                wants.kll && cell.shape.columns[place].wantsRun
+                wantsKLL && cell.shape.columns[place].wantsRun
                 ? unsafe cell.kll[place].view() : nil
             let frequent = cell.settledFrequent(place)
             let registers =
@@ -377,13 +374,10 @@ package final class StageTwoOperator: StageTwo {
             if publishes {
                 if place == 0 { encoder.begin(record) }
                 let series = joined(seriesHead, seriesTails[closing.size][column])
-                let key = joined(series, windowTexts.keyTail)
+                let key = joined(series, keyTail)
                 publish(record, key: key, series: series, &tally, emit)
-                if let sketchesTopic {
-                    emitSketches(
-                        record, cell, place, to: sketchesTopic, view, frequent, registers,
-                        key: key, series: series, emit)
-                }
+                sketches?.publish(
+                    record, cell, place, view, frequent, registers, key: key, series: series, emit)
             }
             publish(events, &tally, emit)
         }
@@ -413,10 +407,7 @@ package final class StageTwoOperator: StageTwo {
         _ events: [AlertRecord], _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void
     ) {
         for event in events {
-            emit(
-                OutputRecord(
-                    topic: plan.outputs.alerts, key: Array(event.id.utf8),
-                    value: event.encoded(), headers: event.headers))
+            emit(event.output(to: plan.outputs.alerts))
             if event.transition == .firing { tally.alerts += 1 }
         }
     }
@@ -556,132 +547,4 @@ package final class StageTwoOperator: StageTwo {
         }
         return record
     }
-
-    /// Decimal digits of a number that headers repeat.
-    private func numberText(_ number: Int) -> [UInt8] {
-        guard numberTexts.indices.contains(number) else { return decimalText(Int64(number)) }
-        if let text = numberTexts[number] { return text }
-        let text = decimalText(Int64(number))
-        numberTexts[number] = text
-        return text
-    }
-
-    /// The sketches' own bytes, on the topic beside the aggregates.
-    private func emitSketches(
-        _ record: AggregateRecord, _ cell: GroupCell, _ place: Int, to topic: String,
-        _ view: KLLView?, _ frequent: borrowing FrequentItems,
-        _ registers: HLLSketch.RegisterCounts?, key: [UInt8], series: [UInt8],
-        _ emit: (OutputRecord) -> Void
-    ) {
-        let column = cell.shape.columns[place].column
-        let valueCount = decimalText(record.rows.value)
-        func send(
-            _ family: SketchName, _ item: SketchName, k: Int, n: [UInt8], version: Int,
-            _ bytes: [UInt8], suffix: String = "", columns: String? = nil
-        ) {
-            var ownKey = joined(key, family.keyTail)
-            if !suffix.isEmpty { ownKey.append(contentsOf: suffix.utf8) }
-            var headers = [
-                (name: "family", value: family.text), (name: "item", value: item.text),
-                (name: "serial_version", value: numberText(version)),
-                (name: "k", value: numberText(k)), (name: "n", value: n),
-                (name: "window_start", value: windowTexts.start),
-                (name: "window_end", value: windowTexts.end),
-            ]
-            if let columns { headers.append((name: "columns", value: Array(columns.utf8))) }
-            emit(
-                OutputRecord(
-                    topic: topic, key: ownKey, value: bytes, headers: headers,
-                    partitionKey: series, form: .binary))
-        }
-        if wants.kll, let view {
-            let bytes = view.serialize()
-            send(
-                .kll, .f32, k: column.summary.kllK, n: valueCount, version: Int(bytes[1]), bytes)
-        }
-        if let wide = cell.wideQuantiles(place) {
-            let bytes = wide.serialize()
-            if wide.sketch == .ddsketch, plan.outputs.sketches.contains(.ddsketch) {
-                // Protobuf has no version of its own.
-                send(.ddsketch, .f64, k: wide.dd.binCountMax, n: valueCount, version: 0, bytes)
-            } else if wide.sketch == .kllDoubles, wants.kll {
-                send(
-                    .kll, .f64, k: column.summary.kllK, n: valueCount, version: Int(bytes[1]),
-                    bytes)
-            }
-        }
-        for sketch in cell.extras(place)?.serialized(plan.outputs.sketches) ?? [] {
-            send(
-                SketchName(sketch.family.rawValue), SketchName(sketch.item), k: sketch.k,
-                n: valueCount, version: Int(sketch.bytes[1]), sketch.bytes)
-        }
-        if wants.histogram,
-            let histogram = cell.histogram(place, nullCount: record.rows.total - record.rows.value)
-        {
-            let bytes = histogram.serialize()
-            send(
-                .histogram, .f64, k: histogram.edges.count - 1, n: valueCount,
-                version: Int(bytes[1]), bytes)
-        }
-        if wants.correlation {
-            // A list of columns goes with the first of them.
-            for (number, list) in cell.correlations.enumerated() where list.places.first == place {
-                let bytes = list.sums.serialize()
-                let names = list.places.map { cell.shape.columns[$0].column.name }
-                send(
-                    .correlation, .f64, k: list.places.count,
-                    n: decimalText(Int64(clamping: list.sums.rowCount)), version: Int(bytes[1]),
-                    bytes,
-                    suffix: number == 0 ? "" : "-\(number + 1)",
-                    columns: names.joined(separator: ","))
-            }
-        }
-        guard let category = cell.categories[place] else { return }
-        let textCount = decimalText(category.valueCount)
-        if wants.hll, let lgK = column.summary.distinctLgK, let registers {
-            let bytes = category.distinct.serialize(registers)
-            send(.hll, .string, k: lgK, n: textCount, version: Int(bytes[1]), bytes)
-        }
-        if wants.frequent, column.summary.topCount != nil {
-            let bytes = frequent.serialize()
-            send(
-                .frequent, .string, k: 1 << frequent.lgMax, n: textCount, version: Int(bytes[1]),
-                bytes)
-        }
-    }
-}
-
-/// Which of the usual sketches are published: asked for with every column of every window.
-private struct SketchWishes {
-    let kll, histogram, correlation, hll, frequent: Bool
-
-    init(_ outputs: OutputsPlan) {
-        kll = outputs.aggregates != nil && outputs.sketches.contains(.kll)
-        histogram = outputs.sketches.contains(.histogram)
-        correlation = outputs.sketches.contains(.correlation)
-        hll = outputs.sketches.contains(.hll)
-        frequent = outputs.sketches.contains(.frequent)
-    }
-}
-
-/// The name of a sketch's family or of its items, as keys and headers have it.
-private struct SketchName {
-    let text: [UInt8]
-    /// How keys end.
-    let keyTail: [UInt8]
-
-    init(_ name: String) {
-        text = Array(name.utf8)
-        keyTail = [0x2f] + text
-    }
-
-    static let kll = SketchName("kll")
-    static let ddsketch = SketchName("ddsketch")
-    static let histogram = SketchName("histogram")
-    static let correlation = SketchName("correlation")
-    static let hll = SketchName("hll")
-    static let frequent = SketchName("frequent")
-    static let f32 = SketchName("f32")
-    static let f64 = SketchName("f64")
-    static let string = SketchName("string")
 }

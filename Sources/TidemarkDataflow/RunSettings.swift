@@ -1,0 +1,97 @@
+import TidemarkCore
+
+package struct OutputsPlan: Sendable {
+    /// `nil`: off.
+    package var aggregates: String?
+    package var sketches: Set<SketchOutput> = []
+    package var alerts: String
+    package var deadLetters: String
+    package var late: String?
+
+    package enum SketchOutput: String, Sendable, CaseIterable {
+        case kll, ddsketch, hll, frequent, moments, correlation, decayed
+        case logLinear = "log_linear"
+        case counts, sample, histogram
+    }
+
+    package init(aggregates: String?, alerts: String, deadLetters: String, late: String?) {
+        self.aggregates = aggregates
+        self.alerts = alerts
+        self.deadLetters = deadLetters
+        self.late = late
+    }
+
+    /// The topic beside the aggregates that carries sketch bytes; `nil`: none is asked for.
+    package var sketchesTopic: String? {
+        sketches.isEmpty ? nil : aggregates.map { $0 + "-sketches" }
+    }
+
+    /// Every topic that is written.
+    package var topics: [String] {
+        [aggregates, sketchesTopic, alerts, deadLetters, late].compactMap(\.self)
+    }
+}
+
+package struct Limits: Sendable {
+    package var memoryBytes = 512 << 20
+    package var recordBytes = 16 << 20
+    /// Event time that a restart reads again at most, ms; beyond it open windows are written to the
+    /// state topic.
+    package var maxRereadMs: Int64 = 600_000
+    /// More dead letters than this share of a minute's records, and reading stops; `nil`: never.
+    package var badRowShare: Double? = 0.5
+    /// That minute, and the fewest records that say anything.
+    package var badRowSpanMs: Int64 = 60_000
+    package var badRowCountMin: Int64 = 1_000
+    /// How `memoryBytes` is split.
+    package var memory = MemorySplit(memoryBytes: 512 << 20)
+    package init() {}
+}
+
+/// One memory limit, split at plan time; each part is obeyed by waiting, never by growing.
+package struct MemorySplit: Sendable, Equatable {
+    /// Payload bytes that the Kafka client may hold before we ask (`queued.max.messages.kbytes`).
+    package var clientQueueBytes: Int
+    /// Produced and not yet acknowledged, bytes.
+    package var producerQueueBytes: Int
+    /// Sealed panes, dead letters and late rows between workers and the coordinator.
+    package var mailboxBytes: Int
+    /// Batches and their arenas, all workers.
+    package var batchBytes: Int
+    /// What is left for panes and windows.
+    package var paneBytes: Int
+
+    /// The split of `memoryBytes`: a quarter to the client's queue as it occupies memory (payload
+    /// with the client's own overhead counts about threefold), a sixth to the producer's.
+    package init(memoryBytes total: Int) {
+        clientQueueBytes = total / 12
+        producerQueueBytes = total / 6
+        mailboxBytes = total / 12
+        batchBytes = total / 6
+        paneBytes = total - 3 * clientQueueBytes - producerQueueBytes - mailboxBytes - batchBytes
+    }
+}
+
+package struct RunSettings: Sendable {
+    /// `nil`: one a core.
+    package var workers: Int?
+    package var batchRows = 4096
+    /// The longest wait between commits.
+    package var commitMs: Int64 = 1000
+    /// SIGTERM to exit.
+    package var stopWithinMs: Int64 = 30_000
+    package var delivery: Delivery = .exactlyOnce
+    /// A process without news commits its positions all the same, so that one that another has
+    /// replaced learns of it, and the group's offsets do not expire.
+    package var heartbeatMs: Int64 = 5_000
+    /// A unit of commit does not wait for the tick when its outputs are this large, bytes.
+    package var unitBytesMax = 4 << 20
+
+    /// What a crash may repeat.
+    package enum Delivery: String, Sendable, CaseIterable {
+        case exactlyOnce = "exactly_once"
+        case atLeastOnce = "at_least_once"
+    }
+
+    package init() {}
+}

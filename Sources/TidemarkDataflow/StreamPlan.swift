@@ -1,0 +1,337 @@
+import TidemarkCore
+
+/// A source and what is watched on it.
+package struct StreamPlan: Sendable {
+    package var source: SourcePlan
+    /// All declared columns; other parts of the plan point at places in this list.
+    package var columns: [ColumnPlan]
+    /// The column of the event time; `nil`: Kafka record time.
+    package var eventTimeColumn: Int?
+    package var filter: RowExpression?
+    package var segments: [SegmentPlan]
+    package var windows: [WindowPlan]
+    /// Divides every window length and step.
+    package var paneMs: Int64
+    package var baselines: [BaselinePlan]
+    package var monitors: [MonitorPlan]
+    package var freshness: [FreshnessPlan] = []
+    /// Columns whose covariances are kept, a list for each rule that asks, ascending.
+    package var correlations: [[Int]] = []
+
+    package init(
+        source: SourcePlan, columns: [ColumnPlan], eventTimeColumn: Int?, filter: RowExpression?,
+        segments: [SegmentPlan], windows: [WindowPlan], paneMs: Int64, baselines: [BaselinePlan],
+        monitors: [MonitorPlan]
+    ) {
+        self.source = source
+        self.columns = columns
+        self.eventTimeColumn = eventTimeColumn
+        self.filter = filter
+        self.segments = segments
+        self.windows = windows
+        self.paneMs = paneMs
+        self.baselines = baselines
+        self.monitors = monitors
+    }
+}
+
+package struct SourcePlan: Sendable {
+    /// Kafka topics of one schema; empty if `file` is set.
+    package var topics: [String]
+    /// NDJSON; `-` is standard input.
+    package var file: String?
+    package var start: Start = .committed
+    package var isolationCommitted = true
+    package var outOfOrdernessMs: Int64 = 10_000
+    package var skewMs: Int64 = 300_000
+    /// `nil`: off.
+    package var idleMs: Int64? = 30_000
+    package var alignmentMs: Int64? = 60_000
+    package var clock: ReferenceClock = .record
+    package var encoding = RecordEncoding.json
+
+    package enum Start: Sendable, Equatable {
+        case committed, earliest, latest
+        case time(ms: Int64)
+    }
+
+    /// What "now" is to the quarantine of future rows (D7): never the wall clock.
+    package enum ReferenceClock: Sendable, Equatable {
+        /// The running maximum of Kafka record time.
+        case record
+        /// The modification time of the file.
+        case file
+        case time(ms: Int64)
+    }
+
+    package init(topics: [String], file: String? = nil) {
+        self.topics = topics
+        self.file = file
+    }
+}
+
+/// How the source's records are written.
+package enum RecordEncoding: Sendable, Equatable {
+    case json
+    /// A row of comma-separated values, its fields named in their order.
+    case csv(columns: [String], separator: UInt8)
+}
+
+/// A declared column: where its value lies in a record, and what it is.
+package struct ColumnPlan: Sendable, Equatable {
+    package var name: String
+    package var role: ColumnRole
+    package var type: ColumnType
+    package var path: [PathStep]
+    /// `"12.5"` is read as 12.5 in a number column.
+    package var acceptText = false
+    /// Texts that mean null.
+    package var nullValues: [String] = []
+    /// Something uses it: the others are not decoded.
+    package var isRead = true
+    /// How it is summarised where it is watched.
+    package var summary = ColumnSummary()
+
+    package init(name: String, role: ColumnRole, type: ColumnType, path: [PathStep]) {
+        self.name = name
+        self.role = role
+        self.type = type
+        self.path = path
+    }
+}
+
+package enum ColumnRole: String, Sendable, CaseIterable {
+    case feature, score, `class`, label, model, version, environment, segment, id, attribute
+    case weight, time
+}
+
+package enum ColumnType: Sendable, Equatable {
+    /// f64.
+    case number
+    /// i64; a fraction is a wrong type.
+    case integer
+    case boolean
+    /// Text compared by value; integers and booleans become their text.
+    case category
+    /// Text that is counted, never listed.
+    case text
+    case time(TimeUnit)
+
+    package var isNumeric: Bool { self == .number || self == .integer }
+    package var isText: Bool { self == .category || self == .text || self == .boolean }
+}
+
+package enum TimeUnit: String, Sendable {
+    case s, ms, us, ns
+    /// RFC 3339.
+    case text
+}
+
+package enum PathStep: Sendable, Equatable {
+    case key(String)
+    case index(Int)
+}
+
+/// What is kept of a column in each group and pane.
+///
+/// Counts always are.
+package struct ColumnSummary: Sendable, Equatable {
+    /// Sums for mean and sd.
+    package var moments = false
+    /// Smallest and greatest value.
+    package var range = false
+    package var histogram: HistogramPlan?
+    /// Ranks in 0...1, in ascending order; empty: none.
+    package var quantiles: [Double] = []
+    package var kllK = 200
+    package var quantileSketch = QuantileSketch.kll
+    /// The largest relative error of a quantile, for DDSketch.
+    package var relativeError = 0.01
+    /// Bits of a register in HLL bytes: 8, 6 or 4.
+    package var registerBits = 8
+    /// lgK of the HLL sketch; `nil`: off.
+    package var distinctLgK: Int?
+    /// Frequent items listed; `nil`: off.
+    package var topCount: Int?
+    /// Skewness and kurtosis.
+    package var shape = false
+    /// How long until a value counts half, for the decayed mean and rate; `nil`: off.
+    package var halfLifeMs: Int64?
+    /// Counts in the universal bins, 32 to each power of two.
+    package var logLinear = false
+    /// Texts told apart by exact counts; `nil`: off.
+    package var valueCountMax: Int?
+    /// Rows sampled; `nil`: off.
+    package var sampleCount: Int?
+
+    /// Whether anything is kept that most columns lack.
+    package var hasExtras: Bool {
+        shape || halfLifeMs != nil || logLinear || valueCountMax != nil || sampleCount != nil
+    }
+
+    package init() {}
+}
+
+/// What a column's quantiles are kept in.
+package enum QuantileSketch: String, Sendable, CaseIterable {
+    /// KLL over f32: rank error, ordered.
+    case kll
+    /// KLL over f64.
+    case kllDoubles = "kll_f64"
+    /// DDSketch: relative error of the value, order-free.
+    case ddsketch
+}
+
+package enum HistogramPlan: Sendable, Equatable {
+    /// The edges that the baseline in this place of `StreamPlan.baselines` has for the group.
+    case baseline(Int)
+    /// Ascending, at least two.
+    case edges([Double])
+}
+
+/// A way to slice rows; its name is `operator` in records.
+package struct SegmentPlan: Sendable {
+    package var name: String
+    /// Columns that make the group, sorted by dimension name; none: one group for all rows.
+    package var dimensions: [(name: String, column: Int)]
+    package var condition: RowExpression?
+    /// Groups kept; the rest merge into `other`.
+    package var groupCountMax = 10_000
+    /// Groups kept before others, as values in the order of `dimensions`.
+    package var keep: [[String]] = []
+    /// Places in `StreamPlan.windows`.
+    package var windows: [Int]
+    /// Watched columns, in the order of declaration.
+    package var columns: [Int]
+
+    package init(
+        name: String, dimensions: [(name: String, column: Int)], condition: RowExpression? = nil,
+        windows: [Int], columns: [Int]
+    ) {
+        self.name = name
+        self.dimensions = dimensions
+        self.condition = condition
+        self.windows = windows
+        self.columns = columns
+    }
+}
+
+/// Windows of one length: tumbling when `stepMs == lengthMs`, else hopping.
+///
+/// Aligned to 1970.
+package struct WindowPlan: Sendable, Hashable {
+    package var lengthMs: Int64
+    /// Divides the length.
+    package var stepMs: Int64
+
+    package init(lengthMs: Int64, stepMs: Int64) {
+        self.lengthMs = lengthMs
+        self.stepMs = stepMs
+    }
+
+    /// Steps in a length: 1 where windows tumble.
+    package var sliceCount: Int64 { lengthMs / stepMs }
+
+    /// The number of the slice (a step, counted from 1970) that holds a time.
+    package func slice(at ms: Int64) -> Int64 { ms.flooredDivision(by: stepMs) }
+}
+
+package struct BaselinePlan: Sendable {
+    package var name: String
+    /// Empty where it is learned.
+    package var path: String
+    /// SHA-256 of the file, hex.
+    package var contentHash: String
+    /// How it is learned on the stream; `nil`: it is a file.
+    package var learning: LearningPlan?
+
+    package init(name: String, path: String, contentHash: String) {
+        self.name = name
+        self.path = path
+        self.contentHash = contentHash
+    }
+
+    package init(name: String, learning: LearningPlan) {
+        self.init(name: name, path: "", contentHash: "")
+        self.learning = learning
+    }
+
+    /// As records name it: `training@5b1e…`, the first 12 digits of the hash; a learned one
+    /// `recent@trailing-3600s`.
+    package var label: String {
+        guard let learning else { return "\(name)@\(contentHash.prefix(12))" }
+        return "\(name)@\(learning.span.rawValue)-\(lengthText(learning.lengthMs))"
+    }
+}
+
+/// A baseline that stage 2 learns: the counts of a group's closed windows, added up.
+///
+/// Each (segment, window length, group) learns its own, of complete windows that do not overlap:
+/// those that start at a multiple of their length. It is in force in windows that start at or after
+/// the end of the last window it holds, never in one that it learned from.
+package struct LearningPlan: Sendable, Equatable {
+    package enum Span: String, Sendable {
+        /// From the group's first window on, until it is complete.
+        case first
+        /// The windows before the one that is compared.
+        case trailing
+    }
+
+    package var span: Span
+    /// Rounded up to whole windows.
+    package var lengthMs: Int64
+    /// The trailing span ends so long before the window starts.
+    package var skipMs: Int64 = 0
+    /// With fewer rows of the group it is not complete.
+    package var minRows: Int64 = 1000
+
+    /// Of a volume monitor's own baseline: few rows are what it looks for.
+    package static let volumeMinRows: Int64 = 100
+    /// A trailing span holds at most so many windows, one by one.
+    package static let windowCountMax: Int64 = 2_016
+
+    package init(span: Span, lengthMs: Int64) {
+        self.span = span
+        self.lengthMs = lengthMs
+    }
+
+    /// How many windows of a length make it up.
+    package func windowCount(lengthMs windowMs: Int64) -> Int64 {
+        (lengthMs + windowMs - 1) / windowMs
+    }
+
+    /// A group without rows for longer than this many days (UTC) is forgotten, and learns anew when it
+    /// returns.
+    package var forgetDays: Int64 {
+        max(7, (lengthMs + skipMs).flooredDivision(by: 86_400_000) + 1)
+    }
+}
+
+/// What the planner needs to know of a baseline file; the executable hands in what reads it.
+package struct BaselineSummary: Sendable {
+    package var contentHash: String
+    /// The canonical group parts that it holds (`model=churn`), or `*` for pooled.
+    package var groups: [String]
+    /// Every column it knows.
+    package var columns: [Column]
+
+    package struct Column: Sendable {
+        package var name: String
+        package var isNumeric: Bool
+        /// Bins between the edges, or categories.
+        package var cellCount: Int
+        package var rowCount: Int64
+        package init(name: String, isNumeric: Bool, cellCount: Int, rowCount: Int64) {
+            self.name = name
+            self.isNumeric = isNumeric
+            self.cellCount = cellCount
+            self.rowCount = rowCount
+        }
+    }
+
+    package init(contentHash: String, groups: [String], columns: [Column]) {
+        self.contentHash = contentHash
+        self.groups = groups
+        self.columns = columns
+    }
+}

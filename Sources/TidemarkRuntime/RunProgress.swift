@@ -1,0 +1,61 @@
+package import TidemarkCore
+import TidemarkDataflow
+
+/// What a run did, for the closing summary.
+package struct RunTotals: Sendable, Equatable {
+    package var input = WorkerTally()
+    package var windows = 0
+    package var aggregates = 0
+    /// CPU time of closing windows: joining slices, tests, records and bytes of sketches.
+    package var closingCPUNs: Int64 = 0
+    package var alerts = 0
+    package var commits = 0
+    /// Partials that came after their windows were published; they are counted, not merged.
+    package var latePartials = 0
+    package var floorsRecorded = 0
+    /// Times that open windows were written out, since re-reading them would take too long.
+    package var snapshots = 0
+    package var snapshotBytes = 0
+    package init() {}
+
+    /// Joins what one engine after another did.
+    package mutating func add(_ other: RunTotals) {
+        input.add(other.input)
+        windows += other.windows
+        aggregates += other.aggregates
+        closingCPUNs += other.closingCPUNs
+        alerts += other.alerts
+        commits += other.commits
+        latePartials += other.latePartials
+        floorsRecorded += other.floorsRecorded
+        snapshots += other.snapshots
+        snapshotBytes += other.snapshotBytes
+    }
+}
+
+/// How far a run is, for progress and metrics.
+package struct RunProgress: Sendable {
+    package var totals = RunTotals()
+    /// The merged watermark; `TimeLimit.never` before all partitions were heard of.
+    package var watermarkMs = TimeLimit.never
+    package var openWindows = 0
+    package var openPanes = 0
+    /// Records between the position and the end of the log; `nil` where the end is not known.
+    package var lag: Int64?
+    /// The partition that holds the watermark back.
+    package var heldBy: TopicPartition?
+    /// How far its watermark is behind the furthest one.
+    package var heldMs: Int64 = 0
+    /// The next offset of each partition, in canonical order.
+    package var positions: [Int64] = []
+    package var isRebuilding = false
+    /// The circuit breaker: too many dead letters, nothing is read until the next start.
+    package var isHolding = false
+    /// Memory of open panes, windows and entry state, bytes.
+    package var stateByteCount = 0
+    /// It is above its part of `limits.memory`: partitions wait for the slowest one.
+    package var isOverMemory = false
+    /// The input has new partitions: what was read is committed, and an engine made now knows them.
+    package var hasGrown = false
+    package init() {}
+}
