@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
 """How soon a result can be read, and how soon after kill -9 the next one: exactly once, on a real Kafka.
 
-usage: live.py [SECONDS=30] [RECORDS_PER_SECOND=20000] [OUT_OF_ORDERNESS=0s]
+usage: live.py [SECONDS=100] [RECORDS_PER_SECOND=20000] [OUT_OF_ORDERNESS=0s] [TICK_MS=1]
 
-Records with event time = now go to 4 partitions; a read_committed reader notes when it sees the rows of
-each one-second window, and how long that is after the window's end. CPU is user + system of the whole
-process. Then the process is killed and started again, with 1, 4 and 16 partitions: the time from its
-start to the first row of a window that it had not published.
+Records with event time = now go to 4 partitions, as many at each tick; a read_committed reader notes when
+it sees the rows of each one-second window, and how long that is after the window's end. CPU is user +
+system of the whole process. A broker that was just started is slow while it compiles itself: load and
+process run for half a minute before anything is measured. In the same run a bare consumer of the client
+library, which counts bytes and no more, reads the same load: with its defaults, which fetch as soon as
+there is a record.
+
+Then the process is killed and started again, with 1, 4 and 16 partitions: the time from its start to the
+first row of a window that it had not published.
 """
 import json
 import multiprocessing
@@ -23,10 +28,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TIDEMARK = str(ROOT / ".build/release/tidemark")
 SCRIPT = os.environ.get("TIDEMARK_TEST_KAFKA", str(ROOT / "../shared/kafka/kafka"))
 WORK = ROOT / "out/live"
+WARM_SECONDS = 30
 
 
-def produce(brokers, topic, partitions, rate, stop):
-    """So many records a second, evenly, a hundred times a second."""
+def produce(brokers, topic, partitions, rate, stop, tick_ms=1):
+    """So many records a second, those that are due at each tick."""
     producer = confluent_kafka.Producer({"bootstrap.servers": brokers, "linger.ms": 1, "compression.codec": "lz4",
                                          "enable.idempotence": True})
     rng = random.Random(1)
@@ -44,7 +50,7 @@ def produce(brokers, topic, partitions, rate, stop):
                 continue
             sent += 1
         producer.poll(0)
-        time.sleep(0.01)
+        time.sleep(tick_ms / 1000)
     producer.flush(5)
 
 
@@ -74,9 +80,11 @@ class Reader:
 
 
 def main():
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     rate = int(sys.argv[2]) if len(sys.argv) > 2 else 20_000
     bound = sys.argv[3] if len(sys.argv) > 3 else "0s"
+    tick_ms = float(sys.argv[4]) if len(sys.argv) > 4 else 1
+    subprocess.run([ROOT / "Benchmarks/limit/make", WORK], check=True)
     if not os.access(SCRIPT, os.X_OK):
         sys.exit(f"live.py needs a real Kafka; there is no script at {SCRIPT}")
     WORK.mkdir(parents=True, exist_ok=True)
@@ -88,7 +96,8 @@ def main():
     def start(app, topic):
         return subprocess.Popen(
             [TIDEMARK, "run", "Benchmarks/live.yaml", "--set", f"app={app}", "--set", f"source.topic={topic}", "--set",
-             f"source.out_of_orderness={bound}", "--set", "run.workers=1", "--quiet"], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+             f"source.out_of_orderness={bound}", "--set", "run.workers=1", "--quiet"], cwd=ROOT, env=environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     try:
         kafka("wipe")
@@ -100,10 +109,10 @@ def main():
             topic, app = f"live{partitions}", f"live{partitions}"
             kafka("topics", "--create", "--topic", topic, "--partitions", str(partitions))
             stop = multiprocessing.Event()
-            producer = multiprocessing.Process(target=produce, args=(brokers, topic, partitions, rate, stop))
+            producer = multiprocessing.Process(target=produce, args=(brokers, topic, partitions, rate, stop, tick_ms), daemon=True)
             producer.start()
             process = start(app, topic)
-            time.sleep(4)
+            time.sleep(WARM_SECONDS if partitions == 4 else 4)
             reader = Reader(brokers, "live-aggregates")
             if partitions == 4:
                 ticks = os.sysconf("SC_CLK_TCK")
@@ -113,9 +122,11 @@ def main():
                 before, began = cpu(), time.time()
                 delays = sorted(seen - end for end, seen in reader.windows(time.time() + seconds))[1:]
                 used, took = cpu() - before, time.time() - began
-                print(f"{rate:,} records/s, {partitions} partitions, out-of-orderness {bound}, {len(delays)} windows: delay from a window's end to "
+                print(f"{rate:,} records/s, {tick_ms:g} ms apart, {partitions} partitions, out-of-orderness {bound}, {len(delays)} windows: delay from a window's end to "
                       f"its rows, median {1000 * delays[len(delays) // 2]:.0f} ms, p99 {1000 * delays[min(len(delays) - 1, len(delays) * 99 // 100)]:.0f} ms; "
                       f"{1e6 * used / (took * rate):.2f} CPU-s per million records", flush=True)
+                bare = subprocess.run([WORK / "consume", brokers, topic, str(partitions), "10"], capture_output=True, text=True, check=True)
+                print(f"a bare consumer over the same load: {bare.stdout.strip()}", flush=True)
             times = []
             for _ in range(5):
                 time.sleep(random.uniform(1.5, 3))

@@ -47,6 +47,8 @@ package struct SourcePlan: Sendable {
     /// `nil`: off.
     package var idleMs: Int64? = 30_000
     package var alignmentMs: Int64? = 60_000
+    /// A broker collects records for so long before it answers; 0: it answers with the first one.
+    package var fetchWaitMs: Int64 = 0
     package var clock: ReferenceClock = .record
     package var encoding = RecordEncoding.json
 

@@ -16,6 +16,8 @@ package final class KafkaClient: Sendable {
     package static let partitionCountUsual = 16
     /// With less a partition, fetching is all overhead.
     private static let queueBytesMin = 64 << 10
+    /// An answer of so many bytes costs little more than its records.
+    private static let fetchBytesWorth = 64 << 10
 
     let handle: ClientHandle
     let settings: KafkaSettings
@@ -63,9 +65,13 @@ package final class KafkaClient: Sendable {
         configuration.set("fetch.max.bytes", max(fetchBytes, settings.messageBytesMax ?? 0))
         // Measured: at 1 MiB reading costs a fifth more, in pages that are mapped and faulted anew.
         configuration.set("fetch.message.max.bytes", min(512 << 10, queueBytes / 2))
-        // The first record as soon as it is there; the end of a partition within 100 ms.
-        configuration.set("fetch.min.bytes", 1)
-        configuration.set("fetch.wait.max.ms", 100)
+        // A broker that answers with the first record is asked again as soon as the next one is there:
+        // up to a thousand answers a second of some records each, which cost more than all the rest.
+        // So it collects for a while, or until an answer is worth its price. No wait: the first
+        // record as soon as it is there, the end of a partition within 100 ms.
+        let isPaced = plan.fetchWaitMs > 0
+        configuration.set("fetch.min.bytes", isPaced ? min(Self.fetchBytesWorth, queueBytes / 4) : 1)
+        configuration.set("fetch.wait.max.ms", isPaced ? Int(plan.fetchWaitMs) : 100)
         configuration.set("fetch.error.backoff.ms", 100)
         configuration.set("queued.min.messages", 10_000_000)
         configuration.set("queued.max.messages.kbytes", max(1, queueBytes >> 10))

@@ -45,6 +45,8 @@ package final class KafkaSink: Sink, @unchecked Sendable {
     ) throws(ConnectorError) {
         var configuration = Configuration()
         try configuration.set(connection: settings)
+        // They feed metrics alone, and each takes half a millisecond.
+        configuration.set("statistics.interval.ms", 5000)
         configuration.set("compression.codec", "lz4")
         // A transaction is sent in one burst; what comes alone should not wait.
         configuration.set("linger.ms", transactions == nil ? 10 : 1)

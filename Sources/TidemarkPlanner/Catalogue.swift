@@ -126,6 +126,9 @@ enum Spec {
             FieldSpec(
                 "alignment", .duration(0...weekMs), "1m", off: true,
                 "partitions further ahead of the slowest are paused"),
+            FieldSpec(
+                "fetch_wait", .duration(0...secondMs), "a hundredth of the shortest step, at most 50ms",
+                "a broker collects this long before it answers; 0: it answers at once"),
             .later("keyed_by", "equal values share a partition"),
             .later("schema_from", "columns from a file"),
             .later("weight", "rows that one row stands for"),

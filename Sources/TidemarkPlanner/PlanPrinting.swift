@@ -397,6 +397,7 @@ package func planJSON(_ result: PlanResult) -> String {
                 ("skew_ms", "\(source.skewMs)"),
                 ("idle_ms", source.idleMs.map { "\($0)" } ?? "null"),
                 ("alignment_ms", source.alignmentMs.map { "\($0)" } ?? "null"),
+                ("fetch_wait_ms", "\(source.fetchWaitMs)"),
             ])
         ),
         ("columns", array(columns)),

@@ -108,6 +108,7 @@ extension Resolver {
         } else if let ms = plan.alignmentMs {
             plan.alignmentMs = max(ms, plan.outOfOrdernessMs)
         }
+        fetchWaitMs = reading.duration(f, "fetch_wait")
         if let schema = f["schema"] { readSchema(schema) }
         if let node = f["decode"] { plan.encoding = encoding(node) }
         return plan

@@ -15,6 +15,8 @@ final class Resolver {
     var expectedRanges: [Int: (Double, Double)] = [:]
     var windows: [WindowPlan] = []
     var paneMs: Int64 = 1000
+    /// `nil`: the topology does not say.
+    var fetchWaitMs: Int64?
     var segments: [SegmentPlan] = []
     var baselines: [BaselinePlan] = []
     var baselinePlaces: [Place] = []
@@ -79,6 +81,9 @@ final class Resolver {
         }
         used.formUnion(filterColumns)
         readWindows(top)
+        // A part of the delay that nobody sees beside the step.
+        let stepMs = windows.map(\.stepMs).min() ?? 0
+        plan.stream.source.fetchWaitMs = fetchWaitMs ?? min(50, stepMs / 100)
         paneMs = pane(top)
         plan.stream.paneMs = paneMs
         readBaselines(top)

@@ -162,9 +162,9 @@ package final class Coordinator {
 
     /// How long its next turn can wait when the mailbox has nothing pressing, ms.
     package var patienceMs: Int {
-        guard isUrgent, case .none = commit else { return 20 }
+        guard isUrgent, case .none = commit else { return 50 }
         let sinceMs = (time.nowNs() - lastCommitNs) / 1_000_000
-        return Int(max(1, min(20, commitSpacingMs - sinceMs)))
+        return Int(max(1, min(50, commitSpacingMs - sinceMs)))
     }
 
     package func step() -> Step {

@@ -47,6 +47,7 @@ func makeClient(
     topics: [String],
     app: String = "test",
     committed: Bool = true,
+    fetchWaitMs: Int64 = 0,
     memoryBytes: Int = 96 << 20,
     recordBytes: Int = 16 << 20,
     workers: Int = 1,
@@ -61,6 +62,7 @@ func makeClient(
     limits.memory = MemorySplit(memoryBytes: memoryBytes)
     var plan = SourcePlan(topics: topics)
     plan.isolationCommitted = committed
+    plan.fetchWaitMs = fetchWaitMs
     return try KafkaClient(
         settings: settings,
         app: app,

@@ -96,6 +96,52 @@ struct RealKafkaTests {
         #expect(allocations == 0, "in \(counted) records")
     }
 
+    @Test func `a broker that collects sends what trickles in a few answers, and a backlog at once`()
+        throws
+    {
+        let rows = 400
+        try kafka.createTopic("trickle", partitions: 1)
+        let client = try makeClient(
+            settings(kafka.bootstrap), topics: ["trickle"], fetchWaitMs: 200)
+        defer { client.close(withinMs: 5000) }
+        let extents = try client.source.extents()
+        let reader = try #require(try client.source.open(deal(extents, workers: 1)).first)
+        let producer = try TestProducer(kafka.bootstrap)
+        let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 1 << 20)
+        let began = Date()
+        var check = OrderCheck()
+        var fullCount = 0
+        func poll(timeoutMs: Int) throws {
+            batch.clear()
+            try reader.poll(into: batch, timeoutMs: timeoutMs)
+            check.take(batch)
+            if batch.rowCount > 0 { fullCount += 1 }
+        }
+        for row in 0..<rows {
+            try producer.send("trickle", 0, value: Array("\(row)".utf8))
+            try producer.flush()
+            try poll(timeoutMs: 0)
+            usleep(1000)
+        }
+        while check.rowCount < rows, Date().timeIntervalSince(began) < 60 { try poll(timeoutMs: 50) }
+        #expect(check.faults == [])
+        #expect(check.rowCount == rows)
+        // One answer each 200 ms, which two polls may share.
+        let answerCount = Date().timeIntervalSince(began) / 0.2 + 2
+        #expect(Double(fullCount) <= 2 * answerCount)
+        #expect(fullCount < rows / 4)
+
+        try fill("backlog", partitions: 1, rows: 100_000)
+        let slow = try makeClient(
+            settings(kafka.bootstrap), topics: ["backlog"], fetchWaitMs: 1000)
+        defer { slow.close(withinMs: 5000) }
+        let behind = try #require(
+            try slow.source.open(deal(try slow.source.extents(), workers: 1)).first)
+        // Thirty megabytes are sixty answers: a second before each would be a minute.
+        try drain(behind, ends: [0: 100_000], seconds: 30) { check.rowCount += $0.rowCount }
+        #expect(check.rowCount == rows + 100_000)
+    }
+
     @Test func `pausing and resuming in mid-stream loses nothing and repeats nothing`() throws {
         try fill("pause", partitions: 3, rows: 60_000)
         let client = try makeClient(

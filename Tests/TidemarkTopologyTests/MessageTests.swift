@@ -396,6 +396,20 @@ struct MessageTests {
             try plan("windows: [1s]").stream.baselines.last?.label == "volume@trailing-2016s")
     }
 
+    @Test func `a broker collects for a hundredth of the shortest step, if nothing is said`() throws {
+        func waitMs(_ windows: String, _ said: String = "") throws -> Int64? {
+            let topology = base.replacing("source:\n", with: "source:\n\(said)")
+            let result = world(topology + windows).plan()
+            #expect(lines(result.diagnostics) == [])
+            return result.plan?.stream.source.fetchWaitMs
+        }
+        #expect(try waitMs("windows: [1s, 1h]") == 10)
+        #expect(try waitMs("windows: [1h every 2s]") == 20)
+        #expect(try waitMs("windows: [1h]") == 50)
+        #expect(try waitMs("windows: [1s]", "  fetch_wait: 0s\n") == 0)
+        #expect(try waitMs("windows: [1s]", "  fetch_wait: 250ms\n") == 250)
+    }
+
     @Test func `all mistakes are said at once in order of place`() {
         let text = "windows: [60]\nlimits: { memory: 1 }\nfilter: amont > 1\nrun: { comit: 1s }"
         #expect(errors(text).map { $0.prefix { $0 != ":" } } == ["6", "7", "8", "9"])

@@ -40,6 +40,7 @@ struct ShippedPlanTests {
         #expect(stream.source.skewMs == 300_000)
         #expect(stream.source.idleMs == 30_000)
         #expect(stream.source.alignmentMs == 60_000)
+        #expect(stream.source.fetchWaitMs == 50)
         #expect(
             stream.columns.map(\.name) == ["ts", "model", "age", "plan", "monthly_spend", "score"])
         #expect(
