@@ -70,7 +70,8 @@ package final class KafkaClient: Sendable {
         // So it collects for a while, or until an answer is worth its price. No wait: the first
         // record as soon as it is there, the end of a partition within 100 ms.
         let isPaced = plan.fetchWaitMs > 0
-        configuration.set("fetch.min.bytes", isPaced ? min(Self.fetchBytesWorth, queueBytes / 4) : 1)
+        configuration.set(
+            "fetch.min.bytes", isPaced ? min(Self.fetchBytesWorth, queueBytes / 4) : 1)
         configuration.set("fetch.wait.max.ms", isPaced ? Int(plan.fetchWaitMs) : 100)
         configuration.set("fetch.error.backoff.ms", 100)
         configuration.set("queued.min.messages", 10_000_000)

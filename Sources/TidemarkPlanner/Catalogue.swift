@@ -127,7 +127,8 @@ enum Spec {
                 "alignment", .duration(0...weekMs), "1m", off: true,
                 "partitions further ahead of the slowest are paused"),
             FieldSpec(
-                "fetch_wait", .duration(0...secondMs), "a hundredth of the shortest step, at most 50ms",
+                "fetch_wait", .duration(0...secondMs),
+                "a hundredth of the shortest step, at most 50ms",
                 "a broker collects this long before it answers; 0: it answers at once"),
             .later("keyed_by", "equal values share a partition"),
             .later("schema_from", "columns from a file"),

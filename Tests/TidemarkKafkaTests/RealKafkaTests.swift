@@ -96,9 +96,7 @@ struct RealKafkaTests {
         #expect(allocations == 0, "in \(counted) records")
     }
 
-    @Test func `a broker that collects sends what trickles in a few answers, and a backlog at once`()
-        throws
-    {
+    @Test func `what trickles comes in a few answers, and a backlog at once`() throws {
         let rows = 400
         try kafka.createTopic("trickle", partitions: 1)
         let client = try makeClient(
@@ -123,7 +121,9 @@ struct RealKafkaTests {
             try poll(timeoutMs: 0)
             usleep(1000)
         }
-        while check.rowCount < rows, Date().timeIntervalSince(began) < 60 { try poll(timeoutMs: 50) }
+        while check.rowCount < rows, Date().timeIntervalSince(began) < 60 {
+            try poll(timeoutMs: 50)
+        }
         #expect(check.faults == [])
         #expect(check.rowCount == rows)
         // One answer each 200 ms, which two polls may share.

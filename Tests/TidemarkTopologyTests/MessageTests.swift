@@ -396,7 +396,8 @@ struct MessageTests {
             try plan("windows: [1s]").stream.baselines.last?.label == "volume@trailing-2016s")
     }
 
-    @Test func `a broker collects for a hundredth of the shortest step, if nothing is said`() throws {
+    @Test func `a broker collects for a hundredth of the shortest step, if nothing is said`() throws
+    {
         func waitMs(_ windows: String, _ said: String = "") throws -> Int64? {
             let topology = base.replacing("source:\n", with: "source:\n\(said)")
             let result = world(topology + windows).plan()
