@@ -134,9 +134,10 @@ struct ErrorBar: Sendable, CustomTestStringConvertible {
         for tier in InstructionTier.allCases {
             guard InstructionTier.force(tier) == tier else { continue }
             var random = TestRandom(seed: 16)
-            // Beyond 1,024 items, and levels of more than 512, with the larger k.
+            // Beyond 2,048 items, and levels of more than 512, with the larger k.
             for (k, count) in [
-                (200, 0), (200, 1), (200, 2), (200, 256), (200, 257), (200, 5_000), (200, 70_000),
+                (200, 0), (200, 1), (200, 2), (200, 256), (200, 257), (200, 5_000), (200, 5_500),
+                (200, 70_000), (300, 9_000),
                 (1_000, 50_000), (4_000, 20_000),
             ] {
                 for values in 0..<3 {

@@ -67,7 +67,7 @@ void tk_order_levels(
     tk_level *levels, size_t level_count, float *values, uint64_t *cumulative);
 
 /// The most items of levels that `tk_reach_weights` takes.
-enum { TK_REACH_ITEMS = 1024 };
+enum { TK_REACH_ITEMS = 2048 };
 /// For each weight, 1 to that of all items, the least item that weighs so much together with all before
 /// it: as tk_order_levels orders them. At most 512 items a level. No NaN, no -0.
 void tk_reach_weights(
