@@ -11,27 +11,6 @@ package final class Coordinator {
         case worked, idle, finished
     }
 
-    private struct Slot {
-        var partition: TopicPartition
-        var next: Int64
-        var watermarkMs = TimeLimit.never
-        var referenceMs = TimeLimit.never
-        var hasEnded = false
-        var lastMovedNs: Int64
-        var floors: [RecordedFloor]
-        var snapshot: SlotSnapshot?
-        /// Sealed panes of which a window is not yet published, by start.
-        var origins: [Int64: PaneOrigin] = [:]
-    }
-
-    private struct OpenWindow: Hashable, Comparable {
-        var window: Window
-        var size: Int
-        static func < (a: OpenWindow, b: OpenWindow) -> Bool {
-            a.window == b.window ? a.size < b.size : a.window < b.window
-        }
-    }
-
     private enum Commit {
         case none
         /// Waits for the snapshots of these workers, which park until all have answered: what stands
@@ -42,6 +21,7 @@ package final class Coordinator {
     }
 
     private let plan: Plan
+    private let calendar: WindowCalendar
     private let start: CoordinatorStart
     private let mailbox: Mailbox
     private let controls: [WorkerControl]
@@ -55,7 +35,7 @@ package final class Coordinator {
     private let time: any TimeSource
     private let untilEnd: Bool
 
-    private var slots: [Slot]
+    private var slots: [PartitionSlot]
     private var pending: [Int64: [(slot: Int, partial: any Partial)]] = [:]
     /// Windows that hold a pane, and the greatest reference clock at the first rows of its panes.
     private var openWindows: [OpenWindow: Int64] = [:]
@@ -104,6 +84,7 @@ package final class Coordinator {
     ) {
         self.sourceHasGrown = sourceHasGrown
         self.plan = plan
+        calendar = WindowCalendar(windows: plan.stream.windows, paneMs: plan.stream.paneMs)
         self.start = start
         self.mailbox = mailbox
         self.controls = controls
@@ -139,7 +120,7 @@ package final class Coordinator {
         earlierIncompleteRev = incompleteRev
         maxAgeMs = plan.stream.monitors.map(\.maxAgeMs).max() ?? 3_600_000
         slots = start.partitions.indices.map { slot in
-            Slot(
+            PartitionSlot(
                 partition: start.partitions[slot],
                 next: start.offsets[slot],
                 lastMovedNs: now,
@@ -268,52 +249,20 @@ package final class Coordinator {
 
     // MARK: Windows
 
-    private func windows(of paneStartMs: Int64) -> [OpenWindow] {
-        var found: [OpenWindow] = []
-        for (size, window) in plan.stream.windows.enumerated() {
-            var startMs = paneStartMs.flooredDivision(by: window.stepMs) * window.stepMs
-            while startMs + window.lengthMs > paneStartMs {
-                found.append(
-                    OpenWindow(
-                        window: Window(startMs: startMs, endMs: startMs + window.lengthMs),
-                        size: size))
-                startMs -= window.stepMs
-            }
-        }
-        return found
-    }
-
     private func isInSnapshot(_ paneStartMs: Int64) -> Bool {
         snapshotThroughMs != TimeLimit.never
             && paneStartMs + plan.stream.paneMs <= snapshotThroughMs
     }
 
     private func unpublishedWindows(of paneStartMs: Int64) -> [OpenWindow] {
-        windows(of: paneStartMs).filter { $0.window.endMs > publishedThroughMs }
-    }
-
-    /// The watermark of all partitions together.
-    ///
-    /// Under `--until-end` a partition that ended long before the furthest one (by `idle`, in event
-    /// time) leaves the minimum: a decision that depends on the log alone.
-    private func mergedWatermarkMs() -> Int64 {
-        guard untilEnd else { return slots.map(\.watermarkMs).min() ?? TimeLimit.never }
-        let furthest = slots.map(\.watermarkMs).max() ?? TimeLimit.never
-        guard furthest != TimeLimit.never else { return TimeLimit.never }
-        let idleMs = plan.stream.source.idleMs
-        var merged = furthest
-        for slot in slots {
-            let isLeftBehind =
-                slot.hasEnded
-                && (slot.watermarkMs == TimeLimit.never
-                    || idleMs.map { slot.watermarkMs < furthest - $0 } ?? false)
-            if !isLeftBehind { merged = min(merged, slot.watermarkMs) }
-        }
-        return merged
+        calendar.windows(of: paneStartMs).filter { $0.window.endMs > publishedThroughMs }
     }
 
     private func advanceWindows() {
-        let watermark = mergedWatermarkMs()
+        // Under `--until-end` a partition that ended long ago holds nothing up.
+        let watermark =
+            untilEnd
+            ? slots.endingWatermarkMs(idleMs: plan.stream.source.idleMs) : slots.watermarkMs
         if watermark > mergedThroughMs {
             mergedThroughMs = watermark
             mergePanes(endingBy: watermark, isSettled: true)
@@ -370,7 +319,7 @@ package final class Coordinator {
         // While catching up, windows go with the tick: a transaction each would cost more than it
         // brings.
         let liveFromMs = time.wallMs() - liveMs - plan.stream.source.outOfOrdernessMs
-        let heldBy = slots.count > 1 ? slowest?.partition : nil
+        let heldBy = slots.count > 1 ? slots.slowest?.partition : nil
         for open in openWindows.keys.sorted() where open.window.endMs <= watermarkMs {
             let reference = openWindows.removeValue(forKey: open) ?? TimeLimit.never
             let ageMs = reference == TimeLimit.never ? 0 : reference - open.window.endMs
@@ -505,7 +454,8 @@ package final class Coordinator {
             staleEntries
             + stage.takeEntries(
                 epoch: start.stateEpoch,
-                settledMs: settledMs(
+                settledMs: calendar.settledMs(
+                    publishedThroughMs: publishedThroughMs,
                     snapshotThroughMs: takesSnapshot ? mergedThroughMs : snapshotThroughMs))
         if takesSnapshot { entries += takeSnapshot() }
         let offsets = positions()
@@ -522,23 +472,6 @@ package final class Coordinator {
         let oldest = slots.lazy.flatMap(\.origins.keys)
             .filter { [self] in !isInSnapshot($0) && !unpublishedWindows(of: $0).isEmpty }.min()
         return oldest.map { mergedThroughMs - $0 } ?? 0
-    }
-
-    /// The end of the last pane that a restart from the next offsets does not read again: all its windows
-    /// are published, or the snapshot holds it.
-    private func settledMs(snapshotThroughMs: Int64) -> Int64 {
-        let paneMs = plan.stream.paneMs
-        var settled = TimeLimit.never
-        if publishedThroughMs != TimeLimit.never {
-            // The first window of each length that is not published begins with its first pane.
-            settled =
-                plan.stream.windows.map { window in
-                    ((publishedThroughMs - window.lengthMs).flooredDivision(by: window.stepMs) + 1)
-                        * window.stepMs
-                }.min() ?? settled
-        }
-        guard snapshotThroughMs != TimeLimit.never else { return settled }
-        return max(settled, snapshotThroughMs.flooredDivision(by: paneMs) * paneMs)
     }
 
     /// Writes the open windows out, once: from here on a restart takes them from the state topic
@@ -579,14 +512,14 @@ package final class Coordinator {
                 clock = origin.clock
             }
             if let floorMs = snapshot.pendingFloorMs {
-                slots[index].floors.append(RecordedFloor(offset: next, floorMs: floorMs))
+                slots[index].record(floorMs: floorMs, at: next)
                 progress.totals.floorsRecorded += 1
             }
             if isFinal, slots[index].watermarkMs < finalFloorMs {
-                slots[index].floors.append(RecordedFloor(offset: next, floorMs: finalFloorMs))
+                slots[index].record(floorMs: finalFloorMs, at: next)
                 progress.totals.floorsRecorded += 1
             }
-            slots[index].floors = merged(slots[index].floors, before: low)
+            slots[index].dropFloors(before: low)
             let metadata = CommitMetadata(
                 applicationHash: start.applicationHash, clusterHash: start.clusterHash,
                 dataHash: start.dataHash, next: next, low: low, clock: clock,
@@ -599,49 +532,16 @@ package final class Coordinator {
         }
     }
 
-    /// Floors that still count, one a place: those before `low` are in the clock there.
-    private func merged(_ floors: [RecordedFloor], before low: Int64) -> [RecordedFloor] {
-        var kept: [RecordedFloor] = []
-        for floor in floors where floor.offset >= low {
-            if kept.last?.offset == floor.offset { kept.removeLast() }
-            kept.append(floor)
-        }
-        return kept
-    }
-
     // MARK: Silence
 
     private var proposedFloors: [Int: Int64] = [:]
 
-    /// Proposes a floor for each partition that was read to its end and stayed quiet (D7): the
-    /// smaller of the others' watermark and the reference clock less the bound.
+    /// Proposes a floor for each partition that was read to its end and stayed quiet (D7).
     private func proposeFloors() -> Bool {
         guard !untilEnd, let idleMs = plan.stream.source.idleMs else { return false }
-        let now = time.nowNs()
-        let ends = endOffsets()
-        let isIdle = slots.indices.map { index in
-            guard index < ends.count, let end = ends[index] else { return false }
-            return slots[index].next >= end
-                && now - slots[index].lastMovedNs >= idleMs * 1_000_000
-        }
-        let busy = slots.indices.filter { !isIdle[$0] }.map { slots[$0].watermarkMs }
-        // When everything is quiet, all follow the one that is furthest.
-        let others = busy.min() ?? slots.map(\.watermarkMs).max() ?? TimeLimit.never
-        let reference = slots.map(\.referenceMs).max() ?? TimeLimit.never
-        guard others != TimeLimit.never, reference != TimeLimit.never else { return false }
-        let floorMs = min(others, reference - plan.stream.source.outOfOrdernessMs)
-        proposedFloors = [:]
-        for index in slots.indices where isIdle[index] {
-            // A floor that seals nothing new is not worth a record.
-            let paneMs = plan.stream.paneMs
-            let watermark = slots[index].watermarkMs
-            let gains =
-                watermark == TimeLimit.never
-                || floorMs.flooredDivision(by: paneMs) > watermark.flooredDivision(by: paneMs)
-            if gains, slots[index].floors.count < CommitMetadata.floorCountMax - 1 {
-                proposedFloors[index] = floorMs
-            }
-        }
+        proposedFloors = slots.idleFloors(
+            ends: endOffsets(), nowNs: time.nowNs(), idleMs: idleMs,
+            outOfOrdernessMs: plan.stream.source.outOfOrdernessMs, paneMs: plan.stream.paneMs)
         return !proposedFloors.isEmpty
     }
 
@@ -727,28 +627,17 @@ package final class Coordinator {
         progress.openWindows = openWindows.count
         progress.openPanes = pending.count
         let ends = endOffsets()
-        var lag: Int64 = 0
-        var isKnown = !ends.isEmpty
-        for (index, end) in ends.enumerated() where index < slots.count {
-            if let end { lag += max(0, end - slots[index].next) } else { isKnown = false }
-        }
-        progress.lag = isKnown ? lag : nil
+        progress.lag = slots.lag(to: ends)
         progress.positions = slots.map(\.next)
         alignment.setHolds { index in
             if slots[index].hasEnded { return false }
             if index < ends.count, let end = ends[index] { return slots[index].next < end }
             return true
         }
+        let slowest = slots.slowest
         progress.heldBy = slowest?.partition
-        if let slowest, slowest.watermarkMs != TimeLimit.never,
-            let furthest = slots.map(\.watermarkMs).max()
-        {
-            progress.heldMs = furthest - slowest.watermarkMs
+        if let slowest, slowest.watermarkMs != TimeLimit.never {
+            progress.heldMs = slots.furthestMs - slowest.watermarkMs
         }
-    }
-
-    /// The partition that holds the merged watermark.
-    private var slowest: Slot? {
-        slots.filter { !$0.hasEnded }.min { $0.watermarkMs < $1.watermarkMs }
     }
 }
