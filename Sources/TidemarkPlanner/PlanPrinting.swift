@@ -82,9 +82,14 @@ package func planText(_ result: PlanResult) -> String {
             + (plan.mayNeedSnapshots
                 ? "; longer windows are written to \(plan.stateTopicName)" : "")
     )
+    let isCollected = stream.source.file == nil && stream.source.fetchWaitMs > 0
     row(
         "results",
-        "\(durationText(stream.source.outOfOrdernessMs)) after the end of a window, then committed at once"
+        "\(durationText(stream.source.outOfOrdernessMs)) after the end of a window, "
+            + (isCollected
+                ? "when brokers have collected for up to \(durationText(stream.source.fetchWaitMs)), "
+                : "")
+            + "then committed at once"
     )
     if !stream.freshness.isEmpty {
         row(
