@@ -84,10 +84,10 @@ def main():
     rate = int(sys.argv[2]) if len(sys.argv) > 2 else 20_000
     bound = sys.argv[3] if len(sys.argv) > 3 else "0s"
     tick_ms = float(sys.argv[4]) if len(sys.argv) > 4 else 1
-    subprocess.run([ROOT / "Benchmarks/limit/make", WORK], check=True)
     if not os.access(SCRIPT, os.X_OK):
         sys.exit(f"live.py needs a real Kafka; there is no script at {SCRIPT}")
     WORK.mkdir(parents=True, exist_ok=True)
+    subprocess.run([ROOT / "Benchmarks/limit/make", WORK], check=True)
     environment = dict(os.environ, KAFKA_DIR=str(WORK / "kafka"), KAFKA_PORT="23292")
 
     def kafka(*args):
