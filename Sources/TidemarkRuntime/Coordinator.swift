@@ -389,7 +389,7 @@ package final class Coordinator {
                     return true
                 }
                 beginBarrier()
-            } else if isStopping || (isDue && hasNews)
+            } else if isStopping || (isDue && hasNews && !isWindowDue)
                 || (isUrgent && sinceMs >= commitSpacingMs)
                 || outboxBytes >= plan.run.unitBytesMax || sinceMs >= plan.run.heartbeatMs
             {
@@ -426,6 +426,16 @@ package final class Coordinator {
             if isStopping || isFinal { isDone = true }
             return true
         }
+    }
+
+    /// On the wall clock a window is about to end, or just did: what is committed goes with it.
+    ///
+    /// A tick that falls there, as ticks do that are as long as a window, would have the window's rows wait
+    /// for its transaction, and for the markers that end it.
+    private var isWindowDue: Bool {
+        guard !untilEnd, let endMs = calendar.nextEndMs(after: mergedThroughMs) else { return false }
+        let sinceMs = time.wallMs() - endMs - plan.stream.source.outOfOrdernessMs
+        return -20 <= sinceMs && sinceMs < 100
     }
 
     private func beginBarrier() {

@@ -33,6 +33,12 @@ struct WindowCalendar {
         return found
     }
 
+    /// The first end of a window after a watermark; `nil` before there is one.
+    func nextEndMs(after watermarkMs: Int64) -> Int64? {
+        guard watermarkMs != TimeLimit.never else { return nil }
+        return windows.map { (watermarkMs.flooredDivision(by: $0.stepMs) + 1) * $0.stepMs }.min()
+    }
+
     /// The end of the last pane that a restart does not read again: all its windows are published, or
     /// the snapshot through that time holds it.
     func settledMs(publishedThroughMs: Int64, snapshotThroughMs: Int64) -> Int64 {
