@@ -428,12 +428,14 @@ package final class Coordinator {
         }
     }
 
-    /// On the wall clock a window is about to end, or just did: what is committed goes with it.
+    /// A window is about to end on the wall clock, or just did: what is committed goes with it.
     ///
     /// A tick that falls there, as ticks do that are as long as a window, would have the window's rows wait
     /// for its transaction, and for the markers that end it.
     private var isWindowDue: Bool {
-        guard !untilEnd, let endMs = calendar.nextEndMs(after: mergedThroughMs) else { return false }
+        guard !untilEnd, let endMs = calendar.nextEndMs(after: mergedThroughMs) else {
+            return false
+        }
         let sinceMs = time.wallMs() - endMs - plan.stream.source.outOfOrdernessMs
         return -20 <= sinceMs && sinceMs < 100
     }
