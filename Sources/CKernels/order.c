@@ -139,15 +139,17 @@ void tk_order_levels(
     free(heap);
 }
 
-/// How many of some items in order are <= x.
+/// How many of some items in order are <= x: halves down to a few lines, which are counted side by side.
 static size_t count_up_to(const float *items, size_t count, float x) {
     size_t at = 0, left = count;
-    while (left > 1) {
+    while (left > 32) {
         size_t half = left / 2;
         at += __builtin_unpredictable(items[at + half - 1] <= x) ? half : 0;
         left -= half;
     }
-    return at + (left == 1 && items[at] <= x);
+    int32_t few = 0;
+    for (size_t i = 0; i < left; i++) few += items[at + i] <= x;
+    return at + (size_t)few;
 }
 
 // Each level by itself is in order soon, and their common order is only wanted at a few places. Where
