@@ -389,12 +389,12 @@ package final class Coordinator {
                     return true
                 }
                 beginBarrier()
-            } else if isStopping || (isDue && hasNews && !isWindowDue)
-                || (isUrgent && sinceMs >= commitSpacingMs)
+            } else if isStopping || (isUrgent && sinceMs >= commitSpacingMs)
                 || outboxBytes >= plan.run.unitBytesMax || sinceMs >= plan.run.heartbeatMs
             {
                 beginBarrier()
-            } else if isDue, proposeFloors() {
+            } else if isDue, !isWindowDue, proposeFloors() || hasNews {
+                // Floors go with news, too: on a busy stream there is no tick without.
                 beginBarrier()
             } else {
                 return false

@@ -144,6 +144,22 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         }
     }
 
+    @Test func `1_7 a partition that fell silent gets a floor though others have news at every tick`()
+        throws
+    {
+        var plan = simulationPlan(idleMs: 5_000)
+        plan.run.commitMs = 1_000
+        // A row each 50 ms, for a minute; the other partition falls silent at 2 s.
+        let busy = (0..<1_200).map { row(Double($0) / 6, availableMs: Int64($0) * 50) }
+        let quiet = (0..<10).map { row(Double($0), availableMs: Int64($0) * 200) }
+        // Comes back, with rows of the past, while the others still have news.
+        let past = (0..<5).map { row(12 + Double($0), recordSeconds: 190, availableMs: 55_000) }
+        let cluster = cluster([busy, quiet + past])
+        var simulation = Simulation(plan: plan, cluster: cluster, workerCount: 2, crashChance: 0)
+        let outcome = try simulation.run()
+        #expect(outcome.lateRows.count == 5, "its floor came while the others were busy")
+    }
+
     @Test(arguments: [1, 7, 64])
     func `1_11 a late row is decided by the records before it, whatever the batch`(
         batchRows: Int
