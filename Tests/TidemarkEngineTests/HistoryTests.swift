@@ -144,7 +144,7 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         }
     }
 
-    @Test func `1_7 a partition that fell silent gets a floor though others have news at every tick`()
+    @Test func `1_7 a silent partition gets a floor though others have news at every tick`()
         throws
     {
         var plan = simulationPlan(idleMs: 5_000)
