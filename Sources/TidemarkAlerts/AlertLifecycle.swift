@@ -243,6 +243,18 @@ package struct AlertLifecycle: Sendable, Hashable {
         )
     }
 
+    /// Ends it without a verdict, as of `atMs`: nothing is to come that could clear it.
+    ///
+    /// - Returns: the resolution of an alert that fires; nil where there was none.
+    package mutating func giveUp(atMs: Int64) -> AlertEvent? {
+        let wasFiring = phase == .firing
+        phase = .inactive
+        forget()
+        guard wasFiring else { return nil }
+        return AlertEvent(
+            openingStartMs: openingStartMs, firstSeenMs: firstSeenMs, atMs: atMs, sequence: 1)
+    }
+
     private mutating func forget() {
         history = 0
         rowStartMs = nil

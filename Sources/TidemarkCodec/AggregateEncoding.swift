@@ -87,13 +87,18 @@ extension AggregateRecord {
         if !quantiles.isEmpty {
             json.key("quantiles")
             json.beginObject()
-            for (rank, value) in quantiles where value.isFinite {
+            for (rank, value, isSingle) in quantiles where value.isFinite {
                 let known = rankNames.firstIndex { $0.rank == rank }
                 if known == nil { rankNames.append((rank, quantileName(rank))) }
                 json.key(text: rankNames[known ?? rankNames.count - 1].name)
-                json.value(value)
+                if isSingle {
+                    json.value(Float(value))
+                } else {
+                    json.value(value)
+                }
             }
             json.endObject()
+            if quantilesOverflow { json.member("quantiles_overflow", true) }
         }
         if let histogram {
             json.key("histogram")
@@ -192,6 +197,7 @@ extension AlertRecord {
         json.member("severity", severity)
         json.member("muted", mutedBy != nil)
         if let mutedBy { json.member("muted_by", mutedBy) }
+        if let reason { json.member("reason", reason.rawValue) }
         json.key("routes")
         json.beginArray()
         for route in routes { json.value(route) }

@@ -137,6 +137,19 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         needsComma = true
     }
 
+    /// The shortest text that reads back as the same f32: what was rounded to it is not written with
+    /// digits that it never had.
+    ///
+    /// - Precondition: finite.
+    package mutating func value(_ number: Float) {
+        precondition(number.isFinite, "a number that does not exist is absent")
+        // Whole numbers up to 2^24 are all there.
+        if number.magnitude <= 0x1p24, number == number.rounded(.towardZero) {
+            return value(Int64(number))
+        }
+        write(number.description)
+    }
+
     package mutating func null() { write("null") }
 
     /// JSON text made elsewhere.

@@ -15,7 +15,7 @@ import TidemarkCore
 /// A version reads every earlier one. A later one is refused, never skipped: going back to an older
 /// version of tidemark needs `tidemark reset`, unless the formats are the same.
 package struct StateFrame: Sendable, Equatable {
-    package static let version: UInt8 = 4
+    package static let version: UInt8 = 5
     /// Payloads above it are damaged, whatever they say.
     package static let payloadBytesMax = 64 << 20
 
@@ -35,10 +35,11 @@ package struct StateFrame: Sendable, Equatable {
         /// The first version that has it as it is: what an older one does not know it must refuse.
         var version: UInt8 {
             switch self {
-            case .baseline, .silence: 1
+            case .silence: 1
             case .windowList: 2
-            case .alert, .window: 3
+            case .window: 3
             case .freshness: 4
+            case .alert, .baseline: 5
             }
         }
     }

@@ -325,8 +325,10 @@ package struct AggregateRecord: Sendable {
     /// `nil`, here and below: not asked for.
     package var counts: ValueCounts?
     package var sample: [SampledRow]?
-    /// By rank: 0.01 is `p01`.
-    package var quantiles: [(rank: Double, value: Double)] = []
+    /// By rank: 0.01 is `p01`. `isSingle`: it is known as an f32, and written by the digits of one.
+    package var quantiles: [(rank: Double, value: Double, isSingle: Bool)] = []
+    /// Values beyond the range of f32 count as its largest in `quantiles`, and there are some.
+    package var quantilesOverflow = false
     package var histogram: HistogramRecord?
     package var distinct: (estimate: Double, lower: Double, upper: Double)?
     /// `nil`: not asked for.
@@ -422,6 +424,16 @@ package struct AlertRecord: Sendable {
         case noData = "no_data"
     }
 
+    /// Why an alert resolved without a window that cleared it.
+    package enum Reason: String, Sendable {
+        /// No verdict for `resolve_after`: its group is gone, or too small to be judged.
+        case expired
+        /// It went on for `resolve_after`, and was learned as what is usual now.
+        case learned
+        /// The topology was changed, and its windows are not continued.
+        case changed
+    }
+
     package var id: String
     package var eventId: String
     package var transition: Transition
@@ -431,6 +443,8 @@ package struct AlertRecord: Sendable {
     package var severity: String
     /// Why it is published and nobody is paged: `backfill` or `cool_down`.
     package var mutedBy: String?
+    /// Why it resolved, where no window said that all is well again.
+    package var reason: Reason?
     package var routes: [String] = []
     package var summary: String
     package var runbook: String?

@@ -67,6 +67,9 @@ package struct MonitorPlan: Sendable {
     package var tests: Tests
     package var ignoreBelow: Double?
     package var minRows: Int64 = 500
+    /// A group that the baseline's file does not have is compared with all rows of it together, where
+    /// the file has those too; else it has no baseline.
+    package var fallsBack = false
     package var severity: Severity = .page
     package var alerts = true
     package var hold: Hold = .windows(1, of: 1)
@@ -75,6 +78,10 @@ package struct MonitorPlan: Sendable {
     package var clearBelow = 0.8
     package var coolDownMs: Int64 = 3_600_000
     package var maxAgeMs: Int64 = 3_600_000
+    /// An alert without a verdict for so long resolves: its group is gone. And what differs from a
+    /// trailing baseline for so long is learned after all; ms of event time.
+    package var resolveAfterMs = Self.resolveAfterMsDefault
+    package static let resolveAfterMsDefault: Int64 = 7 * 86_400_000
     package var summary: String?
     package var runbook: String?
     /// The p-value that a test must reach: the budget of the severity over the tests that run in

@@ -109,11 +109,26 @@ package struct WindowClosing: Sendable, Equatable {
     }
 }
 
+/// Something that a person should know of, for the log: said once, not in every window.
+package struct Notice: Sendable {
+    /// What it is, in words.
+    package var event: String
+    package var fields: [(name: String, value: String)]
+
+    /// A notice with its fields.
+    package init(_ event: String, _ fields: [(name: String, value: String)]) {
+        self.event = event
+        self.fields = fields
+    }
+}
+
 /// Counts of what a closing window published.
-package struct WindowTally: Sendable, Equatable {
+package struct WindowTally: Sendable {
     package var rows: Int64 = 0
     package var aggregates = 0
     package var alerts = 0
+    /// What was met for the first time.
+    package var notices: [Notice] = []
     package init() {}
 }
 

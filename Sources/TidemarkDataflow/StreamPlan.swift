@@ -316,6 +316,22 @@ package struct BaselineSummary: Sendable {
     package var groups: [String]
     /// Every column it knows.
     package var columns: [Column]
+    /// Entries in whose cells most changes can't be seen.
+    package var blind: [Blind]
+
+    /// An entry of which one cell, of many values, holds nearly all rows.
+    package struct Blind: Sendable, Equatable {
+        package var group: String
+        package var column: String
+        /// Of its rows, in that cell.
+        package var share: Double
+
+        package init(group: String, column: String, share: Double) {
+            self.group = group
+            self.column = column
+            self.share = share
+        }
+    }
 
     package struct Column: Sendable {
         package var name: String
@@ -331,9 +347,12 @@ package struct BaselineSummary: Sendable {
         }
     }
 
-    package init(contentHash: String, groups: [String], columns: [Column]) {
+    package init(
+        contentHash: String, groups: [String], columns: [Column], blind: [Blind] = []
+    ) {
         self.contentHash = contentHash
         self.groups = groups
         self.columns = columns
+        self.blind = blind
     }
 }

@@ -45,20 +45,93 @@ package enum Edges {
         )
     }
 
-    /// Edges at the quantiles of sorted values, about as many values in each bin.
+    /// Edges that keep what is frequent apart from what is near it, with the values that got a bin of
+    /// their own.
+    package struct Parted: Sendable, Equatable {
+        /// Ascending, finite; all values lie between the outer two, so that what is beyond them is new.
+        package let edges: [Double]
+        /// Values with a bin of their own, ascending.
+        package let atoms: [Double]
+    }
+
+    /// Bins in which the frequent values (*atoms*: zeros, sentinels, ties, constants) stand alone, and
+    /// all others in bins of about as many.
     ///
-    /// Ties fall into one bin: equal edges are taken once. The outer edges are infinite, so
-    /// nothing is under or over.
+    /// Of at most `count` different values each is an atom. Else an atom is a value that at least half a
+    /// percent of all have, and five times as many as the usual value has; the `count` most frequent
+    /// ones at most. An atom's bin is as wide as a float's rounding (2^-22 of it), at most halfway to
+    /// the next value that occurs. Between atoms there are bins for what was not there before.
     /// - Precondition: `sorted` is ascending, finite, not empty; `count > 0`.
-    package static func atQuantiles(sorted: [Double], count: Int = 10) -> [Double] {
-        precondition(count > 0)
-        var inner: [Double] = []
-        for i in 1..<Swift.max(count, 1) {
-            inner.append(quantile(sorted, Double(i) / Double(count)))
+    package static func parted(sorted: [Double], count: Int = 20) -> Parted {
+        precondition(count > 0 && !sorted.isEmpty)
+        var runs: [(value: Double, count: Int)] = []
+        for value in sorted {
+            if let last = runs.last, last.value == value {
+                runs[runs.count - 1].count += 1
+            } else {
+                runs.append((value + 0, 1))
+            }
         }
-        // An edge at the smallest value would leave an empty bin below it.
-        inner = deduplicated(inner).filter { $0 > sorted[0] }
-        return [-.infinity] + inner + [.infinity]
+        let places = atomPlaces(runs, total: sorted.count, count: count)
+        let isAtom = Set(places)
+        var inner: [(lower: Double, upper: Double)] = []
+        for place in places {
+            let value = runs[place].value
+            let previous = place > 0 ? runs[place - 1].value : -.infinity
+            let next = place + 1 < runs.count ? runs[place + 1].value : .infinity
+            let reach = reach(of: value, gap: Swift.min(value - previous, next - value))
+            var lower = Swift.max(value - reach, previous.nextUp, -.greatestFiniteMagnitude)
+            // Halfway between neighbours may have been rounded.
+            if let last = inner.last { lower = Swift.max(lower, last.upper) }
+            let upper = Swift.min(
+                Swift.max(value + reach, value.nextUp), next, .greatestFiniteMagnitude)
+            inner.append((Swift.min(lower, value), upper))
+        }
+        var edges = inner.flatMap { [$0.lower, $0.upper] }
+        let rest = runs.indices.filter { !isAtom.contains($0) }
+        if let first = rest.first, let last = rest.last {
+            var values: [Double] = []
+            for place in rest {
+                values.append(
+                    contentsOf: repeatElement(runs[place].value, count: runs[place].count))
+            }
+            // As many values in each as without atoms, and some at least.
+            let share = Double(values.count) / Double(sorted.count)
+            let bins = Swift.min(count, Swift.max(4, Int((share * Double(count)).rounded())))
+            edges.append(runs[first].value)
+            for i in 1..<Swift.max(bins, 1) {
+                edges.append(quantile(values, Double(i) / Double(bins)))
+            }
+            edges.append(Swift.min(runs[last].value.nextUp, .greatestFiniteMagnitude))
+        }
+        edges = edges.filter { edge in
+            !inner.contains { $0.lower < edge && edge < $0.upper }
+        }
+        return Parted(edges: deduplicated(edges.sorted()), atoms: places.map { runs[$0].value })
+    }
+
+    /// Places of the values that are so frequent that they need a bin of their own.
+    private static func atomPlaces(
+        _ runs: [(value: Double, count: Int)], total: Int, count: Int
+    ) -> [Int] {
+        if runs.count <= count { return Array(runs.indices) }
+        let usual = runs.map(\.count).sorted()[runs.count / 2]
+        let least = Swift.max(10, usual * 5, (total + 199) / 200)
+        let frequent = runs.indices.filter { runs[$0].count >= least }
+        // The most frequent; of equals the smaller value.
+        let kept = frequent.sorted {
+            runs[$0].count != runs[$1].count ? runs[$0].count > runs[$1].count : $0 < $1
+        }
+        return kept.prefix(count).sorted()
+    }
+
+    /// How far the bin of an atom reaches to either side.
+    ///
+    /// Whole numbers are what they are in every format; others may have been rounded to f32.
+    private static func reach(of value: Double, gap: Double) -> Double {
+        let rounding = value == 0 ? Swift.min(gap, 1) * 0x1p-22 : abs(value) * 0x1p-22
+        let whole = value == value.rounded() ? 0.25 : .infinity
+        return Swift.min(rounding, gap / 2, whole)
     }
 
     /// The smallest value whose rank reaches `rank`, of sorted values.

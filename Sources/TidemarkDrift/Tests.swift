@@ -74,21 +74,28 @@ package enum TwoSample {
     }
 
     /// Kolmogorov–Smirnov over ordered cells: D = max |F − G| at the cells' boundaries, and the
-    /// asymptotic two-sided p of √(n m / (n + m)) · D.
+    /// two-sided p of finite samples (`ksUpper`).
     ///
     /// D over cells is at most D over values, so p errs to the safe side.
     package static func ks(
         current: UnsafeBufferPointer<UInt64>, baseline: ReferenceCounts
     ) -> TestResult? {
-        guard let (n, m) = unsafe totals(current, baseline) else { return nil }
+        guard let (n, _) = unsafe totals(current, baseline) else { return nil }
         var below: UInt64 = 0
         var d = 0.0
         for i in 0..<current.count - 1 {
             unsafe below &+= current[i]
             d = max(d, abs(Double(below) / n - baseline.sharesBelow[i]))
         }
-        let p = kolmogorovUpper((n / (n + m) * m).squareRoot() * d)
-        return TestResult(value: d, p: p, effect: d)
+        return TestResult(
+            value: d, p: ksUpper(d, UInt64(n), baseline.valueCount), effect: d)
+    }
+
+    /// Whether so many values could be told apart at a level at all, where they have nothing in common.
+    package static func ksCanReach(_ level: Double, current: UInt64, baseline: UInt64) -> Bool {
+        // As many values as make e^(−2n) far smaller than any level.
+        if current >= 1_000, baseline >= 1_000 { return true }
+        return ksUpper(1, current, baseline) <= level
     }
 
     /// Chi-square homogeneity of a 2 × K table: expectations pooled, no continuity correction.
@@ -156,30 +163,6 @@ package enum TwoSample {
         guard total > 0, baseline.valueCount > 0 else { return nil }
         return (Double(total), Double(baseline.valueCount))
     }
-}
-
-/// Q(x) = P(√n D > x) of Kolmogorov's limiting law, to relative 1e-14 down to 1e-300.
-///
-/// Two series: alternating in e^(−2 j² x²) for large x, and by the theta function's other end for
-/// small x, where the first one would cancel.
-package func kolmogorovUpper(_ x: Double) -> Double {
-    guard x > 0 else { return 1 }
-    if x < 1 {
-        // 1 − √(2π)/x Σ e^(−(2j − 1)² π² / (8 x²))
-        let exponent = -Double.pi * Double.pi / (8 * x * x)
-        var sum = 0.0
-        for j in [7.0, 5.0, 3.0, 1.0] { sum += exp(j * j * exponent) }
-        return min(1, max(0, 1 - (2 * Double.pi).squareRoot() / x * sum))
-    }
-    var sum = 0.0
-    for j in stride(from: 10.0, through: 1, by: -1) {
-        let exponent = -2 * j * j * x * x
-        // Below the smallest double: 0.
-        guard exponent > -750 else { continue }
-        let term = exp(exponent)
-        sum += j.truncatingRemainder(dividingBy: 2) == 1 ? term : -term
-    }
-    return min(1, 2 * sum)
 }
 
 /// P(X > x) of the chi-square distribution.

@@ -42,6 +42,11 @@ package enum DriftVerdict: String, Sendable, Hashable, CaseIterable {
     case tooFew = "too_few"
     /// The baseline is still being learned.
     case learning
+    /// The baseline is a file that has nothing of the group and column: nothing is learned either.
+    case noBaseline = "no_baseline"
+    /// No drift was seen, and the baseline could not have shown it: one cell holds nearly all of its
+    /// values, whatever they are there, or it has too few rows for any window to be significant.
+    case blind
 }
 
 /// When a difference is drift.
@@ -62,18 +67,20 @@ package struct DriftRule: Sendable, Hashable {
 
     /// Drift if and only if p ≤ level, effect ≥ `ignoreBelow`, and the window has enough rows.
     ///
-    /// `baselineRows`: nil while the baseline is being learned.
+    /// `baselineRows`: nil while the baseline is being learned. `isBlind`: the baseline can't tell
+    /// values apart, so that no drift is no good news.
     package func verdict(
         p: Double?,
         effect: Double,
         rows: UInt64,
-        baselineRows: UInt64?
+        baselineRows: UInt64?,
+        isBlind: Bool = false
     ) -> DriftVerdict {
         guard let baselineRows else { return .learning }
         guard rows >= rowCountMin, baselineRows > 0 else { return .tooFew }
-        guard effect >= ignoreBelow else { return .ok }
-        guard let level else { return .drift }
-        guard let p else { return .ok }
-        return p <= level ? .drift : .ok
+        let isLarge = effect >= ignoreBelow
+        let isSignificant = level.map { level in p.map { $0 <= level } ?? false } ?? true
+        if isLarge, isSignificant { return .drift }
+        return isBlind ? .blind : .ok
     }
 }

@@ -35,6 +35,8 @@ struct AlertSaying {
     /// Of the firing; its resolution has the same, for whoever was not told of the one does not want to
     /// hear of the other.
     var mute: AlertMute?
+    /// Of a resolution that no window brought about by being clear.
+    var reason: AlertRecord.Reason?
 }
 
 /// The life cycles of all alerts that are pending or firing, and which of them a commit has still
@@ -54,6 +56,21 @@ struct AlertStates {
         var mute: AlertMute?
         /// The state topic may hold it.
         var isStored = false
+        /// Windows in which it was pending or firing, by their starts; the last one may go on. Those that
+        /// no window to come again lies in are forgotten.
+        var episodes: [Range<Int64>] = []
+
+        /// Notes that a window was applied.
+        mutating func note(startMs: Int64) {
+            let isOpen = life.phase != .inactive
+            let goesOn = episodes.last?.upperBound == .max
+            if isOpen, !goesOn { episodes.append(startMs..<Int64.max) }
+            if !isOpen, goesOn, let last = episodes.popLast(), last.lowerBound < startMs {
+                episodes.append(last.lowerBound..<startMs)
+            }
+            // So many between two commits are a flapping alert of very short windows.
+            if episodes.count > 64 { episodes.removeFirst() }
+        }
 
         /// No window that it was applied to comes again, and no window to come is in its cool-down.
         func isOver(throughMs: Int64, coolDownMs: Int64) -> Bool {
@@ -67,6 +84,14 @@ struct AlertStates {
     private let options: [AlertOptions]
     private var alerts: [AlertSeries: Alert] = [:]
     private var dirty: Set<AlertSeries> = []
+    /// Those with episodes, by group.
+    private var troubled: [[UInt8]: Set<AlertSeries>] = [:]
+    /// By window length: no alert is due to be given up before.
+    private var giveUpDueMs: [Int64]
+    /// By monitor.
+    private let resolveAfterMs: [Int64]
+    private let isLearned: [Bool]
+    private let lengthMs: [Int64]
     /// Written as inactive.
     private var leaving: Set<AlertSeries> = []
     private var settled: SettledWindows
@@ -74,6 +99,13 @@ struct AlertStates {
     init(plan: Plan) {
         keys = StateKeys(plan: plan)
         settled = SettledWindows(plan: plan)
+        giveUpDueMs = plan.stream.windows.map { _ in .min }
+        resolveAfterMs = plan.stream.monitors.map(\.resolveAfterMs)
+        lengthMs = plan.stream.windows.map(\.lengthMs)
+        isLearned = plan.stream.monitors.map { monitor in
+            plan.stream.baselines.indices.contains(monitor.baseline)
+                && plan.stream.baselines[monitor.baseline].learning?.span == .trailing
+        }
         options = plan.stream.monitors.map { monitor in
             AlertOptions(
                 hold: monitor.hold.alertHold, clearHold: monitor.clearHold.alertHold,
@@ -114,25 +146,121 @@ struct AlertStates {
         case .resolve(let event):
             if alert.mute != .coolDown { alert.resolvedAtMs = event.atMs }
             said = AlertSaying(event: event, transition: .resolved, mute: alert.mute)
+            if closing.window.startMs - event.openingStartMs >= resolveAfterMs[series.monitor] {
+                said?.reason = isLearned[series.monitor] ? .learned : nil
+            }
             alert.mute = nil
         }
+        alert.note(startMs: closing.window.startMs)
         if alert.life.phase == .inactive, !alert.isStored, alert.resolvedAtMs == TimeLimit.never {
             alerts[series] = nil
             dirty.remove(series)
+            setTroubled(series, false)
             return said
         }
         alert.appliedThroughMs = closing.window.endMs
         alerts[series] = alert
+        setTroubled(series, !alert.episodes.isEmpty)
+        if alert.life.phase != .inactive {
+            giveUpDueMs[series.size] = min(
+                giveUpDueMs[series.size],
+                closing.window.endMs + resolveAfterMs[series.monitor])
+        }
         if alert.life != before || alert.life.phase != .inactive { dirty.insert(series) }
         return said
     }
 
-    /// Says that a window was closed, after all its groups.
-    mutating func closed(_ closing: WindowClosing) { settled.close(closing) }
+    /// Says that a window was closed, after all its groups, and gives up the alerts of its length that
+    /// had no verdict for long.
+    ///
+    /// `isForgotten`: nobody expects the group of a series any more, so that it gets no verdict again.
+    /// - Returns: the resolutions, in the order of their keys.
+    mutating func closed(
+        _ closing: WindowClosing, isForgotten: (AlertSeries) -> Bool
+    ) -> [(series: AlertSeries, saying: AlertSaying)] {
+        settled.close(closing)
+        let endMs = closing.window.endMs
+        guard closing.complete, endMs >= giveUpDueMs[closing.size] else { return [] }
+        var nextMs = Int64.max
+        var over: [AlertSeries] = []
+        for (series, alert) in alerts
+        where series.size == closing.size && alert.life.phase != .inactive {
+            let dueMs = alert.appliedThroughMs + resolveAfterMs[series.monitor]
+            if dueMs <= endMs || series.column == nil && isForgotten(series) {
+                // A window that comes again has had its say.
+                if alert.appliedThroughMs < endMs { over.append(series) }
+                continue
+            }
+            nextMs = min(nextMs, dueMs)
+            // Groups without rows are forgotten by the day.
+            if series.column == nil { nextMs = min(nextMs, Self.nextDayMs(endMs)) }
+        }
+        giveUpDueMs[closing.size] = nextMs
+        var said: [(series: AlertSeries, saying: AlertSaying)] = []
+        for series in over.sorted(by: { keys.alert($0).precedes(keys.alert($1)) }) {
+            guard var alert = alerts[series] else { continue }
+            if let event = alert.life.giveUp(atMs: endMs) {
+                if alert.mute != .coolDown { alert.resolvedAtMs = endMs }
+                said.append(
+                    (
+                        series,
+                        AlertSaying(
+                            event: event, transition: .resolved, mute: alert.mute, reason: .expired)
+                    ))
+            }
+            alert.mute = nil
+            alert.note(startMs: closing.window.startMs)
+            alert.appliedThroughMs = endMs
+            alerts[series] = alert
+            setTroubled(series, !alert.episodes.isEmpty)
+            dirty.insert(series)
+        }
+        return said
+    }
+
+    private static func nextDayMs(_ ms: Int64) -> Int64 {
+        (ms.flooredDivision(by: 86_400_000) + 1) * 86_400_000
+    }
+
+    /// Whether a group was in an episode of an alert when a window was applied, so that it does not say
+    /// what is usual: of one of these monitors, and no longer than it takes to be learned all the same.
+    func isTroubled(
+        _ group: [UInt8], by monitors: Set<Int>, segment: Int, size: Int, startMs: Int64
+    ) -> Bool {
+        guard !troubled.isEmpty, let series = troubled[group] else { return false }
+        return series.contains { one in
+            guard monitors.contains(one.monitor), one.segment == segment, one.size == size else {
+                return false
+            }
+            return alerts[one]?.episodes.contains {
+                $0.contains(startMs) && startMs - $0.lowerBound < resolveAfterMs[one.monitor]
+            } ?? false
+        }
+    }
+
+    private mutating func setTroubled(_ series: AlertSeries, _ isTroubled: Bool) {
+        if isTroubled {
+            troubled[series.group, default: []].insert(series)
+        } else if troubled[series.group]?.remove(series) != nil,
+            troubled[series.group]?.isEmpty == true
+        {
+            troubled[series.group] = nil
+        }
+    }
 
     mutating func takeEntries(epoch: Int) -> [StateEntry] {
         var entries: [StateEntry] = []
         leaving.subtract(dirty)
+        for series in troubled.values.joined() {
+            let settledMs = settled.throughMs[series.size]
+            guard settledMs != TimeLimit.never else { continue }
+            // No window that starts in it comes again.
+            let startMs = settledMs - lengthMs[series.size]
+            alerts[series]?.episodes.removeAll { $0.upperBound <= startMs }
+        }
+        for series in troubled.values.joined() where alerts[series]?.episodes.isEmpty ?? true {
+            setTroubled(series, false)
+        }
         for series in leaving {
             let isOver = alerts[series]?.isOver(
                 throughMs: settled.throughMs[series.size],
@@ -140,6 +268,7 @@ struct AlertStates {
             guard isOver ?? true else { continue }
             alerts[series] = nil
             leaving.remove(series)
+            setTroubled(series, false)
             entries.append(StateEntry(key: keys.alert(series), value: nil))
         }
         for series in dirty {
@@ -150,7 +279,9 @@ struct AlertStates {
             let frame = StateFrame(
                 kind: .alert, epoch: epoch, appliedThroughMs: alert.appliedThroughMs,
                 payload: Self.bytes(
-                    alert.life.state + [alert.resolvedAtMs, alert.mute?.rawValue ?? 0]))
+                    [-1, Int64(alert.life.state.count)] + alert.life.state
+                        + [alert.resolvedAtMs, alert.mute?.rawValue ?? 0]
+                        + alert.episodes.flatMap { [$0.lowerBound, $0.upperBound] }))
             entries.append(StateEntry(key: keys.alert(series), value: frame.encoded()))
         }
         dirty = []
@@ -162,12 +293,15 @@ struct AlertStates {
         guard let series = keys.alert(key) else {
             return .unusable("no monitor of this topology has it")
         }
-        guard let (life, resolvedAtMs, mute) = frame.alertParts else {
+        guard let parts = frame.alertParts else {
             return .unusable("it is no alert")
         }
+        let life = parts.life
         alerts[series] = Alert(
-            life: life, appliedThroughMs: frame.appliedThroughMs, resolvedAtMs: resolvedAtMs,
-            mute: mute, isStored: true)
+            life: life, appliedThroughMs: frame.appliedThroughMs,
+            resolvedAtMs: parts.resolvedAtMs, mute: parts.mute, isStored: true,
+            episodes: parts.episodes)
+        setTroubled(series, !parts.episodes.isEmpty)
         // Written as inactive before the crash; the tombstone is still due.
         if life.phase == .inactive { leaving.insert(series) }
         return .taken
@@ -192,12 +326,35 @@ extension StateFrame {
     /// The life cycle that an alert's entry holds; nil where it holds none.
     package var alert: AlertLifecycle? { alertParts?.life }
 
-    /// What an alert's entry holds: the life cycle, and behind it, but in entries of versions that did
-    /// not know it, when it resolved and why it is muted.
-    fileprivate var alertParts: (life: AlertLifecycle, resolvedAtMs: Int64, mute: AlertMute?)? {
+    /// What an alert's entry holds.
+    fileprivate struct AlertParts {
+        var life: AlertLifecycle
+        var resolvedAtMs = TimeLimit.never
+        var mute: AlertMute?
+        var episodes: [Range<Int64>] = []
+    }
+
+    /// The life cycle; behind it, but in entries of versions that did not know it, when it resolved and
+    /// why it is muted; and in entries that begin with −1 the windows in which it was open.
+    fileprivate var alertParts: AlertParts? {
         guard kind == .alert, payload.count % 8 == 0, payload.count >= 64 else { return nil }
         var numbers = stride(from: 0, to: payload.count, by: 8).map { start in
             (0..<8).reduce(0) { $0 | Int64(payload[start + $1]) << Int64($1 * 8) }
+        }
+        if numbers[0] == -1 {
+            guard let count = Int(exactly: numbers[1]), count >= 8, count <= numbers.count - 4,
+                numbers.count % 2 == count % 2,
+                let life = AlertLifecycle(state: Array(numbers[2..<2 + count]))
+            else { return nil }
+            var parts = AlertParts(life: life)
+            parts.resolvedAtMs = numbers[2 + count]
+            parts.mute = AlertMute(rawValue: numbers[3 + count])
+            let bounds = Array(numbers[(4 + count)...])
+            for place in stride(from: 0, to: bounds.count, by: 2) {
+                guard bounds[place] <= bounds[place + 1] else { return nil }
+                parts.episodes.append(bounds[place]..<bounds[place + 1])
+            }
+            return parts
         }
         var (resolvedAtMs, mute) = (TimeLimit.never, AlertMute?.none)
         // A life cycle is eight numbers and three for each breach.
@@ -205,6 +362,8 @@ extension StateFrame {
             mute = AlertMute(rawValue: numbers.removeLast())
             resolvedAtMs = numbers.removeLast()
         }
-        return AlertLifecycle(state: numbers).map { ($0, resolvedAtMs, mute) }
+        return AlertLifecycle(state: numbers).map {
+            AlertParts(life: $0, resolvedAtMs: resolvedAtMs, mute: mute)
+        }
     }
 }

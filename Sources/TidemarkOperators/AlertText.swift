@@ -48,11 +48,43 @@ struct AlertText {
             openedMs: action.event.openingStartMs, firstSeenMs: action.event.firstSeenMs,
             backfill: closing.backfill, n: 0, nBaseline: 0, baseline: "")
         alert.mutedBy = action.mute?.name
+        alert.reason = action.reason
         alert.level = monitor.level
         alert.owner = plan.owner
         alert.labels = plan.labels
         alert.runbook = monitor.runbook
         return alert
+    }
+}
+
+extension AlertText {
+    /// The resolution of an alert that had no verdict for long; nil if its key is of no group.
+    func expired(
+        _ series: AlertSeries, _ saying: AlertSaying, _ closing: WindowClosing
+    ) -> AlertRecord? {
+        let monitor = plan.stream.monitors[series.monitor]
+        let segment = plan.stream.segments[series.segment]
+        guard
+            let group = GroupValues(part: series.group, names: segment.dimensions.map(\.name))
+        else { return nil }
+        let column = series.column.map { plan.stream.columns[$0] }
+        let record = AggregateRecord(
+            topology: plan.name, revision: plan.revision, operatorName: segment.name,
+            group: group, column: column?.name ?? "", role: column?.role.rawValue ?? "",
+            isNumeric: column?.type.isNumeric ?? false, window: closing.window, rev: closing.rev,
+            complete: closing.complete, backfill: closing.backfill)
+        let what = column.map { "\($0.name) of " } ?? "rows of "
+        let name = String(decoding: series.group, as: UTF8.self)
+        var test = column == nil ? "volume" : DriftTest.psi.rawValue
+        var threshold = monitor.ignoreBelow ?? 0
+        if case .named(let tests) = monitor.tests, let first = tests.first, column != nil {
+            test = first.test.rawValue
+            threshold = monitor.ignoreBelow ?? first.ignoreBelow
+        }
+        return self.record(
+            saying, monitor, record, closing, test: test, threshold: threshold,
+            summary: "\(what)\(name): no verdict for \(lengthText(monitor.resolveAfterMs)), the"
+                + " group is no longer expected")
     }
 }
 

@@ -9,9 +9,11 @@ import TidemarkDrift
 /// - Memory: 8 bytes a number and row; texts are counted, not kept.
 package final class BaselineBuilder {
     package enum EdgeRule: Sendable {
+        /// Equal bins where no value is frequent and none of them holds too much, else by quantiles.
+        case automatic(bins: Int)
         /// Equal bins over the central share (99.8%): the tails are under and over.
         case equal(bins: Int)
-        /// As many values in each bin; the outer bins hold the tails.
+        /// As many values in each bin, and frequent values in bins of their own.
         case quantile(bins: Int)
         /// Those of another baseline.
         case table(BaselineTable)
@@ -165,13 +167,17 @@ package final class BaselineBuilder {
     }
 
     /// The baseline, groups and columns in order.
+    ///
+    /// `pooled`: with `*`, all groups together, beside them.
     package func build(
-        _ rule: EdgeRule, made: [(name: String, value: String)]
+        _ rule: EdgeRule, made: [(name: String, value: String)], pooled: Bool = false
     ) throws(BaselineTable.Problem) -> BaselineTable {
         guard rowCount > 0 else {
             throw BaselineTable.Problem("there are no records to build it from")
         }
         var records: [BaselineTable.Record] = []
+        var values = values
+        if pooled, !dimensions.isEmpty { values[[0x2a]] = together() }
         for part in values.keys.sorted(by: { $0.precedes($1) }) {
             guard let mine = values[part] else { continue }
             let group = String(decoding: part, as: UTF8.self)
@@ -184,45 +190,61 @@ package final class BaselineBuilder {
         return BaselineTable(records: records, made: made)
     }
 
+    /// Watched columns of which no record had a value, after `read`.
+    package var emptyColumns: [String] {
+        columns.indices.filter { index in
+            columns[index].isWatched
+                && values.values.allSatisfy {
+                    $0[index].numbers.isEmpty && $0[index].texts.isEmpty
+                }
+        }.map { columns[$0].name }
+    }
+
+    private func together() -> [ColumnValues] {
+        columns.indices.map { index in
+            var all = ColumnValues()
+            for mine in values.values {
+                all.numbers += mine[index].numbers
+                all.texts.merge(mine[index].texts) { $0 + $1 }
+                all.nullCount += mine[index].nullCount
+            }
+            return all
+        }
+    }
+
     private func entry(
         _ column: ColumnPlan, _ values: ColumnValues, _ rule: EdgeRule, _ group: String
     ) throws(BaselineTable.Problem) -> BaselineTable.Entry? {
         if column.type.isNumeric {
             guard !values.numbers.isEmpty else { return nil }
             let sorted = values.numbers.sorted()
-            var edges: [Double]
+            let edges: [Double]
             var isOpen = false
+            var atoms: [Double] = []
             switch rule {
+            case .automatic(let bins): (edges, atoms) = Self.automaticEdges(sorted, bins)
             case .equal(let bins):
                 edges = Edges.central(sorted: sorted, share: Self.centralShare, count: bins)
             case .quantile(let bins):
-                edges = Edges.atQuantiles(sorted: sorted, count: bins)
-                isOpen = true
+                let parted = Edges.parted(sorted: sorted, count: bins)
+                (edges, atoms) = (parted.edges, parted.atoms)
             case .table(let table):
-                guard
-                    case .numeric(let known, let open, _, _, _)? = table.entry(
-                        group: group, column: column.name)?.shape
+                guard let known = table.entry(group: group, column: column.name),
+                    case .numeric(let known, let open, _, _, _) = known.shape
                 else {
                     throw BaselineTable.Problem(
                         "the other baseline has no edges for \(column.name)")
                 }
                 edges = known
                 isOpen = open
+                atoms = table.entry(group: group, column: column.name)?.atoms ?? []
             }
             let counts = Self.count(sorted, edges, isOpen: isOpen)
-            if isOpen {
-                // Infinite edges cannot be written: what the outer bins hold is said by `outer`.
-                if edges[0] == -.infinity { edges[0] = min(sorted[0], edges[1] - 1) }
-                if edges[edges.count - 1] == .infinity {
-                    edges[edges.count - 1] = max(
-                        sorted[sorted.count - 1], edges[edges.count - 2] + 1)
-                }
-            }
             return BaselineTable.Entry(
                 shape: .numeric(
                     edges: edges, isOpen: isOpen, under: counts.under, counts: counts.bins,
                     over: counts.over),
-                rowCount: Int64(sorted.count), nullCount: values.nullCount)
+                rowCount: Int64(sorted.count), nullCount: values.nullCount, atoms: atoms)
         }
         guard !values.texts.isEmpty else { return nil }
         let ranked = values.texts.sorted {
@@ -235,6 +257,19 @@ package final class BaselineBuilder {
                 counts: kept.map(\.value),
                 other: ranked.dropFirst(Self.categoryCountMax).reduce(0) { $0 + $1.value }),
             rowCount: ranked.reduce(0) { $0 + $1.value }, nullCount: values.nullCount)
+    }
+
+    private static func automaticEdges(
+        _ sorted: [Double], _ bins: Int
+    ) -> (edges: [Double], atoms: [Double]) {
+        let parted = Edges.parted(sorted: sorted, count: bins)
+        guard parted.atoms.isEmpty else { return (parted.edges, parted.atoms) }
+        let equal = Edges.central(sorted: sorted, share: Self.centralShare, count: bins)
+        let counts = count(sorted, equal, isOpen: false)
+        let most = max(counts.bins.max() ?? 0, counts.under, counts.over)
+        // The middle of 20 equal bins over a normal distribution holds an eighth.
+        let isSkewed = Double(most) > Double(sorted.count) * max(0.2, 3 / Double(bins))
+        return (isSkewed ? parted.edges : equal, [])
     }
 
     /// How sorted values fall into bins: `edges[i] <= x < edges[i+1]`.

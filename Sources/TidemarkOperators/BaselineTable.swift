@@ -20,12 +20,39 @@ package struct BaselineTable: Sendable {
         /// Rows that have a value.
         package var rowCount: Int64
         package var nullCount: Int64
+        /// Numbers that have a bin of their own: what falls into it is known to be that value.
+        package var atoms: [Double]
 
-        package init(shape: Shape, rowCount: Int64, nullCount: Int64) {
+        package init(shape: Shape, rowCount: Int64, nullCount: Int64, atoms: [Double] = []) {
             self.shape = shape
             self.rowCount = rowCount
             self.nullCount = nullCount
+            self.atoms = atoms
         }
+
+        /// One cell of many values that holds more than this share of all hides what happens in it.
+        package static let blindShare = 0.75
+
+        /// The share of values in the fullest cell that may hold many different ones: a bin without an
+        /// atom, what is under or over, or the categories that are not named.
+        package var hiddenShare: Double {
+            guard rowCount > 0 else { return 0 }
+            let most: Int64
+            switch shape {
+            case .numeric(let edges, let isOpen, let under, let counts, let over):
+                var open = counts
+                for atom in atoms {
+                    let place = edges.lastIndex { $0 <= atom } ?? -1
+                    if open.indices.contains(place) { open[place] = 0 }
+                }
+                most = max(open.max() ?? 0, isOpen ? 0 : max(under, over))
+            case .categorical(_, _, let other): most = other
+            }
+            return Double(most) / Double(rowCount)
+        }
+
+        /// Whether most of what may change would not be seen in these cells.
+        package var isBlind: Bool { hiddenShare > Self.blindShare }
 
         /// Counts of all cells in order: under, bins, over (or the bins alone), or the categories
         /// and other.
@@ -56,6 +83,8 @@ package struct BaselineTable: Sendable {
     /// How it was made: free text by name.
     package var made: [(name: String, value: String)]
     private let index: [String: [String: Int]]
+    /// Not of all rows together alone.
+    private let hasGroups: Bool
 
     package init(
         records: [Record], made: [(name: String, value: String)] = [], contentHash: String = ""
@@ -68,12 +97,23 @@ package struct BaselineTable: Sendable {
             index[record.group, default: [:]][record.column] = place
         }
         self.index = index
+        hasGroups = index.keys.contains { $0 != "*" }
     }
 
     /// The entry for a group: its own, else the pooled one.
     package func entry(group: String, column: String) -> Entry? {
         (index[group]?[column] ?? index["*"]?[column]).map { records[$0].entry }
     }
+
+    /// Whether that entry stands for another one: the file has groups, and this one, or the column of
+    /// it, only among all rows together.
+    package func isFallback(group: String, column: String) -> Bool {
+        guard group != Self.allRows, index[group]?[column] == nil else { return false }
+        return index["*"]?[column] != nil && hasGroups
+    }
+
+    /// The group of a segment that has no dimensions: it is what `*` stands for.
+    private static let allRows = "-"
 
     /// Whether a group has entries of its own, so that not all of it is compared with pooled ones.
     package func hasOwnEntries(group: String) -> Bool { index[group] != nil }
@@ -99,7 +139,12 @@ package struct BaselineTable: Sendable {
                     name: record.column, isNumeric: isNumeric, cellCount: cellCount,
                     rowCount: record.entry.rowCount))
         }
-        return BaselineSummary(contentHash: contentHash, groups: groups, columns: columns)
+        let blind = records.filter(\.entry.isBlind).map {
+            BaselineSummary.Blind(
+                group: $0.group, column: $0.column, share: $0.entry.hiddenShare)
+        }
+        return BaselineSummary(
+            contentHash: contentHash, groups: groups, columns: columns, blind: blind)
     }
 
     // MARK: The file
@@ -190,7 +235,15 @@ package struct BaselineTable: Sendable {
         } else {
             throw Problem("neither `edges` nor `categories`")
         }
-        let entry = Entry(shape: shape, rowCount: rowCount, nullCount: nullCount)
+        var atoms: [Double] = []
+        if let list = row["atoms"]?.asArray, case .numeric(let edges, _, _, _, _) = shape {
+            atoms = list.compactMap(\.asNumber)
+            guard atoms.count == list.count, let lo = edges.first, let hi = edges.last,
+                atoms.allSatisfy({ lo <= $0 && $0 < hi })
+            else { throw Problem("`atoms` must be numbers between the outer edges") }
+        }
+        let entry = Entry(
+            shape: shape, rowCount: rowCount, nullCount: nullCount, atoms: atoms)
         guard entry.cells.reduce(0, +) == rowCount else {
             throw Problem("the counts add up to \(entry.cells.reduce(0, +)), `n` is \(rowCount)")
         }
@@ -218,6 +271,12 @@ package struct BaselineTable: Sendable {
                     json.member("over", over)
                 }
                 Self.write("counts", counts, &json)
+                if !record.entry.atoms.isEmpty {
+                    json.key("atoms")
+                    json.beginArray()
+                    for atom in record.entry.atoms { json.value(atom) }
+                    json.endArray()
+                }
             case .categorical(let categories, let counts, let other):
                 json.key("categories")
                 json.beginArray()

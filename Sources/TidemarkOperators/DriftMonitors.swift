@@ -15,6 +15,8 @@ struct DriftMonitors {
         var isLearned: Bool
         var alerts: Bool
         var isAutomatic: Bool
+        /// Groups that a file has not are compared with all its rows together.
+        var fallsBack: Bool
         /// The tests that decide on size, with the size below which nobody wants to hear.
         var sizes: [(test: DataflowTest, ignoreBelow: Double)]
         var rules: [DriftRule]
@@ -38,7 +40,8 @@ struct DriftMonitors {
                 monitor: index, baseline: monitor.baseline,
                 isLearned: stream.baselines.indices.contains(monitor.baseline)
                     && stream.baselines[monitor.baseline].learning != nil,
-                alerts: monitor.alerts, isAutomatic: monitor.tests == .automatic, sizes: sizes,
+                alerts: monitor.alerts, isAutomatic: monitor.tests == .automatic,
+                fallsBack: monitor.fallsBack, sizes: sizes,
                 rules: sizes.map { _, ignoreBelow in
                     DriftRule(
                         level: monitor.level, ignoreBelow: ignoreBelow,
@@ -81,6 +84,14 @@ struct DriftMonitors {
         /// What was worked out for each baseline.
         var outcomes: [Outcome] = []
         for watch in watches {
+            guard hasBaseline(cell, place, watch) else {
+                if watch.alerts {
+                    record.verdicts.append(
+                        verdictRecord(
+                            plan.stream.monitors[watch.monitor], p: nil, effect: nil, .noBaseline))
+                }
+                continue
+            }
             var known = outcomes.firstIndex { $0.baseline == watch.baseline }
             if known == nil,
                 let outcome = compare(cell, place, watch, references[watch.baseline])
@@ -89,7 +100,7 @@ struct DriftMonitors {
                 outcomes.append(outcome)
             }
             guard let known else {
-                // No entry for this group, or it is not whole yet: nothing to compare with.
+                // It is not whole yet: nothing to compare with.
                 if watch.alerts {
                     var verdict = verdictRecord(
                         plan.stream.monitors[watch.monitor], p: nil, effect: nil, .learning)
@@ -102,13 +113,14 @@ struct DriftMonitors {
             guard watch.alerts else { continue }
             let monitor = plan.stream.monitors[watch.monitor]
             let outcome = outcomes[known]
+            let isBlind = outcome.isBlind(level: monitor.level)
             // Any of several named tests may find drift; the verdict shows the one that is most so.
             var best: (verdict: DriftVerdict, place: Int, result: TidemarkDrift.TestResult)?
             for (place, size) in watch.sizes.enumerated() {
                 guard let result = outcome.result(size.test) else { continue }
                 let verdict = watch.rules[place].verdict(
                     p: outcome.significance?.p, effect: result.effect, rows: outcome.rowCount,
-                    baselineRows: outcome.reference.valueCount)
+                    baselineRows: outcome.reference.valueCount, isBlind: isBlind)
                 let isMoreSo =
                     best.map { best in
                         if (verdict == .drift) != (best.verdict == .drift) {
@@ -162,6 +174,8 @@ struct DriftMonitors {
         /// Place of the binning in the column's; nil is the one in which baselines are learned.
         var binning: Int?
         var reference: ReferenceCounts
+        /// The share of the reference in one cell of many values; see `BaselineTable.Entry`.
+        var hiddenShare: Double
         var rowCount: UInt64
         /// KS for numbers, chi-square for categories.
         var significanceTest: DataflowTest
@@ -178,6 +192,15 @@ struct DriftMonitors {
                 return unsafe UnsafeBufferPointer(start: nil, count: 0)
             }
             return unsafe cell.cells(learned)
+        }
+
+        /// Whether drift could hide from it: in one cell, or behind a reference of so few rows that even
+        /// a window without any value in common would not be significant.
+        func isBlind(level: Double?) -> Bool {
+            if hiddenShare > BaselineTable.Entry.blindShare { return true }
+            guard significanceTest == .ks, let level else { return false }
+            return !TwoSample.ksCanReach(
+                level, current: rowCount, baseline: reference.valueCount)
         }
 
         func result(_ test: DataflowTest) -> TidemarkDrift.TestResult? {
@@ -207,6 +230,14 @@ struct DriftMonitors {
         }
     }
 
+    /// Whether a file has what the group is compared with; what is learned comes by itself.
+    private func hasBaseline(_ cell: GroupCell, _ place: Int, _ watch: Watch) -> Bool {
+        guard !watch.isLearned else { return true }
+        let binning = cell.shape.columns[place].binnings.first { $0.baseline == watch.baseline }
+        guard let binning else { return false }
+        return watch.fallsBack || !binning.isFallback
+    }
+
     /// - Returns: nil where there is nothing to compare with, or not yet.
     private func compare(
         _ cell: GroupCell, _ place: Int, _ watch: Watch, _ learned: LearnedReference?
@@ -214,12 +245,14 @@ struct DriftMonitors {
         let shape = cell.shape.columns[place]
         let binning: Int?
         let reference: ReferenceCounts
+        let hiddenShare: Double
         if watch.isLearned {
-            guard let learned, learned.isInForce, shape.learned != nil,
+            guard let learned, learned.isInForce, let cells = shape.learned,
                 let range = learned.ranges[place]
             else { return nil }
             binning = nil
             reference = ReferenceCounts(Array(learned.cells[range]))
+            hiddenShare = cells.hiddenShare(of: reference)
         } else {
             guard
                 let found = shape.binnings.firstIndex(where: { $0.baseline == watch.baseline }),
@@ -227,9 +260,11 @@ struct DriftMonitors {
             else { return nil }
             binning = found
             reference = known
+            hiddenShare = shape.binnings[found].hiddenShare
         }
         var outcome = Outcome(
-            baseline: watch.baseline, binning: binning, reference: reference, rowCount: 0,
+            baseline: watch.baseline, binning: binning, reference: reference,
+            hiddenShare: hiddenShare, rowCount: 0,
             significanceTest: shape.column.type.isNumeric ? .ks : .chiSquare)
         let current = unsafe outcome.current(cell, place)
         for cell in 0..<current.count { unsafe outcome.rowCount &+= current[cell] }
@@ -267,8 +302,9 @@ struct DriftMonitors {
     ) -> AlertVerdict {
         switch verdict {
         case .drift: return .breached
-        case .tooFew, .learning: return .none
-        case .ok:
+        case .tooFew, .learning, .noBaseline: return .none
+        // What began an alert was seen in these cells, and is gone from them.
+        case .ok, .blind:
             // Hysteresis: still significant, and only just below the bound, is not clear.
             let isSignificant =
                 monitor.level.map { level in p.map { $0 <= level } ?? false } ?? true

@@ -42,11 +42,30 @@ final class ColumnShape: @unchecked Sendable {
         var entry: BaselineTable.Entry?
         /// Its counts, as tests want them.
         var reference: ReferenceCounts?
+        /// The entry is that of all rows together, though the file has groups.
+        var isFallback = false
+        /// The share of the entry's values in one cell of many: changes within it are not seen.
+        var hiddenShare = 0.0
 
         /// Cells that are compared: without the outer two where nothing falls into them.
         var cellCount: Int { isOpen ? counterCount - 2 : counterCount }
         /// The first of them among the cell's counters.
         var cellStart: Int { isOpen ? counterStart + 1 : counterStart }
+
+        /// The share of counts in these cells that lies in one of many values.
+        ///
+        /// Cells by hash are taken for single values: one of them is full where one value is frequent.
+        func hiddenShare(of counts: ReferenceCounts) -> Double {
+            guard counts.valueCount > 0, !isHashed else { return 0 }
+            var cells = counts.counts
+            if edgeCount == 0 { return Double(cells.last ?? 0) / Double(counts.valueCount) }
+            let outer = isOpen ? 0 : 1
+            for atom in entry?.atoms ?? [] {
+                let place = (0..<edgeCount).last { unsafe (edges?[$0] ?? .infinity) <= atom }
+                if let place, cells.indices.contains(place + outer) { cells[place + outer] = 0 }
+            }
+            return Double(cells.max() ?? 0) / Double(counts.valueCount)
+        }
 
         /// The cell of a text, by its hash.
         func cell(of hash: UInt64) -> Int {
@@ -103,7 +122,7 @@ final class ColumnShape: @unchecked Sendable {
                     folded[0] = -.infinity
                     folded[folded.count - 1] = .infinity
                 }
-                wanted.append((baseline, folded, isOpen, (lo, hi)))
+                wanted.append((baseline, folded, isOpen, Self.range(of: entry, lo, hi)))
             case .categorical(let names, _, _):
                 guard column.type.isText else { return false }
                 categories.append((baseline, names))
@@ -163,6 +182,11 @@ final class ColumnShape: @unchecked Sendable {
             binnings[place].reference = binnings[place].entry.map {
                 ReferenceCounts($0.cells.map { UInt64(max(0, $0)) })
             }
+            binnings[place].hiddenShare = binnings[place].entry?.hiddenShare ?? 0
+            binnings[place].isFallback =
+                binnings[place].baseline.map {
+                    baselines[$0].isFallback(group: group, column: column.name)
+                } ?? false
         }
         learned = learns && (hasHistogram || !column.type.isNumeric) ? binnings.first : nil
         self.binnings = binnings
@@ -180,6 +204,17 @@ final class ColumnShape: @unchecked Sendable {
         } else {
             sums = .none
         }
+    }
+
+    /// Where values are expected, for the sums: around a constant, that is far beyond its own bin.
+    private static func range(
+        of entry: BaselineTable.Entry, _ lo: Double, _ hi: Double
+    ) -> (Double, Double) {
+        guard entry.atoms.count == 1, let atom = entry.atoms.first, entry.hiddenShare == 0 else {
+            return (lo, hi)
+        }
+        let reach = max(abs(atom) / 2, 0.5)
+        return (atom - reach, atom + reach)
     }
 
     /// The edges of a binning of numbers; empty for texts.

@@ -44,7 +44,36 @@ struct LearnedBaselines {
         /// About: of the windows, and of a head and a sum.
         var byteCount = 0
 
-        init(head: LearnedHead) { self.head = head }
+        /// `name`: of the group, which stands in two tables.
+        init(head: LearnedHead, name: [UInt8]) {
+            self.head = head
+            byteCount = 400 + 2 * name.count
+        }
+
+        /// Where a span of windows begins that ends before `toMs`: what is set apart has no place in it.
+        func spanStart(_ spanMs: Int64, to toMs: Int64) -> Int64 {
+            var (left, endMs) = (spanMs, toMs)
+            for apart in head.apart.reversed() where apart.lowerBound < toMs {
+                let usualMs = endMs - min(apart.upperBound, endMs)
+                if usualMs >= left { break }
+                left -= usualMs
+                endMs = apart.lowerBound
+            }
+            return endMs - left
+        }
+
+        /// Notes that a window was set apart.
+        func setApart(_ window: Range<Int64>) {
+            guard !head.apart.contains(where: { $0.contains(window.lowerBound) }) else { return }
+            if let last = head.apart.last, last.upperBound == window.lowerBound {
+                head.apart[head.apart.count - 1] = last.lowerBound..<window.upperBound
+            } else {
+                head.apart.append(window)
+                head.apart.sort { $0.lowerBound < $1.lowerBound }
+                if head.apart.count > LearnedHead.apartCountMax { head.apart.removeFirst() }
+            }
+            isHeadDirty = true
+        }
 
         /// All that starts in `fromMs ..< toMs`, with what the head took in.
         func sum(from fromMs: Int64, to toMs: Int64) -> LearnedSum {
@@ -61,6 +90,8 @@ struct LearnedBaselines {
         var sizes: Set<Int>
         /// Places of columns in the segment.
         var columns: [Int]
+        /// Those that compare with it.
+        var monitors: Set<Int>
     }
 
     private let plan: Plan
@@ -68,6 +99,11 @@ struct LearnedBaselines {
     /// By segment.
     private let uses: [[Use]]
     private var memories: [Place: [[UInt8]: Memory]] = [:]
+    /// Groups of which a window without rows still says something: they had rows within the span, or
+    /// have a baseline. All others wait in `memories` until they have rows again, or are forgotten.
+    private var awake: [Place: Set<[UInt8]>] = [:]
+    /// Places of which it was said that their groups do not come back.
+    private var saidPassing: Set<Place> = []
     /// Groups of which something is not written yet.
     private var changed: [Place: Set<[UInt8]>] = [:]
     private var tombstones: [[UInt8]] = []
@@ -81,9 +117,11 @@ struct LearnedBaselines {
         let stream = plan.stream
         uses = stream.segments.enumerated().map { index, segment in
             stream.baselines.indices.compactMap { baseline in
-                let monitors = stream.monitors.filter {
-                    $0.baseline == baseline && $0.segments.contains(index)
+                let places = stream.monitors.indices.filter {
+                    stream.monitors[$0].baseline == baseline
+                        && stream.monitors[$0].segments.contains(index)
                 }
+                let monitors = places.map { stream.monitors[$0] }
                 guard stream.baselines[baseline].learning != nil, !monitors.isEmpty else {
                     return nil
                 }
@@ -91,7 +129,7 @@ struct LearnedBaselines {
                     baseline: baseline, sizes: Set(monitors.flatMap(\.windows)),
                     columns: segment.columns.indices.filter { place in
                         monitors.contains { $0.columns.contains(segment.columns[place]) }
-                    })
+                    }, monitors: Set(places))
             }
         }
         settled = SettledWindows(plan: plan)
@@ -103,7 +141,7 @@ struct LearnedBaselines {
     private mutating func insert(_ window: LearnedWindow, into memory: Memory) {
         weigh(memory) { memory in
             // The head and a running sum have as many cells.
-            memory.byteCount = max(memory.byteCount, 256 + 16 * window.cells.count)
+            memory.byteCount = max(memory.byteCount, 400 + 16 * window.cells.count)
             memory.byteCount += window.byteCount
             memory.windows.insert(window, at: window.startMs)
         }
@@ -115,14 +153,48 @@ struct LearnedBaselines {
         byteCount += memory.byteCount
     }
 
-    /// The groups that are known at a place before a window's start, and not forgotten by then.
+    /// The groups of a place that are known before a window's start, not forgotten by then, and of which
+    /// a window without rows may say something.
     func groups(at place: Place, startMs: Int64) -> [[UInt8]] {
         guard let learning = learning(place) else { return [] }
-        return (memories[place] ?? [:]).filter {
-            $0.value.head.beganMs < startMs
-                && !isForgotten($0.value, learning, startMs: startMs)
-        }.keys.sorted { $0.precedes($1) }
+        return (awake[place] ?? []).filter { group in
+            guard let memory = memories[place]?[group] else { return false }
+            return memory.head.beganMs < startMs
+                && !isForgotten(memory, learning, startMs: startMs)
+        }
     }
+
+    /// Whether a group without rows is neither learned of nor judged any more: it had none for a whole
+    /// span, and has no baseline. It is not asked for again until it has rows.
+    mutating func isAsleep(
+        _ place: Place, group: [UInt8], startMs: Int64, _ reference: LearnedReference
+    ) -> Bool {
+        guard !reference.isInForce, let learning = learning(place),
+            let memory = memories[place]?[group]
+        else { return false }
+        let lengthMs = plan.stream.windows[place.size].lengthMs
+        let spanMs = learning.windowCount(lengthMs: lengthMs) * lengthMs + learning.skipMs
+        let lately = memory.windows[(startMs - spanMs)..<max(startMs, startMs - spanMs)]
+        guard !lately.reversed().contains(where: { $0.rows > 0 }) else { return false }
+        awake[place]?.remove(group)
+        return true
+    }
+
+    /// What was published last of a group without rows; nil where it had rows since.
+    func silence(_ place: Place, group: [UInt8]) -> [UInt8]? {
+        memories[place]?[group]?.head.silence
+    }
+
+    /// Notes what is published of a group without rows.
+    mutating func setSilence(_ place: Place, group: [UInt8], _ verdicts: [UInt8]?) {
+        guard let memory = memories[place]?[group], memory.head.silence != verdicts else { return }
+        memory.head.silence = verdicts
+        memory.isHeadDirty = true
+        changed[place, default: []].insert(group)
+    }
+
+    /// Whether anything is known of a group.
+    func knows(_ group: [UInt8], at place: Place) -> Bool { memories[place]?[group] != nil }
 
     // MARK: Asking
 
@@ -173,8 +245,9 @@ struct LearnedBaselines {
             isOld = startMs >= memory.head.beganMs + spanMs
         case .trailing:
             let toMs = (startMs - learning.skipMs).flooredDivision(by: lengthMs) * lengthMs
-            sum = memory.sum(from: toMs - spanMs, to: toMs)
-            isOld = toMs - spanMs >= memory.head.beganMs
+            let fromMs = memory.spanStart(spanMs, to: toMs)
+            sum = memory.sum(from: fromMs, to: toMs)
+            isOld = fromMs >= memory.head.beganMs
         }
         progress.windows = sum.windows
         progress.rows = sum.rows
@@ -197,8 +270,10 @@ struct LearnedBaselines {
 
     // MARK: Learning
 
-    /// Takes a closed window of a group in, after it was compared.
-    mutating func learn(_ cell: GroupCell, segment: Int, _ closing: WindowClosing) {
+    /// Takes a closed window of a group in, after it was compared and its alerts had their say.
+    mutating func learn(
+        _ cell: GroupCell, segment: Int, _ closing: WindowClosing, alerts: AlertStates
+    ) {
         for use in uses[segment]
         where use.sizes.contains(closing.size) && !cell.shape.values.isOther {
             let cells = use.columns.flatMap { place in
@@ -207,15 +282,28 @@ struct LearnedBaselines {
             learn(
                 Place(baseline: use.baseline, segment: segment, size: closing.size),
                 group: cell.shape.part, closing, rows: cell.rowCount,
-                cells: cells)
+                cells: cells, alerts: alerts)
         }
+    }
+
+    /// A window in which an alert that is judged by the baseline is open says what is not usual: it is set
+    /// apart, and the span reaches further back instead.
+    private func isSetApart(
+        _ place: Place, _ group: [UInt8], _ startMs: Int64, _ alerts: AlertStates
+    ) -> Bool {
+        guard learning(place)?.span == .trailing,
+            let use = uses[place.segment].first(where: { $0.baseline == place.baseline })
+        else { return false }
+        return alerts.isTroubled(
+            group, by: use.monitors, segment: place.segment, size: place.size, startMs: startMs)
     }
 
     /// Takes a closed window in.
     ///
     /// `rows`: 0 where a known group has none in the window.
     mutating func learn(
-        _ place: Place, group: [UInt8], _ closing: WindowClosing, rows: Int64, cells: [UInt64]
+        _ place: Place, group: [UInt8], _ closing: WindowClosing, rows: Int64, cells: [UInt64],
+        alerts: AlertStates
     ) {
         // Of an incomplete window nothing is learned; it comes again.
         guard closing.complete, let learning = learning(place) else { return }
@@ -226,8 +314,13 @@ struct LearnedBaselines {
             forget(place, group)
         }
         let memory =
-            memories[place]?[group] ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day))
+            memories[place]?[group] ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
+        if memories[place]?[group] == nil { byteCount += memory.byteCount }
         memories[place, default: [:]][group] = memory
+        if rows > 0 {
+            awake[place, default: []].insert(group)
+            setSilence(place, group: group, nil)
+        }
         defer { if memory.isHeadDirty { changed[place, default: []].insert(group) } }
         if rows > 0, day > memory.head.seenDay {
             memory.head.seenDay = day
@@ -249,15 +342,22 @@ struct LearnedBaselines {
                     || memory.sum(from: .min, to: startMs).rows < learning.minRows
             else { return }
         }
+        if isSetApart(place, group, startMs, alerts) {
+            memory.setApart(startMs..<closing.window.endMs)
+            return
+        }
         let window = LearnedWindow(startMs: startMs, rows: rows, counts: cells)
         insert(window, into: memory)
         changed[place, default: []].insert(group)
     }
 
     /// Says that a window of this length was closed, after all its groups.
-    mutating func closed(_ closing: WindowClosing) {
+    ///
+    /// - Returns: what a person should know, once.
+    mutating func closed(_ closing: WindowClosing) -> [Notice] {
         settled.close(closing)
-        guard closing.complete else { return }
+        guard closing.complete else { return [] }
+        defer { keepLimit(closing) }
         // Once a day: who was not seen for long is forgotten, as it would be on its return.
         let day = closing.window.startMs.flooredDivision(by: Self.dayMs)
         for place in memories.keys where place.size == closing.size && sweptDay[place] != day {
@@ -268,11 +368,48 @@ struct LearnedBaselines {
                 forget(place, group)
             }
         }
+        return passing(closing)
+    }
+
+    /// Of the groups of a place at most as many as a window may have are known: those without rows for
+    /// the longest, by the day, are forgotten, the greatest hashes first.
+    private mutating func keepLimit(_ closing: WindowClosing) {
+        for place in memories.keys where place.size == closing.size {
+            let limit = plan.stream.segments[place.segment].groupCountMax
+            guard let known = memories[place], known.count > limit else { continue }
+            let asleep = known.keys.filter { !(awake[place]?.contains($0) ?? false) }
+            let oldest = asleep.map { group in
+                (group: group, day: known[group]?.head.seenDay ?? 0, hash: textHash(group))
+            }.sorted { $0.day != $1.day ? $0.day < $1.day : $0.hash > $1.hash }
+            // A tenth more, so that this is not done for each of them.
+            for one in oldest.prefix(known.count - limit + limit / 10) { forget(place, one.group) }
+        }
+    }
+
+    /// Says once of a segment that nearly all its groups are gone: names of requests, sessions or days.
+    private mutating func passing(_ closing: WindowClosing) -> [Notice] {
+        var notices: [Notice] = []
+        for (place, known) in memories
+        where place.size == closing.size && known.count >= 1_000 && !saidPassing.contains(place) {
+            let lately = awake[place]?.count ?? 0
+            guard lately * 4 < known.count else { continue }
+            saidPassing.insert(place)
+            notices.append(
+                Notice(
+                    "most groups of this segment do not come back: does a dimension name requests,"
+                        + " sessions or days?",
+                    [
+                        ("segment", plan.stream.segments[place.segment].name),
+                        ("groups", "\(known.count)"), ("with_rows_lately", "\(lately)"),
+                    ]))
+        }
+        return notices
     }
 
     private mutating func forget(_ place: Place, _ group: [UInt8]) {
         guard let memory = memories[place]?.removeValue(forKey: group) else { return }
         byteCount -= memory.byteCount
+        awake[place]?.remove(group)
         for window in memory.windows.all where window.isStored {
             tombstones.append(keys.learned(place, group, startMs: window.startMs))
         }
@@ -338,7 +475,9 @@ struct LearnedBaselines {
         _ memory: Memory, _ place: Place, _ group: [UInt8], _ entries: inout [StateEntry]
     ) {
         let settledMs = settled.throughMs[place.size]
-        guard settledMs != TimeLimit.never, let learning = learning(place) else { return }
+        guard settledMs != TimeLimit.never, let learning = learning(place),
+            !memory.windows.all.isEmpty || !memory.head.apart.isEmpty
+        else { return }
         let lengthMs = plan.stream.windows[place.size].lengthMs
         // No window to come starts earlier.
         let startMs = settledMs - lengthMs
@@ -354,7 +493,11 @@ struct LearnedBaselines {
             if !folded.isEmpty { memory.isHeadDirty = true }
         case .trailing:
             let toMs = (startMs - learning.skipMs).flooredDivision(by: lengthMs) * lengthMs
-            spareMs = toMs - learning.windowCount(lengthMs: lengthMs) * lengthMs
+            spareMs = memory.spanStart(
+                learning.windowCount(lengthMs: lengthMs) * lengthMs, to: toMs)
+            let count = memory.head.apart.count
+            memory.head.apart.removeAll { $0.upperBound <= spareMs }
+            if memory.head.apart.count != count { memory.isHeadDirty = true }
         }
         let spare = memory.windows[.min..<spareMs]
         for window in spare where window.isStored {
@@ -379,24 +522,27 @@ struct LearnedBaselines {
             }
             window.isStored = true
             let memory =
-                memories[place]?[group] ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day))
+                memories[place]?[group] ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
             if memories[place]?[group] == nil { memory.isHeadKnown = false }
             if !memory.isHeadKnown {
                 memory.head.beganMs = min(memory.head.beganMs, startMs)
                 memory.head.seenDay = max(memory.head.seenDay, day)
             }
+            if memories[place]?[group] == nil { byteCount += memory.byteCount }
             insert(window, into: memory)
             memories[place, default: [:]][group] = memory
         } else {
             guard let head = LearnedHead(frame.payload) else {
                 return .unusable("it is no head of a baseline")
             }
-            let memory = memories[place]?[group] ?? Memory(head: head)
+            let memory = memories[place]?[group] ?? Memory(head: head, name: group)
             memory.head = head
             memory.isHeadKnown = true
             memory.isHeadDirty = false
+            if memories[place]?[group] == nil { byteCount += memory.byteCount }
             memories[place, default: [:]][group] = memory
         }
+        awake[place, default: []].insert(group)
         return .taken
     }
 }
@@ -497,6 +643,11 @@ package struct LearnedHead: Sendable, Equatable {
     package var rows: Int64 = 0
     fileprivate var squares: UInt128 = 0
     fileprivate var cells: [UInt64] = []
+    /// Windows that a trailing baseline did not learn, since an alert was open.
+    fileprivate var apart: [Range<Int64>] = []
+    fileprivate static let apartCountMax = 4_096
+    /// The verdicts that were published of the group while it has no rows; nil while it has some.
+    fileprivate var silence: [UInt8]?
 
     fileprivate init(beganMs: Int64, seenDay: Int64) {
         self.beganMs = beganMs
@@ -515,12 +666,23 @@ package struct LearnedHead: Sendable, Equatable {
     }
 
     fileprivate func encoded() -> [UInt8] {
-        var bytes: [UInt8] = [0]
+        let hasMore = !apart.isEmpty || silence != nil
+        var bytes: [UInt8] = [hasMore ? 2 : 0]
         for number in [beganMs, seenDay, throughMs, windows, rows] {
             bytes.append(varint: UInt64(bitPattern: number << 1 ^ number >> 63))
         }
         bytes.append(varint: UInt64(truncatingIfNeeded: squares))
         bytes.append(varint: UInt64(truncatingIfNeeded: squares >> 64))
+        if hasMore {
+            // 0: it has rows; else the length of the text, and one more.
+            bytes.append(varint: UInt64(silence.map { $0.count + 1 } ?? 0))
+            bytes += silence ?? []
+            bytes.append(varint: UInt64(apart.count))
+            for range in apart {
+                bytes.append(varint: UInt64(bitPattern: range.lowerBound))
+                bytes.append(varint: UInt64(bitPattern: range.upperBound - range.lowerBound))
+            }
+        }
         for cell in cells { bytes.append(varint: cell) }
         return bytes
     }
@@ -528,7 +690,7 @@ package struct LearnedHead: Sendable, Equatable {
     /// A head as `encoded` gave it; nil if these bytes are none.
     package init?(_ bytes: [UInt8]) {
         var rest = bytes[...]
-        guard rest.popFirst() == 0 else { return nil }
+        guard let form = rest.popFirst(), form == 0 || form == 2 else { return nil }
         var numbers: [Int64] = []
         for _ in 0..<5 {
             guard let raw = rest.popVarint() else { return nil }
@@ -542,6 +704,22 @@ package struct LearnedHead: Sendable, Equatable {
             (0...TimeLimit.latestMs).contains(seenDay),
             (0...1 << 48).contains(windows), (0...1 << 60).contains(rows)
         else { return nil }
+        if form == 2 {
+            guard let length = rest.popVarint(), length <= 4_096, length <= rest.count + 1 else {
+                return nil
+            }
+            if length > 0 {
+                silence = Array(rest.prefix(Int(length) - 1))
+                rest = rest.dropFirst(Int(length) - 1)
+            }
+            guard let count = rest.popVarint(), count <= Self.apartCountMax else { return nil }
+            for _ in 0..<count {
+                guard let start = rest.popVarint(), let length = rest.popVarint(),
+                    start <= TimeLimit.latestMs, length <= TimeLimit.latestMs
+                else { return nil }
+                apart.append(Int64(start)..<Int64(start + length))
+            }
+        }
         while !rest.isEmpty {
             guard let cell = rest.popVarint(), cell < 1 << 60 else { return nil }
             cells.append(cell)

@@ -28,12 +28,14 @@ package final class StageTwoOperator: StageTwo {
     private let seriesTails: [[[UInt8]]]
     private var sketches: SketchPublisher?
     private let volumes: VolumeMonitors
+    private let alertText: AlertText
     private var alerts: AlertStates
     private var learned: LearnedBaselines
     private var silence: SilenceMonitors
     private var freshness: FreshnessMonitors
     private let keep: [Set<[UInt8]>]
     private var snapshots = WindowSnapshots()
+    private var unknownGroups = UnknownGroups()
 
     private let rank: @Sendable ([UInt8]) -> UInt64
 
@@ -59,6 +61,7 @@ package final class StageTwoOperator: StageTwo {
         sketches = SketchPublisher(plan.outputs)
         monitors = DriftMonitors(plan: plan)
         volumes = VolumeMonitors(plan: plan)
+        alertText = AlertText(plan: plan)
         alerts = AlertStates(plan: plan)
         learned = LearnedBaselines(plan: plan)
         silence = SilenceMonitors(plan: plan)
@@ -336,9 +339,27 @@ package final class StageTwoOperator: StageTwo {
                 judgeAbsent(cells, segment: index, closing, &tally, emit)
             }
         }
-        learned.closed(closing)
-        alerts.closed(closing)
+        tally.notices += learned.closed(closing)
+        giveUpAlerts(closing, &tally, emit)
         return tally
+    }
+
+    /// Resolves alerts of groups that are gone.
+    private func giveUpAlerts(
+        _ closing: WindowClosing, _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void
+    ) {
+        let learned = learned
+        let plan = plan
+        let over = alerts.closed(closing) { series in
+            let place = LearnedBaselines.Place(
+                baseline: plan.stream.monitors[series.monitor].baseline, segment: series.segment,
+                size: series.size)
+            return !learned.knows(series.group, at: place)
+        }
+        for (series, saying) in over {
+            let record = alertText.expired(series, saying, closing)
+            publish(record.map { [$0] } ?? [], &tally, emit)
+        }
     }
 
     private func publish(
@@ -371,6 +392,7 @@ package final class StageTwoOperator: StageTwo {
             let events = monitors.judge(
                 &record, cell: cell, place: place, segment: index, column: column,
                 references: references, closing, alerts: &alerts)
+            unknownGroups.note(record, &tally)
             if publishes {
                 if place == 0 { encoder.begin(record) }
                 let series = joined(seriesHead, seriesTails[closing.size][column])
@@ -384,10 +406,10 @@ package final class StageTwoOperator: StageTwo {
         if !cell.shape.values.isOther {
             judgeVolume(
                 cell.shape.values, cell.rowCounts, segment: index, references, closing, &tally, emit
-            )
+            ) { _ in true }
         }
         // What a window taught is in force from the next one on.
-        learned.learn(cell, segment: index, closing)
+        learned.learn(cell, segment: index, closing, alerts: alerts)
     }
 
     /// Publishes a record of the group and window that the encoder was told of.
@@ -414,11 +436,12 @@ package final class StageTwoOperator: StageTwo {
 
     // MARK: Volume
 
-    /// Publishes the record of a group as a whole, where a monitor watches its rows.
+    /// Publishes the record of a group as a whole, where a monitor watches its rows and it is news.
     private func judgeVolume(
         _ group: GroupValues, _ rows: RowCounts, segment index: Int,
         _ references: [Int: LearnedReference], _ closing: WindowClosing,
-        _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void
+        _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void,
+        isNews: (AggregateRecord) -> Bool
     ) {
         guard !volumes.baselines(segment: index, size: closing.size).isEmpty else { return }
         var record = AggregateRecord(
@@ -429,13 +452,18 @@ package final class StageTwoOperator: StageTwo {
         record.rows = rows
         let events = volumes.judge(
             &record, segment: index, references: references, closing, alerts: &alerts)
-        let series = record.series
-        encoder.begin(record)
-        publish(record, key: record.key(series: series), series: series, &tally, emit)
+        if isNews(record) {
+            let series = record.series
+            encoder.begin(record)
+            publish(record, key: record.key(series: series), series: series, &tally, emit)
+        }
         publish(events, &tally, emit)
     }
 
     /// Groups that are known and have no row in the window: 0 is a number, too.
+    ///
+    /// Their records are published when they fall silent and when the verdicts change, not in every
+    /// window: what is expected is state.
     private func judgeAbsent(
         _ present: [GroupCell], segment index: Int, _ closing: WindowClosing,
         _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void
@@ -458,13 +486,26 @@ package final class StageTwoOperator: StageTwo {
                     part: group, names: plan.stream.segments[index].dimensions.map(\.name))
             else { continue }
             var references: [Int: LearnedReference] = [:]
+            var isAwake = volumes.hasBound(segment: index, size: closing.size)
             for place in places {
-                references[place.baseline] = learned.reference(
+                let reference = learned.reference(
                     place, group: group, startMs: closing.window.startMs, cellCount: 0)
+                guard let reference else { continue }
+                references[place.baseline] = reference
+                if isAwake { continue }
+                isAwake = !learned.isAsleep(
+                    place, group: group, startMs: closing.window.startMs, reference)
             }
-            judgeVolume(values, RowCounts(), segment: index, references, closing, &tally, emit)
+            guard isAwake, let owner = places.first else { continue }
+            let before = learned.silence(owner, group: group)
+            var now: [UInt8]?
+            judgeVolume(values, RowCounts(), segment: index, references, closing, &tally, emit) {
+                now = Array($0.verdicts.map(\.verdict).joined(separator: ",").utf8)
+                return now != before
+            }
+            if let now { learned.setSilence(owner, group: group, now) }
             for place in places {
-                learned.learn(place, group: group, closing, rows: 0, cells: [])
+                learned.learn(place, group: group, closing, rows: 0, cells: [], alerts: alerts)
             }
         }
     }
@@ -504,15 +545,17 @@ package final class StageTwoOperator: StageTwo {
             }
         case .none: break
         }
+        let extent = cell.extent(place)
         if let view, view.count > 0 {
-            record.quantiles = summary.quantiles.map { ($0, Double(view.quantile($0))) }
+            record.quantiles = summary.quantiles.map { extent.holding($0, view.quantile($0)) }
         } else if shape.wantsRun {
             let values = unsafe cell.kll[place].quantiles(summary.quantiles)
-            record.quantiles = zip(summary.quantiles, values).map { ($0, Double($1)) }
+            record.quantiles = zip(summary.quantiles, values).map { extent.holding($0, $1) }
         }
+        if shape.wantsRun { record.quantilesOverflow = extent.isBeyondSingle }
         if let wide = cell.wideQuantiles(place) {
             let values = wide.quantiles(summary.quantiles)
-            record.quantiles = zip(summary.quantiles, values).map { ($0, $1) }
+            record.quantiles = zip(summary.quantiles, values).map { extent.holding($0, $1) }
         }
         if shape.hasHistogram, column.type.isNumeric, let binning = shape.binnings.first {
             let cells = unsafe cell.cells(binning)

@@ -34,6 +34,13 @@ struct VolumeMonitors {
         Set(watching[segment][size].map { plan.stream.monitors[$0].baseline }).sorted()
     }
 
+    /// Whether a group without rows is judged there though it has no baseline: by a bound.
+    func hasBound(segment: Int, size: Int) -> Bool {
+        watching[segment][size].contains { index in
+            plan.stream.monitors[index].volume?.below != nil
+        }
+    }
+
     /// Judges a group's record of this kind, and adds the verdicts to it.
     ///
     /// - Returns: the alert events that the window brought about.

@@ -110,6 +110,7 @@ enum Canonical {
                 stream.baselines.indices.contains(monitor.baseline)
                     ? stream.baselines[monitor.baseline].name : nil, tests)
             if monitor.volume != nil { text += line("volume", monitor.name) }
+            if monitor.fallsBack { text += line("fallback", monitor.name, "pooled") }
         }
         text += line(
             "outputs", plan.outputs.aggregates,
@@ -135,6 +136,9 @@ enum Canonical {
                 monitor.severity.rawValue, monitor.alerts, monitor.hold, monitor.clearHold,
                 monitor.clearBelow, monitor.coolDownMs, monitor.maxAgeMs, monitor.level,
                 monitor.description, monitor.summary, monitor.runbook)
+            if monitor.resolveAfterMs != MonitorPlan.resolveAfterMsDefault {
+                text += line("resolve_after", monitor.name, monitor.resolveAfterMs)
+            }
             if let rule = monitor.volume {
                 text += line("rows", monitor.name, rule.drop, rule.rise, rule.below, rule.above)
             }

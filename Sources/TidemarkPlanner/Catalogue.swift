@@ -288,7 +288,11 @@ enum Spec {
         FieldSpec(
             "cool_down", .duration(0...weekMs), "1h",
             "after resolving, the next firing is not routed"),
-        FieldSpec("max_age", .duration(0...weekMs), "1h", "older windows never alert"),
+        FieldSpec("max_age", .duration(0...weekMs), "1h", "older windows alert muted"),
+        FieldSpec(
+            "resolve_after", .duration(secondMs...366 * dayMs), "7d",
+            "without a verdict for so long (the group is gone) an alert resolves; what differs from a trailing baseline for so long is learned"
+        ),
         FieldSpec("alert", .boolean, "true", off: true, "off: results only"),
         FieldSpec("summary", .text(lengthMax: 300), "written by us", "text of the alert"),
         FieldSpec("runbook", .text(lengthMax: 1024), "what to do"),
@@ -306,6 +310,10 @@ enum Spec {
             FieldSpec(
                 "against", .any("the name of a baseline, { first } or { trailing }"),
                 "the only one", "what with"),
+            FieldSpec(
+                "fallback", .choice(["none", "pooled"]), "none",
+                "what a group is compared with that the file does not have: nothing, or all groups together"
+            ),
             FieldSpec("segments", .list("a list of segments"), "all", "where"),
             FieldSpec("windows", .list("a list of window lengths"), "all", "where"),
             FieldSpec("min_rows", .count(1...1_000_000_000), "500", "fewer rows: `too_few`"),

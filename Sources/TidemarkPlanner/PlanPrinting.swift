@@ -386,6 +386,7 @@ package func planJSON(_ result: PlanResult) -> String {
                 ("against", quoted(stream.baselines[monitor.baseline].name)),
                 ("columns", array(monitor.columns.map { quoted(stream.columns[$0].name) })),
                 ("min_rows", "\(monitor.minRows)"),
+                ("fallback", quoted(monitor.fallsBack ? "pooled" : "none")),
             ] + commonJSON(monitor, stream))
     }
     let source = stream.source
@@ -514,7 +515,8 @@ private func commonJSON(_ monitor: MonitorPlan, _ stream: StreamPlan) -> [(Strin
         ("alert", "\(monitor.alerts)"), ("for", quoted(holdText(monitor.hold))),
         ("clear_for", quoted(holdText(monitor.clearHold))),
         ("clear_below", json(monitor.clearBelow)), ("cool_down_ms", "\(monitor.coolDownMs)"),
-        ("max_age_ms", "\(monitor.maxAgeMs)"), ("level", monitor.level.map(json) ?? "null"),
+        ("max_age_ms", "\(monitor.maxAgeMs)"),
+        ("resolve_after_ms", "\(monitor.resolveAfterMs)"), ("level", monitor.level.map(json) ?? "null"),
         ("tests_per_period", json(monitor.testsPerPeriod)),
     ]
 }

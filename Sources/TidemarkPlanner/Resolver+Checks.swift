@@ -117,17 +117,51 @@ extension Resolver {
                     expected: "a column of the segment", suggestion: "add it to its `columns`")
             }
         }
-        let groupless = read.plan.segments.filter { groups(of: $0, baseline: baseline).count == 0 }
-        for segment in groupless where summaries[baseline] != nil {
+        for segment in read.plan.segments where isWithoutBaseline(segment, read.plan) {
             reading.say(
                 .warning, "baseline-other-groups", at: baselinePlaces[baseline],
                 "\(Self.fileName(baselines[baseline].path)) has no groups of segment "
-                    + "`\(segments[segment].name)`: `\(name)` will say `learning` there",
+                    + "`\(segments[segment].name)`: `\(name)` will say `no_baseline` there",
                 expected: "groups by "
                     + (segments[segment].dimensions.isEmpty
                         ? "nothing"
                         : segments[segment].dimensions.map(\.name).joined(separator: ", ")),
                 suggestion: "`segments` in the monitor, or build the baseline by them")
+        }
+        sayWhereBlind(read.plan)
+    }
+
+    /// Whether a baseline's file has nothing that any group of a segment is compared with.
+    private func isWithoutBaseline(_ segment: Int, _ plan: MonitorPlan) -> Bool {
+        guard let summary = summaries[plan.baseline] else { return false }
+        let names = segments[segment].dimensions.map(\.name)
+        if summary.groups.contains(where: { $0 != "*" && Self.names(ofPart: $0) == names }) {
+            return false
+        }
+        // All rows together are a baseline where the file has nothing else.
+        let isPooled = plan.fallsBack || names.isEmpty || summary.groups.allSatisfy { $0 == "*" }
+        return !(isPooled && summary.groups.contains("*"))
+    }
+
+    /// Names the columns of which the baseline's cells show next to nothing.
+    private func sayWhereBlind(_ plan: MonitorPlan) {
+        guard let summary = summaries[plan.baseline] else { return }
+        for index in plan.columns {
+            let blind = summary.blind.filter { $0.column == columns[index].name }
+            guard let most = blind.max(by: { $0.share < $1.share }) else { continue }
+            let others = blind.count > 1 ? " and \(blind.count - 1) more" : ""
+            reading.say(
+                .warning, "baseline-blind", at: baselinePlaces[plan.baseline],
+                "\(Self.fileName(baselines[plan.baseline].path)) can't tell values of "
+                    + "`\(columns[index].name)` apart: \(Int((most.share * 100).rounded()))% of its rows"
+                    + " (\(most.group)\(others)) lie in one "
+                    + (columns[index].type.isNumeric
+                        ? "bin" : "cell for all categories that it does not name")
+                    + ", so that `\(plan.name)` will say `blind` or `drift`",
+                expected: "at most 75% in a bin of many values",
+                suggestion: columns[index].type.isNumeric
+                    ? "build it again: `tidemark baseline build`"
+                    : "`-\(columns[index].name)` in the monitor, if it is an id")
         }
     }
 

@@ -398,6 +398,13 @@ extension Resolver {
             return nil
         }
 
+        if let word = reading.choice(f, "fallback") {
+            plan.fallsBack = word == "pooled"
+            if plan.fallsBack, let node = f["fallback"] {
+                checkFallback(plan.baseline, at: node.place)
+            }
+        }
+
         // Which columns.
         var chosen: Set<Int> = []
         if let node = f["drift"] {
@@ -425,6 +432,25 @@ extension Resolver {
             read.plan.ignoreBelow = 0.05
         }
         return read
+    }
+
+    /// A file must have what groups without entries are to be compared with.
+    private func checkFallback(_ baseline: Int, at place: Place) {
+        guard baselines.indices.contains(baseline) else { return }
+        if baselines[baseline].learning != nil {
+            reading.say(
+                "misplaced-key", at: place,
+                "`fallback` is of no use here: `\(baselines[baseline].name)` is learned of every"
+                    + " group",
+                expected: "a baseline from a file", suggestion: "delete it")
+        } else if let summary = summaries[baseline], !summary.groups.contains("*") {
+            reading.say(
+                .warning, "fallback-missing", at: place,
+                "\(Self.fileName(baselines[baseline].path)) has no rows of all groups together:"
+                    + " groups that it lacks say `no_baseline`",
+                expected: "a group `*` in the file",
+                suggestion: "`tidemark baseline build --by … --pooled`")
+        }
     }
 
     static func defaultEffect(_ test: DriftTest) -> Double {
@@ -515,6 +541,7 @@ extension Resolver {
         if let share = reading.share(f, "clear_below") { plan.clearBelow = share }
         if let ms = reading.duration(f, "cool_down") { plan.coolDownMs = ms }
         if let ms = reading.duration(f, "max_age") { plan.maxAgeMs = ms }
+        if let ms = reading.duration(f, "resolve_after") { plan.resolveAfterMs = ms }
         if let alerts = reading.boolean(f, "alert") { plan.alerts = alerts }
         if let text = reading.string(f, "summary") { plan.summary = text }
         if let text = reading.string(f, "runbook") { plan.runbook = text }

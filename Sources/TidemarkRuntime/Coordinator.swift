@@ -53,6 +53,8 @@ package final class Coordinator {
     /// What the next unit of commit publishes.
     private var outbox: [OutputRecord] = []
     private var outboxBytes = 0
+    /// Of the unit that is on its way.
+    private var unitBytes = 0
     /// Tombstones of entries of earlier state epochs, for the first commit.
     private var staleEntries: [StateEntry]
     private var sequence: Int
@@ -263,19 +265,32 @@ package final class Coordinator {
         let watermark =
             untilEnd
             ? slots.endingWatermarkMs(idleMs: plan.stream.source.idleMs) : slots.watermarkMs
-        if watermark > mergedThroughMs {
-            mergedThroughMs = watermark
-            mergePanes(endingBy: watermark, isSettled: true)
-            closeWindows(endingBy: watermark, complete: true)
-            saySilences(throughMs: watermark)
-            if watermark > publishedThroughMs {
-                publishedThroughMs = watermark
-                dropPublishedOrigins()
-            }
+        let publishedMs = publishedThroughMs
+        while watermark > mergedThroughMs {
+            // What one unit can't take waits for the next: a watermark may leap over many windows.
+            guard outboxBytes < plan.run.unitBytesMax else { break }
+            let stepMs = min(watermark, nextClosingMs ?? watermark)
+            mergedThroughMs = stepMs
+            mergePanes(endingBy: stepMs, isSettled: true)
+            closeWindows(endingBy: stepMs, complete: true)
+            saySilences(throughMs: stepMs)
+            publishedThroughMs = max(publishedThroughMs, stepMs)
         }
+        if publishedThroughMs > publishedMs { dropPublishedOrigins() }
+        guard watermark <= mergedThroughMs else { return }
         if isClosing, !isDone, case .none = commit, !isFinal, !progress.isRebuilding {
             closeAll()
         }
+    }
+
+    /// The end of the first window that holds something and is not closed yet.
+    private var nextClosingMs: Int64? {
+        let open = openWindows.keys.lazy.map(\.window.endMs).min()
+        let waiting = pending.keys.min().flatMap { startMs in
+            unpublishedWindows(of: startMs).lazy.map(\.window.endMs).min()
+        }
+        guard let ends = [open, waiting].compactMap(\.self).min() else { return nil }
+        return max(ends, mergedThroughMs == TimeLimit.never ? ends : mergedThroughMs + 1)
     }
 
     /// `isSettled`: the merged watermark has passed them, so that nothing of them is to come.
@@ -320,7 +335,7 @@ package final class Coordinator {
         // brings.
         let liveFromMs = time.wallMs() - liveMs - plan.stream.source.outOfOrdernessMs
         let heldBy = slots.count > 1 ? slots.slowest?.partition : nil
-        for open in openWindows.keys.sorted() where open.window.endMs <= watermarkMs {
+        for open in openWindows.keys.filter({ $0.window.endMs <= watermarkMs }).sorted() {
             let reference = openWindows.removeValue(forKey: open) ?? TimeLimit.never
             let ageMs = reference == TimeLimit.never ? 0 : reference - open.window.endMs
             let wasIncomplete = open.window.endMs <= earlierIncompleteThroughMs
@@ -338,6 +353,8 @@ package final class Coordinator {
             progress.totals.windows += 1
             progress.totals.aggregates += tally.aggregates
             progress.totals.alerts += tally.alerts
+            progress.notices += tally.notices.prefix(
+                RunProgress.noticeCountMax - progress.notices.count)
             hasNews = true
             if open.window.endMs >= liveFromMs || tally.alerts > 0 { isUrgent = true }
         }
@@ -413,6 +430,7 @@ package final class Coordinator {
             }
             progress.totals.commits += 1
             commit = .none
+            unitBytes = 0
             lastCommitNs = time.nowNs()
             proposedFloors = [:]
             staleEntries = []
@@ -471,6 +489,8 @@ package final class Coordinator {
                     snapshotThroughMs: takesSnapshot ? mergedThroughMs : snapshotThroughMs))
         if takesSnapshot { entries += takeSnapshot() }
         let offsets = positions()
+        unitBytes =
+            outboxBytes + entries.reduce(0) { $0 + $1.key.count + ($1.value?.count ?? 0) + 64 }
         defer {
             outbox = []
             outboxBytes = 0
@@ -569,7 +589,8 @@ package final class Coordinator {
         let now = time.nowNs()
         guard now - lastMemoryNs >= 50_000_000 else { return }
         lastMemoryNs = now
-        let total = memory.set(controls.count, bytes: stage.byteCount + pendingBytes)
+        let total = memory.set(
+            controls.count, bytes: stage.byteCount + pendingBytes + outboxBytes + unitBytes)
         progress.stateByteCount = total
         progress.isOverMemory = memory.isOver
         guard total > plan.limits.memoryBytes else { return }

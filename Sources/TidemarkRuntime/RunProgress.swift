@@ -1,5 +1,5 @@
 package import TidemarkCore
-import TidemarkDataflow
+package import TidemarkDataflow
 
 /// What a run did, for the closing summary.
 package struct RunTotals: Sendable, Equatable {
@@ -57,5 +57,8 @@ package struct RunProgress: Sendable {
     package var isOverMemory = false
     /// The input has new partitions: what was read is committed, and an engine made now knows them.
     package var hasGrown = false
+    /// What a person should know of, in the order in which it was met; `noticeCountMax` at most.
+    package var notices: [Notice] = []
+    package static let noticeCountMax = 1_000
     package init() {}
 }

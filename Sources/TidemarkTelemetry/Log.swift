@@ -65,10 +65,15 @@ package final class Log: Sendable {
 
     /// Writes one line, unless the level is below what is asked for.
     package func log(_ level: Level, _ event: String, _ fields: Fields = [:]) {
+        log(level, event, fields.map { ($0.key, $0.value.description) })
+    }
+
+    /// The same with fields that are only known at run time.
+    package func log(_ level: Level, _ event: String, _ fields: [(name: String, value: String)]) {
         guard level >= levelMin else { return }
         var line = isJournal ? level.journalPrefix : "ts=\(isoText(ms: time.wallMs())) "
         line += "level=\(level.name) event=\(fieldText(event))"
-        for (name, value) in fields { line += " \(name)=\(fieldText(value.description))" }
+        for (name, value) in fields { line += " \(name)=\(fieldText(value))" }
         line += "\n"
         status.withLock { status in
             write(Array((status.isEmpty ? line : "\r\u{1b}[K" + line + status).utf8))

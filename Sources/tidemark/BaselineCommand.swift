@@ -74,7 +74,8 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
             windowMs = ms
         }
         let rule: BaselineBuilder.EdgeRule
-        switch invocation.value("--edges") ?? "equal" {
+        switch invocation.value("--edges") ?? "auto" {
+        case "auto": rule = .automatic(bins: bins)
         case "equal": rule = .equal(bins: bins)
         case "quantile": rule = .quantile(bins: bins)
         case let path:
@@ -105,12 +106,12 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
         }
         var made: [(name: String, value: String)] = [
             ("by", "tidemark \(programVersion)"), ("from", lastPathPart(input)),
-            ("rows", "\(builder.rowCount)"), ("edges", invocation.value("--edges") ?? "equal"),
+            ("rows", "\(builder.rowCount)"), ("edges", invocation.value("--edges") ?? "auto"),
             ("bins", "\(bins)"),
         ]
         if !dimensions.isEmpty { made.append(("group_by", dimensions.joined(separator: ","))) }
         if let windowCount { made.append(("windows", "\(windowCount) of \(windowMs / 1000)s")) }
-        let table = try builder.build(rule, made: made)
+        let table = try builder.build(rule, made: made, pooled: invocation.has("--pooled"))
         let bytes = table.encoded()
         if let path = invocation.value("--output") {
             guard writeFile(path, bytes) else {
@@ -125,6 +126,13 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
                 + (builder.badCount > 0
                     ? ", \(grouped(builder.badCount)) records left out: no JSON objects" : "")
                 + "\n")
+        printError(blindText(table))
+        if !builder.emptyColumns.isEmpty {
+            printError(
+                "warning: no record has a value of "
+                    + builder.emptyColumns.map { "`\($0)`" }.joined(separator: ", ")
+                    + ": the baseline has nothing of it\n")
+        }
         return ExitCode.done
     } catch {
         printError("tidemark: \(error.message)\n")
@@ -134,12 +142,39 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
 
 private func show(_ path: String) -> Int32 {
     do throws(BaselineTable.Problem) {
-        printOut(baselineText(try BaselineTable(reading: path), path))
+        let table = try BaselineTable(reading: path)
+        printOut(baselineText(table, path))
+        printError(blindText(table))
         return ExitCode.done
     } catch {
         printError("tidemark: \(path) \(error.message)\n")
         return ExitCode.environment
     }
+}
+
+/// A warning for each column in which most changes would not be seen.
+private func blindText(_ table: BaselineTable) -> String {
+    var columns: [(name: String, isNumeric: Bool, share: Double, group: String, count: Int)] = []
+    for record in table.records where record.entry.isBlind {
+        let share = record.entry.hiddenShare
+        if let place = columns.firstIndex(where: { $0.name == record.column }) {
+            columns[place].count += 1
+            if share > columns[place].share {
+                (columns[place].share, columns[place].group) = (share, record.group)
+            }
+            continue
+        }
+        var isNumeric = true
+        if case .categorical = record.entry.shape { isNumeric = false }
+        columns.append((record.column, isNumeric, share, record.group, 1))
+    }
+    return columns.map { column in
+        "warning: `\(column.name)` can't be told apart: \(fixed(column.share * 100, 1))% of its rows"
+            + " (\(column.group)\(column.count > 1 ? " and \(column.count - 1) more" : "")) lie in one "
+            + (column.isNumeric
+                ? "bin; `--edges auto` parts them\n"
+                : "cell, of categories that are too many to name: `blind` or `drift` will be said\n")
+    }.joined()
 }
 
 /// A baseline for reading: a line a column, with a small picture of its cells.
@@ -159,13 +194,29 @@ func baselineText(_ table: BaselineTable, _ path: String) -> String {
             text += "  \(grouped(entry.nullCount).leftPadded(8)) without  \(bars(entry.cells))  "
             switch entry.shape {
             case .numeric(let edges, let isOpen, _, let counts, _):
-                text +=
-                    "\(counts.count) bins \(shortNumber(edges.first)) … \(shortNumber(edges.last))"
-                if isOpen { text += ", outer bins open" }
+                // What bounds an open bin is no end of the data.
+                let (first, last) =
+                    isOpen
+                    ? (edges.dropFirst().first, edges.dropLast().last)
+                    : (edges.first, edges.last)
+                if isOpen, counts.count < 2 {
+                    text += "1 bin of everything"
+                } else {
+                    text += "\(counts.count) bins \(shortNumber(first)) … \(shortNumber(last))"
+                    if isOpen { text += ", and all beyond" }
+                }
+                let atoms = entry.atoms
+                if !atoms.isEmpty {
+                    text += ", alone: " + atoms.prefix(5).map { shortNumber($0) }
+                        .joined(separator: ", ")
+                    if atoms.count > 5 { text += ", … \(atoms.count) in all" }
+                }
+                if entry.isBlind { text += "  BLIND" }
             case .categorical(let categories, _, let other):
                 text += categories.prefix(3).joined(separator: ", ")
                 if categories.count > 3 { text += ", … \(categories.count) in all" }
                 if other > 0 { text += " and \(grouped(other)) rows of others" }
+                if entry.isBlind { text += "  BLIND" }
             }
             text += "\n"
         }

@@ -103,10 +103,13 @@ let verbs: [Verb] = [
                 name: "--window", value: "DURATION",
                 help: "their length (default: the topology's, or 1m)"),
             Flag(
-                name: "--edges", value: "equal|quantile|FILE",
+                name: "--edges", value: "auto|equal|quantile|FILE",
                 help:
-                    "bin edges: 20 equal ones over the central 99.8% (default), quantiles, or another baseline's"
+                    "bin edges: auto (default) takes equal bins over the central 99.8%, or quantiles where values are skewed or some are frequent, which get bins of their own; or another baseline's"
             ),
+            Flag(
+                name: "--pooled", value: nil,
+                help: "all groups together, too: for `fallback: pooled` in a monitor"),
             Flag(name: "--bins", value: "N", help: "how many bins (default 20)"),
             Flag(
                 name: "--output", value: "FILE", help: "where to write (default: standard output)"),

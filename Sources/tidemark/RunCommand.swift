@@ -411,6 +411,7 @@ final class ProgressLine {
     private var lastRecords: Int64 = 0
     private var wasHolding = false
     private var wasOverMemory = false
+    private var noticeCount = 0
 
     init(log: Log, time: SystemTime, isQuiet: Bool) {
         self.log = log
@@ -437,6 +438,10 @@ final class ProgressLine {
                 log.info("panes and windows are within their part of limits.memory again")
             }
         }
+        for notice in reading.notices.dropFirst(noticeCount) {
+            log.log(.warning, notice.event, notice.fields)
+        }
+        noticeCount = reading.notices.count
         guard !isQuiet else { return }
         let now = time.nowNs()
         let elapsed = Double(now - lastNs) / 1e9

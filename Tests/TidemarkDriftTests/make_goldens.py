@@ -3,8 +3,10 @@
     pip install scipy==1.17.1 numpy && python make_goldens.py > Goldens.swift
 """
 
+from math import comb
+
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 random = np.random.default_rng(5)
@@ -25,8 +27,10 @@ for n, m, k, shift in [
     kept = (current + baseline) > 0
     f, g = np.cumsum(current) / n, np.cumsum(baseline) / m
     d = float(np.max(np.abs(f - g)[:-1]))
-    # What ks_2samp(method="asymp") uses is the law with a correction for n; ours is the limit.
-    ks = float(special.kolmogorov(np.sqrt(n * m / (n + m)) * d))
+    # The same rows as samples with ties: exact up to 100,000 pairs, else the finite law of one sample.
+    cells = np.arange(k)
+    samples = np.repeat(cells, current), np.repeat(cells, baseline)
+    ks = float(stats.ks_2samp(*samples, method="exact" if n * m <= 100_000 else "asymp").pvalue)
     chi = stats.chi2_contingency(np.array([current[kept], baseline[kept]]), correction=False)
     v = float(np.sqrt(chi.statistic / (n + m)))
     js = float(jensenshannon(current / n, baseline / m))
@@ -36,9 +40,34 @@ for n, m, k, shift in [
     print(f"        ks: ({d!r}, {ks!r}), chiSquare: ({float(chi.statistic)!r}, {float(chi.pvalue)!r}),")
     print(f"        cramersV: {v!r}, jsDistance: {js!r}, lInfinity: {most!r}),")
 print("]\n")
-print("let kolmogorovGoldens: [(x: Double, p: Double)] = [")
-for x in [0.05, 0.2, 0.4, 0.5, 0.7, 0.9, 0.99, 0.999999, 1.0, 1.000001, 1.2, 1.358, 2, 3, 5, 10, 15, 18, 18.5]:
-    print(f"    ({x!r}, {float(special.kolmogorov(x))!r}),")
+
+
+def paths(n, m, d):
+    """The share of lattice paths from (0, 0) to (n, m) that come d or further from the diagonal, in whole numbers."""
+    bound = round(d * n * m)
+    inside = [0] * (m + 1)
+    for i in range(n + 1):
+        for j in range(m + 1):
+            if abs(i * m - j * n) >= bound:
+                inside[j] = 0
+            elif i == 0 and j == 0:
+                inside[j] = 1
+            else:
+                inside[j] = (inside[j] if i else 0) + (inside[j - 1] if j else 0)
+    return (comb(n + m, n) - inside[m]) / comb(n + m, n)
+
+
+print("let exactKSGoldens: [(d: Double, n: UInt64, m: UInt64, p: Double)] = [")
+for n, m, steps in [(1, 1, [1]), (7, 5, [10, 20, 35]), (20, 20, [80, 200, 400]), (20, 1000, [5000, 9200, 16000]), (250, 300, [7000, 12000, 20000, 40000]), (3, 30000, [60000, 90000])]:
+    for step in steps:
+        print(f"    ({step / (n * m)!r}, {n}, {m}, {float(paths(n, m, step / (n * m)))!r}),")
+print("]\n")
+print("let finiteKSGoldens: [(d: Double, n: Double, p: Double)] = [")
+for n in [3, 12, 100, 139, 140, 141, 300, 500, 501, 800, 2_000, 10_000, 90_000, 4_000_000]:
+    for z in [0.3, 0.5, 0.8, 1.0, 1.2, 1.45, 1.5, 1.8, 2.1, 2.6, 3.2, 4.2]:
+        d = z / np.sqrt(n)
+        if d < 1:
+            print(f"    ({float(d)!r}, {float(n)!r}, {float(stats.kstwo.sf(d, n))!r}),")
 print("]\n")
 print("let chiSquareGoldens: [(degrees: Double, x: Double, p: Double)] = [")
 for df in [1, 2, 3, 10, 20, 21, 100]:

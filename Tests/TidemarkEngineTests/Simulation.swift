@@ -40,6 +40,7 @@ func simulationPlan(
     monitor.ignoreBelow = 0.3
     monitor.clearBelow = 1
     monitor.coolDownMs = 130_000
+    monitor.resolveAfterMs = 110_000
     monitor.hold = .windows(2, of: 3)
     monitor.clearHold = .windows(1, of: 1)
     var recent = LearningPlan(span: .trailing, lengthMs: 90_000)
@@ -338,7 +339,19 @@ enum AlertsByHand {
     }
 
     static func events(_ outcome: SimulationOutcome, _ plan: Plan) -> Set<String> {
-        var series: [String: [(start: Int64, end: Int64, said: AlertVerdict, isOld: Bool)]] = [:]
+        history(outcome, plan).events
+    }
+
+    /// All events, and by `monitor model/length` the starts of windows from which on, and up to which, an
+    /// alert was pending or firing.
+    static func history(
+        _ outcome: SimulationOutcome, _ plan: Plan
+    ) -> (events: Set<String>, episodes: [String: [Range<Int64>]]) {
+        var series: [String: [Int64: (start: Int64, said: AlertVerdict, isOld: Bool)]] = [:]
+        // Every window that there was, of any group, by length, and whether it was old.
+        var all: [Int64: [Int64: Bool]] = [:]
+        // Ends of windows in which a group had no row.
+        var silent: [String: Set<Int64>] = [:]
         for values in outcome.aggregates.values {
             for value in values {
                 guard let json = try? JSONValue(parsing: Array(value.utf8)),
@@ -346,10 +359,11 @@ enum AlertsByHand {
                     let start = json["window"]?["start"]?.asInteger,
                     let end = json["window"]?["end"]?.asInteger
                 else { continue }
+                all[end - start, default: [:]][end] = value.contains("\"backfill\":true")
                 let model = json["group"]?["model"]?.asText ?? ""
                 for verdict in json["verdicts"]?.asArray ?? [] {
                     guard let said = verdict["verdict"]?.asText,
-                        ["drift", "ok", "drop", "rise"].contains(said)
+                        ["drift", "ok", "blind", "drop", "rise"].contains(said)
                     else { continue }
                     let monitor = verdict["monitor"]?.asText ?? ""
                     // What is large ends no alert about rows, be it chance or not.
@@ -357,46 +371,76 @@ enum AlertsByHand {
                         monitor == "traffic"
                         && verdict["effect"]?.asNumber ?? -1
                             >= verdict["ignore_below"]?.asNumber ?? 0
-                    series["\(monitor) \(model)/\(end - start)", default: []].append(
+                    let isClear = said == "ok" || said == "blind"
+                    if monitor == "traffic", json["rows"]?["total"]?.asInteger == 0 {
+                        silent["\(monitor) \(model)/\(end - start)", default: []].insert(end)
+                    }
+                    series["\(monitor) \(model)/\(end - start)", default: [:]][end] =
                         (
-                            start, end, said != "ok" ? .breached : isLarge ? .between : .cleared,
+                            start, !isClear ? .breached : isLarge ? .between : .cleared,
                             value.contains("\"backfill\":true")
-                        ))
+                        )
                 }
             }
         }
         var events: Set<String> = []
+        var episodes: [String: [Range<Int64>]] = [:]
         for (name, windows) in series {
-            let whose = name.split(separator: "/").first.map(String.init) ?? ""
+            let parts = name.split(separator: "/").map(String.init)
+            let (whose, length) = (parts[0], Int64(parts[1]) ?? 0)
             var life = AlertLifecycle()
             var resolvedAt: Int64?
             var mutedBy: String?
-            let coolDown = plan.stream.monitors.first { whose.hasPrefix($0.name) }?.coolDownMs ?? 0
+            var lastEnd: Int64 = 0
+            var openedAt: Int64?
+            let monitor = plan.stream.monitors.first { whose.hasPrefix($0.name) }
+            let coolDown = monitor?.coolDownMs ?? 0
+            let resolveAfter = monitor?.resolveAfterMs ?? .max
             let options = AlertOptions(
                 hold: .windows(count: 2, of: 3), clearHold: .windows(count: 1, of: 1))
-            for window in windows.sorted(by: { $0.end < $1.end }) {
-                switch life.observe(
-                    window.said, startMs: window.start,
-                    endMs: window.end, complete: true, options: options)
-                {
+            func take(_ action: AlertAction, _ start: Int64, _ end: Int64, isOld: Bool) {
+                switch action {
                 case .none: break
                 case .fire(let event):
-                    mutedBy = window.isOld ? "backfill" : nil
-                    if let resolvedAt, window.end - resolvedAt < coolDown { mutedBy = "cool_down" }
+                    mutedBy = isOld ? "backfill" : nil
+                    if let resolvedAt, end - resolvedAt < coolDown { mutedBy = "cool_down" }
                     events.insert(
-                        Self.event(
-                            "firing", whose, window.start, window.end, event.openingStartMs,
-                            mutedBy))
+                        Self.event("firing", whose, start, end, event.openingStartMs, mutedBy))
                 case .resolve(let event):
-                    if mutedBy != "cool_down" { resolvedAt = window.end }
+                    if mutedBy != "cool_down" { resolvedAt = end }
                     events.insert(
-                        Self.event(
-                            "resolved", whose, window.start, window.end, event.openingStartMs,
-                            mutedBy))
+                        Self.event("resolved", whose, start, end, event.openingStartMs, mutedBy))
+                }
+                if life.phase != .inactive, openedAt == nil { openedAt = start }
+                if life.phase == .inactive, let from = openedAt {
+                    if from < start { episodes[name, default: []].append(from..<start) }
+                    openedAt = nil
                 }
             }
+            // What is said of a group without rows is published once, and holds until it is back.
+            var repeated: AlertVerdict?
+            for end in (all[length] ?? [:]).keys.sorted() {
+                let known = windows[end].map { window in
+                    repeated = silent[name]?.contains(end) == true ? window.said : nil
+                    return window
+                }
+                let isOld = all[length]?[end] ?? false
+                if let window = known ?? repeated.map({ (end - length, $0, isOld) }) {
+                    lastEnd = end
+                    take(
+                        life.observe(
+                            window.said, startMs: window.start, endMs: end, complete: true,
+                            options: options), window.start, end, isOld: window.isOld)
+                } else if life.phase != .inactive, end - lastEnd >= resolveAfter {
+                    // Nobody expects the group any more.
+                    take(
+                        life.giveUp(atMs: end).map { .resolve($0) } ?? .none, end - length, end,
+                        isOld: false)
+                }
+            }
+            if let openedAt { episodes[name, default: []].append(openedAt..<Int64.max) }
         }
-        return events
+        return (events, episodes)
     }
 }
 
@@ -410,6 +454,8 @@ enum LearnedByHand {
         var complete: Bool
         /// A known group without a row: there is a record of the group alone.
         var isAbsent = false
+        /// Nothing was published: it has no row as before.
+        var isSilent = false
     }
 
     /// Windows whose learned baselines are not what the windows before them come to.
@@ -431,14 +477,17 @@ enum LearnedByHand {
                         complete: value.contains("\"complete\":true"), isAbsent: key != ofColumn))
             }
         }
-        var found = volumes(outcome, plan, series)
+        addSilence(&series)
+        let episodes = AlertsByHand.history(outcome, plan).episodes
+        var found = volumes(outcome, plan, series, episodes)
         for (name, windows) in series {
+            let apart = troubles(name, episodes, plan)
             for baseline in plan.stream.baselines {
                 guard let learning = baseline.learning else { continue }
                 // Only a baseline of rows takes note of windows without any.
                 let known = windows.filter { baseline.name == "recent" || !$0.isAbsent }
                 for window in windows where !window.isAbsent {
-                    let want = expected(window, known, learning)
+                    let want = expected(window, known, learning, apart)
                     let monitor = baseline.name == "recent" ? "lately" : "since"
                     let verdict = window.json["verdicts"]?.asArray?.first {
                         $0["monitor"]?.asText == monitor
@@ -474,14 +523,38 @@ enum LearnedByHand {
         return found
     }
 
+    /// Windows of which nothing is published, since the group has no row in them as in the one before.
+    private static func addSilence(_ series: inout [String: [Seen]]) {
+        for (name, windows) in series {
+            let length = name.split(separator: "/").last ?? ""
+            let all = Set(
+                series.filter { $0.key.hasSuffix("/\(length)") }.values.joined()
+                    .filter { $0.complete && !$0.isSilent }.map(\.start))
+            let published = Dictionary(grouping: windows.filter(\.complete), by: \.start)
+            var last: Seen?
+            for start in all.sorted() {
+                if let one = published[start]?.first {
+                    last = one
+                } else if let last, last.isAbsent {
+                    series[name, default: []].append(
+                        Seen(
+                            start: start, end: start + last.end - last.start, cell: last.cell,
+                            json: last.json, complete: true, isAbsent: true, isSilent: true))
+                }
+            }
+        }
+    }
+
     /// Records of groups as a whole that are not what the windows before them come to.
     private static func volumes(
-        _ outcome: SimulationOutcome, _ plan: Plan, _ series: [String: [Seen]]
+        _ outcome: SimulationOutcome, _ plan: Plan, _ series: [String: [Seen]],
+        _ episodes: [String: [Range<Int64>]]
     ) -> [String] {
         guard let learning = plan.stream.baselines.first(where: { $0.name == "recent" })?.learning
         else { return [] }
         var found: [String] = []
         for (name, windows) in series {
+            let apart = troubles(name, episodes, plan)
             let length = name.split(separator: "/").last ?? ""
             // Every window that there was, of any group.
             let all = Set(
@@ -490,7 +563,7 @@ enum LearnedByHand {
             let began = windows.filter { $0.complete && !$0.isAbsent }.map(\.start).min() ?? .max
             let missing = all.filter { $0 > began }.subtracting(windows.map(\.start))
             if !missing.isEmpty { found.append("\(name): no record for \(missing.sorted())") }
-            for window in windows {
+            for window in windows where !window.isSilent {
                 let place = "\(name)/\(window.start) traffic"
                 let key = name.replacing("/x/", with: "/-/") + "/\(window.start)"
                 guard
@@ -505,7 +578,7 @@ enum LearnedByHand {
                 if json["rows"]?["total"]?.asInteger != Int64(rows) {
                     found.append("\(place): \(json), by hand \(rows) rows")
                 }
-                let want = expected(window, windows, learning)
+                let want = expected(window, windows, learning, apart)
                 let said = verdict["verdict"]?.asText
                 if rows < 2 {
                     if said != "drop" { found.append("\(place): \(rows) rows are \(said ?? "-")") }
@@ -532,8 +605,25 @@ enum LearnedByHand {
         return found
     }
 
+    /// When an alert was open that is judged by what is learned of late, of a group and window length:
+    /// what happened then is not learned, unless it goes on for too long.
+    private static func troubles(
+        _ name: String, _ episodes: [String: [Range<Int64>]], _ plan: Plan
+    ) -> [Range<Int64>] {
+        let parts = name.split(separator: "/").map(String.init)
+        let model = parts[1].dropFirst("model=".count)
+        let length = (Int64(parts[3].dropLast()) ?? 0) * 1000
+        return ["lately", "traffic"].flatMap { monitor in
+            let longest =
+                plan.stream.monitors.first { $0.name == monitor }?.resolveAfterMs ?? 0
+            return (episodes["\(monitor) \(model)/\(length)"] ?? []).map {
+                $0.lowerBound..<min($0.upperBound, $0.lowerBound + longest)
+            }
+        }
+    }
+
     private static func expected(
-        _ window: Seen, _ all: [Seen], _ learning: LearningPlan
+        _ window: Seen, _ all: [Seen], _ learning: LearningPlan, _ apart: [Range<Int64>]
     ) -> (isWhole: Bool, windows: [Seen], rows: Int, bins: [Int]) {
         let length = window.end - window.start
         let span = (learning.lengthMs + length - 1) / length * length
@@ -553,10 +643,19 @@ enum LearnedByHand {
             isOld = window.start >= began + span
         case .trailing:
             let edge = (window.start - learning.skipMs) / length * length
-            taken = candidates.filter {
-                $0.start >= began && $0.start >= edge - span && $0.end <= edge
+            // Slot by slot, back from the edge; those set apart don't count.
+            let usual = candidates.filter { one in
+                one.start >= began && !apart.contains { $0.contains(one.start) }
             }
-            isOld = edge - span >= began
+            let unusual = Set(candidates.map(\.start)).subtracting(usual.map(\.start))
+            var from = edge
+            var slots = span / length
+            while slots > 0, from > edge - 1_000_000 {
+                from -= length
+                if !(from >= began && unusual.contains(from)) { slots -= 1 }
+            }
+            taken = usual.filter { $0.start >= from && $0.end <= edge }
+            isOld = from >= began
         }
         let isEarly = window.start < began
         return (

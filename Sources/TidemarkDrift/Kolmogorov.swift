@@ -1,0 +1,177 @@
+import Glibc
+
+/// P(D ≥ d) of the two-sample Kolmogorov–Smirnov statistic of `n` and `m` values without ties.
+///
+/// Up to 100,000 pairs of values it is exact: the share of lattice paths that reach d. Beyond, it is the
+/// law of one sample of round(n m / (n + m)) values, as scipy's `ks_2samp(method="asymp")` takes it: at
+/// 500 and 5,000 values within 2% of the exact law at 4e-6, where Kolmogorov's limit is 12% above. With
+/// ties (values in cells) both are too large, never too small.
+/// - Complexity: O(n m) where it is exact; else O(1), and O(500) below about 2.5%.
+/// - Source: Hodges, 1958; Simard and L'Ecuyer, 2011.
+package func ksUpper(_ d: Double, _ n: UInt64, _ m: UInt64) -> Double {
+    guard d > 0, n > 0, m > 0 else { return 1 }
+    let (pairs, isOver) = n.multipliedReportingOverflow(by: m)
+    if !isOver, pairs <= 100_000 { return exactUpper(d, Int(n), Int(m)) }
+    let (a, b) = (Double(n), Double(m))
+    return kolmogorovUpper(d, count: (a / (a + b) * b).rounded())
+}
+
+/// The share of paths from (0, 0) to (n, m) that are somewhere at least d off the diagonal.
+///
+/// Adds up what reaches it, never what does not, so small shares keep their digits.
+private func exactUpper(_ d: Double, _ n: Int, _ m: Int) -> Double {
+    let (a, b) = (Double(n), Double(m))
+    // Differences are multiples of 1 / (n m): d itself counts as reached.
+    let bound = ((d * a * b - 1e-7).rounded(.down) + 0.5) / (a * b)
+    var reached = [Double](repeating: 0, count: m + 1)
+    for j in 1...m { reached[j] = Double(j) / b > bound ? 1 : reached[j - 1] }
+    for i in 1...n {
+        let share = Double(i) / a
+        if share > bound { reached[0] = 1 }
+        for j in 1...m {
+            if abs(share - Double(j) / b) > bound {
+                reached[j] = 1
+            } else {
+                let total = Double(i + j)
+                reached[j] = Double(i) / total * reached[j] + Double(j) / total * reached[j - 1]
+            }
+        }
+    }
+    return reached[m]
+}
+
+/// P(D ≥ d) of one sample of `count` values: the finite law, to relative 1e-4 and better.
+///
+/// - Source: Simard and L'Ecuyer, Computing the two-sided Kolmogorov–Smirnov distribution, 2011.
+package func kolmogorovUpper(_ d: Double, count n: Double) -> Double {
+    let t = n * d
+    if t <= 0.5 { return 1 }
+    if d >= 1 { return 0 }
+    if t <= 1 {
+        // n! (2d − 1/n)^n
+        return 1 - exp(logFactorial(n) + n * log(2 * d - 1 / n))
+    }
+    if t >= n - 1 { return 2 * pow(1 - d, n) }
+    let z2 = t * d
+    // Both sides at once are too rare there to matter.
+    if d >= 0.5 || z2 >= (n <= 140 ? 4 : 2.2) { return min(1, 2 * smirnovUpper(d, n)) }
+    if n <= 140 { return 1 - matrixLower(d, Int(n)) }
+    return 1 - asymptoticLower(d, n)
+}
+
+/// P(D⁺ ≥ d): Smirnov's finite sum; for more than 500 values its expansion in 1/√n.
+private func smirnovUpper(_ d: Double, _ n: Double) -> Double {
+    guard n <= 500 else {
+        let z = n.squareRoot() * d
+        let (z2, root) = (z * z, n.squareRoot())
+        return exp(
+            -2 * z2 - 2 * z / (3 * root) + 4 / 9 * (z2 - z2 * z2) / n
+                + (4 / 45 * z - 88 / 405 * z * z2) / (n * root))
+    }
+    let last = (n * (1 - d)).rounded(.down)
+    var logChoose = 0.0
+    var sum = 0.0
+    for j in stride(from: 0.0, through: last, by: 1) {
+        let x = d + j / n
+        if x < 1 {
+            sum += exp(logChoose + (j - 1) * log(x) + (n - j) * log1p(-x))
+        }
+        logChoose += log((n - j) / (j + 1))
+    }
+    return d * sum
+}
+
+/// ln(n!).
+private func logFactorial(_ n: Double) -> Double {
+    var sum = 0.0
+    if n <= 256 {
+        for i in stride(from: 2.0, through: n, by: 1) { sum += log(i) }
+        return sum
+    }
+    // Stirling, to 1e-16 from here on.
+    return (n + 0.5) * log(n) - n + 0.5 * log(2 * Double.pi) + 1 / (12 * n)
+        - 1 / (360 * n * n * n)
+}
+
+/// P(D < d) of up to 140 values: Durbin's matrix, as Marsaglia, Tsang and Wang raise it.
+private func matrixLower(_ d: Double, _ n: Int) -> Double {
+    let k = Int(Double(n) * d) + 1
+    let size = 2 * k - 1
+    let h = Double(k) - Double(n) * d
+    var matrix = [Double](repeating: 0, count: size * size)
+    for i in 0..<size {
+        for j in 0..<size where i - j + 1 >= 0 { matrix[i * size + j] = 1 }
+    }
+    for i in 0..<size {
+        matrix[i * size] -= pow(h, Double(i + 1))
+        matrix[(size - 1) * size + i] -= pow(h, Double(size - i))
+    }
+    if 2 * h - 1 > 0 { matrix[(size - 1) * size] += pow(2 * h - 1, Double(size)) }
+    for i in 0..<size {
+        for j in 0..<size where i - j + 1 > 0 {
+            for g in 1...(i - j + 1) { matrix[i * size + j] /= Double(g) }
+        }
+    }
+    func product(_ a: [Double], _ b: [Double]) -> [Double] {
+        var c = [Double](repeating: 0, count: size * size)
+        for i in 0..<size {
+            for k in 0..<size where a[i * size + k] != 0 {
+                let factor = a[i * size + k]
+                for j in 0..<size { c[i * size + j] += factor * b[k * size + j] }
+            }
+        }
+        return c
+    }
+    var power: [Double]?
+    var square = matrix
+    var rest = n
+    while true {
+        if rest & 1 == 1 { power = power.map { product($0, square) } ?? square }
+        rest >>= 1
+        if rest == 0 { break }
+        square = product(square, square)
+    }
+    var lower = power?[(k - 1) * size + k - 1] ?? 0
+    for i in 1...n { lower *= Double(i) / Double(n) }
+    return lower
+}
+
+/// P(D < d) of more than 140 values: the limit and three terms of its expansion in 1/√n.
+///
+/// - Source: Pelz and Good, 1976.
+private func asymptoticLower(_ d: Double, _ n: Double) -> Double {
+    let z = n.squareRoot() * d
+    let (z2, pi2) = (z * z, Double.pi * Double.pi)
+    let (z4, pi4) = (z2 * z2, pi2 * pi2)
+    let (z6, pi6) = (z4 * z2, pi4 * pi2)
+    var k0 = 0.0
+    var k1 = 0.0
+    var k2 = 0.0
+    var k3 = 0.0
+    var k2Rest = 0.0
+    var k3Rest = 0.0
+    let terms = Int((16 * z / Double.pi).rounded(.up))
+    for k in 1...max(1, terms) {
+        let odd = Double(2 * k - 1)
+        let m2 = odd * odd
+        let (m4, m6) = (m2 * m2, m2 * m2 * m2)
+        let q = exp(-m2 * pi2 / (8 * z2))
+        k0 += q
+        k1 += (pi2 / 4 * m2 - z2) * q
+        k2 += (6 * z6 + 2 * z4 + (2 * z4 - 5 * z2) * pi2 / 4 * m2 + pi4 * (1 - 2 * z2) / 16 * m4) * q
+        k3 +=
+            (-30 * z6 - 90 * z4 * z4 + pi2 * (135 * z4 - 96 * z6) / 4 * m2
+                + pi4 * (-60 * z2 + 212 * z4) / 16 * m4 + pi6 * (5 - 30 * z2) / 64 * m6) * q
+        let square = Double(k * k)
+        let even = exp(-square * pi2 / (2 * z2))
+        k2Rest += square * even
+        k3Rest += (3 * z2 - pi2 * square) * square * even
+    }
+    let root = (2 * Double.pi).squareRoot()
+    k0 *= root / z
+    k1 *= root / (6 * z4)
+    k2 = k2 * root / (72 * z6 * z) - pi2 * root / (36 * z2 * z) * k2Rest
+    k3 = k3 * root / (6480 * z6 * z4) + pi2 * root / (216 * z6) * k3Rest
+    let lower = k0 + k1 / n.squareRoot() + k2 / n + k3 / (n * n.squareRoot())
+    return min(1, max(0, lower))
+}
