@@ -130,6 +130,18 @@ package struct RowCounts: Sendable, Equatable {
     package var late: Int64 = 0
     package var quarantined: Int64 = 0
     package init() {}
+
+    /// Joins the counts of other rows.
+    package mutating func add(_ other: RowCounts) {
+        total += other.total
+        value += other.value
+        null += other.null
+        missing += other.missing
+        wrongType += other.wrongType
+        nonFinite += other.nonFinite
+        late += other.late
+        quarantined += other.quarantined
+    }
 }
 
 /// The outcome of one test of a window against a baseline.

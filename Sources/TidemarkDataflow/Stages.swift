@@ -114,6 +114,12 @@ package struct WindowTally: Sendable, Equatable {
     package var rows: Int64 = 0
     package var aggregates = 0
     package var alerts = 0
+    package var verdicts = VerdictTally()
+    /// How the rows of each column were counted in this window, in the first segment that watches it, at the
+    /// first length of that segment's windows; empty where this window is of another length.
+    package var columns: [RowCounts] = []
+    /// `segment/group` of groups that a baseline does not have.
+    package var groupsWithoutBaseline: Set<String> = []
     package init() {}
 }
 

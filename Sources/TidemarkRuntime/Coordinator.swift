@@ -335,9 +335,7 @@ package final class Coordinator {
             let startedNs = time.threadCPUNs()
             let tally = stage.close(closing) { emit($0) }
             progress.totals.closingCPUNs += time.threadCPUNs() - startedNs
-            progress.totals.windows += 1
-            progress.totals.aggregates += tally.aggregates
-            progress.totals.alerts += tally.alerts
+            progress.totals.add(tally)
             hasNews = true
             if open.window.endMs >= liveFromMs || tally.alerts > 0 { isUrgent = true }
         }
