@@ -118,6 +118,19 @@ let verbs: [Verb] = [
         flags: [Flag(name: "--most", value: "N", help: "stop after so many records (default 10)")],
         argumentCount: 1...1),
     Verb(
+        name: "alerts", arguments: "TOPOLOGY", summary: "list the alerts that are open now",
+        details: """
+            Reads the alerts topic to its end and lists what fired and has not resolved, the oldest
+            first. An alert whose records left the topic by retention is not seen.
+            """,
+        flags: [
+            Flag(
+                name: "--from", value: "DIR",
+                help: "read what `run --output DIR` wrote instead of the topic"),
+            Flag(name: "--all", value: nil, help: "resolved ones too"),
+            Flag(name: "--json", value: nil, help: "the same as data"),
+        ] + overrideFlags, argumentCount: 1...1),
+    Verb(
         name: "demo", arguments: "", summary: "an hour of three models in about a minute",
         details: """
             Serves predictions of three models through an embedded Kafka, injects drift into two

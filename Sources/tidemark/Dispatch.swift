@@ -37,6 +37,7 @@ private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
     case "offsets": return try offsetsCommand(invocation)
     case "reset": return try resetCommand(invocation)
     case "topics": return try topicsCommand(invocation)
+    case "alerts": return try alertsCommand(invocation)
     case "list":
         guard invocation.arguments.first == "operators" else {
             throw UsageError(
@@ -109,7 +110,7 @@ private func runCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     do throws(ConnectorError) {
         let summary = try run(loaded, options)
         printOut(options.json ? summary.json() + "\n" : summary.text())
-        return ExitCode.done
+        return summary.exitCode
     } catch {
         return printFailure(error)
     }

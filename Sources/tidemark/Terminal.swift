@@ -27,8 +27,29 @@ private func write(_ text: String, to descriptor: Int32) {
     }
 }
 
+/// A text in which control characters are shown as escapes: what came in a record must not reach the
+/// terminal as a command.
+func printable(_ text: String) -> String {
+    guard text.unicodeScalars.contains(where: isControl) else { return text }
+    var shown = ""
+    for character in text.unicodeScalars {
+        if isControl(character) {
+            shown += "\\u{\(String(character.value, radix: 16))}"
+        } else {
+            shown.unicodeScalars.append(character)
+        }
+    }
+    return shown
+}
+
+private func isControl(_ character: Unicode.Scalar) -> Bool {
+    // C0, DEL and C1; and what turns the direction of a line around.
+    character.value < 0x20 || 0x7f...0x9f ~= character.value
+        || 0x202a...0x202e ~= character.value || 0x2066...0x2069 ~= character.value
+}
+
 /// CPU time of this process, seconds.
-func cpuSeconds() -> Double {
+func processCPUSeconds() -> Double {
     var usage = rusage()
     unsafe getrusage(RUSAGE_SELF.rawValue, &usage)
     return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
@@ -36,7 +57,7 @@ func cpuSeconds() -> Double {
 }
 
 /// Peak resident memory of this process, bytes.
-func peakMemoryBytes() -> Int64 {
+func processPeakMemoryBytes() -> Int64 {
     var usage = rusage()
     unsafe getrusage(RUSAGE_SELF.rawValue, &usage)
     return Int64(usage.ru_maxrss) * 1024
@@ -51,6 +72,11 @@ func grouped(_ number: Int64) -> String {
         digits = String(digits.dropLast(3))
     }
     return (number < 0 ? "-" : "") + digits + out
+}
+
+/// `1 window`, `2,000 windows`.
+func counted(_ number: Int64, _ noun: String) -> String {
+    "\(grouped(number)) \(noun)\(number == 1 ? "" : "s")"
 }
 
 /// A number with so many digits after the point.
