@@ -67,6 +67,11 @@ let verbs: [Verb] = [
             Flag(
                 name: "--suffix", value: "TEXT",
                 help: "with --no-alerts: publish aggregates to topics of that name and TEXT"),
+            Flag(
+                name: "--http", value: "ADDRESS:PORT",
+                help:
+                    "serve /metrics, /livez, /readyz and /startupz there (a port alone: on loopback)"
+            ),
             Flag(name: "--json", value: nil, help: "print the closing summary as one JSON object"),
             Flag(name: "--quiet", value: nil, help: "no progress"),
         ] + overrideFlags, argumentCount: 1...1),

@@ -1,6 +1,7 @@
 import Glibc
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkHTTP
 import TidemarkOperators
 import TidemarkPlanner
 import TidemarkTopology
@@ -104,6 +105,13 @@ private func runCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         input: invocation.value("--input"), output: invocation.value("--output"),
         untilEnd: invocation.has("--until-end"), json: invocation.has("--json"),
         quiet: invocation.has("--quiet"))
+    if let text = invocation.value("--http") {
+        guard let address = HTTPAddress(text) else {
+            throw UsageError(
+                message: "`--http \(text)` is no address and port", hint: "--http 127.0.0.1:9464")
+        }
+        options.http = address
+    }
     options.topologyPath = invocation.arguments[0] + (suffix.map { " --suffix \($0)" } ?? "")
     options.isShadow = isShadow
     options.suffix = suffix

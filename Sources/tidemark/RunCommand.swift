@@ -4,6 +4,7 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkFiles
+import TidemarkHTTP
 import TidemarkKafka
 import TidemarkOperators
 import TidemarkRuntime
@@ -30,6 +31,8 @@ struct RunOptions {
     var suffix: String?
     /// Named in commands that would help.
     var topologyPath = "TOPOLOGY"
+    /// Serve metrics and probes there.
+    var http: HTTPAddress?
     /// Compare the topics with what the plan needs before anything is read.
     var checksTopics = true
     /// Called with each progress reading, for those who draw their own.
@@ -46,6 +49,18 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
     let time = SystemTime()
     let telemetry = Telemetry()
     let log = Log(time: time, level: options.quiet || options.json ? .warning : .info)
+    let health = RunHealth(time: time)
+    var server: HTTPServer?
+    if let address = options.http {
+        do throws(HTTPProblem) {
+            server = try serve(at: address, telemetry, health)
+        } catch {
+            throw ConnectorError(.environment, error.message, hint: "--http 127.0.0.1:9464")
+        }
+    }
+    // It serves until the run is over.
+    defer { withExtendedLifetime(server) {} }
+    if let server { log.info("metrics and probes are served", ["at": "http://\(server.address)/"]) }
     signal(SIGTERM, requestStop)
     signal(SIGINT, requestStop)
     signal(SIGPIPE, SIG_IGN)
@@ -56,7 +71,8 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
     // Whoever has new partitions to read begins as a new process would, from its own commit.
     while true {
         let ended = try runEngine(
-            loaded, options, totals, isFirst: isFirst, time: time, telemetry: telemetry, log: log)
+            loaded, options, totals, isFirst: isFirst, time: time, telemetry: telemetry, log: log,
+            health: health)
         totals = ended.totals
         last = ended.last
         clockMs = ended.clockMs
@@ -76,7 +92,7 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
 /// `before`: what earlier ones did.
 private func runEngine(
     _ loaded: LoadedPlan, _ options: RunOptions, _ before: RunTotals, isFirst: Bool,
-    time: SystemTime, telemetry: Telemetry, log: Log
+    time: SystemTime, telemetry: Telemetry, log: Log, health: RunHealth
 ) throws(ConnectorError) -> (totals: RunTotals, last: RunProgress, clockMs: Int64?) {
     let plan = loaded.plan
     let inputPath = options.input ?? plan.stream.source.file
@@ -190,6 +206,7 @@ private func runEngine(
                 var reading = reading
                 reading.totals.add(before)
                 engineMetrics.update(reading)
+                health.note(reading, isStopping: stopRequested.load(ordering: .relaxed))
                 progress.update(reading)
                 options.onProgress?(reading)
             })
