@@ -4,6 +4,7 @@ import TidemarkBatch
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkFiles
 import TidemarkKafka
 import TidemarkRuntime
 import TidemarkTelemetry
@@ -54,7 +55,10 @@ func demoCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         var traffic = DemoTraffic(seed: seed, recordCount: count, drifts: false)
         var bytes: [UInt8] = []
         for index in 0..<count { bytes += traffic.record(index).value + [0x0a] }
-        return writeFile(path, bytes) ? ExitCode.done : ExitCode.environment
+        if replaceFile(path, bytes) { return ExitCode.done }
+        printError(
+            "tidemark: \(path) cannot be written: \(unsafe String(cString: strerror(errno)))\n")
+        return ExitCode.environment
     }
     let path = invocation.value("--topology") ?? "topologies/demo.yaml"
     guard var loaded = load(path, invocation, quietly: true) else { return ExitCode.topology }

@@ -13,12 +13,16 @@ let programVersion = "0.1.0"
 ///
 /// - Returns: the exit code.
 func runTidemark(_ words: [String]) -> Int32 {
+    takeStandardDescriptors()
     if let problem = processorProblem() {
         printError("tidemark: \(problem)\n")
         return ExitCode.environment
     }
     do throws(UsageError) {
-        return try dispatch(try parse(words))
+        let code = try dispatch(try parse(words))
+        guard let problem = outputProblem else { return code }
+        printError("tidemark: standard output cannot be written: \(problem)\n")
+        return code == ExitCode.done ? ExitCode.environment : code
     } catch {
         printError("tidemark: \(error.message)\n")
         if let hint = error.hint { printError("  try: \(hint)\n") }
@@ -76,7 +80,7 @@ func load(_ path: String, _ invocation: Invocation, quietly: Bool = false) -> Lo
     guard let plan = result.plan else { return nil }
     do throws(BaselineTable.Problem) {
         return LoadedPlan(
-            plan: plan, dataHash: result.dataHash, baselines: try loadBaselines(plan))
+            plan: plan, dataHash: result.dataHash, baselines: try loadBaselines(plan), path: path)
     } catch {
         printError("tidemark: baseline \(error.message)\n")
         return nil

@@ -158,7 +158,8 @@ private func runEngine(
         let suffix = options.output == nil ? options.suffix : ""
         var inner: (any Sink)?
         if let directory = options.output {
-            inner = FileSink(directory: directory, appends: !isFirst)
+            inner = FileSink(
+                directory: directory, appends: !isFirst, inputs: loaded.inputs(options), log: log)
         } else if options.suffix != nil {
             inner = try client?.sink()
         }
@@ -167,10 +168,7 @@ private func runEngine(
             offsets: offsets)
         log.info("shadow: nothing is committed, no alert is published")
     } else if let directory = options.output {
-        // Files know no transactions, and keep no state.
-        commits = DirectLog(
-            sink: FileSink(directory: directory, appends: inputPath == nil || !isFirst),
-            offsets: offsets)
+        commits = try fileLog(loaded, options, directory, offsets, isFirst: isFirst, log)
     } else if let client {
         commits = try kafkaLog(client, plan, isFile: inputPath != nil, time)
     } else {
@@ -224,6 +222,28 @@ private func runEngine(
     var all = before
     all.add(totals)
     return (all, engine.coordinator.progress, source.fixedReferenceMs)
+}
+
+/// Results in files, with the state that outlives a window beside them.
+///
+/// Files know no transactions: results, then state, then positions. A source that is a file is read from its
+/// beginning every time, so outputs begin anew and there is no state to keep.
+private func fileLog(
+    _ loaded: LoadedPlan, _ options: RunOptions, _ directory: String, _ offsets: any OffsetStore,
+    isFirst: Bool, _ log: Log
+) throws(ConnectorError) -> DirectLog {
+    let plan = loaded.plan
+    let isFile = (options.input ?? plan.stream.source.file) != nil
+    let sink = FileSink(
+        directory: directory, appends: !isFile || !isFirst, inputs: loaded.inputs(options), log: log
+    )
+    var state: FileState?
+    if !isFile, let topic = plan.stateTopic {
+        state = FileState(directory: directory, topic: topic)
+        try state?.compact()
+    }
+    return DirectLog(
+        sink: sink, offsets: offsets, stateTopic: isFile ? nil : plan.stateTopic, reader: state)
 }
 
 /// How results reach a cluster, as `run.delivery` says.

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// Exit codes, a promise to scripts.
 enum ExitCode {
@@ -10,20 +11,49 @@ enum ExitCode {
     static let `internal`: Int32 = 5
 }
 
-/// Writes to standard output, whole.
-func printOut(_ text: String) { write(text, to: 1) }
+/// The error number of the first text that could not be written to standard output; 0: none.
+private let outputFailure = Atomic<Int32>(0)
+
+/// Writes to standard output, whole; a failure is kept for `outputProblem`.
+func printOut(_ text: String) {
+    let code = write(text, to: 1)
+    if code != 0 {
+        _ = outputFailure.compareExchange(expected: 0, desired: code, ordering: .relaxed)
+    }
+}
 
 /// Writes to standard error, whole.
-func printError(_ text: String) { write(text, to: 2) }
+func printError(_ text: String) { _ = write(text, to: 2) }
 
-private func write(_ text: String, to descriptor: Int32) {
+/// Why what was printed did not reach standard output; `nil` where it did.
+var outputProblem: String? {
+    let code = outputFailure.load(ordering: .relaxed)
+    return code == 0 ? nil : unsafe String(cString: strerror(code))
+}
+
+/// - Returns: 0, or the error number.
+private func write(_ text: String, to descriptor: Int32) -> Int32 {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
         let count = unsafe bytes.withUnsafeBytes {
             unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
         }
-        guard count > 0 else { return }
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { return errno }
         bytes = bytes.dropFirst(count)
+    }
+    return 0
+}
+
+/// Takes the descriptors 0 to 2 where the process was started without them: else the next file that is
+/// opened gets one of them, and what is meant for a person lands in it.
+///
+/// Without standard output nothing that is printed arrives, so there writing fails.
+func takeStandardDescriptors() {
+    for (descriptor, path) in [(Int32(0), "/dev/null"), (1, "/dev/full"), (2, "/dev/null")]
+    where fcntl(descriptor, F_GETFD) < 0 {
+        // The lowest free one is taken: lower ones are there by now.
+        _ = unsafe open(path, descriptor == 0 ? O_RDONLY : O_WRONLY)
     }
 }
 
