@@ -270,8 +270,10 @@ package func quantileName(_ rank: Double) -> String {
 /// `p00` to `p100`.
 private let wholePercentNames = (0...100).map { $0 < 10 ? "p0\($0)" : "p\($0)" }
 
-/// RFC 3339 in UTC with milliseconds.
+/// RFC 3339 in UTC with milliseconds; a time far outside of the calendar as its milliseconds.
 package func timeText(_ ms: Int64) -> String {
+    // Dates of six digits and more are no RFC 3339, and say less than the number.
+    guard ms.magnitude <= 253_402_300_799_999 else { return "\(ms) ms" }
     let days = ms.flooredDivision(by: 86_400_000)
     let inDay = ms - days * 86_400_000
     // Civil date from days (proleptic Gregorian calendar, eras of 400 years from March).

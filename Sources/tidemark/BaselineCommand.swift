@@ -30,15 +30,8 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
             message: "`baseline build` needs records",
             hint: "tidemark baseline build --from FILE --by model")
     }
-    func count(_ flag: String, _ fallback: Int?) throws(UsageError) -> Int? {
-        guard let text = invocation.value(flag) else { return fallback }
-        guard let number = Int(text), number > 0 else {
-            throw UsageError(message: "`\(flag) \(text)` is no count", hint: "\(flag) 10")
-        }
-        return number
-    }
-    let windowCount = try count("--windows", nil)
-    let bins = try count("--bins", 20) ?? 20
+    let windowCount = try invocation.count("--windows", in: 1...10_000_000)
+    let bins = try invocation.count("--bins", in: 1...10_000) ?? 20
     if input == "-", windowCount != nil || invocation.value("--topology") == nil {
         throw UsageError(
             message: "standard input can be read once only",

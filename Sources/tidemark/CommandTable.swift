@@ -29,6 +29,22 @@ struct Invocation {
     func has(_ flag: String) -> Bool { flags[flag] != nil }
     func value(_ flag: String) -> String? { flags[flag]?.last }
     func values(_ flag: String) -> [String] { flags[flag] ?? [] }
+
+    /// The whole number that a flag was given; `nil` where it was not.
+    ///
+    /// Whatever is done with it later must not overflow: so each flag has a range.
+    func count(
+        _ flag: String, in range: ClosedRange<Int> = 1...Int(Int32.max)
+    ) throws(UsageError) -> Int? {
+        guard let text = value(flag) else { return nil }
+        guard let number = Int(text), range.contains(number) else {
+            throw UsageError(
+                message:
+                    "`\(flag) \(text)` is no whole number from \(range.lowerBound) to \(range.upperBound)",
+                hint: "\(flag) \(min(max(10, range.lowerBound), range.upperBound))")
+        }
+        return number
+    }
 }
 
 /// A command line that makes no sense (exit code 2).

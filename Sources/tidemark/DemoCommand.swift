@@ -41,16 +41,9 @@ private let topic = "predictions"
 
 /// `tidemark demo`: an hour of three models through an embedded Kafka, in about a minute.
 func demoCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
-    func number(_ flag: String, _ fallback: Int) throws(UsageError) -> Int {
-        guard let text = invocation.value(flag) else { return fallback }
-        guard let number = Int(text), number >= 0 else {
-            throw UsageError(message: "`\(flag) \(text)` is no count", hint: "\(flag) \(fallback)")
-        }
-        return number
-    }
-    let seed = UInt64(try number("--seed", 1))
-    let count = try number("--records", 600_000)
-    let seconds = try number("--seconds", 60)
+    let seed = UInt64(try invocation.count("--seed", in: 0...Int.max) ?? 1)
+    let count = try invocation.count("--records", in: 0...1_000_000_000) ?? 600_000
+    let seconds = try invocation.count("--seconds", in: 0...86_400) ?? 60
     if let path = invocation.value("--write-records") {
         var traffic = DemoTraffic(seed: seed, recordCount: count, drifts: false)
         var bytes: [UInt8] = []

@@ -8,13 +8,7 @@ import TidemarkSketches
 /// `tidemark inspect FILE|-`: one readable print of any record or sketch of ours.
 func inspectCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     let path = invocation.arguments[0]
-    var most = 10
-    if let text = invocation.value("--most") {
-        guard let number = Int(text), number > 0 else {
-            throw UsageError(message: "`--most \(text)` is no count", hint: "--most 10")
-        }
-        most = number
-    }
+    let most = try invocation.count("--most") ?? 10
     let bytes: [UInt8]
     do throws(BaselineTable.Problem) {
         bytes = try readWholeFile(path == "-" ? "/dev/stdin" : path)
@@ -113,7 +107,7 @@ private func groupText(_ value: JSONValue) -> String {
 private func windowText(_ value: JSONValue) -> String {
     let start = value["window"]?["start"]?.asInteger ?? 0
     let end = value["window"]?["end"]?.asInteger ?? 0
-    return "\(timeText(start)) + \(lengthText(end - start))"
+    return "\(timeText(start)) + \(lengthText(end &- start))"
 }
 
 private func aggregateText(_ value: JSONValue) -> String {
@@ -137,7 +131,7 @@ private func aggregateText(_ value: JSONValue) -> String {
         numbers.append("\(name) \(shortNumber(number.asNumber))")
     }
     if let distinct = value["distinct"]?["estimate"]?.asNumber {
-        numbers.append("distinct about \(grouped(Int64(distinct.rounded())))")
+        numbers.append("distinct about \(fixed(distinct, 0))")
     }
     if !numbers.isEmpty { text += "\n    " + numbers.joined(separator: "  ") }
     if let counts = value["histogram"]?["counts"]?.asArray {
