@@ -192,11 +192,8 @@ extension AlertRecord {
         json.member("severity", severity)
         json.member("muted", mutedBy != nil)
         if let mutedBy { json.member("muted_by", mutedBy) }
-        json.key("routes")
-        json.beginArray()
-        for route in routes { json.value(route) }
-        json.endArray()
         json.member("summary", summary)
+        if let description { json.member("description", description) }
         if let runbook { json.member("runbook", runbook) }
         json.member("operator", operatorName)
         json.key("group")
@@ -208,7 +205,6 @@ extension AlertRecord {
         json.member("direction", isAbove ? "above" : "below")
         json.member("p", p)
         json.member("level", level)
-        if let budget { json.member("budget", budget) }
         window.write(to: &json)
         json.member("opened", openedMs)
         json.member("first_seen", firstSeenMs)
@@ -234,9 +230,6 @@ extension AlertRecord {
         json.write("current", current)
         json.write("baseline", reference)
         json.endObject()
-        json.key("links")
-        json.beginArray()
-        json.endArray()
         json.endObject()
         return json.bytes
     }

@@ -443,8 +443,9 @@ package struct AlertRecord: Sendable {
     package var severity: String
     /// Why it is published and nobody is paged: `backfill` or `cool_down`.
     package var mutedBy: String?
-    package var routes: [String] = []
     package var summary: String
+    /// What the topology's author says of the monitor, or of the topology.
+    package var description: String?
     package var runbook: String?
     package var owner: String?
     package var labels: [(name: String, value: String)] = []
@@ -459,7 +460,6 @@ package struct AlertRecord: Sendable {
     package var isAbove = true
     package var p: Double?
     package var level: Double?
-    package var budget: String?
     package var window: Window
     package var openedMs: Int64
     package var firstSeenMs: Int64
