@@ -61,6 +61,8 @@ let package = Package(
         .systemLibrary(
             name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(
+            name: "CHTTP", cSettings: c, linkerSettings: [.linkedLibrary("microhttpd")]),
+        .target(
             name: "CJSON",
             cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"] + json)],
             linkerSettings: [.linkedLibrary("simdjson")]),
@@ -88,6 +90,7 @@ let package = Package(
         module("TidemarkTopology", ["TidemarkCore", "CYAML"]),
         module("TidemarkPlanner", ["TidemarkCore", "TidemarkTopology", "TidemarkDataflow"]),
         module("TidemarkTelemetry", ["TidemarkCore"]),
+        module("TidemarkHTTP", ["CHTTP"]),
         module(
             "TidemarkRuntime",
             ["TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry"]),
@@ -106,7 +109,7 @@ let package = Package(
                 "TidemarkCore", "TidemarkKernels", "TidemarkSketches", "TidemarkDrift",
                 "TidemarkAlerts", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
                 "TidemarkOperators", "TidemarkTopology", "TidemarkPlanner", "TidemarkTelemetry",
-                "TidemarkRuntime", "TidemarkKafka", "TidemarkFiles", "CAllocator",
+                "TidemarkRuntime", "TidemarkKafka", "TidemarkFiles", "TidemarkHTTP", "CAllocator",
             ],
             swiftSettings: swift,
             // One file to copy: no Swift is needed where it runs.
@@ -151,6 +154,7 @@ let package = Package(
                 "TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry",
                 "TidemarkKafka", "TidemarkRuntime", "TidemarkTestSupport", "TidemarkAllocations",
             ]),
+        tests("TidemarkHTTPTests", ["TidemarkHTTP"]),
         tests(
             "TidemarkEngineTests",
             [

@@ -198,11 +198,8 @@ extension AlertRecord {
         json.member("muted", mutedBy != nil)
         if let mutedBy { json.member("muted_by", mutedBy) }
         if let reason { json.member("reason", reason.rawValue) }
-        json.key("routes")
-        json.beginArray()
-        for route in routes { json.value(route) }
-        json.endArray()
         json.member("summary", summary)
+        if let description { json.member("description", description) }
         if let runbook { json.member("runbook", runbook) }
         json.member("operator", operatorName)
         json.key("group")
@@ -214,7 +211,6 @@ extension AlertRecord {
         json.member("direction", isAbove ? "above" : "below")
         json.member("p", p)
         json.member("level", level)
-        if let budget { json.member("budget", budget) }
         window.write(to: &json)
         json.member("opened", openedMs)
         json.member("first_seen", firstSeenMs)
@@ -240,9 +236,6 @@ extension AlertRecord {
         json.write("current", current)
         json.write("baseline", reference)
         json.endObject()
-        json.key("links")
-        json.beginArray()
-        json.endArray()
         json.endObject()
         return json.bytes
     }
@@ -276,8 +269,10 @@ package func quantileName(_ rank: Double) -> String {
 /// `p00` to `p100`.
 private let wholePercentNames = (0...100).map { $0 < 10 ? "p0\($0)" : "p\($0)" }
 
-/// RFC 3339 in UTC with milliseconds.
+/// RFC 3339 in UTC with milliseconds; a time far outside of the calendar as its milliseconds.
 package func timeText(_ ms: Int64) -> String {
+    // Dates of six digits and more are no RFC 3339, and say less than the number.
+    guard ms.magnitude <= 253_402_300_799_999 else { return "\(ms) ms" }
     let days = ms.flooredDivision(by: 86_400_000)
     let inDay = ms - days * 86_400_000
     // Civil date from days (proleptic Gregorian calendar, eras of 400 years from March).

@@ -130,6 +130,18 @@ package struct RowCounts: Sendable, Equatable {
     package var late: Int64 = 0
     package var quarantined: Int64 = 0
     package init() {}
+
+    /// Joins the counts of other rows.
+    package mutating func add(_ other: RowCounts) {
+        total += other.total
+        value += other.value
+        null += other.null
+        missing += other.missing
+        wrongType += other.wrongType
+        nonFinite += other.nonFinite
+        late += other.late
+        quarantined += other.quarantined
+    }
 }
 
 /// The outcome of one test of a window against a baseline.
@@ -445,8 +457,9 @@ package struct AlertRecord: Sendable {
     package var mutedBy: String?
     /// Why it resolved, where no window said that all is well again.
     package var reason: Reason?
-    package var routes: [String] = []
     package var summary: String
+    /// What the topology's author says of the monitor, or of the topology.
+    package var description: String?
     package var runbook: String?
     package var owner: String?
     package var labels: [(name: String, value: String)] = []
@@ -461,7 +474,6 @@ package struct AlertRecord: Sendable {
     package var isAbove = true
     package var p: Double?
     package var level: Double?
-    package var budget: String?
     package var window: Window
     package var openedMs: Int64
     package var firstSeenMs: Int64

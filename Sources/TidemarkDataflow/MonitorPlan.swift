@@ -134,8 +134,3 @@ package enum Hold: Sendable, Equatable {
     case duration(ms: Int64)
     case windows(Int, of: Int)
 }
-
-package struct AlertDefaults: Sendable {
-    package var routes: [String] = []
-    package init() {}
-}

@@ -15,7 +15,6 @@ package struct Plan: Sendable {
     package var labels: [(name: String, value: String)] = []
     package var kafka = KafkaSettings()
     package var stream: StreamPlan
-    package var alerts = AlertDefaults()
     package var outputs: OutputsPlan
     package var limits = Limits()
     package var run = RunSettings()

@@ -129,6 +129,12 @@ package struct WindowTally: Sendable {
     package var alerts = 0
     /// What was met for the first time.
     package var notices: [Notice] = []
+    package var verdicts = VerdictTally()
+    /// How the rows of each column were counted in this window, in the first segment that watches it, at the
+    /// first length of that segment's windows; empty where this window is of another length.
+    package var columns: [RowCounts] = []
+    /// `segment/group` of groups that a baseline does not have.
+    package var groupsWithoutBaseline: Set<String> = []
     package init() {}
 }
 

@@ -2,6 +2,7 @@ import Glibc
 import TidemarkCodec
 package import TidemarkCore
 package import TidemarkDataflow
+package import TidemarkTelemetry
 
 /// Writes each output topic to `DIR/<topic>.ndjson`, a line `{"key":…,"headers":{…},"value":…}` a
 /// record, in the order of publication.
@@ -18,14 +19,21 @@ package final class FileSink: Sink, @unchecked Sendable {
 
     private let directory: String
     private let appends: Bool
+    /// Files that the run reads: none of them may be written.
+    private let inputs: [String]
+    private let log: Log?
     private var outputs: [String: Output] = [:]
     private var bufferedCount = 0
     private static let bufferByteCountMax = 256 << 10
 
     /// `appends`: keeps what is there (a source that resumes), else starts anew.
-    package init(directory: String, appends: Bool) {
+    ///
+    /// `inputs`: paths that the run reads, as far as they are files.
+    package init(directory: String, appends: Bool, inputs: [String] = [], log: Log? = nil) {
+        self.log = log
         self.directory = directory
         self.appends = appends
+        self.inputs = inputs
     }
 
     package func check(topics: [String]) throws(ConnectorError) {
@@ -35,13 +43,57 @@ package final class FileSink: Sink, @unchecked Sendable {
         }
         for topic in topics {
             let path = "\(directory)/\(topic).ndjson"
-            let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (appends ? O_APPEND : O_TRUNC)
+            let flags = O_RDWR | O_CREAT | O_CLOEXEC | (appends ? O_APPEND : 0)
             let descriptor = unsafe open(path, flags, 0o666)
             guard descriptor >= 0 else {
                 throw ConnectorError(.environment, "cannot write \(path): \(errorText(errno))")
             }
             outputs[topic] = Output(descriptor: descriptor)
+            try prepare(path, descriptor, topic: topic)
         }
+    }
+
+    /// Empties a file that is written anew; of one that goes on, cuts off a line that was not written to its
+    /// end. What stood in such a line was not committed and comes again.
+    private func prepare(
+        _ path: String, _ descriptor: Int32, topic: String
+    ) throws(ConnectorError) {
+        var status = stat()
+        unsafe fstat(descriptor, &status)
+        for input in inputs {
+            var other = stat()
+            guard unsafe stat(input, &other) == 0, other.st_dev == status.st_dev,
+                other.st_ino == status.st_ino
+            else { continue }
+            throw ConnectorError(
+                .environment, "\(path) is where an output goes, and the run reads it (\(input))",
+                hint: "another directory for --output")
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else { return }
+        let keptCount = appends ? Self.wholeLineByteCount(descriptor, status.st_size) : 0
+        guard keptCount < status.st_size else { return }
+        guard ftruncate(descriptor, keptCount) == 0 else {
+            throw ConnectorError(.environment, "cannot write \(path): \(errorText(errno))")
+        }
+        if appends {
+            log?.warning(
+                "half a line at the end of an output was cut off: it was not committed and comes again",
+                ["file": path, "bytes": status.st_size - keptCount])
+        }
+    }
+
+    /// How many bytes of a file lie in lines that have an end.
+    private static func wholeLineByteCount(_ descriptor: Int32, _ byteCount: Int) -> Int {
+        var block = [UInt8](repeating: 0, count: 1 << 16)
+        var end = byteCount
+        while end > 0 {
+            let start = max(0, end - block.count)
+            let count = unsafe pread(descriptor, &block, end - start, start)
+            guard count == end - start else { return byteCount }
+            if let last = block[..<count].lastIndex(of: 0x0a) { return start + last + 1 }
+            end = start
+        }
+        return 0
     }
 
     package func produce(_ record: OutputRecord) throws(ConnectorError) -> Bool {
@@ -74,6 +126,12 @@ package final class FileSink: Sink, @unchecked Sendable {
                 at += written
             }
             output.lines.removeAll()
+            // Positions that are committed elsewhere must not be ahead of what the disk has.
+            if appends, fdatasync(output.descriptor) != 0, errno != EINVAL {
+                throw ConnectorError(
+                    .environment,
+                    "cannot write \(directory)/\(topic).ndjson: \(errorText(errno))")
+            }
         }
         bufferedCount = 0
     }
@@ -121,12 +179,4 @@ package final class FileSink: Sink, @unchecked Sendable {
             json.value(base64: bytes)
         }
     }
-}
-
-/// For sources whose positions nobody keeps: a file is read from its beginning every time.
-package final class NoOffsets: OffsetStore {
-    package let clusterId = ""
-    package init() {}
-    package func committed(_ partitions: [TopicPartition]) -> [CommittedOffset] { [] }
-    package func commit(_ offsets: [CommittedOffset]) {}
 }

@@ -53,6 +53,7 @@ struct AlertText {
         alert.owner = plan.owner
         alert.labels = plan.labels
         alert.runbook = monitor.runbook
+        alert.description = monitor.description ?? plan.description
         return alert
     }
 }

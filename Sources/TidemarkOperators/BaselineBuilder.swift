@@ -129,7 +129,7 @@ package final class BaselineBuilder {
             }
             if let windowCount, let timeColumn {
                 let time = unsafe decoded[timeColumn].times?[row] ?? .min
-                guard time != .min else { continue }
+                guard (TimeLimit.earliestMs...TimeLimit.latestMs).contains(time) else { continue }
                 let start = time.flooredDivision(by: windowMs) * windowMs
                 if note {
                     firstWindows[part] = min(firstWindows[part] ?? .max, start)

@@ -125,7 +125,9 @@ package struct BaselineTable: Sendable {
         for record in records {
             if !groups.contains(record.group) { groups.append(record.group) }
             if let place = columns.firstIndex(where: { $0.name == record.column }) {
-                columns[place].rowCount += record.entry.rowCount
+                let (sum, isTooMuch) = columns[place].rowCount.addingReportingOverflow(
+                    record.entry.rowCount)
+                columns[place].rowCount = isTooMuch ? .max : sum
                 continue
             }
             let isNumeric: Bool
@@ -150,6 +152,10 @@ package struct BaselineTable: Sendable {
     // MARK: The file
 
     package static let format = "tidemark-baseline"
+
+    /// The most rows that a count of a file may stand for: sums of the counts of a thousand groups stay within 64
+    /// bits, and each is exact as a double.
+    package static let countMax: Int64 = 1 << 53
 
     /// Why a file is no baseline, in words for a person.
     package struct Problem: Error, Sendable, Equatable {
@@ -202,18 +208,25 @@ package struct BaselineTable: Sendable {
     }
 
     private static func readEntry(_ row: JSONValue) throws(Problem) -> Entry {
+        func counted(_ name: String, _ value: JSONValue) throws(Problem) -> Int64 {
+            guard let number = value.asInteger, (0...Self.countMax).contains(number) else {
+                throw Problem("`\(name)` holds something that is no count of rows")
+            }
+            return number
+        }
         func counts(_ name: String) throws(Problem) -> [Int64] {
             guard let values = row[name]?.asArray else { throw Problem("no list `\(name)`") }
-            let numbers = values.compactMap(\.asInteger)
-            guard numbers.count == values.count, numbers.allSatisfy({ $0 >= 0 }) else {
-                throw Problem("`\(name)` holds something that is no count")
-            }
+            var numbers: [Int64] = []
+            for value in values { numbers.append(try counted(name, value)) }
             return numbers
         }
-        let nullCount = row["nulls"]?.asInteger ?? 0
-        guard let rowCount = row["n"]?.asInteger, rowCount >= 0 else {
-            throw Problem("no count `n`")
+        func count(_ name: String) throws(Problem) -> Int64 {
+            guard let value = row[name] else { return 0 }
+            return try counted(name, value)
         }
+        let nullCount = try count("nulls")
+        guard row["n"] != nil else { throw Problem("no count `n`") }
+        let rowCount = try count("n")
         let cells = try counts("counts")
         let shape: Entry.Shape
         if let list = row["edges"]?.asArray {
@@ -223,15 +236,15 @@ package struct BaselineTable: Sendable {
             else { throw Problem("`edges` must ascend and be one more than `counts`") }
             let isOpen = row["outer"]?.asText == "open"
             shape = .numeric(
-                edges: edges, isOpen: isOpen, under: row["under"]?.asInteger ?? 0, counts: cells,
-                over: row["over"]?.asInteger ?? 0)
+                edges: edges, isOpen: isOpen, under: try count("under"), counts: cells,
+                over: try count("over"))
         } else if let list = row["categories"]?.asArray {
             let categories = list.compactMap(\.asText)
             guard categories.count == list.count, categories.count == cells.count,
                 Set(categories).count == categories.count
             else { throw Problem("`categories` must differ and be as many as `counts`") }
             shape = .categorical(
-                categories: categories, counts: cells, other: row["other"]?.asInteger ?? 0)
+                categories: categories, counts: cells, other: try count("other"))
         } else {
             throw Problem("neither `edges` nor `categories`")
         }
@@ -244,8 +257,13 @@ package struct BaselineTable: Sendable {
         }
         let entry = Entry(
             shape: shape, rowCount: rowCount, nullCount: nullCount, atoms: atoms)
-        guard entry.cells.reduce(0, +) == rowCount else {
-            throw Problem("the counts add up to \(entry.cells.reduce(0, +)), `n` is \(rowCount)")
+        // Saturating: a sum beyond 64 bits is no `n` either.
+        let sum = entry.cells.reduce(Int64(0)) { sum, count in
+            let (next, isTooMuch) = sum.addingReportingOverflow(count)
+            return isTooMuch ? .max : next
+        }
+        guard sum == rowCount else {
+            throw Problem("the counts add up to \(sum), `n` is \(rowCount)")
         }
         return entry
     }

@@ -128,7 +128,8 @@ struct FreshnessMonitors {
             event.kind == .silent ? .noData : .resolved, monitor: monitor.name,
             severity: monitor.severity, test: "freshness",
             value: Double(event.untilMs - event.sinceMs) / 1000, threshold: threshold,
-            summary: own ?? summary, runbook: monitor.runbook, openedMs: event.sinceMs,
+            summary: own ?? summary, runbook: monitor.runbook, description: monitor.description,
+            openedMs: event.sinceMs,
             window: Window(startMs: event.sinceMs, endMs: event.untilMs),
             segment: (segment.name, values), mute: event.mute)
     }

@@ -93,7 +93,7 @@ struct SilenceMonitors {
                 ?? (transition == .noData
                     ? "nothing has arrived on \(source) for \(monitor.limitMs / 1000) s"
                     : "records arrive on \(source) again, after \((endMs - sinceMs) / 1000) s"),
-            runbook: monitor.runbook, openedMs: sinceMs,
+            runbook: monitor.runbook, description: monitor.description, openedMs: sinceMs,
             window: Window(startMs: sinceMs, endMs: endMs))
     }
 }

@@ -14,7 +14,8 @@ struct SilenceText {
     /// `segment`: its name, and the group in it; `nil`: the source as a whole.
     func record(
         _ transition: AlertRecord.Transition, monitor: String, severity: Severity, test: String,
-        value: Double, threshold: Double, summary: String, runbook: String?, openedMs: Int64,
+        value: Double, threshold: Double, summary: String, runbook: String?,
+        description: String? = nil, openedMs: Int64,
         window: Window, segment: (name: String, group: GroupValues)? = nil,
         mute: AlertMute? = nil
     ) -> OutputRecord {
@@ -38,6 +39,7 @@ struct SilenceText {
         alert.owner = plan.owner
         alert.labels = plan.labels
         alert.runbook = runbook
+        alert.description = description ?? plan.description
         return alert.output(to: plan.outputs.alerts)
     }
 }

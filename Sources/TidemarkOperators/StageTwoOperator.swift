@@ -34,8 +34,9 @@ package final class StageTwoOperator: StageTwo {
     private var silence: SilenceMonitors
     private var freshness: FreshnessMonitors
     private let keep: [Set<[UInt8]>]
+    /// By column: the first segment that watches it; rows are counted there.
+    private let homes: [Int?]
     private var snapshots = WindowSnapshots()
-    private var unknownGroups = UnknownGroups()
 
     private let rank: @Sendable ([UInt8]) -> UInt64
 
@@ -66,6 +67,9 @@ package final class StageTwoOperator: StageTwo {
         learned = LearnedBaselines(plan: plan)
         silence = SilenceMonitors(plan: plan)
         freshness = FreshnessMonitors(plan: plan)
+        homes = plan.stream.columns.indices.map { column in
+            plan.stream.segments.firstIndex { $0.columns.contains(column) }
+        }
         keep = plan.stream.segments.map { segment in
             Set(
                 segment.keep.map { values in
@@ -324,6 +328,7 @@ package final class StageTwoOperator: StageTwo {
         guard
             var segments = windows[closing.size].slide(to: first..<first + size.sliceCount)
         else { return tally }
+        tally.columns = plan.stream.columns.map { _ in RowCounts() }
         for index in segments.indices {
             let cells = limitGroups(&segments[index], segment: index)
             cells.first?.prefetchForClosing()
@@ -392,7 +397,10 @@ package final class StageTwoOperator: StageTwo {
             let events = monitors.judge(
                 &record, cell: cell, place: place, segment: index, column: column,
                 references: references, closing, alerts: &alerts)
-            unknownGroups.note(record, &tally)
+            if homes[column] == index, closing.size == segment.windows.first {
+                tally.columns[column].add(record.rows)
+            }
+            count(record, &tally)
             if publishes {
                 if place == 0 { encoder.begin(record) }
                 let series = joined(seriesHead, seriesTails[closing.size][column])
@@ -410,6 +418,17 @@ package final class StageTwoOperator: StageTwo {
         }
         // What a window taught is in force from the next one on.
         learned.learn(cell, segment: index, closing, alerts: alerts)
+    }
+
+    /// Counts what monitors said of a record's window.
+    private func count(_ record: AggregateRecord, _ tally: inout WindowTally) {
+        for verdict in record.verdicts {
+            tally.verdicts.add(verdict.verdict, of: verdict.monitor)
+            if verdict.verdict == "no_baseline" {
+                tally.groupsWithoutBaseline.insert(
+                    "\(record.operatorName)/\(String(decoding: record.group.part, as: UTF8.self))")
+            }
+        }
     }
 
     /// Publishes a record of the group and window that the encoder was told of.
@@ -452,6 +471,7 @@ package final class StageTwoOperator: StageTwo {
         record.rows = rows
         let events = volumes.judge(
             &record, segment: index, references: references, closing, alerts: &alerts)
+        count(record, &tally)
         if isNews(record) {
             let series = record.series
             encoder.begin(record)

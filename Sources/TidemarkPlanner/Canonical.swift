@@ -4,6 +4,10 @@ import TidemarkDataflow
 ///
 /// Left out are secrets, how the cluster is reached, and what never changes a result (workers,
 /// batch size).
+///
+/// A deployed application is known by these hashes: another hash is another application, which begins
+/// without the state of the first. So every value spells out its own form (`CanonicalValue`), and no
+/// name of a Swift type, case or module reaches the text: those may change as they like.
 enum Canonical {
     static func hashes(of plan: Plan, budget: Budget) -> (revision: String, data: String) {
         let data = data(of: plan)
@@ -26,11 +30,11 @@ enum Canonical {
         return String(repeating: "0", count: 16 - text.utf8.count) + text
     }
 
-    private static func line(_ name: String, _ values: Any?...) -> String {
+    private static func line(_ name: String, _ values: (any CanonicalValue)?...) -> String {
         // Lengths in front: no value can pass for two.
         var text = name
         for value in values {
-            let one = value.map { "\($0)" } ?? "off"
+            let one = value?.canonicalText ?? "off"
             text += " \(one.utf8.count):\(one)"
         }
         return text + "\n"
@@ -129,7 +133,7 @@ enum Canonical {
         for monitor in plan.stream.monitors {
             var effects = ""
             if case .named(let tests) = monitor.tests {
-                effects = tests.map { "\($0.ignoreBelow)" }.joined(separator: ",")
+                effects = tests.map(\.ignoreBelow.canonicalText).joined(separator: ",")
             }
             text += line(
                 "judge", monitor.name, effects, monitor.ignoreBelow, monitor.minRows,
@@ -161,7 +165,7 @@ enum Canonical {
     private static func histogram(_ plan: HistogramPlan?, _ stream: StreamPlan) -> String? {
         switch plan {
         case .baseline(let index): "baseline \(stream.baselines[index].name)"
-        case .edges(let edges): "\(edges)"
+        case .edges(let edges): edges.canonicalText
         case nil: nil
         }
     }
@@ -170,9 +174,9 @@ enum Canonical {
     static func expression(_ e: RowExpression, _ stream: StreamPlan) -> String {
         func go(_ e: RowExpression) -> String { expression(e, stream) }
         switch e {
-        case .number(let value): return "\(value)"
+        case .number(let value): return value.canonicalText
         case .text(let text): return "'\(text.utf8.count):\(text)'"
-        case .boolean(let value): return "\(value)"
+        case .boolean(let value): return value.canonicalText
         case .null: return "null"
         case .column(let index): return "`\(stream.columns[index].name)`"
         case .compare(let c, let a, let b): return "(\(go(a)) \(c.rawValue) \(go(b)))"
@@ -184,6 +188,86 @@ enum Canonical {
         case .arithmetic(let o, let a, let b): return "(\(go(a)) \(o.rawValue) \(go(b)))"
         case .negate(let a): return "(- \(go(a)))"
         case .call(let f, let a): return "\(f.rawValue)(\(a.map(go).joined(separator: ",")))"
+        }
+    }
+}
+
+/// A value with one text that stays the same whatever its type is called and wherever it lives.
+private protocol CanonicalValue {
+    var canonicalText: String { get }
+}
+
+extension String: CanonicalValue {
+    fileprivate var canonicalText: String { self }
+}
+
+extension Bool: CanonicalValue {
+    fileprivate var canonicalText: String { self ? "true" : "false" }
+}
+
+extension Int: CanonicalValue {
+    fileprivate var canonicalText: String { String(self) }
+}
+
+extension Int64: CanonicalValue {
+    fileprivate var canonicalText: String { String(self) }
+}
+
+extension UInt8: CanonicalValue {
+    fileprivate var canonicalText: String { String(self) }
+}
+
+extension Double: CanonicalValue {
+    /// The shortest digits that give the same number.
+    fileprivate var canonicalText: String { description }
+}
+
+extension Array: CanonicalValue where Element: CanonicalValue {
+    fileprivate var canonicalText: String {
+        // Lengths in front here too: a comma in a text is no boundary.
+        "["
+            + map { "\($0.canonicalText.utf8.count):\($0.canonicalText)" }
+            .joined(separator: ",") + "]"
+    }
+}
+
+extension ColumnType: CanonicalValue {
+    fileprivate var canonicalText: String {
+        switch self {
+        case .number: "number"
+        case .integer: "integer"
+        case .boolean: "boolean"
+        case .category: "category"
+        case .text: "text"
+        case .time(let unit): "time_\(unit.rawValue)"
+        }
+    }
+}
+
+extension PathStep: CanonicalValue {
+    fileprivate var canonicalText: String {
+        switch self {
+        case .key(let key): "key \(key)"
+        case .index(let index): "index \(index)"
+        }
+    }
+}
+
+extension SourcePlan.ReferenceClock: CanonicalValue {
+    fileprivate var canonicalText: String {
+        switch self {
+        case .record: "record"
+        case .file: "file"
+        case .time(let ms): "time \(ms)"
+        }
+    }
+}
+
+extension Hold: CanonicalValue {
+    fileprivate var canonicalText: String {
+        switch self {
+        case .duration(let ms): "\(ms)ms"
+        case .windows(let count, let total): "\(count) of \(total)"
         }
     }
 }

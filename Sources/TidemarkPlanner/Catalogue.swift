@@ -287,8 +287,10 @@ enum Spec {
         FieldSpec("clear_below", .share(max: 1), "80%", "resolves below this share of the bound"),
         FieldSpec(
             "cool_down", .duration(0...weekMs), "1h",
-            "after resolving, the next firing is not routed"),
-        FieldSpec("max_age", .duration(0...weekMs), "1h", "older windows alert muted"),
+            "alerts that fire so soon after the last one resolved are published muted"),
+        FieldSpec(
+            "max_age", .duration(0...weekMs), "1h",
+            "alerts of windows that were over for longer when they were read are published muted"),
         FieldSpec(
             "resolve_after", .duration(secondMs...366 * dayMs), "7d",
             "without a verdict for so long (the group is gone) an alert resolves; what differs from a trailing baseline for so long is learned"
@@ -318,7 +320,9 @@ enum Spec {
             FieldSpec("windows", .list("a list of window lengths"), "all", "where"),
             FieldSpec("min_rows", .count(1...1_000_000_000), "500", "fewer rows: `too_few`"),
         ] + alertFields + [
-            FieldSpec("description", .text(lengthMax: 1024), "for people"),
+            FieldSpec(
+                "description", .text(lengthMax: 1024),
+                "carried in its alerts, in place of the topology's"),
             .later("combine", "any or all of several tests"),
             .later("overrides", "other bounds for some groups or columns"),
         ],
@@ -344,7 +348,11 @@ enum Spec {
                 "{ trailing: 1h }, at least 12 windows", "what is expected"),
             FieldSpec("segments", .list("a list of segments"), "all", "where"),
             FieldSpec("windows", .list("a list of window lengths"), "all", "where"),
-        ] + alertFields + [FieldSpec("description", .text(lengthMax: 1024), "for people")],
+        ] + alertFields + [
+            FieldSpec(
+                "description", .text(lengthMax: 1024),
+                "carried in its alerts, in place of the topology's")
+        ],
         example: "monitors: { traffic: { volume: rows, drop: 80%, against: { trailing: 6h } } }")
     static let freshness = OperatorSpec(
         "freshness", path: "monitors.freshness",
@@ -358,7 +366,9 @@ enum Spec {
             FieldSpec("severity", .choice(["page", "warn", "info"]), "page", "how loud"),
             FieldSpec("summary", .text(lengthMax: 300), "written by us", "text of the alert"),
             FieldSpec("runbook", .text(lengthMax: 1024), "what to do"),
-            FieldSpec("description", .text(lengthMax: 1024), "for people"),
+            FieldSpec(
+                "description", .text(lengthMax: 1024),
+                "carried in its alerts, in place of the topology's"),
         ],
         example: "monitors: { silent: { freshness: 2h, per: group, severity: warn } }")
 

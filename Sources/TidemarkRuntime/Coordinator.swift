@@ -350,9 +350,7 @@ package final class Coordinator {
             let startedNs = time.threadCPUNs()
             let tally = stage.close(closing) { emit($0) }
             progress.totals.closingCPUNs += time.threadCPUNs() - startedNs
-            progress.totals.windows += 1
-            progress.totals.aggregates += tally.aggregates
-            progress.totals.alerts += tally.alerts
+            progress.totals.add(tally)
             progress.notices += tally.notices.prefix(
                 RunProgress.noticeCountMax - progress.notices.count)
             hasNews = true

@@ -31,6 +31,10 @@ package struct WorkerTally: Sendable, Equatable {
     package var filteredNull: Int64 = 0
     package var late: Int64 = 0
     package var quarantined: Int64 = 0
+    /// Records that came behind the end that `--until-end` had fixed: as if they were not there.
+    package var beyondEnd: Int64 = 0
+    /// Dead letters, late and quarantined rows, by reason with an example each.
+    package var setAside = SetAsideTally()
     /// Offsets without a record: control records, aborted and compacted ones.
     ///
     /// On a topic that is neither written in transactions nor compacted there are none.
@@ -38,6 +42,11 @@ package struct WorkerTally: Sendable, Equatable {
     /// Records below the committed offset, read again to rebuild: in none of the other counts.
     package var reread: Int64 = 0
     package init() {}
+
+    /// What became of the records that were read: each one is in just one of these.
+    package var accounted: Int64 {
+        rows + tombstones + deadLetters + filteredOut + filteredNull + late + quarantined
+    }
 
     package mutating func add(_ other: WorkerTally) {
         records += other.records
@@ -49,6 +58,8 @@ package struct WorkerTally: Sendable, Equatable {
         filteredNull += other.filteredNull
         late += other.late
         quarantined += other.quarantined
+        beyondEnd += other.beyondEnd
+        setAside.add(other.setAside)
         skipped += other.skipped
         reread += other.reread
     }

@@ -16,7 +16,43 @@ package struct RunTotals: Sendable, Equatable {
     /// Times that open windows were written out, since re-reading them would take too long.
     package var snapshots = 0
     package var snapshotBytes = 0
+    package var verdicts = VerdictTally()
+    /// By place in `StreamPlan.columns`; empty before the first window.
+    package var columns: [ColumnTally] = []
+    /// `segment/group` of groups that a baseline does not have, `groupsWithoutBaselineMax` at most.
+    package var groupsWithoutBaseline: Set<String> = []
+    /// So many are remembered by name.
+    package static let groupsWithoutBaselineMax = 1000
     package init() {}
+
+    /// Takes in what a window that closed came to.
+    package mutating func add(_ tally: WindowTally) {
+        windows += 1
+        aggregates += tally.aggregates
+        alerts += tally.alerts
+        verdicts.add(tally.verdicts)
+        add(
+            columns: tally.columns.map { rows in
+                var column = ColumnTally()
+                column.rows = rows
+                column.emptyWindows = rows.total > 0 && rows.value == 0 ? 1 : 0
+                return column
+            })
+        add(groups: tally.groupsWithoutBaseline)
+    }
+
+    private mutating func add(columns other: [ColumnTally]) {
+        if columns.count < other.count {
+            columns += Array(repeating: ColumnTally(), count: other.count - columns.count)
+        }
+        for (place, column) in other.enumerated() { columns[place].add(column) }
+    }
+
+    private mutating func add(groups other: Set<String>) {
+        for group in other where groupsWithoutBaseline.count < Self.groupsWithoutBaselineMax {
+            groupsWithoutBaseline.insert(group)
+        }
+    }
 
     /// Joins what one engine after another did.
     package mutating func add(_ other: RunTotals) {
@@ -30,6 +66,9 @@ package struct RunTotals: Sendable, Equatable {
         floorsRecorded += other.floorsRecorded
         snapshots += other.snapshots
         snapshotBytes += other.snapshotBytes
+        verdicts.add(other.verdicts)
+        add(columns: other.columns)
+        add(groups: other.groupsWithoutBaseline)
     }
 }
 

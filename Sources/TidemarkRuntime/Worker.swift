@@ -297,6 +297,7 @@ package final class Worker {
             unsafe rows.pane[row] = -1
             if let end = task.end, offset >= end {
                 unsafe rows.fate[row] = RowTable.Fate.beyondEnd.rawValue
+                tally.beyondEnd += 1
                 continue
             }
             while let floor = task.floors.first, floor.offset <= offset {
@@ -334,10 +335,13 @@ package final class Worker {
                 task.clock.observe(recordMs: recordMs)
                 if !isReread {
                     tally.deadLetters += 1
+                    let reason = reason ?? stage.deadLetterReason(batch, row: row)
+                    tally.setAside.add(reason.name) {
+                        "\(task.partition)@\(offset): \(reason.detail)"
+                    }
                     outgoing.append(
                         letters.deadLetter(
-                            batch, row: row, partition: task.partition,
-                            reason: reason ?? stage.deadLetterReason(batch, row: row)))
+                            batch, row: row, partition: task.partition, reason: reason))
                 }
             case .filteredOut, .filteredNull:
                 _ = task.clock.admit(eventMs: unsafe rows.eventTimeMs[row], recordMs: recordMs)
@@ -366,10 +370,22 @@ package final class Worker {
                     unsafe rows.pane[row] = paneId
                 case .late:
                     fate = .late
-                    if !isReread { tally.late += 1 }
+                    if !isReread {
+                        tally.late += 1
+                        tally.setAside.add("late") {
+                            "\(task.partition)@\(offset): event time \(eventMs) ms, watermark \(sealedMs) ms"
+                        }
+                    }
                 case .quarantined:
                     fate = .quarantined
-                    if !isReread { tally.quarantined += 1 }
+                    if !isReread {
+                        tally.quarantined += 1
+                        let referenceMs = task.clock.reading.referenceMs
+                        tally.setAside.add("quarantined") {
+                            "\(task.partition)@\(offset): event time \(eventMs) ms,"
+                                + " \(eventMs - referenceMs) ms ahead of the reference clock"
+                        }
+                    }
                 }
                 if fate != .row, sealedMs != TimeLimit.never {
                     // Counted in the oldest pane that is still open: its own has left.

@@ -80,6 +80,15 @@ package final class Log: Sendable {
         }
     }
 
+    /// Writes a line for a person who looks at the terminal, as it is, unless its level is below what is asked
+    /// for.
+    package func print(_ line: String, _ level: Level) {
+        guard level >= levelMin else { return }
+        status.withLock { status in
+            write(Array((status.isEmpty ? line + "\n" : "\r\u{1b}[K\(line)\n\(status)").utf8))
+        }
+    }
+
     /// Draws the terminal's status line anew (without a line end); an empty one takes it away.
     ///
     /// The caller asks only if standard error is a terminal.

@@ -124,6 +124,11 @@ package final class Counter: Sendable {
         total.wrappingAdd(amount, ordering: .relaxed)
     }
 
+    /// Takes over a total that is counted elsewhere; a smaller one than before changes nothing.
+    package func raise(to total: UInt64) {
+        self.total.max(total, ordering: .relaxed)
+    }
+
     package var value: UInt64 { total.load(ordering: .relaxed) }
 }
 

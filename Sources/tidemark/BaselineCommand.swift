@@ -30,15 +30,8 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
             message: "`baseline build` needs records",
             hint: "tidemark baseline build --from FILE --by model")
     }
-    func count(_ flag: String, _ fallback: Int?) throws(UsageError) -> Int? {
-        guard let text = invocation.value(flag) else { return fallback }
-        guard let number = Int(text), number > 0 else {
-            throw UsageError(message: "`\(flag) \(text)` is no count", hint: "\(flag) 10")
-        }
-        return number
-    }
-    let windowCount = try count("--windows", nil)
-    let bins = try count("--bins", 20) ?? 20
+    let windowCount = try invocation.count("--windows", in: 1...10_000_000)
+    let bins = try invocation.count("--bins", in: 1...10_000) ?? 20
     if input == "-", windowCount != nil || invocation.value("--topology") == nil {
         throw UsageError(
             message: "standard input can be read once only",
@@ -114,7 +107,7 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
         let table = try builder.build(rule, made: made, pooled: invocation.has("--pooled"))
         let bytes = table.encoded()
         if let path = invocation.value("--output") {
-            guard writeFile(path, bytes) else {
+            guard replaceFile(path, bytes) else {
                 throw BaselineTable.Problem(
                     "\(path) cannot be written: \(unsafe String(cString: strerror(errno)))")
             }
@@ -274,29 +267,15 @@ private func firstLines(_ path: String, _ count: Int) throws(BaselineTable.Probl
     return block[..<filled].split(separator: 0x0a).prefix(count).map(Array.init)
 }
 
-/// Writes a whole file.
-func writeFile(_ path: String, _ bytes: [UInt8]) -> Bool {
-    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { return false }
-    defer { close(descriptor) }
-    var rest = bytes[...]
-    while !rest.isEmpty {
-        let count = unsafe rest.withUnsafeBytes {
-            unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
-        }
-        guard count > 0 else { return false }
-        rest = rest.dropFirst(count)
-    }
-    return true
-}
-
 /// `90s`, `5m`, `1h`, as the topology has durations.
 private func durationMs(_ text: String) -> Int64? {
     let units: [(String, Int64)] = [
         ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000),
     ]
     for (unit, ms) in units where text.hasSuffix(unit) {
-        if let number = Int64(text.dropLast(unit.count)), number > 0 { return number * ms }
+        guard let number = Int64(text.dropLast(unit.count)), number > 0 else { continue }
+        let (product, isTooMuch) = number.multipliedReportingOverflow(by: ms)
+        return isTooMuch ? nil : product
     }
     return nil
 }

@@ -29,6 +29,22 @@ struct Invocation {
     func has(_ flag: String) -> Bool { flags[flag] != nil }
     func value(_ flag: String) -> String? { flags[flag]?.last }
     func values(_ flag: String) -> [String] { flags[flag] ?? [] }
+
+    /// The whole number that a flag was given; `nil` where it was not.
+    ///
+    /// Whatever is done with it later must not overflow: so each flag has a range.
+    func count(
+        _ flag: String, in range: ClosedRange<Int> = 1...Int(Int32.max)
+    ) throws(UsageError) -> Int? {
+        guard let text = value(flag) else { return nil }
+        guard let number = Int(text), range.contains(number) else {
+            throw UsageError(
+                message:
+                    "`\(flag) \(text)` is no whole number from \(range.lowerBound) to \(range.upperBound)",
+                hint: "\(flag) \(min(max(10, range.lowerBound), range.upperBound))")
+        }
+        return number
+    }
 }
 
 /// A command line that makes no sense (exit code 2).
@@ -67,6 +83,11 @@ let verbs: [Verb] = [
             Flag(
                 name: "--suffix", value: "TEXT",
                 help: "with --no-alerts: publish aggregates to topics of that name and TEXT"),
+            Flag(
+                name: "--http", value: "ADDRESS:PORT",
+                help:
+                    "serve /metrics, /livez, /readyz and /startupz there (a port alone: on loopback)"
+            ),
             Flag(name: "--json", value: nil, help: "print the closing summary as one JSON object"),
             Flag(name: "--quiet", value: nil, help: "no progress"),
         ] + overrideFlags, argumentCount: 1...1),
@@ -120,6 +141,19 @@ let verbs: [Verb] = [
             "Takes an output file of `run --output`, a baseline, or the bytes of a sketch; - is standard input.",
         flags: [Flag(name: "--most", value: "N", help: "stop after so many records (default 10)")],
         argumentCount: 1...1),
+    Verb(
+        name: "alerts", arguments: "TOPOLOGY", summary: "list the alerts that are open now",
+        details: """
+            Reads the alerts topic to its end and lists what fired and has not resolved, the oldest
+            first. An alert whose records left the topic by retention is not seen.
+            """,
+        flags: [
+            Flag(
+                name: "--from", value: "DIR",
+                help: "read what `run --output DIR` wrote instead of the topic"),
+            Flag(name: "--all", value: nil, help: "resolved ones too"),
+            Flag(name: "--json", value: nil, help: "the same as data"),
+        ] + overrideFlags, argumentCount: 1...1),
     Verb(
         name: "demo", arguments: "", summary: "an hour of three models in about a minute",
         details: """

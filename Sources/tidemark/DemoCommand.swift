@@ -4,6 +4,7 @@ import TidemarkBatch
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkFiles
 import TidemarkKafka
 import TidemarkRuntime
 import TidemarkTelemetry
@@ -40,21 +41,17 @@ private let topic = "predictions"
 
 /// `tidemark demo`: an hour of three models through an embedded Kafka, in about a minute.
 func demoCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
-    func number(_ flag: String, _ fallback: Int) throws(UsageError) -> Int {
-        guard let text = invocation.value(flag) else { return fallback }
-        guard let number = Int(text), number >= 0 else {
-            throw UsageError(message: "`\(flag) \(text)` is no count", hint: "\(flag) \(fallback)")
-        }
-        return number
-    }
-    let seed = UInt64(try number("--seed", 1))
-    let count = try number("--records", 600_000)
-    let seconds = try number("--seconds", 60)
+    let seed = UInt64(try invocation.count("--seed", in: 0...Int.max) ?? 1)
+    let count = try invocation.count("--records", in: 0...1_000_000_000) ?? 600_000
+    let seconds = try invocation.count("--seconds", in: 0...86_400) ?? 60
     if let path = invocation.value("--write-records") {
         var traffic = DemoTraffic(seed: seed, recordCount: count, drifts: false)
         var bytes: [UInt8] = []
         for index in 0..<count { bytes += traffic.record(index).value + [0x0a] }
-        return writeFile(path, bytes) ? ExitCode.done : ExitCode.environment
+        if replaceFile(path, bytes) { return ExitCode.done }
+        printError(
+            "tidemark: \(path) cannot be written: \(unsafe String(cString: strerror(errno)))\n")
+        return ExitCode.environment
     }
     let path = invocation.value("--topology") ?? "topologies/demo.yaml"
     guard var loaded = load(path, invocation, quietly: true) else { return ExitCode.topology }

@@ -1,6 +1,7 @@
 import Glibc
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkHTTP
 import TidemarkOperators
 import TidemarkPlanner
 import TidemarkTopology
@@ -12,12 +13,16 @@ let programVersion = "0.1.0"
 ///
 /// - Returns: the exit code.
 func runTidemark(_ words: [String]) -> Int32 {
+    takeStandardDescriptors()
     if let problem = processorProblem() {
         printError("tidemark: \(problem)\n")
         return ExitCode.environment
     }
     do throws(UsageError) {
-        return try dispatch(try parse(words))
+        let code = try dispatch(try parse(words))
+        guard let problem = outputProblem else { return code }
+        printError("tidemark: standard output cannot be written: \(problem)\n")
+        return code == ExitCode.done ? ExitCode.environment : code
     } catch {
         printError("tidemark: \(error.message)\n")
         if let hint = error.hint { printError("  try: \(hint)\n") }
@@ -37,6 +42,7 @@ private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
     case "offsets": return try offsetsCommand(invocation)
     case "reset": return try resetCommand(invocation)
     case "topics": return try topicsCommand(invocation)
+    case "alerts": return try alertsCommand(invocation)
     case "list":
         guard invocation.arguments.first == "operators" else {
             throw UsageError(
@@ -74,7 +80,7 @@ func load(_ path: String, _ invocation: Invocation, quietly: Bool = false) -> Lo
     guard let plan = result.plan else { return nil }
     do throws(BaselineTable.Problem) {
         return LoadedPlan(
-            plan: plan, dataHash: result.dataHash, baselines: try loadBaselines(plan))
+            plan: plan, dataHash: result.dataHash, baselines: try loadBaselines(plan), path: path)
     } catch {
         printError("tidemark: baseline \(error.message)\n")
         return nil
@@ -103,13 +109,20 @@ private func runCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         input: invocation.value("--input"), output: invocation.value("--output"),
         untilEnd: invocation.has("--until-end"), json: invocation.has("--json"),
         quiet: invocation.has("--quiet"))
+    if let text = invocation.value("--http") {
+        guard let address = HTTPAddress(text) else {
+            throw UsageError(
+                message: "`--http \(text)` is no address and port", hint: "--http 127.0.0.1:9464")
+        }
+        options.http = address
+    }
     options.topologyPath = invocation.arguments[0] + (suffix.map { " --suffix \($0)" } ?? "")
     options.isShadow = isShadow
     options.suffix = suffix
     do throws(ConnectorError) {
         let summary = try run(loaded, options)
         printOut(options.json ? summary.json() + "\n" : summary.text())
-        return ExitCode.done
+        return summary.exitCode
     } catch {
         return printFailure(error)
     }

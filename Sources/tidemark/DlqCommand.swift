@@ -67,8 +67,8 @@ func dlqCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         reasons: Set(invocation.values("--reason")),
         sinceMs: try invocation.value("--since").map(parsedSince)
     )
-    let limit = try count(invocation, "--limit")
-    let samples = try count(invocation, "--samples") ?? 3
+    let limit = try invocation.count("--limit")
+    let samples = try invocation.count("--samples") ?? 3
     guard let (plan, _) = handPlan(invocation.arguments[1], invocation) else {
         return ExitCode.topology
     }

@@ -8,13 +8,7 @@ import TidemarkSketches
 /// `tidemark inspect FILE|-`: one readable print of any record or sketch of ours.
 func inspectCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     let path = invocation.arguments[0]
-    var most = 10
-    if let text = invocation.value("--most") {
-        guard let number = Int(text), number > 0 else {
-            throw UsageError(message: "`--most \(text)` is no count", hint: "--most 10")
-        }
-        most = number
-    }
+    let most = try invocation.count("--most") ?? 10
     let bytes: [UInt8]
     do throws(BaselineTable.Problem) {
         bytes = try readWholeFile(path == "-" ? "/dev/stdin" : path)
@@ -40,7 +34,8 @@ func inspectCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
                 "tidemark: line \(total) of \(path) is neither a record nor a sketch of ours\n")
             return ExitCode.findings
         }
-        printOut(text + "\n")
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        printOut(lines.map { printable(String($0)) }.joined(separator: "\n") + "\n")
         shown += 1
     }
     if total == 0 { printError("tidemark: \(path) is empty\n") }
@@ -81,9 +76,12 @@ private func stateText(_ bytes: [UInt8]) -> String? {
 
 /// A line of an output file.
 private func recordText(_ line: [UInt8]) -> String? {
-    guard let json = try? JSONValue(parsing: line), json.asObject != nil else { return nil }
-    let value = json["value"] ?? json
+    // A console consumer puts key and headers in front, parted by tabs.
+    let shown = line.lastIndex(of: 0x09).map { Array(line[($0 + 1)...]) } ?? line
+    guard let json = try? JSONValue(parsing: shown), json.asObject != nil else { return nil }
+    // A line of our files is a record in an envelope; an alert has a `value` of its own.
     let headers = json["headers"]
+    let value = headers == nil ? json : json["value"] ?? json
     if let family = headers?["family"]?.asText, let text = value.asText,
         let bytes = base64Decoded(text.utf8)
     {
@@ -113,7 +111,7 @@ private func groupText(_ value: JSONValue) -> String {
 private func windowText(_ value: JSONValue) -> String {
     let start = value["window"]?["start"]?.asInteger ?? 0
     let end = value["window"]?["end"]?.asInteger ?? 0
-    return "\(timeText(start)) + \(lengthText(end - start))"
+    return "\(timeText(start)) + \(lengthText(end &- start))"
 }
 
 private func aggregateText(_ value: JSONValue) -> String {
@@ -137,7 +135,7 @@ private func aggregateText(_ value: JSONValue) -> String {
         numbers.append("\(name) \(shortNumber(number.asNumber))")
     }
     if let distinct = value["distinct"]?["estimate"]?.asNumber {
-        numbers.append("distinct about \(grouped(Int64(distinct.rounded())))")
+        numbers.append("distinct about \(fixed(distinct, 0))")
     }
     if !numbers.isEmpty { text += "\n    " + numbers.joined(separator: "  ") }
     if let counts = value["histogram"]?["counts"]?.asArray {
@@ -177,6 +175,17 @@ private func extrasText(_ value: JSONValue) -> String {
         text += ", covariance \(pair["covariance"]?.asNumber.map { shortNumber($0) } ?? "-")"
         text += " over \(grouped(pair["n"]?.asInteger ?? 0)) rows"
     }
+    if let bins = value["log_linear"] {
+        let zero = bins["zero"]?.asInteger ?? 0
+        text += "\n    log-linear bins: \(grouped(zero)) at zero"
+        for side in ["negative", "positive"] {
+            guard let counts = bins[side]?["counts"]?.asArray?.compactMap(\.asInteger),
+                let first = bins[side]?["first"]?.asInteger
+            else { continue }
+            let sum = counts.reduce(Int64(0)) { $0.addingReportingOverflow($1).partialValue }
+            text += "\n    \(bars(counts))  \(grouped(sum)) \(side), bins from \(first) on"
+        }
+    }
     if let values = value["counts"]?["values"]?.asArray {
         text += "\n    \(grouped(Int64(values.count))) values: "
         text += values.prefix(5).map {
@@ -199,11 +208,33 @@ private func extrasText(_ value: JSONValue) -> String {
 private func alertText(_ value: JSONValue) -> String {
     var text =
         "\(value["state"]?.asText ?? "-")  \(value["severity"]?.asText ?? "")  \(value["monitor"]?.asText ?? "")  \(groupText(value))  \(value["column"]?.asText ?? "")  \(windowText(value))"
+    if value["muted"]?.asBoolean == true {
+        text += "  muted: \(value["muted_by"]?.asText ?? "yes")"
+    }
     text += "\n    \(value["summary"]?.asText ?? "")"
+    var facts: [String] = []
+    if let number = value["value"]?.asNumber {
+        facts.append("\(value["test"]?.asText ?? "value") \(shortNumber(number))")
+    }
+    if let bound = value["threshold"]?.asNumber {
+        facts.append("\(value["direction"]?.asText ?? "against") \(shortNumber(bound))")
+    }
+    if let p = value["p"]?.asNumber { facts.append("p \(p)") }
+    if let level = value["level"]?.asNumber { facts.append("level \(level)") }
+    for (name, words) in [("n", "rows"), ("n_baseline", "rows of the baseline")] {
+        if let count = value[name]?.asInteger, count > 0 {
+            facts.append("\(grouped(count)) \(words)")
+        }
+    }
+    if let opened = value["opened"]?.asInteger { facts.append("since \(timeText(opened))") }
+    if !facts.isEmpty { text += "\n    " + facts.joined(separator: "  ") }
     for (name, words) in [("current", "now"), ("baseline", "then")] {
-        if let counts = value["histogram"]?[name]?.asArray {
+        if let counts = value["histogram"]?[name]?.asArray, !counts.isEmpty {
             text += "\n    \(bars(counts.compactMap(\.asInteger)))  \(words)"
         }
+    }
+    for name in ["description", "runbook", "owner"] {
+        if let words = value[name]?.asText { text += "\n    \(name): \(words)" }
     }
     return text
 }

@@ -11,6 +11,15 @@ struct LoadedPlan {
     var dataHash: String
     /// In the order of `plan.stream.baselines`.
     var baselines: [BaselineTable]
+    /// Where the topology was read from.
+    var path = ""
+
+    /// Files that a run with these options reads.
+    func inputs(_ options: RunOptions) -> [String] {
+        let input = options.input ?? plan.stream.source.file
+        return [input, path].compactMap(\.self).filter { !$0.isEmpty && $0 != "-" }
+            + plan.stream.baselines.map(\.path).filter { !$0.isEmpty }
+    }
 }
 
 /// Plans a topology file, reading baselines, files and the environment as it asks for them.

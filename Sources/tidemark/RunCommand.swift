@@ -4,6 +4,7 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkFiles
+import TidemarkHTTP
 import TidemarkKafka
 import TidemarkOperators
 import TidemarkRuntime
@@ -30,6 +31,8 @@ struct RunOptions {
     var suffix: String?
     /// Named in commands that would help.
     var topologyPath = "TOPOLOGY"
+    /// Serve metrics and probes there.
+    var http: HTTPAddress?
     /// Compare the topics with what the plan needs before anything is read.
     var checksTopics = true
     /// Called with each progress reading, for those who draw their own.
@@ -40,93 +43,48 @@ struct RunOptions {
     var shouldStop: (() -> Bool)?
 }
 
-/// What a run came to, for `--json`.
-struct RunSummary {
-    var totals: RunTotals
-    var seconds: Double
-    var cpuSeconds: Double
-    var peakMemoryBytes: Int64
-    var clockMs: Int64?
-
-    func json() -> String {
-        var json = JSONWriter()
-        json.beginObject()
-        json.member("records", totals.input.records)
-        json.member("bytes", totals.input.bytes)
-        json.member("seconds", seconds)
-        json.member("cpu_seconds", cpuSeconds)
-        json.member("closing_cpu_seconds", Double(totals.closingCPUNs) / 1e9)
-        json.member("peak_memory_bytes", peakMemoryBytes)
-        json.member("windows", totals.windows)
-        json.member("aggregates", totals.aggregates)
-        json.member("alerts", totals.alerts)
-        json.member("dead_letters", totals.input.deadLetters)
-        json.member("late", totals.input.late)
-        json.member("quarantined", totals.input.quarantined)
-        json.member("tombstones", totals.input.tombstones)
-        json.member("filtered", totals.input.filteredOut)
-        json.member("filtered_null", totals.input.filteredNull)
-        json.member("reread", totals.input.reread)
-        json.member("offsets_without_record", totals.input.skipped)
-        json.member("late_partials", totals.latePartials)
-        json.member("commits", totals.commits)
-        json.member("snapshots", totals.snapshots)
-        json.member("snapshot_bytes", totals.snapshotBytes)
-        if let clockMs { json.member("reference_clock", clockMs) }
-        json.endObject()
-        return String(decoding: json.bytes, as: UTF8.self)
-    }
-
-    func text() -> String {
-        let input = totals.input
-        let rate = seconds > 0 ? Double(input.records) / seconds : 0
-        var lines = [
-            "\(grouped(input.records)) records (\(fixed(Double(input.bytes) / 1e6, 1)) MB) in \(fixed(seconds, 2)) s: \(grouped(Int64(rate))) records/s, \(fixed(cpuSeconds, 2)) CPU-s, peak \(fixed(Double(peakMemoryBytes) / 1e6, 1)) MB",
-            "\(grouped(Int64(totals.windows))) windows, \(grouped(Int64(totals.aggregates))) aggregates, \(totals.alerts) alerts",
-        ]
-        var odd: [String] = []
-        func note(_ count: Int64, _ name: String) {
-            if count > 0 { odd.append("\(grouped(count)) \(name)") }
-        }
-        note(input.deadLetters, "dead letters")
-        note(input.late, "late")
-        note(input.quarantined, "quarantined")
-        note(input.tombstones, "tombstones")
-        note(input.filteredOut + input.filteredNull, "filtered out")
-        note(input.reread, "read again to rebuild")
-        note(input.skipped, "offsets without a record")
-        note(Int64(totals.latePartials), "late partials")
-        if !odd.isEmpty { lines.append(odd.joined(separator: ", ")) }
-        if let clockMs { lines.append("reference clock \(timeText(clockMs))") }
-        return lines.joined(separator: "\n") + "\n"
-    }
-}
-
 /// Runs a plan; prints what happens.
 func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> RunSummary {
     let started = SystemTime().nowNs()
     let time = SystemTime()
     let telemetry = Telemetry()
     let log = Log(time: time, level: options.quiet || options.json ? .warning : .info)
+    let health = RunHealth(time: time)
+    var server: HTTPServer?
+    if let address = options.http {
+        do throws(HTTPProblem) {
+            server = try serve(at: address, telemetry, health)
+        } catch {
+            throw ConnectorError(.environment, error.message, hint: "--http 127.0.0.1:9464")
+        }
+    }
+    // It serves until the run is over.
+    defer { withExtendedLifetime(server) {} }
+    if let server { log.info("metrics and probes are served", ["at": "http://\(server.address)/"]) }
     signal(SIGTERM, requestStop)
     signal(SIGINT, requestStop)
     signal(SIGPIPE, SIG_IGN)
     var totals = RunTotals()
+    var last = RunProgress()
     var clockMs: Int64?
     var isFirst = true
     // Whoever has new partitions to read begins as a new process would, from its own commit.
     while true {
         let ended = try runEngine(
-            loaded, options, totals, isFirst: isFirst, time: time, telemetry: telemetry, log: log)
+            loaded, options, totals, isFirst: isFirst, time: time, telemetry: telemetry, log: log,
+            health: health)
         totals = ended.totals
+        last = ended.last
         clockMs = ended.clockMs
         isFirst = false
-        guard ended.hasGrown, !stopRequested.load(ordering: .relaxed) else { break }
+        guard ended.last.hasGrown, !stopRequested.load(ordering: .relaxed) else { break }
         log.warning("the input has new partitions: reading goes on with them")
     }
+    let untilEnd = options.untilEnd || (options.input ?? loaded.plan.stream.source.file) == "-"
     return RunSummary(
-        totals: totals, seconds: Double(time.nowNs() - started) / 1e9, cpuSeconds: cpuSeconds(),
-        peakMemoryBytes: peakMemoryBytes(), clockMs: clockMs)
+        loaded.plan, totals: totals, last: last,
+        untilEnd: untilEnd && !stopRequested.load(ordering: .relaxed),
+        seconds: Double(time.nowNs() - started) / 1e9, clockMs: clockMs)
 }
 
 /// Runs one engine to its end: of the input, by a stop, or since there are new partitions.
@@ -134,8 +92,8 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
 /// `before`: what earlier ones did.
 private func runEngine(
     _ loaded: LoadedPlan, _ options: RunOptions, _ before: RunTotals, isFirst: Bool,
-    time: SystemTime, telemetry: Telemetry, log: Log
-) throws(ConnectorError) -> (totals: RunTotals, hasGrown: Bool, clockMs: Int64?) {
+    time: SystemTime, telemetry: Telemetry, log: Log, health: RunHealth
+) throws(ConnectorError) -> (totals: RunTotals, last: RunProgress, clockMs: Int64?) {
     let plan = loaded.plan
     let inputPath = options.input ?? plan.stream.source.file
     let workerCount = plan.run.workers ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
@@ -200,7 +158,8 @@ private func runEngine(
         let suffix = options.output == nil ? options.suffix : ""
         var inner: (any Sink)?
         if let directory = options.output {
-            inner = FileSink(directory: directory, appends: !isFirst)
+            inner = FileSink(
+                directory: directory, appends: !isFirst, inputs: loaded.inputs(options), log: log)
         } else if options.suffix != nil {
             inner = try client?.sink()
         }
@@ -209,10 +168,7 @@ private func runEngine(
             offsets: offsets)
         log.info("shadow: nothing is committed, no alert is published")
     } else if let directory = options.output {
-        // Files know no transactions, and keep no state.
-        commits = DirectLog(
-            sink: FileSink(directory: directory, appends: inputPath == nil || !isFirst),
-            offsets: offsets)
+        commits = try fileLog(loaded, options, directory, offsets, isFirst: isFirst, log)
     } else if let client {
         commits = try kafkaLog(client, plan, isFile: inputPath != nil, time)
     } else {
@@ -222,7 +178,8 @@ private func runEngine(
     let engine = try Engine(
         plan: plan, dataHash: nameHash(loaded.dataHash),
         parts: EngineParts(
-            source: source, log: commits,
+            source: source,
+            log: options.isShadow ? commits : AnnouncedLog(commits, plan: plan, log: log),
             makeStageOne: { StageOneOperator(plan: plan, baselines: baselines) },
             makeStageTwo: { StageTwoOperator(plan: plan, baselines: baselines) },
             letters: RecordLetters(plan: plan), time: time),
@@ -234,8 +191,9 @@ private func runEngine(
             "the topic has grown: a new partition will be read from its beginning",
             ["topic": partition.topic, "partition": partition.partition])
     }
-    let progress = ProgressLine(log: log, time: time, isQuiet: options.quiet || options.json)
-    let engineMetrics = EngineMetrics(telemetry)
+    let progress = ProgressLine(
+        log: log, time: time, plan: plan, isQuiet: options.quiet || options.json)
+    let engineMetrics = EngineMetrics(telemetry, plan: plan)
     let totals: RunTotals
     do throws(ConnectorError) {
         totals = try engine.run(
@@ -246,6 +204,7 @@ private func runEngine(
                 var reading = reading
                 reading.totals.add(before)
                 engineMetrics.update(reading)
+                health.note(reading, isStopping: stopRequested.load(ordering: .relaxed))
                 progress.update(reading)
                 options.onProgress?(reading)
             })
@@ -262,7 +221,29 @@ private func runEngine(
     client?.close(withinMs: 5000)
     var all = before
     all.add(totals)
-    return (all, engine.coordinator.progress.hasGrown, source.fixedReferenceMs)
+    return (all, engine.coordinator.progress, source.fixedReferenceMs)
+}
+
+/// Results in files, with the state that outlives a window beside them.
+///
+/// Files know no transactions: results, then state, then positions. A source that is a file is read from its
+/// beginning every time, so outputs begin anew and there is no state to keep.
+private func fileLog(
+    _ loaded: LoadedPlan, _ options: RunOptions, _ directory: String, _ offsets: any OffsetStore,
+    isFirst: Bool, _ log: Log
+) throws(ConnectorError) -> DirectLog {
+    let plan = loaded.plan
+    let isFile = (options.input ?? plan.stream.source.file) != nil
+    let sink = FileSink(
+        directory: directory, appends: !isFile || !isFirst, inputs: loaded.inputs(options), log: log
+    )
+    var state: FileState?
+    if !isFile, let topic = plan.stateTopic {
+        state = FileState(directory: directory, topic: topic)
+        try state?.compact()
+    }
+    return DirectLog(
+        sink: sink, offsets: offsets, stateTopic: isFile ? nil : plan.stateTopic, reader: state)
 }
 
 /// How results reach a cluster, as `run.delivery` says.
@@ -332,75 +313,6 @@ private func logStart(_ reports: [StartReport], _ state: StateReport, _ log: Log
     }
 }
 
-/// Engine readings as metrics.
-private struct EngineMetrics {
-    let records: Gauge
-    /// What became of the records that count in no window as they are.
-    let verdicts: [(gauge: Gauge, count: (WorkerTally) -> Int64)]
-    let skipped: Gauge
-    let lag: Gauge
-    let watermark: Gauge
-    let openWindows: Gauge
-    let state: Gauge
-    let overMemory: Gauge
-    let rebuilding: Gauge
-    let held: Gauge
-    let holding: Gauge
-
-    init(_ telemetry: Telemetry) {
-        records = telemetry.gauge("tidemark_records_read", help: "Records read since the start")
-        let counts: [(String, (WorkerTally) -> Int64)] = [
-            ("dead_letter", { $0.deadLetters }), ("late", { $0.late }),
-            ("quarantined", { $0.quarantined }), ("tombstone", { $0.tombstones }),
-            ("filtered_out", { $0.filteredOut }), ("filtered_null", { $0.filteredNull }),
-            ("reread", { $0.reread }),
-        ]
-        verdicts = counts.map { name, count in
-            let gauge = telemetry.gauge(
-                "tidemark_records_set_aside", labels: [("verdict", name)],
-                help: "Records that count in no window as they are, by verdict")
-            return (gauge, count)
-        }
-        skipped = telemetry.gauge(
-            "tidemark_source_offsets_without_record",
-            help: "Offsets passed over: control records, aborted and compacted ones")
-        lag = telemetry.gauge("tidemark_consumer_lag_records", help: "Records not yet read")
-        watermark = telemetry.gauge(
-            "tidemark_watermark_ms", help: "Merged watermark, ms since 1970")
-        openWindows = telemetry.gauge("tidemark_windows_open", help: "Windows not yet published")
-        state = telemetry.gauge(
-            "tidemark_state_bytes", help: "Memory of open panes, windows and entry state")
-        overMemory = telemetry.gauge(
-            "tidemark_memory_over_limit",
-            help: "1 while partitions wait for the slowest one, since panes and windows hold more"
-                + " than their part of limits.memory")
-        rebuilding = telemetry.gauge(
-            "tidemark_rebuilding",
-            help: "1 while records before the committed offset are read again")
-        holding = telemetry.gauge(
-            "tidemark_holding", help: "1 while reading is stopped by the share of dead letters")
-        held = telemetry.gauge(
-            "tidemark_watermark_held_ms",
-            help: "How far the slowest partition's watermark is behind the furthest one's")
-    }
-
-    func update(_ reading: RunProgress) {
-        records.set(Double(reading.totals.input.records))
-        for verdict in verdicts {
-            verdict.gauge.set(Double(verdict.count(reading.totals.input)))
-        }
-        skipped.set(Double(reading.totals.input.skipped))
-        if let lag = reading.lag { self.lag.set(Double(lag)) }
-        if reading.watermarkMs != TimeLimit.never { watermark.set(Double(reading.watermarkMs)) }
-        openWindows.set(Double(reading.openWindows))
-        state.set(Double(reading.stateByteCount))
-        overMemory.set(reading.isOverMemory ? 1 : 0)
-        rebuilding.set(reading.isRebuilding ? 1 : 0)
-        held.set(Double(reading.heldMs))
-        holding.set(reading.isHolding ? 1 : 0)
-    }
-}
-
 /// Live progress: a line that is redrawn on a terminal, a log line now and then elsewhere.
 final class ProgressLine {
     private let log: Log
@@ -412,8 +324,15 @@ final class ProgressLine {
     private var wasHolding = false
     private var wasOverMemory = false
     private var noticeCount = 0
+    private let columnNames: [String]
+    private var lastWindows = 0
+    /// Columns and groups of which was said that nothing is known of them: once each.
+    private var toldColumns: Set<Int> = []
+    private var toldGroups: Set<String> = []
+    private static let toldGroupsMax = 20
 
-    init(log: Log, time: SystemTime, isQuiet: Bool) {
+    init(log: Log, time: SystemTime, plan: Plan, isQuiet: Bool) {
+        columnNames = plan.stream.columns.map(\.name)
         self.log = log
         self.time = time
         self.isQuiet = isQuiet
@@ -442,6 +361,7 @@ final class ProgressLine {
             log.log(.warning, notice.event, notice.fields)
         }
         noticeCount = reading.notices.count
+        tellUnknown(reading.totals)
         guard !isQuiet else { return }
         let now = time.nowNs()
         let elapsed = Double(now - lastNs) / 1e9
@@ -466,6 +386,32 @@ final class ProgressLine {
                     "open_windows": reading.openWindows, "windows": reading.totals.windows,
                     "alerts": reading.totals.alerts,
                 ])
+        }
+    }
+
+    /// Says, once each, which columns had no value in a whole window and which groups no baseline has.
+    private func tellUnknown(_ totals: RunTotals) {
+        guard totals.windows != lastWindows else { return }
+        lastWindows = totals.windows
+        for (place, tally) in totals.columns.enumerated()
+        where tally.emptyWindows > 0 && toldColumns.insert(place).inserted {
+            log.warning(
+                "a column had no value in any row of a window",
+                [
+                    "column": columnNames[place], "rows": tally.rows.total,
+                    "missing": tally.rows.missing, "null": tally.rows.null,
+                    "wrong_type": tally.rows.wrongType, "non_finite": tally.rows.nonFinite,
+                ])
+        }
+        guard totals.groupsWithoutBaseline.count > toldGroups.count,
+            toldGroups.count < Self.toldGroupsMax
+        else { return }
+        for group in totals.groupsWithoutBaseline.sorted()
+        where toldGroups.count < Self.toldGroupsMax && toldGroups.insert(group).inserted {
+            log.warning("a group is not in the baseline: it is not compared", ["group": group])
+        }
+        if toldGroups.count == Self.toldGroupsMax {
+            log.warning("further groups without a baseline are counted, not named")
         }
     }
 

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// Exit codes, a promise to scripts.
 enum ExitCode {
@@ -10,25 +11,75 @@ enum ExitCode {
     static let `internal`: Int32 = 5
 }
 
-/// Writes to standard output, whole.
-func printOut(_ text: String) { write(text, to: 1) }
+/// The error number of the first text that could not be written to standard output; 0: none.
+private let outputFailure = Atomic<Int32>(0)
+
+/// Writes to standard output, whole; a failure is kept for `outputProblem`.
+func printOut(_ text: String) {
+    let code = write(text, to: 1)
+    if code != 0 {
+        _ = outputFailure.compareExchange(expected: 0, desired: code, ordering: .relaxed)
+    }
+}
 
 /// Writes to standard error, whole.
-func printError(_ text: String) { write(text, to: 2) }
+func printError(_ text: String) { _ = write(text, to: 2) }
 
-private func write(_ text: String, to descriptor: Int32) {
+/// Why what was printed did not reach standard output; `nil` where it did.
+var outputProblem: String? {
+    let code = outputFailure.load(ordering: .relaxed)
+    return code == 0 ? nil : unsafe String(cString: strerror(code))
+}
+
+/// - Returns: 0, or the error number.
+private func write(_ text: String, to descriptor: Int32) -> Int32 {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
         let count = unsafe bytes.withUnsafeBytes {
             unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
         }
-        guard count > 0 else { return }
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { return errno }
         bytes = bytes.dropFirst(count)
+    }
+    return 0
+}
+
+/// Takes the descriptors 0 to 2 where the process was started without them: else the next file that is
+/// opened gets one of them, and what is meant for a person lands in it.
+///
+/// Without standard output nothing that is printed arrives, so there writing fails.
+func takeStandardDescriptors() {
+    for (descriptor, path) in [(Int32(0), "/dev/null"), (1, "/dev/full"), (2, "/dev/null")]
+    where fcntl(descriptor, F_GETFD) < 0 {
+        // The lowest free one is taken: lower ones are there by now.
+        _ = unsafe open(path, descriptor == 0 ? O_RDONLY : O_WRONLY)
     }
 }
 
+/// A text in which control characters are shown as escapes: what came in a record must not reach the
+/// terminal as a command.
+func printable(_ text: String) -> String {
+    guard text.unicodeScalars.contains(where: isControl) else { return text }
+    var shown = ""
+    for character in text.unicodeScalars {
+        if isControl(character) {
+            shown += "\\u{\(String(character.value, radix: 16))}"
+        } else {
+            shown.unicodeScalars.append(character)
+        }
+    }
+    return shown
+}
+
+private func isControl(_ character: Unicode.Scalar) -> Bool {
+    // C0, DEL and C1; and what turns the direction of a line around.
+    character.value < 0x20 || 0x7f...0x9f ~= character.value
+        || 0x202a...0x202e ~= character.value || 0x2066...0x2069 ~= character.value
+}
+
 /// CPU time of this process, seconds.
-func cpuSeconds() -> Double {
+func processCPUSeconds() -> Double {
     var usage = rusage()
     unsafe getrusage(RUSAGE_SELF.rawValue, &usage)
     return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
@@ -36,7 +87,7 @@ func cpuSeconds() -> Double {
 }
 
 /// Peak resident memory of this process, bytes.
-func peakMemoryBytes() -> Int64 {
+func processPeakMemoryBytes() -> Int64 {
     var usage = rusage()
     unsafe getrusage(RUSAGE_SELF.rawValue, &usage)
     return Int64(usage.ru_maxrss) * 1024
@@ -51,6 +102,11 @@ func grouped(_ number: Int64) -> String {
         digits = String(digits.dropLast(3))
     }
     return (number < 0 ? "-" : "") + digits + out
+}
+
+/// `1 window`, `2,000 windows`.
+func counted(_ number: Int64, _ noun: String) -> String {
+    "\(grouped(number)) \(noun)\(number == 1 ? "" : "s")"
 }
 
 /// A number with so many digits after the point.

@@ -114,8 +114,8 @@ func topicsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
             hint: "tidemark topics \(action) TOPOLOGY"
         )
     }
-    let replicas = try count(invocation, "--replication")
-    let partitions = try count(invocation, "--partitions")
+    let replicas = try invocation.count("--replication")
+    let partitions = try invocation.count("--partitions")
     guard let (plan, _) = handPlan(invocation.arguments[1], invocation) else {
         return ExitCode.topology
     }
@@ -178,15 +178,6 @@ private func settled(
 }
 
 func sleepMs(_ ms: Int) { usleep(UInt32(1000 * ms)) }
-
-/// The value of a flag that is a count.
-func count(_ invocation: Invocation, _ flag: String) throws(UsageError) -> Int? {
-    guard let text = invocation.value(flag) else { return nil }
-    guard let number = Int(text), number > 0, number < 1 << 31 else {
-        throw UsageError(message: "`\(flag) \(text)` is no count", hint: "\(flag) 3")
-    }
-    return number
-}
 
 private func needText(_ need: TopicNeed) -> String {
     var words: [String] = []

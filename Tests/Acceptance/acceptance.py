@@ -72,13 +72,20 @@ def run_lines(rows, topo=None, name="rows", raw=False):
     data.write_bytes(b"".join(r + b"\n" for r in rows) if raw else "".join(json.dumps(r) + "\n" for r in rows).encode())
     out = WORK / f"{name}-out"
     shutil.rmtree(out, ignore_errors=True)
-    done = tidemark("run", topo or small(), "--input", data, "--output", out, "--until-end", "--json")
+    done = tidemark("run", topo or small(), "--input", data, "--output", out, "--until-end", "--json", ok=None)
+    if done.returncode not in (0, 1):
+        raise AssertionError(f"run: exit {done.returncode}\n{done.stdout}{done.stderr}")
     summary = json.loads(done.stdout)
+    # "All is well" and "nothing was looked at" are told apart, and nothing is lost without a number.
+    assert done.returncode == ("nothing_tested" in summary), done.stdout
+    assert adds_up(summary, summary["records"]), done.stdout
     return summary, {p.stem: lines(p) for p in out.iterdir()}
 
 
 def adds_up(summary, records):
-    return summary["records"] == records
+    """Every record is in a window, or set aside under a name."""
+    fates = ("rows", "dead_letters", "late", "quarantined", "tombstones", "filtered", "filtered_null")
+    return summary["records"] == records == summary["accounted"] == sum(summary[f] for f in fates)
 
 
 def w1(records, seed):
@@ -358,7 +365,8 @@ windows: [1m]
         threading.Thread(target=feed).start()
         summary = json.loads(process.stdout.read())
         process.stdout.close()
-        self.assertEqual(process.wait(), 0)
+        self.assertEqual(process.wait(), 1)
+        self.assertEqual(summary["nothing_tested"], "nothing was tested: 1 learning")
         letter, = lines(out / "t-dead-letters.ndjson")
         self.assertEqual(letter["headers"]["reason"], "too_long")
         self.assertEqual(int(letter["headers"]["length"]), size + 8)
@@ -507,7 +515,7 @@ windows: [1m]
         # The same whatever the batches and the number of groups that fold beside it.
         for rows_at_once in (7, 4096):
             out2 = WORK / f"summaries-{rows_at_once}"
-            tidemark("run", topo, "--input", WORK / "summaries.ndjson", "--output", out2, "--until-end", "--quiet", "--set", f"run.batch_rows={rows_at_once}")
+            tidemark("run", topo, "--input", WORK / "summaries.ndjson", "--output", out2, "--until-end", "--quiet", "--set", f"run.batch_rows={rows_at_once}", ok=1)
             for topic in ("t-aggregates", "t-aggregates-sketches"):
                 self.assertEqual((out2 / f"{topic}.ndjson").read_text(), (WORK / "summaries-out" / f"{topic}.ndjson").read_text(), topic)
         sent = out["t-aggregates-sketches"]

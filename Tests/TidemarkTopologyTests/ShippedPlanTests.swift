@@ -171,4 +171,46 @@ struct ShippedPlanTests {
             #expect(changed.dataHash != base.dataHash, "\(shaping)")
         }
     }
+
+    /// A deployed application is known by these.
+    ///
+    /// Another data hash is another application, which begins without the state of the first. Nothing but a
+    /// change of the shipped topology may change them.
+    @Test(arguments: [
+        ("minimal", "ec05cdbdc1ddb9fc", "ec326746dfa6ae08"),
+        ("demo", "?", "?"),
+        ("learned", "?", "?"),
+        ("w1", "cdbba8415a5b897e", "877a5565e5e2f10b"),
+        ("w1-drift", "af40c65e55288f8b", "bbfd0b84549367aa"),
+    ])
+    func `the identity of a shipped topology stays what it is`(
+        name: String, revision: String, data: String
+    ) throws {
+        let result = shipped().plan("topologies/\(name).yaml")
+        #expect(result.plan?.revision == revision, "\(name)")
+        #expect(result.dataHash == data, "\(name)")
+    }
+
+    @Test func `each form of a value has a text of its own in the identity`() {
+        func data(_ column: String, _ source: String = "", time: String = "time_ms") -> String {
+            var world = World()
+            world.files["t.yaml"] = """
+                name: t
+                source: { topic: t, schema: { ts: \(time), x: \(column) }\(source) }
+                windows: [1m]
+                """
+            return world.plan("t.yaml").dataHash
+        }
+        let hashes = [
+            data("number"), data("integer"), data("{ type: number, path: a.b }"),
+            data("{ type: number, path: 'a[1]' }"), data("{ type: number, path: 'a[2]' }"),
+            data("number", time: "time_us"), data("number", time: "time_text"),
+            data("number", ", clock: 2024-01-01T00:00:00Z"),
+            data("{ type: number, null_values: [a] }"),
+            data("{ type: number, null_values: [a, b] }"),
+            data("{ type: number, null_values: ['a,1:b'] }"),
+        ]
+        #expect(!hashes.contains(""))
+        #expect(Set(hashes).count == hashes.count)
+    }
 }

@@ -34,12 +34,15 @@ struct World {
 func shipped() -> World {
     var world = World()
     let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-    for name in ["minimal", "w1", "w1-drift"] {
+    for name in ["minimal", "demo", "learned", "w1", "w1-drift"] {
         world.files["topologies/\(name).yaml"] = contents("/\(root)/topologies/\(name).yaml")
     }
     world.baselines["topologies/baselines/churn.json"] = summary(
         "c0ffee0123456789", groups: ["model=churn"], numbers: ["age", "monthly_spend", "score"],
         categories: ["plan"])
+    world.baselines["topologies/baselines/demo.json"] = summary(
+        "de305e305e305e30", groups: ["model=churn", "model=fraud", "model=ranking"],
+        numbers: ["amount", "age", "tenure", "score"], categories: ["country"])
     world.baselines["topologies/baselines/w1.json"] = summary(
         "5b1e5b1e5b1e5b1e", groups: ["*"], numbers: (0..<12).map { "f\($0)" }, categories: [])
     world.baselines["topologies/baselines/w1-first10.json"] = summary(

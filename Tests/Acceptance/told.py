@@ -1,0 +1,420 @@
+#!/usr/bin/env python3
+"""What a run says of itself: its summary, exit code, alerts, metrics and probes; and what it does to files and with hostile numbers."""
+import http.client
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+from acceptance import KAFKA, ROOT, SMALL, T0, TIDEMARK, WORK, free_port, lines, run_lines, small, tidemark, topology
+
+try:
+    from confluent_kafka import Producer
+    from confluent_kafka.admin import AdminClient, NewTopic
+except ImportError:
+    Producer = None
+
+
+def row(ms, **more):
+    return {"ts": T0 + ms, "model": "m", "x": 1, "c": "a", **more}
+
+
+def write(name, text):
+    path = WORK / name
+    path.write_text(text)
+    return path
+
+
+class Told(unittest.TestCase):
+    def test_every_record_is_accounted_for_with_an_example_of_each_reason(self):
+        path = topology(SMALL.format(clock="2023-11-14T22:20:00Z") + "filter: \"x < 100\"\n", "told.yaml")
+        # The watermark of a file is its own: a minute later the first window is closed.
+        rows = [row(i * 100) for i in range(700)] + [row(200, x=2)] + [row(71_000, x=500), row(71_000, x=None), row(40_000_000)]
+        text = [json.dumps(r).encode() for r in rows] + [b"", b"{broken", b"[1]", b'{"model":"m","x":1}', b'{"ts":"tomorrow","x":1}']
+        random.Random(3).shuffle(text[:50])
+        summary, _ = run_lines(text, path, "told", raw=True)
+        self.assertEqual((summary["records"], summary["rows"], summary["late"], summary["quarantined"], summary["dead_letters"]),
+                         (709, 700, 1, 1, 5), summary)
+        self.assertEqual((summary["filtered"], summary["filtered_null"], summary["tombstones"]), (1, 1, 0))
+        aside = {entry["reason"]: entry for entry in summary["set_aside"]}
+        self.assertEqual({reason: entry["count"] for reason, entry in aside.items()},
+                         {"late": 1, "quarantined": 1, "empty": 1, "not_json": 1, "not_an_object": 1, "event_time_missing": 1, "event_time_unreadable": 1})
+        for reason, place in (("late", 700), ("quarantined", 703), ("empty", 704), ("not_json", 705), ("not_an_object", 706), ("event_time_missing", 707),
+                              ("event_time_unreadable", 708)):
+            self.assertIn(str(place), aside[reason]["example"], aside)
+        done = tidemark("run", path, "--input", WORK / "told.ndjson", "--output", WORK / "told-out", "--until-end", ok=1)
+        self.assertIn("709 read = 700 in windows + 5 dead letters + 1 late + 1 quarantined + 2 filtered out\n", done.stdout)
+        self.assertIn("set aside: 1 late, for example ", done.stdout)
+
+    def test_a_run_that_tested_nothing_says_why_and_ends_with_1(self):
+        cases = {
+            "empty": ([], "nothing was read"),
+            "letters": ([b"{"] * 50, "no record is in a window"),
+            "young": ([json.dumps(row(i)).encode() for i in range(50)], "1 learning"),
+        }
+        for name, (text, why) in cases.items():
+            data = WORK / f"{name}.ndjson"
+            data.write_bytes(b"".join(line + b"\n" for line in text))
+            done = tidemark("run", small(), "--input", data, "--output", WORK / "nothing", "--until-end", ok=1)
+            self.assertIn(why, done.stdout, name)
+        # Who watches nothing has tested all that was asked for.
+        quiet = topology(SMALL.format(clock="2023-11-14T22:20:00Z") + "monitors: { drift: off, volume: off, freshness: off }\n", "quiet.yaml")
+        tidemark("run", quiet, "--input", WORK / "young.ndjson", "--output", WORK / "nothing", "--until-end", ok=0)
+
+    def test_columns_of_which_no_value_could_be_read_are_named(self):
+        path = topology(SMALL.format(clock="2023-11-14T22:20:00Z").replace("x: number", "x: { type: number, path: inputs.x }"), "path.yaml")
+        data = write("path.ndjson", "".join(json.dumps({**row(i * 100), "inputs": {"X": 1}}) + "\n" for i in range(1300)))
+        done = tidemark("run", path, "--input", data, "--output", WORK / "path-out", "--until-end", "--json", ok=None)
+        missing, = json.loads(done.stdout)["columns_without_value"]
+        self.assertEqual((missing["column"], missing["windows"], missing["rows"], missing["values"], missing["missing"]), ("x", 3, 1300, 0, 1300))
+        self.assertEqual(done.stderr.count("a column had no value in any row of a window"), 1, done.stderr)
+        self.assertIn("column=x", done.stderr)
+
+    def drifting(self, name, back):
+        """A topology with a baseline, and records in which `x` moves away for five minutes, and back or not."""
+        rng = random.Random(7)
+        plain = topology(SMALL.format(clock="2023-11-14T22:20:00Z"), f"{name}-plain.yaml")
+        reference = write(f"{name}-reference.ndjson", "".join(json.dumps(row(i * 10, x=rng.gauss(0, 1))) + "\n" for i in range(6000)))
+        tidemark("baseline", "build", "--from", reference, "--by", "model", "--topology", plain, "--output", WORK / f"{name}.json")
+        path = topology(SMALL.format(clock="2023-11-14T22:40:00Z") + f"baselines: {{ training: {{ file: {name}.json }} }}\n", f"{name}.yaml")
+        rows = [row(i * 60, x=rng.gauss(4 if 4000 <= i < 9000 or i >= 9000 and not back else 0, 1)) for i in range(16_000)]
+        return path, write(f"{name}.ndjson", "".join(json.dumps(r) + "\n" for r in rows))
+
+    def test_alerts_are_told_as_they_go_out_and_the_open_ones_are_listed(self):
+        for back in (False, True):
+            path, data = self.drifting("away" if not back else "back", back)
+            out = WORK / f"alerts-{back}"
+            done = tidemark("run", path, "--input", data, "--output", out, "--until-end")
+            told = [line for line in done.stderr.splitlines() if "event=alert" in line]
+            self.assertEqual(len(told), len(lines(out / "t-alerts.ndjson")), done.stderr)
+            self.assertTrue(any("state=firing severity=page monitor=drift" in line and "column=x" in line for line in told), told)
+            self.assertIn("verdicts of drift:", done.stdout)
+            listed = json.loads(tidemark("alerts", path, "--from", out, "--json").stdout)
+            self.assertEqual([(a["state"], a["monitor"], a["column"], a["group"]) for a in listed],
+                             [] if back else [("firing", "drift", "x", "model=m")])
+            shown = tidemark("alerts", path, "--from", out).stdout
+            self.assertIn("0 open" if back else "1 open", shown)
+            ended = json.loads(tidemark("alerts", path, "--from", out, "--json", "--all").stdout)
+            self.assertEqual([a["state"] for a in ended], ["resolved"] if back else ["firing"])
+        self.assertIn("none", tidemark("alerts", path, "--from", WORK / "none", ok=4).stderr)
+
+    def test_alerts_are_inspected_as_files_and_consoles_have_them(self):
+        path, data = self.drifting("seen", False)
+        out = WORK / "seen-out"
+        tidemark("run", path, "--input", data, "--output", out, "--until-end", "--quiet")
+        event = lines(out / "t-alerts.ndjson")[0]
+        value = json.dumps(event["value"])
+        printed = write("console.txt", f"{event['key']}\t{value}\n" + ",".join(f"{k}:{v}" for k, v in event["headers"].items()) + f"\t{event['key']}\t{value}\n{value}\n")
+        shown = tidemark("inspect", printed).stdout
+        self.assertEqual(shown.count("differs from training"), 3, shown)
+        self.assertIn("  then\n", shown)
+        event["value"].update(muted=True, muted_by="backfill")
+        self.assertIn("muted: backfill", tidemark("inspect", write("muted.ndjson", json.dumps(event) + "\n")).stdout)
+        # An alert about rows has no bins to draw.
+        event["value"].update(column="", test="rows", value=3, threshold=60.5, direction="below", histogram={"current": [], "baseline": []})
+        shown = tidemark("inspect", write("rows.ndjson", json.dumps(event) + "\n")).stdout
+        self.assertIn("rows 3.000  below 60.500", shown)
+        self.assertNotIn("then", shown)
+
+    def test_log_linear_bins_are_inspected(self):
+        path = topology(SMALL.format(clock="2023-11-14T22:20:00Z") + "summaries: [ { columns: [x], log_linear: true } ]\n", "bins.yaml")
+        rows = [row(i, x=x) for i, x in enumerate([0, 0, 1, 2, 4, -8])]
+        run_lines(rows, path, "bins")
+        shown = tidemark("inspect", WORK / "bins-out/t-aggregates.ndjson").stdout
+        self.assertIn("log-linear bins: 2 at zero", shown)
+        self.assertIn("3 positive", shown)
+        self.assertIn("1 negative", shown)
+
+    def test_what_an_author_says_of_a_topology_is_carried_in_its_alerts(self):
+        path, data = self.drifting("words", False)
+        text = path.read_text() + "description: churn of the web shop\nmonitors: { volume: off }\n"
+        for more, said in (("", "churn of the web shop"), ("monitors: { volume: off, drift: { description: the inputs } }\n", "the inputs")):
+            topo = topology(text.replace("monitors: { volume: off }\n", more) if more else text, "words2.yaml")
+            out = WORK / "words-out"
+            tidemark("run", topo, "--input", data, "--output", out, "--until-end", "--quiet")
+            self.assertEqual({e["value"].get("description") for e in lines(out / "t-alerts.ndjson")}, {said})
+
+    def test_control_characters_of_records_do_not_reach_the_terminal(self):
+        rows = [json.dumps(row(i, c="\x1b[2Jclear\u202e")).encode() for i in range(5)]
+        run_lines(rows, name="control", raw=True)
+        shown = tidemark("inspect", WORK / "control-out/t-aggregates.ndjson").stdout
+        self.assertIn("\\u{1b}[2Jclear\\u{202e}", shown)
+        self.assertNotIn("\x1b", shown)
+
+
+class Served(unittest.TestCase):
+    """Metrics and probes of a run that waits for its input."""
+
+    def setUp(self):
+        self.pipe = WORK / "served.pipe"
+        if not self.pipe.exists():
+            os.mkfifo(self.pipe)
+        self.port = free_port(1)
+        self.process = subprocess.Popen([TIDEMARK, "run", small(), "--input", self.pipe, "--output", WORK / "served-out", "--http", str(self.port)],
+                                        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.writer = open(self.pipe, "w")
+
+    def tearDown(self):
+        self.writer.close()
+        self.process.kill()
+        self.process.wait()
+
+    def get(self, path, method="GET"):
+        end = time.monotonic() + 10
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            try:
+                connection.request(method, path)
+                answer = connection.getresponse()
+                return answer.status, answer.read().decode(), answer.headers
+            except ConnectionError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+            finally:
+                connection.close()
+
+    def until(self, what):
+        end = time.monotonic() + 10
+        while not what():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+
+    def test_metrics_are_those_that_are_documented_and_prometheus_reads_them(self):
+        for i in range(130):
+            self.writer.write(json.dumps(row(i * 1000)) + "\n")
+        self.writer.write("{broken\n")
+        self.writer.flush()
+        self.until(lambda: "tidemark_verdicts_total" in self.get("/metrics")[1])
+        status, text, headers = self.get("/metrics")
+        self.assertEqual((status, headers["Content-Type"]), (200, "text/plain; version=0.0.4; charset=utf-8"))
+        self.assertIn('tidemark_records_total{fate="in_window"} 130\n', text)
+        self.assertIn('tidemark_records_set_aside_total{reason="not_json"} 1\n', text)
+        self.assertIn('tidemark_verdicts_total{monitor="volume",verdict="learning"} ', text)
+        documented = set(re.findall(r"`(tidemark_\w+)", (ROOT / "docs/metrics.md").read_text()))
+        served = set(re.findall(r"^# TYPE (\w+) ", text, re.M))
+        self.assertLessEqual(served, documented, "metrics without a line in docs/metrics.md")
+        made = set(re.findall(r'"(tidemark_\w+)"', "".join(p.read_text() for p in (ROOT / "Sources").rglob("*.swift"))))
+        self.assertEqual(documented, made, "docs/metrics.md and the sources name other metrics")
+        promtool = ROOT / ".venv/promtool"
+        self.assertTrue(promtool.exists(), "ops/setup test puts promtool there")
+        checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True)
+        self.assertEqual((checked.returncode, checked.stdout + checked.stderr), (0, ""))
+
+    def test_probes_answer_and_other_pages_do_not(self):
+        self.until(lambda: self.get("/startupz")[0] == 200)
+        for path in ("/livez", "/readyz", "/startupz"):
+            self.assertEqual(self.get(path)[:2], (200, "ok\n"), path)
+        self.assertIn("/metrics", self.get("/")[1])
+        self.assertEqual(self.get("/none")[0], 404)
+        self.assertEqual(self.get("/../etc/passwd")[0], 404)
+        self.assertEqual(self.get("/metrics", "POST")[0], 405)
+
+    def test_a_port_that_is_taken_ends_the_start(self):
+        self.until(lambda: self.get("/livez")[0] == 200)
+        done = tidemark("run", small(), "--input", "/dev/null", "--output", WORK / "o", "--http", str(self.port), ok=4)
+        self.assertIn("in use", done.stderr)
+        done = tidemark("run", small(), "--http", "nowhere", ok=2)
+        self.assertIn("--http 127.0.0.1:9464", done.stderr)
+
+
+class SafeFiles(unittest.TestCase):
+    def test_an_output_never_overwrites_what_is_read(self):
+        out = WORK / "over"
+        out.mkdir(exist_ok=True)
+        text = "".join(json.dumps(row(i)) + "\n" for i in range(20))
+        for name in ("t-aggregates", "t-dead-letters"):
+            data = out / f"{name}.ndjson"
+            data.write_text(text)
+            link = WORK / "another-name.ndjson"
+            link.unlink(missing_ok=True)
+            link.symlink_to(data)
+            for read in (data, link):
+                done = tidemark("run", small(), "--input", read, "--output", out, "--until-end", ok=4)
+                self.assertIn("the run reads it", done.stderr)
+                self.assertEqual(data.read_text(), text)
+            data.unlink()
+
+    def test_what_cannot_be_printed_is_no_success(self):
+        data = write("print.ndjson", "".join(json.dumps(row(i)) + "\n" for i in range(20)))
+        for arguments in (["schema"], ["list", "operators"], ["help"], ["version"], ["plan", small()], ["lint", small()],
+                          ["baseline", "build", "--from", data], ["run", small(), "--input", data, "--output", WORK / "p", "--until-end"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([TIDEMARK, *map(str, arguments)], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+            self.assertEqual(done.returncode, 1 if arguments[0] == "run" else 4, arguments)
+            self.assertIn("standard output cannot be written: No space left on device", done.stderr)
+
+    def test_a_process_without_standard_streams_keeps_its_files_clean(self):
+        data = write("streams.ndjson", "".join(json.dumps(row(i * 100)) + "\n" for i in range(2000)) + "{broken\n")
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            out = WORK / "streams-out"
+            shutil.rmtree(out, ignore_errors=True)
+            subprocess.run(["bash", "-c", f'exec "$@" {closed}', "-", TIDEMARK, "run", small(), "--input", data, "--output", out, "--until-end"],
+                           cwd=ROOT, capture_output=True)
+            files = sorted(out.iterdir())
+            self.assertTrue(files)
+            for path in files:
+                for line in path.read_text().splitlines():
+                    self.assertEqual(sorted(json.loads(line)), ["headers", "key", "value"], path)
+
+    def test_a_baseline_is_replaced_whole_or_not_at_all(self):
+        data = write("replaced.ndjson", "".join(json.dumps(row(i, x=i)) + "\n" for i in range(500)))
+        path = WORK / "replaced.json"
+        path.write_text("before")
+        path.chmod(0o640)
+        tidemark("baseline", "build", "--from", data, "--output", path)
+        self.assertEqual(json.loads(path.read_text())["format"], "tidemark-baseline")
+        self.assertEqual(path.stat().st_mode & 0o777, 0o640)
+        link = WORK / "replaced-link.json"
+        link.symlink_to(path)
+        tidemark("baseline", "build", "--from", data, "--bins", "7", "--output", link)
+        self.assertTrue(link.is_symlink())
+        self.assertIn('"bins":"7"', path.read_text())
+        done = tidemark("baseline", "build", "--from", data, "--output", WORK / "no-folder/b.json", ok=4)
+        self.assertIn("No such file", done.stderr)
+        self.assertEqual([p.name for p in WORK.iterdir() if p.name.endswith(".tmp")], [])
+
+    def test_numbers_at_the_edges_of_64_bits_are_errors(self):
+        data = write("edges.ndjson", "".join(json.dumps(row(i * 10, x=i)) + "\n" for i in range(2000)))
+        good = WORK / "edges-good.json"
+        tidemark("baseline", "build", "--from", data, "--by", "model", "--output", good)
+        topo = topology(SMALL.format(clock="2023-11-14T22:20:00Z") + "baselines: { training: { file: edges.json } }\n", "edges.yaml")
+        for big in (2**63 - 1, 2**62, -1, -2**63, 2**64, 1e300):
+            for field in ('"counts":[', '"under":', '"over":', '"other":', '"n":', '"nulls":'):
+                text = re.sub(re.escape(field) + r"-?\d+", lambda _: f"{field}{json.dumps(big)}", good.read_text(), count=1)
+                (WORK / "edges.json").write_text(text)
+                for arguments in (["baseline", "show", WORK / "edges.json"], ["plan", topo], ["inspect", WORK / "edges.json"],
+                                  ["run", topo, "--input", data, "--output", WORK / "e", "--until-end"]):
+                    done = tidemark(*arguments, ok=None)
+                    self.assertIn(done.returncode, range(0, 5), (arguments, field, big, done.stderr))
+                    if field == '"n":' and -2**63 <= big < 2**63:
+                        self.assertIn("`n`", tidemark("baseline", "show", WORK / "edges.json", ok=4).stderr)
+        out = WORK / "e2"
+        tidemark("run", small(), "--input", data, "--output", out, "--until-end", ok=1)
+        text = (out / "t-aggregates.ndjson").read_text().splitlines()[0]
+        for field in ("start", "end", "total", "null", "mean", "min"):
+            for big in (2**63 - 1, -2**63, 1e300):
+                hostile = write("hostile.ndjson", re.sub(rf'"{field}":[^,}}]+', f'"{field}":{json.dumps(big)}', text, count=1) + "\n")
+                self.assertIn(tidemark("inspect", hostile, ok=None).returncode, range(0, 5), (field, big))
+        for flags in (["--windows", 2**63 - 1], ["--bins", 10**9], ["--bins", 0], ["--window", f"{2**63 - 1}h"]):
+            self.assertIn(tidemark("baseline", "build", "--from", data, *flags, ok=None).returncode, (2, 4), flags)
+        for flags in (["--seconds", 2**62], ["--records", 2**62], ["--seed", -1]):
+            self.assertEqual(tidemark("demo", *flags, ok=None).returncode, 2, flags)
+
+
+@unittest.skipUnless(os.access(KAFKA, os.X_OK), f"no Kafka script at {KAFKA}")
+class FromKafka(unittest.TestCase):
+    """From Kafka to files: what outlives a window is kept beside the outputs."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.environment = dict(os.environ, KAFKA_DIR=str(WORK / "kafka-told"), KAFKA_PORT=str(free_port(20)))
+        up = subprocess.run([KAFKA, "up"], env=cls.environment, capture_output=True, text=True, check=True)
+        cls.brokers = up.stdout.strip().splitlines()[-1]
+        cls.environment["TIDEMARK_BROKERS"] = cls.brokers
+        cls.admin = AdminClient({"bootstrap.servers": cls.brokers})
+
+    @classmethod
+    def tearDownClass(cls):
+        subprocess.run([KAFKA, "wipe"], env=cls.environment, capture_output=True)
+
+    def topic(self, name):
+        for future in self.admin.create_topics([NewTopic(name, 1, 1)]).values():
+            future.result()
+
+    def put(self, topic, rows):
+        producer = Producer({"bootstrap.servers": self.brokers, "enable.idempotence": True})
+        for r in rows:
+            producer.produce(topic, r if isinstance(r, bytes) else json.dumps(r).encode())
+        self.assertEqual(producer.flush(20), 0)
+
+    def run_once(self, path, out):
+        """A process that reads what is there and is then stopped."""
+        process = subprocess.Popen([TIDEMARK, "run", path, "--output", out, "--json"], cwd=ROOT, env=self.environment,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(4)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0, err)
+        return json.loads(out.strip().splitlines()[-1]), err
+
+    def test_an_alert_goes_on_through_a_restart_and_half_a_line_is_cut_off(self):
+        start = int(time.time() * 1000) // 60_000 * 60_000 - 3_600_000
+        rng = random.Random(5)
+        reference = write("restart-reference.ndjson", "".join(json.dumps({"ts": T0 + i, "model": "m", "x": rng.gauss(0, 1)}) + "\n" for i in range(5000)))
+        base = """name: restart
+source: { topic: restart, start: earliest, out_of_orderness: 0s, schema: { ts: time_ms, model: model, x: number } }
+windows: [1m]
+"""
+        tidemark("baseline", "build", "--from", reference, "--by", "model", "--topology", topology(base, "restart-plain.yaml"),
+                 "--output", WORK / "restart.json")
+        path = topology(base + "monitors: { volume: off, drift: { drift: all, max_age: 7d } }\nbaselines: { training: { file: restart.json } }\n",
+                        "restart.yaml")
+        self.topic("restart")
+        out = WORK / "restart-out"
+
+        def minutes(first, last, mean):
+            return [{"ts": start + m * 60_000 + i * 60, "model": "m", "x": rng.gauss(mean, 1)} for m in range(first, last) for i in range(1000)]
+        self.put("restart", minutes(0, 3, 0) + minutes(3, 6, 4))
+        self.run_once(path, out)
+        self.assertEqual([e["value"]["state"] for e in lines(out / "restart-alerts.ndjson")], ["firing"])
+        self.assertTrue((out / "restart-state.ndjson").exists())
+        # As a full disk leaves it.
+        aggregates = out / "restart-aggregates.ndjson"
+        whole = aggregates.read_text()
+        aggregates.write_text(whole + '{"key":"by-model/model=m/x/60s/1","headers":{},"val')
+        self.put("restart", minutes(6, 8, 4) + minutes(8, 13, 0))
+        summary, err = self.run_once(path, out)
+        self.assertIn("half a line", err)
+        events = lines(out / "restart-alerts.ndjson")
+        self.assertEqual([(e["value"]["state"], e["value"]["id"]) for e in events],
+                         [("firing", events[0]["value"]["id"]), ("resolved", events[0]["value"]["id"])])
+        self.assertTrue(aggregates.read_text().startswith(whole))
+        self.assertEqual(json.loads(tidemark("alerts", path, "--from", out, "--json").stdout), [])
+        counts = {}
+        for line in lines(aggregates):
+            counts[line["key"]] = line["value"]["rows"]["total"]
+        self.assertEqual(sorted(set(counts.values())), [1000])
+
+    def test_open_alerts_are_listed_from_their_topic(self):
+        path = topology("""name: listed
+source: { topic: listed, start: earliest, out_of_orderness: 0s, schema: { ts: time_ms, model: model, x: number } }
+windows: [1s]
+monitors: { drift: off, freshness: off, volume: { volume: rows, drop: off, below: 5, for: 1 of 1, clear_for: 1 of 1, max_age: 7d } }
+""", "listed.yaml")
+        self.topic("listed")
+        tidemark("topics", "create", path, env=self.environment)
+        start = int(time.time() * 1000) // 1000 * 1000 - 60_000
+        self.put("listed", [{"ts": start + s * 1000 + i, "model": m, "x": 1} for s in range(10) for m, n in (("few", 2 if s > 3 else 9), ("many", 9))
+                            for i in range(n)])
+        process = subprocess.Popen([TIDEMARK, "run", path], cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            end = time.monotonic() + 20
+            while True:
+                listed = json.loads(tidemark("alerts", path, "--json", env=self.environment).stdout)
+                if listed or time.monotonic() > end:
+                    break
+                time.sleep(0.3)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+        self.assertEqual([(a["state"], a["monitor"], a["group"]) for a in listed], [("firing", "volume", "model=few")])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.argv = [sys.argv[0], "-v", "-k", sys.argv[1]]
+    else:
+        sys.argv.append("-v")
+    try:
+        unittest.main()
+    finally:
+        shutil.rmtree(WORK, ignore_errors=True)
