@@ -236,6 +236,9 @@ package protocol StageTwo: AnyObject {
     func hold(_ poison: Poison, emit: (OutputRecord) -> Void)
     /// When the last record arrived before a silence that was said by an earlier process.
     var silentSinceMs: Int64? { get }
+    /// Resolves the alerts of earlier state epochs that were firing, after the last `restore`: they go
+    /// with the entries that are taken away.
+    func resolveAbandoned(emit: (OutputRecord) -> Void)
     /// Takes one restored entry in, before the first window.
     ///
     /// - Returns: what became of it; one that is not `taken` changes nothing.

@@ -158,7 +158,8 @@ private func asymptoticLower(_ d: Double, _ n: Double) -> Double {
         let q = exp(-m2 * pi2 / (8 * z2))
         k0 += q
         k1 += (pi2 / 4 * m2 - z2) * q
-        k2 += (6 * z6 + 2 * z4 + (2 * z4 - 5 * z2) * pi2 / 4 * m2 + pi4 * (1 - 2 * z2) / 16 * m4) * q
+        k2 +=
+            (6 * z6 + 2 * z4 + (2 * z4 - 5 * z2) * pi2 / 4 * m2 + pi4 * (1 - 2 * z2) / 16 * m4) * q
         k3 +=
             (-30 * z6 - 90 * z4 * z4 + pi2 * (135 * z4 - 96 * z6) / 4 * m2
                 + pi4 * (-60 * z2 + 212 * z4) / 16 * m4 + pi6 * (5 - 30 * z2) / 64 * m6) * q

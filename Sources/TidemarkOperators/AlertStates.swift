@@ -326,6 +326,9 @@ extension StateFrame {
     /// The life cycle that an alert's entry holds; nil where it holds none.
     package var alert: AlertLifecycle? { alertParts?.life }
 
+    /// Why the alert of an entry is muted.
+    var alertMute: AlertMute? { alertParts?.mute }
+
     /// What an alert's entry holds.
     fileprivate struct AlertParts {
         var life: AlertLifecycle

@@ -314,7 +314,8 @@ struct LearnedBaselines {
             forget(place, group)
         }
         let memory =
-            memories[place]?[group] ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
+            memories[place]?[group]
+            ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
         if memories[place]?[group] == nil { byteCount += memory.byteCount }
         memories[place, default: [:]][group] = memory
         if rows > 0 {
@@ -522,7 +523,8 @@ struct LearnedBaselines {
             }
             window.isStored = true
             let memory =
-                memories[place]?[group] ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
+                memories[place]?[group]
+                ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
             if memories[place]?[group] == nil { memory.isHeadKnown = false }
             if !memory.isHeadKnown {
                 memory.head.beganMs = min(memory.head.beganMs, startMs)

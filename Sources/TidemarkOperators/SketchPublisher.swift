@@ -44,6 +44,10 @@ struct SketchPublisher {
                 (name: "window_start", value: window.start),
                 (name: "window_end", value: window.end),
             ]
+            // The usual reader merges another mapping without a word.
+            if family.text == SketchName.ddsketch.text {
+                headers.append((name: "mapping", value: Array("cubic".utf8)))
+            }
             if let columns { headers.append((name: "columns", value: Array(columns.utf8))) }
             emit(
                 OutputRecord(

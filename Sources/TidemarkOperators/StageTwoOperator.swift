@@ -28,6 +28,7 @@ package final class StageTwoOperator: StageTwo {
     private let seriesTails: [[[UInt8]]]
     private var sketches: SketchPublisher?
     private let volumes: VolumeMonitors
+    private var abandoned: AbandonedAlerts
     private let alertText: AlertText
     private var alerts: AlertStates
     private var learned: LearnedBaselines
@@ -62,6 +63,7 @@ package final class StageTwoOperator: StageTwo {
         sketches = SketchPublisher(plan.outputs)
         monitors = DriftMonitors(plan: plan)
         volumes = VolumeMonitors(plan: plan)
+        abandoned = AbandonedAlerts(plan: plan)
         alertText = AlertText(plan: plan)
         alerts = AlertStates(plan: plan)
         learned = LearnedBaselines(plan: plan)
@@ -195,6 +197,11 @@ package final class StageTwoOperator: StageTwo {
 
     package var silentSinceMs: Int64? { silence.sinceMs }
 
+    package func resolveAbandoned(emit: (OutputRecord) -> Void) {
+        for alert in abandoned.records { emit(alert.output(to: plan.outputs.alerts)) }
+        abandoned = AbandonedAlerts(plan: plan)
+    }
+
     // MARK: State
 
     package func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry] {
@@ -298,7 +305,10 @@ package final class StageTwoOperator: StageTwo {
             case .damaged(let why): return .unusable(why)
             }
         }
-        guard frame.epoch == epoch else { return .otherEpoch(frame.epoch) }
+        guard frame.epoch == epoch else {
+            abandoned.take(frame, key: entry.key)
+            return .otherEpoch(frame.epoch)
+        }
         switch frame.kind {
         case .alert: return alerts.restore(frame, key: entry.key)
         case .silence: return silence.restore(frame, key: entry.key)

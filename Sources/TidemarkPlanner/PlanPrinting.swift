@@ -516,7 +516,8 @@ private func commonJSON(_ monitor: MonitorPlan, _ stream: StreamPlan) -> [(Strin
         ("clear_for", quoted(holdText(monitor.clearHold))),
         ("clear_below", json(monitor.clearBelow)), ("cool_down_ms", "\(monitor.coolDownMs)"),
         ("max_age_ms", "\(monitor.maxAgeMs)"),
-        ("resolve_after_ms", "\(monitor.resolveAfterMs)"), ("level", monitor.level.map(json) ?? "null"),
+        ("resolve_after_ms", "\(monitor.resolveAfterMs)"),
+        ("level", monitor.level.map(json) ?? "null"),
         ("tests_per_period", json(monitor.testsPerPeriod)),
     ]
 }

@@ -102,9 +102,11 @@ package struct CommitMetadata: Sendable, Equatable {
     }
 
     /// Reads metadata and checks that it belongs to this application, cluster, topology and offset.
+    ///
+    /// `acceptsOtherTopology`: that of an earlier form of the topology, too; it is given this one's hash.
     package init(
         _ text: String, applicationHash: UInt64, clusterHash: UInt64, dataHash: UInt64,
-        next: Int64
+        next: Int64, acceptsOtherTopology: Bool = false
     ) throws(Rejection) {
         guard !text.isEmpty, PositionMark(text) == nil else { throw .absent }
         var words = text.split(separator: " ").map(String.init)
@@ -120,7 +122,7 @@ package struct CommitMetadata: Sendable, Equatable {
         guard hashes.count == 3, numbers.count == words.count - 4 else { throw .unreadable }
         guard hashes[0] == applicationHash else { throw .otherApplication }
         guard hashes[1] == clusterHash else { throw .otherCluster }
-        guard hashes[2] == dataHash else { throw .otherTopology }
+        guard acceptsOtherTopology || hashes[2] == dataHash else { throw .otherTopology }
         guard numbers[0] == next, numbers[1] <= next else { throw .otherOffset }
         var reading = PartitionClock.Reading()
         reading.maxEventMs = numbers[2]

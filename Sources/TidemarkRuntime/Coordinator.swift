@@ -36,7 +36,7 @@ package final class Coordinator {
     private let untilEnd: Bool
 
     private var slots: [PartitionSlot]
-    private var pending: [Int64: [(slot: Int, partial: any Partial)]] = [:]
+    private var pending = PendingPanes()
     /// Windows that hold a pane, and the greatest reference clock at the first rows of its panes.
     private var openWindows: [OpenWindow: Int64] = [:]
     private var publishedThroughMs: Int64
@@ -129,6 +129,7 @@ package final class Coordinator {
                 floors: start.metadata[slot]?.floors ?? [])
         }
         progress.isRebuilding = zip(start.offsets, start.nexts).contains { $0 < $1 }
+        stage.resolveAbandoned { emit($0) }
     }
 
     /// Commits what was read and ends; open panes are left to the re-read.
@@ -205,7 +206,7 @@ package final class Coordinator {
             }
             hasNews = true
             slots[slot].origins[paneStartMs] = origin
-            pending[paneStartMs, default: []].append((slot, partial))
+            pending.add(partial, slot: slot, startMs: paneStartMs)
             pendingBytes += partial.byteCount
         case .entered(let beforeMs):
             incompleteBeforeMs = max(incompleteBeforeMs, beforeMs)
@@ -260,6 +261,11 @@ package final class Coordinator {
         calendar.windows(of: paneStartMs).filter { $0.window.endMs > publishedThroughMs }
     }
 
+    /// Whether a pane lies in a window that is not published.
+    private func isUnpublished(_ paneStartMs: Int64) -> Bool {
+        calendar.lastEndMs(of: paneStartMs) > publishedThroughMs
+    }
+
     private func advanceWindows() {
         // Under `--until-end` a partition that ended long ago holds nothing up.
         let watermark =
@@ -286,7 +292,7 @@ package final class Coordinator {
     /// The end of the first window that holds something and is not closed yet.
     private var nextClosingMs: Int64? {
         let open = openWindows.keys.lazy.map(\.window.endMs).min()
-        let waiting = pending.keys.min().flatMap { startMs in
+        let waiting = pending.firstMs.flatMap { startMs in
             unpublishedWindows(of: startMs).lazy.map(\.window.endMs).min()
         }
         guard let ends = [open, waiting].compactMap(\.self).min() else { return nil }
@@ -296,8 +302,8 @@ package final class Coordinator {
     /// `isSettled`: the merged watermark has passed them, so that nothing of them is to come.
     private func mergePanes(endingBy watermarkMs: Int64, isSettled: Bool) {
         let paneMs = plan.stream.paneMs
-        for startMs in pending.keys.sorted() where startMs <= watermarkMs - paneMs {
-            guard var partials = pending.removeValue(forKey: startMs) else { continue }
+        while let startMs = pending.firstMs, startMs <= watermarkMs - paneMs {
+            var partials = pending.removeFirst()
             pendingBytes -= partials.reduce(0) { $0 + $1.partial.byteCount }
             partials.sort { $0.slot < $1.slot }
             let windows = unpublishedWindows(of: startMs)
@@ -377,7 +383,7 @@ package final class Coordinator {
     private func dropPublishedOrigins() {
         for slot in slots.indices {
             slots[slot].origins = slots[slot].origins.filter { startMs, _ in
-                !unpublishedWindows(of: startMs).isEmpty
+                isUnpublished(startMs)
             }
         }
     }
@@ -500,7 +506,7 @@ package final class Coordinator {
     private var rereadSpanMs: Int64 {
         guard mergedThroughMs != TimeLimit.never else { return 0 }
         let oldest = slots.lazy.flatMap(\.origins.keys)
-            .filter { [self] in !isInSnapshot($0) && !unpublishedWindows(of: $0).isEmpty }.min()
+            .filter { [self] in !isInSnapshot($0) && isUnpublished($0) }.min()
         return oldest.map { mergedThroughMs - $0 } ?? 0
     }
 
@@ -531,13 +537,13 @@ package final class Coordinator {
             var clock = snapshot.clock
             for (startMs, origin) in slots[index].origins
             where origin.firstOffset < low && !isInSnapshot(startMs)
-                && !unpublishedWindows(of: startMs).isEmpty
+                && isUnpublished(startMs)
             {
                 low = origin.firstOffset
                 clock = origin.clock
             }
             for (startMs, origin) in snapshot.openPanes
-            where origin.firstOffset < low && !unpublishedWindows(of: startMs).isEmpty {
+            where origin.firstOffset < low && isUnpublished(startMs) {
                 low = origin.firstOffset
                 clock = origin.clock
             }

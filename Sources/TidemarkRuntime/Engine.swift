@@ -114,7 +114,8 @@ package final class Engine {
                     committedNext: next, clock: known?.clock ?? .init(),
                     floors: known?.floors ?? [],
                     end: untilEnd && !parts.source.isBounded ? max(extent.end, offset) : nil,
-                    isInsideLog: offset > 0 && positions.reports[slot].kind != .resumed))
+                    isInsideLog: offset > 0 && positions.reports[slot].kind != .resumed
+                        && !positions.isContinued(slot)))
         }
         let readers = try parts.source.open(starts.map { $0.map(\.start) })
         let mailbox = Mailbox(byteCountMax: plan.limits.memory.mailboxBytes)
@@ -141,7 +142,9 @@ package final class Engine {
                 applicationHash: positions.applicationHash, clusterHash: positions.clusterHash,
                 dataHash: dataHash, stateEpoch: state.epoch, windows: state.windows,
                 snapshotThroughMs: positions.snapshotThroughMs,
-                incompleteBeforeMs: state.report.lostSnapshotThroughMs ?? TimeLimit.never),
+                incompleteBeforeMs: max(
+                    positions.editedThroughMs,
+                    state.report.lostSnapshotThroughMs ?? TimeLimit.never)),
             mailbox: mailbox, controls: controls, alignment: alignment, memory: memory,
             stage: stage,
             log: parts.log, staleEntries: state.stale, endOffsets: { source.endOffsets() },
@@ -211,7 +214,15 @@ package final class Engine {
         var clusterHash: UInt64
         /// The state epoch that the metadata names; `nil`: a new one has to begin.
         var epoch: Int?
+        /// What an earlier form of the topology published through; windows that begin before may lack
+        /// rows, since its windows may have been others.
+        var editedThroughMs = TimeLimit.never
         var epochMax = 0
+        /// Read on from where an earlier form of the topology was.
+        func isContinued(_ slot: Int) -> Bool {
+            metadata[slot] != nil && reports[slot].kind == .newEpoch(.otherTopology)
+        }
+
         var snapshotThroughMs: Int64 { greatest(\.snapshotThroughMs) }
         var publishedThroughMs: Int64 { greatest(\.publishedThroughMs) }
 
@@ -246,6 +257,15 @@ package final class Engine {
                 } catch {
                     kind = .newEpoch(error)
                     isNewEpoch = true
+                    if error == .otherTopology,
+                        let edited = Self.continued(position, found, dataHash)
+                    {
+                        known = edited
+                        offset = edited.low
+                        found.epochMax = max(found.epochMax, edited.stateEpoch)
+                        found.editedThroughMs = max(
+                            found.editedThroughMs, edited.publishedThroughMs)
+                    }
                     if let mark = PositionMark(position.metadata) {
                         found.epochMax = max(found.epochMax, mark.stateEpoch - 1)
                     }
@@ -270,6 +290,19 @@ package final class Engine {
         }
         if !isNewEpoch { found.epoch = found.epochMax }
         return found
+    }
+
+    /// What an edited topology goes on from: rows of windows that its earlier form did not publish are
+    /// read again, by the clock that they were read by, and what it published stays published.
+    ///
+    /// Open windows in snapshots are of the earlier form: they are lost, and said to be.
+    private static func continued(
+        _ position: CommittedOffset, _ found: Positions, _ dataHash: UInt64
+    ) -> CommitMetadata? {
+        try? CommitMetadata(
+            position.metadata, applicationHash: found.applicationHash,
+            clusterHash: found.clusterHash, dataHash: dataHash, next: position.next,
+            acceptsOtherTopology: true)
     }
 
     private static func restore(

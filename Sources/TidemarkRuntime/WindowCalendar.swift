@@ -33,6 +33,13 @@ struct WindowCalendar {
         return found
     }
 
+    /// The end of the last window that a pane lies in.
+    func lastEndMs(of paneStartMs: Int64) -> Int64 {
+        windows.map {
+            paneStartMs.flooredDivision(by: $0.stepMs) * $0.stepMs + $0.lengthMs
+        }.max() ?? TimeLimit.never
+    }
+
     /// The first end of a window after a watermark; `nil` before there is one.
     func nextEndMs(after watermarkMs: Int64) -> Int64? {
         guard watermarkMs != TimeLimit.never else { return nil }

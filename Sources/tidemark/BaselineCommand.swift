@@ -200,7 +200,9 @@ func baselineText(_ table: BaselineTable, _ path: String) -> String {
                 }
                 let atoms = entry.atoms
                 if !atoms.isEmpty {
-                    text += ", alone: " + atoms.prefix(5).map { shortNumber($0) }
+                    text +=
+                        ", alone: "
+                        + atoms.prefix(5).map { shortNumber($0) }
                         .joined(separator: ", ")
                     if atoms.count > 5 { text += ", … \(atoms.count) in all" }
                 }

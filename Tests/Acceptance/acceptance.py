@@ -27,7 +27,7 @@ import unittest
 import jsonschema
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-TIDEMARK = str(ROOT / ".build/release/tidemark")
+TIDEMARK = os.environ.get("TIDEMARK", str(ROOT / ".build/release/tidemark"))
 PYTHON = sys.executable
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="tidemark-acceptance-"))
 KAFKA = os.environ.get("TIDEMARK_TEST_KAFKA", str(ROOT / "../shared/kafka/kafka"))
@@ -577,6 +577,191 @@ windows: [1m]
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         shown = tidemark("inspect", out / "w1-drift-alerts.ndjson").stdout
         self.assertIn("differs from training", shown)
+
+def verdicts_of(out, monitor="drift"):
+    return [(v["value"]["window"]["start"], w) for v in out for w in v["value"].get("verdicts", []) if w["monitor"] == monitor]
+
+
+class Sight(unittest.TestCase):
+    """What a verdict can be trusted with: baselines that see, groups that have one, alerts that end."""
+
+    TOPOLOGY = """name: t
+source:
+  topic: t
+  clock: {clock}
+  out_of_orderness: 2s
+  schema: {{ ts: time_ms, model: model, x: number }}
+windows: [{windows}]
+{more}"""
+
+    def plan(self, more="", name="sight.yaml", windows="1m", clock="2023-11-14T22:20:00Z"):
+        return topology(self.TOPOLOGY.format(more=more, windows=windows, clock=clock), name)
+
+    def built(self, values, *flags, by="model"):
+        rows = [{"ts": T0 + i, "model": m, "x": v} for m, vs in values.items() for i, v in enumerate(vs)]
+        data = WORK / "reference.ndjson"
+        data.write_text("".join(json.dumps(r) + "\n" for r in rows))
+        done = tidemark("baseline", "build", "--from", data, "--by", by, "--topology", self.plan(name="plain.yaml"), "--output", WORK / "b.json", *flags)
+        return done.stderr
+
+    def judged(self, values, more="monitors: { volume: off }"):
+        rows = [{"ts": T0 + i * 25, "model": m, "x": v} for m, vs in values.items() for i, v in enumerate(vs)]
+        summary, out = run_lines(rows, self.plan(f"baselines: {{ training: {{ file: b.json }} }}\n{more}\n"), name="sight")
+        return summary, out["t-aggregates"]
+
+    SHAPES = [
+        ("zeros 97%", lambda r, i: 0 if i % 33 else r.gauss(3, 1), lambda r, i: 0 if i % 6 else r.gauss(3, 1)),
+        ("a constant", lambda r, i: -4.5, lambda r, i: -4.25),
+        ("a constant and noise", lambda r, i: 0, lambda r, i: r.gauss(0, 1e-4)),
+        ("Pareto", lambda r, i: r.paretovariate(1.1), lambda r, i: 1.6 * r.paretovariate(1.1)),
+        ("Cauchy", lambda r, i: math.tan(math.pi * (r.random() - 0.5)), lambda r, i: 1.2 + math.tan(math.pi * (r.random() - 0.5))),
+        ("lognormal", lambda r, i: math.exp(r.gauss(0, 2)), lambda r, i: 2 * math.exp(r.gauss(0, 2))),
+        ("two sentinels", lambda r, i: [-1, 1e7][i % 2] if i % 50 < 2 else r.gauss(100, 3), lambda r, i: [-1, 1e7][i % 2] if i % 50 < 2 else r.gauss(103, 3)),
+        ("few integers", lambda r, i: r.choice([0, 1, 1, 2, 5]), lambda r, i: r.choice([0, 1, 2, 2, 5])),
+        ("nulls", lambda r, i: None if i % 10 < 3 else r.gauss(0, 1), lambda r, i: None if i % 10 < 3 else r.gauss(0.6, 1)),
+    ]
+
+    def test_bins_tell_values_apart_and_leave_what_is_alike_alone(self):
+        r = random.Random(SEED)
+        for flags in ((), ("--edges", "quantile")):
+            for name, then, now in self.SHAPES:
+                said = self.built({"m": [then(r, i) for i in range(6000)]}, *flags)
+                self.assertNotIn("warning", said, name)
+                _, out = self.judged({"m": [now(r, i) for i in range(2000)]})
+                self.assertEqual(["drift"], [v["verdict"] for _, v in verdicts_of(out)], f"{name} {flags} seed {SEED}")
+                _, out = self.judged({"m": [then(r, i) for i in range(2000)]})
+                self.assertEqual(["ok"], [v["verdict"] for _, v in verdicts_of(out)], f"{name} {flags} seed {SEED}")
+
+    def test_a_baseline_that_cannot_see_is_named_and_says_blind(self):
+        r = random.Random(SEED)
+        for name, then, now in self.SHAPES[1:2] + self.SHAPES[3:7]:
+            said = self.built({"m": [then(r, i) for i in range(6000)]}, "--edges", "equal")
+            self.assertIn("warning: `x` can't be told apart", said, name)
+            self.assertIn("BLIND", tidemark("baseline", "show", WORK / "b.json").stdout)
+            linted = tidemark("lint", self.plan("baselines: { training: { file: b.json } }\n"), ok=None)
+            self.assertIn("baseline-blind", linted.stdout + linted.stderr)
+            _, out = self.judged({"m": [now(r, i) for i in range(2000)]})
+            self.assertIn([v["verdict"] for _, v in verdicts_of(out)], (["blind"], ["drift"]), name)
+            _, out = self.judged({"m": [then(r, i) for i in range(2000)]})
+            self.assertEqual(["blind"], [v["verdict"] for _, v in verdicts_of(out)], name)
+
+    def test_a_learned_baseline_in_bins_that_the_data_miss_says_blind(self):
+        r = random.Random(SEED)
+        plan = self.plan("monitors: { lately: { drift: [x], against: { trailing: 10m }, windows: [1m] }, volume: off }\n".replace("x]", "x]"), name="miss.yaml")
+        plan.write_text(plan.read_text().replace("x: number", "x: { type: number, expect: { range: [0, 1] } }"))
+        rows = [{"ts": T0 + i * 100, "model": "m", "x": r.gauss(500 if i < 9000 else 900, 10)} for i in range(12_000)]
+        _, out = run_lines(rows, plan, name="miss")
+        said = {v["verdict"] for _, v in verdicts_of(out["t-aggregates"], "lately")}
+        self.assertIn("blind", said)
+        self.assertFalse(said & {"ok", "drift"}, said)
+
+    def test_a_group_that_the_file_lacks_has_no_baseline_unless_it_falls_back(self):
+        r = random.Random(SEED)
+        self.built({"m": [r.gauss(0, 1) for _ in range(3000)], "n": [r.gauss(1, 1) for _ in range(3000)]}, "--pooled")
+        new = {"m": [r.gauss(0, 1) for _ in range(1000)], "other": [r.gauss(9, 1) for _ in range(1000)]}
+        summary, out = self.judged(new)
+        by_group = {v["value"]["group"]["model"]: w["verdict"] for v in out for w in v["value"].get("verdicts", [])}
+        self.assertEqual({"m": "ok", "other": "no_baseline"}, by_group)
+        _, out = self.judged(new, "monitors: { volume: off, drift: { drift: all, fallback: pooled } }")
+        by_group = {v["value"]["group"]["model"]: w["verdict"] for v in out for w in v["value"].get("verdicts", [])}
+        self.assertEqual({"m": "ok", "other": "drift"}, by_group)
+        # A segment that the file knows nothing of is named; so is a fallback that is not there.
+        self.built({"m": [r.gauss(0, 1) for _ in range(3000)]})
+        linted = tidemark("lint", self.plan("baselines: { training: { file: b.json } }\nsegments: { all: { by: [] }, models: { by: [model] } }\n"), ok=None)
+        self.assertRegex(linted.stdout + linted.stderr, "no groups of segment `all`.*no_baseline")
+        linted = tidemark("lint", self.plan("baselines: { training: { file: b.json } }\nmonitors: { drift: { drift: all, fallback: pooled } }\n"), ok=None)
+        self.assertIn("fallback-missing", linted.stdout + linted.stderr)
+
+    def test_an_outage_is_not_learned_while_its_alert_is_open(self):
+        r = random.Random(SEED)
+        # Five hours of rows; none of model a from the second hour to the end of the fourth.
+        rows = [{"ts": T0 + i * 5000, "model": m, "x": r.gauss(0, 1)} for i in range(3600 * 5 // 5) for m in "ab" if m == "b" or not 720 <= i < 2880]
+        plan = self.plan("monitors: { volume: { drop: 80%, against: { trailing: 1h } }, freshness: off }\n", name="outage.yaml", windows="5m", clock="2023-11-15T22:20:00Z")
+        _, out = run_lines(rows, plan, name="outage")
+        alerts = [(v["headers"]["ce_type"].split(".")[-1], (v["value"]["window"]["end"] - T0) / 3600_000) for v in out["t-alerts"]]
+        self.assertEqual(["firing", "resolved"], [a for a, _ in alerts])
+        self.assertTrue(1 < alerts[0][1] < 1.3 and 4 < alerts[1][1] < 4.4, alerts)
+        # It is published when it falls silent and when the verdict changes, not in each of 36 windows.
+        silent = [v for v in out["t-aggregates"] if v["value"]["group"]["model"] == "a" and v["value"]["rows"]["total"] == 0]
+        self.assertLess(len(silent), 4)
+
+    def test_drift_is_not_learned_while_its_alert_is_open_but_is_after_a_while(self):
+        r = random.Random(SEED)
+        def run(more, hours):
+            rows = [{"ts": T0 + i * 500, "model": "m", "x": r.gauss(4 if 7200 <= i < hours * 7200 else 0, 1)} for i in range(7200 * 6)]
+            plan = self.plan("monitors: { lately: { drift: [x], against: { trailing: 30m }, clear_for: 1 of 1" + more + " }, volume: off, freshness: off }\n", name="taught.yaml", windows="5m", clock="2023-11-15T22:20:00Z")
+            plan.write_text(plan.read_text().replace("x: number", "x: { type: number, expect: { range: [-8, 8] } }"))
+            _, out = run_lines(rows, plan, name="taught")
+            return [(v["headers"]["ce_type"].split(".")[-1], (v["value"]["window"]["end"] - T0) / 3600_000, v["value"].get("reason")) for v in out["t-alerts"]]
+        alerts = run("", 4)
+        self.assertEqual(["firing", "resolved"], [a for a, _, _ in alerts])
+        self.assertTrue(4 <= alerts[1][1] < 4.3, alerts)
+        alerts = run(", resolve_after: 1h", 6)
+        self.assertEqual([("firing", None), ("resolved", "learned")], [(a, w) for a, _, w in alerts])
+        self.assertTrue(2 < alerts[1][1] < 3, alerts)
+
+    def test_the_alert_of_a_group_that_is_gone_resolves_and_says_why(self):
+        r = random.Random(SEED)
+        self.built({m: [r.gauss(0, 1) for _ in range(3000)] for m in "mn"})
+        rows = [{"ts": T0 + i * 500, "model": m, "x": r.gauss(3 if m == "m" else 0, 1)} for i in range(7200 * 4) for m in "mn" if m == "n" or i < 7200]
+        for more, end in ((", resolve_after: 90m", 2.5), ("", None)):
+            plan = self.plan("baselines: { training: { file: b.json } }\nmonitors: { drift: { drift: all" + more + " }, volume: off, freshness: off }\n", name="gone.yaml", windows="5m", clock="2023-11-15T22:20:00Z")
+            _, out = run_lines(rows, plan, name="gone")
+            alerts = [(v["headers"]["ce_type"].split(".")[-1], (v["value"]["window"]["end"] - T0) / 3600_000, v["value"].get("reason")) for v in out["t-alerts"]]
+            self.assertEqual("firing", alerts[0][0])
+            if end:
+                self.assertEqual(("resolved", "expired"), (alerts[1][0], alerts[1][2]))
+                # From the last window that had rows enough for a verdict.
+                self.assertTrue(end - 0.1 <= alerts[1][1] < end + 0.1, alerts)
+            self.assertEqual(2 if end else 1, len(alerts))
+
+    def test_quantiles_lie_between_the_least_and_the_greatest_value(self):
+        r = random.Random(SEED)
+        columns = {
+            "constant": lambda i: 0.7, "large": lambda i: 123456789 + i % 2, "wide": lambda i: 1e300 * r.random(),
+            "tiny": lambda i: 1e-60 * (1 + i % 3), "mixed": lambda i: r.gauss(0, 1), "negative": lambda i: -0.3,
+            "far": lambda i: 1.7e308 if i % 2 else -1.7e308,
+        }
+        for sketch in ("kll", "kll_f64", "ddsketch"):
+            plan = topology(f"""name: t
+source: {{ topic: t, clock: 2023-11-14T22:20:00Z, out_of_orderness: 2s, schema: {{ ts: time_ms, model: model, {", ".join(f"{c}: number" for c in columns)} }} }}
+windows: [1m]
+summaries: [ {{ columns: numbers, quantiles: {{ sketch: {sketch} }} }} ]
+monitors: {{ drift: off, volume: off, freshness: off }}
+""", "between.yaml")
+            rows = [{"ts": T0 + i, "model": "m", **{c: f(i) for c, f in columns.items()}} for i in range(2000)]
+            _, out = run_lines(rows, plan, name="between")
+            schema = json.loads((ROOT / "docs/schemas/aggregate.schema.json").read_text())
+            for line in out["t-aggregates"]:
+                v = line["value"]
+                jsonschema.validate(v, schema)
+                self.assertEqual(7, len(v["quantiles"]), f"{sketch} {v['column']}")
+                for q in v["quantiles"].values():
+                    self.assertTrue(v["min"] <= q <= v["max"], f"{sketch} {v['column']}: {q}")
+                self.assertEqual(sketch == "kll" and v["column"] in ("wide", "far"), v.get("quantiles_overflow", False), v["column"])
+        raw = (WORK / "between-out" / "t-aggregates.ndjson").read_text()
+        self.assertNotIn("0.10000000149011612", raw)
+
+    def test_f32_quantiles_are_written_by_their_shortest_digits(self):
+        rows = [{"ts": T0 + i, "model": "m", "x": i / 10, "c": "a"} for i in range(200)]
+        run_lines(rows, name="digits")
+        raw = (WORK / "digits-out" / "t-aggregates.ndjson").read_text()
+        quantiles = re.search('"quantiles":{([^}]*)}', raw).group(1)
+        self.assertTrue(all(len(q.split(":")[1]) <= 4 for q in quantiles.split(",")), quantiles)
+
+    def test_groups_that_come_and_go_cost_what_they_hold_and_are_said(self):
+        # 5 new names a minute for eight hours, seen once each.
+        rows = [{"ts": T0 + m * 60000 + j * 2000, "model": f"g{m}-{j % 5}", "x": j} for m in range(480) for j in range(30)]
+        plan = self.plan(name="passing.yaml", clock="2023-11-15T22:20:00Z")
+        data = WORK / "passing.ndjson"
+        data.write_text("".join(json.dumps(r) + "\n" for r in rows))
+        shutil.rmtree(WORK / "passing-out", ignore_errors=True)
+        done = tidemark("run", plan, "--input", data, "--output", WORK / "passing-out", "--until-end", "--json", ok=None)
+        summary = json.loads(done.stdout)
+        # A column, the group as a whole, and one record when it falls silent.
+        self.assertLess(summary["aggregates"], 3.1 * 2400 + 100)
+        self.assertLess(summary["peak_memory_bytes"], 200 << 20)
+        self.assertIn("do not come back", done.stderr)
 
 
 class Messages(unittest.TestCase):

@@ -186,9 +186,10 @@ extension TwoSample {
                     parted.edges.count { $0 <= other } != parted.edges.count { $0 <= atom },
                     "\(name)")
             }
-            let most = counts.enumerated().filter { cell in
-                !atoms.contains { atom in parted.edges.count { $0 <= atom } == cell.offset }
-            }.map(\.element).max() ?? 0
+            let most =
+                counts.enumerated().filter { cell in
+                    !atoms.contains { atom in parted.edges.count { $0 <= atom } == cell.offset }
+                }.map(\.element).max() ?? 0
             #expect(most <= 250, "\(name): \(counts)")
         }
     }
@@ -301,6 +302,9 @@ extension TwoSample {
         #expect(
             DriftRule(level: nil).verdict(p: nil, effect: 1, rows: 500, baselineRows: 10) == .drift
         )
-        #expect(DriftVerdict.allCases.map(\.rawValue) == ["drift", "ok", "too_few", "learning", "no_baseline", "blind"])
+        #expect(
+            DriftVerdict.allCases.map(\.rawValue) == [
+                "drift", "ok", "too_few", "learning", "no_baseline", "blind",
+            ])
     }
 }

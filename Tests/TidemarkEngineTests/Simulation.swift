@@ -140,6 +140,8 @@ struct Simulation {
     var crashAfterCommits: Set<Int> = []
     /// How long a process is away after a crash.
     var awayMs: Int64 = 0
+    /// Of the topology, from the first process and from the second one on.
+    var dataHashes = [simulationDataHash]
     /// What the processes counted, one after the other.
     var totals: [RunTotals] = []
     var reports: [[StartReport]] = []
@@ -193,7 +195,7 @@ struct Simulation {
             $0.learning == nil ? simulationBaseline : BaselineTable(records: [])
         }
         let engine = try Engine(
-            plan: plan, dataHash: simulationDataHash,
+            plan: plan, dataHash: dataHashes[min(reports.count, dataHashes.count - 1)],
             parts: EngineParts(
                 source: SimulatedSource(cluster), log: wrapLog(log),
                 makeStageOne: {
