@@ -337,7 +337,9 @@ package struct AggregateRecord: Sendable {
     /// `nil`, here and below: not asked for.
     package var counts: ValueCounts?
     package var sample: [SampledRow]?
-    /// By rank: 0.01 is `p01`. `isSingle`: it is known as an f32, and written by the digits of one.
+    /// By rank: 0.01 is `p01`.
+    ///
+    /// `isSingle`: it is known as an f32, and written by the digits of one.
     package var quantiles: [(rank: Double, value: Double, isSingle: Bool)] = []
     /// Values beyond the range of f32 count as its largest in `quantiles`, and there are some.
     package var quantilesOverflow = false

@@ -78,8 +78,9 @@ package struct MonitorPlan: Sendable {
     package var clearBelow = 0.8
     package var coolDownMs: Int64 = 3_600_000
     package var maxAgeMs: Int64 = 3_600_000
-    /// An alert without a verdict for so long resolves: its group is gone. And what differs from a
-    /// trailing baseline for so long is learned after all; ms of event time.
+    /// An alert without a verdict for so long resolves: its group is gone.
+    ///
+    /// And what differs from a trailing baseline for so long is learned after all; ms of event time.
     package var resolveAfterMs = Self.resolveAfterMsDefault
     package static let resolveAfterMsDefault: Int64 = 7 * 86_400_000
     package var summary: String?

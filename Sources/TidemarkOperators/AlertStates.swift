@@ -56,8 +56,9 @@ struct AlertStates {
         var mute: AlertMute?
         /// The state topic may hold it.
         var isStored = false
-        /// Windows in which it was pending or firing, by their starts; the last one may go on. Those that
-        /// no window to come again lies in are forgotten.
+        /// Windows in which it was pending or firing, by their starts.
+        ///
+        /// The last one may go on. Those that no window to come again lies in are forgotten.
         var episodes: [Range<Int64>] = []
 
         /// Notes that a window was applied.

@@ -99,8 +99,10 @@ struct LearnedBaselines {
     /// By segment.
     private let uses: [[Use]]
     private var memories: [Place: [[UInt8]: Memory]] = [:]
-    /// Groups of which a window without rows still says something: they had rows within the span, or
-    /// have a baseline. All others wait in `memories` until they have rows again, or are forgotten.
+    /// Groups of which a window without rows still says something.
+    ///
+    /// They had rows within the span, or have a baseline. All others wait in `memories` until they have
+    /// rows again, or are forgotten.
     private var awake: [Place: Set<[UInt8]>] = [:]
     /// Places of which it was said that their groups do not come back.
     private var saidPassing: Set<Place> = []
@@ -164,8 +166,9 @@ struct LearnedBaselines {
         }
     }
 
-    /// Whether a group without rows is neither learned of nor judged any more: it had none for a whole
-    /// span, and has no baseline. It is not asked for again until it has rows.
+    /// Whether a group without rows is neither learned of nor judged any more.
+    ///
+    /// It had none for a whole span, and has no baseline: it is not asked for again until it has rows.
     mutating func isAsleep(
         _ place: Place, group: [UInt8], startMs: Int64, _ reference: LearnedReference
     ) -> Bool {

@@ -582,7 +582,10 @@ func expectSmallestHashes(
 
 func groupRank(_ model: String) -> UInt64 {
     groupHash(GroupValues(dimensions: [("model", Array(model.utf8))]))
+}
 
+/// What an edit and a leap leave behind.
+@Suite struct ContinuationTests {
     @Test func `an edit of the topology reads open windows again, and resolves what fired`() throws
     {
         // Far from the baseline in all windows; the third one is open when the process ends.
