@@ -21,12 +21,12 @@ package struct SetAsideTally: Sendable, Equatable {
     /// Nothing was set aside.
     package var isEmpty: Bool { entries.isEmpty }
 
-    /// Counts one record; the example is asked for only where there is none yet.
-    package mutating func add(_ reason: String, example: () -> String) {
+    /// Counts a record, or several; the example is asked for only where there is none yet.
+    package mutating func add(_ reason: String, count: Int64 = 1, example: () -> String) {
         if entries[reason] == nil {
-            entries[reason] = Entry(count: 1, example: example())
+            entries[reason] = Entry(count: count, example: example())
         } else {
-            entries[reason]?.count += 1
+            entries[reason]?.count += count
         }
     }
 

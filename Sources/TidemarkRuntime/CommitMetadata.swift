@@ -88,14 +88,15 @@ package struct CommitMetadata: Sendable, Equatable {
             Self.text(publishedThroughMs), Self.text(incompleteThroughMs),
             Self.text(Int64(incompleteRev)), Self.text(Int64(stateEpoch)),
             Self.text(Int64(sequence)), Self.text(enteredBeforeMs),
-            Self.text(snapshotThroughMs),
+            Self.text(snapshotThroughMs), Self.text(clock.leapMs), Self.text(clock.leapScore),
+            Self.text(clock.doubtMs),
         ]
         precondition(floors.count <= Self.floorCountMax, "the coordinator merges older floors")
         for floor in floors {
             fields.append(Self.text(floor.offset))
             fields.append(Self.text(floor.floorMs))
         }
-        let body = "tm3 " + fields.joined(separator: " ")
+        let body = "tm4 " + fields.joined(separator: " ")
         let text = body + " " + String(crc32c(body.utf8), radix: 36)
         precondition(text.utf8.count <= Self.byteCountMax, "every field is bounded")
         return text
@@ -110,8 +111,9 @@ package struct CommitMetadata: Sendable, Equatable {
     ) throws(Rejection) {
         guard !text.isEmpty, PositionMark(text) == nil else { throw .absent }
         var words = text.split(separator: " ").map(String.init)
-        // `tm1`, from before there were transactions, lacks the last three, `tm2` the last.
-        let fieldCounts = ["tm1": 9, "tm2": 11, "tm3": 12]
+        // `tm1`, from before there were transactions, ends before the sequence, `tm2` before the
+        // snapshot, `tm3` before the leap of the clock.
+        let fieldCounts = ["tm1": 9, "tm2": 11, "tm3": 12, "tm4": 15]
         guard let fieldCount = words.first.flatMap({ fieldCounts[$0] }) else { throw .unreadable }
         guard words.count >= fieldCount + 5, (words.count - fieldCount - 5) % 2 == 0,
             let sum = words.popLast().flatMap({ UInt32($0, radix: 36) }),
@@ -128,6 +130,11 @@ package struct CommitMetadata: Sendable, Equatable {
         reading.maxEventMs = numbers[2]
         reading.referenceMs = numbers[3]
         reading.floorMs = numbers[4]
+        if fieldCount > 12 {
+            reading.leapMs = numbers[12]
+            reading.leapScore = numbers[13]
+            reading.doubtMs = numbers[14]
+        }
         var floors: [RecordedFloor] = []
         var index = fieldCount
         while index + 1 < numbers.count {

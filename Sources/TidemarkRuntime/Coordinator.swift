@@ -213,16 +213,20 @@ package final class Coordinator {
         case .letters(let records):
             for record in records { emit(record) }
             hasNews = true
-        case .progress(let slot, let watermarkMs, let position, let referenceMs, _):
-            if position > slots[slot].next {
-                slots[slot].next = position
+        case .progress(let told):
+            let slot = told.slot
+            if told.position > slots[slot].next {
+                slots[slot].next = told.position
                 slots[slot].lastMovedNs = time.nowNs()
                 // What is read again has arrived before.
-                if position > start.nexts[slot] { lastArrivalMs = time.wallMs() }
+                if told.position > start.nexts[slot] { lastArrivalMs = time.wallMs() }
                 hasNews = true
             }
-            slots[slot].watermarkMs = watermarkMs
-            slots[slot].referenceMs = referenceMs
+            slots[slot].watermarkMs = told.watermarkMs
+            slots[slot].hopedMs = told.hopedMs
+            slots[slot].referenceMs = told.referenceMs
+            slots[slot].leapMs = told.leapMs
+            slots[slot].counts = told.counts
         case .ended(let slot, let watermarkMs):
             slots[slot].hasEnded = true
             slots[slot].watermarkMs = watermarkMs

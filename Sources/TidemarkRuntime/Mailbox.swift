@@ -20,6 +20,31 @@ package struct SlotSnapshot: Sendable {
     package var pendingFloorMs: Int64?
 }
 
+/// What became of rows of a partition that are out of the ordinary, since the process began.
+package struct SlotCounts: Sendable, Equatable {
+    package var late: Int64 = 0
+    package var quarantined: Int64 = 0
+    package var withdrawn: Int64 = 0
+    /// How far the newest quarantined row was ahead of the reference clock.
+    package var aheadMs: Int64 = 0
+    package init() {}
+}
+
+/// How far a partition is.
+package struct SlotProgress: Sendable, Equatable {
+    package var slot: Int
+    package var position: Int64
+    package var watermarkMs: Int64
+    /// The watermark if the leap of the record time, for which it waits, were believed.
+    package var hopedMs: Int64
+    package var referenceMs: Int64
+    /// The leap; `TimeLimit.never`: there is none.
+    package var leapMs: Int64
+    package var counts: SlotCounts
+    /// Something may follow from it at once, beside a position that is one batch newer.
+    package var isPressing: Bool
+}
+
 /// Counts of a worker since its last message.
 package struct WorkerTally: Sendable, Equatable {
     package var records: Int64 = 0
@@ -35,6 +60,9 @@ package struct WorkerTally: Sendable, Equatable {
     package var beyondEnd: Int64 = 0
     /// Dead letters, late and quarantined rows, by reason with an example each.
     package var setAside = SetAsideTally()
+    /// Rows that were counted by the word of a record time that others contradicted: taken back with
+    /// their panes. They are among `rows`.
+    package var withdrawn: Int64 = 0
     /// Offsets without a record: control records, aborted and compacted ones.
     ///
     /// On a topic that is neither written in transactions nor compacted there are none.
@@ -60,6 +88,7 @@ package struct WorkerTally: Sendable, Equatable {
         quarantined += other.quarantined
         beyondEnd += other.beyondEnd
         setAside.add(other.setAside)
+        withdrawn += other.withdrawn
         skipped += other.skipped
         reread += other.reread
     }
@@ -72,9 +101,7 @@ package enum WorkerMessage: Sendable {
     case entered(beforeMs: Int64)
     /// Dead letters and late rows.
     case letters([OutputRecord])
-    /// `isPressing`: something may follow from it at once, beside a position that is one batch newer.
-    case progress(
-        slot: Int, watermarkMs: Int64, position: Int64, referenceMs: Int64, isPressing: Bool)
+    case progress(SlotProgress)
     /// `--until-end`: the partition was read to its end and every pane of it handed over.
     case ended(slot: Int, watermarkMs: Int64)
     case tally(WorkerTally)
@@ -86,7 +113,7 @@ package enum WorkerMessage: Sendable {
     fileprivate var isPressing: Bool {
         switch self {
         case .tally: false
-        case .progress(_, _, _, _, let isPressing): isPressing
+        case .progress(let progress): progress.isPressing
         default: true
         }
     }

@@ -1,11 +1,17 @@
 import TidemarkCore
 
-/// What one input partition knows of time, record by record (D7).
+/// What one input partition knows of time, record by record.
 ///
-/// The watermark is the greatest event time that was close enough to the reference clock, less the
-/// stated bound, and never less than a recorded floor. The reference clock is the running maximum
-/// of Kafka record time up to and with the record at hand, or a fixed time for a file. Every
-/// decision is a function of the partition's records and floors alone.
+/// Two clocks meet here: the rows' event time, and the *reference clock*, which follows Kafka record
+/// time (or is fixed, for a file). The watermark is the greatest event time, taken no further than
+/// the reference clock, less the stated bound, and never less than a recorded floor. So rows whose
+/// clock is ahead move it as well as others do, and none moves it past the time that records tell.
+///
+/// One record must not set the reference clock: its producer's clock may be an hour ahead, its time in
+/// another unit. A record time that leaps is a *leap* that waits until later records agree with it; see
+/// `follow`. Meanwhile its rows count in their own panes, and the watermark waits.
+///
+/// Every decision is a function of the partition's records and floors alone.
 package struct PartitionClock: Sendable, Equatable {
     package enum Admission: Equatable {
         case inTime
@@ -15,19 +21,40 @@ package struct PartitionClock: Sendable, Equatable {
 
     /// The part that a commit keeps.
     package struct Reading: Sendable, Equatable {
+        /// The greatest event time, each taken no further than the reference clock at its row.
         package var maxEventMs = TimeLimit.never
         package var referenceMs = TimeLimit.never
         package var floorMs = TimeLimit.never
+        /// The least record time of a leap that is not believed yet; `never`: there is none.
+        package var leapMs = TimeLimit.never
+        /// Records that agree with the leap, less those that contradict it.
+        package var leapScore: Int64 = 0
+        /// Record times up to it were contradicted of late: rows do not count by their word.
+        package var doubtMs = TimeLimit.never
         package init() {}
     }
 
     package private(set) var reading: Reading
     /// Panes that end at or before it are sealed.
     package private(set) var watermarkMs = TimeLimit.never
+    /// The watermark if the leap were believed: what an idle floor may be raised to.
+    package private(set) var hopedMs = TimeLimit.never
+    /// Record times up to it move the reference clock at once; `never` while there is more to weigh.
+    private var usualMs = TimeLimit.never
     private let boundMs: Int64
     private let skewMs: Int64
     private let paneMs: Int64
+    private let stepMs: Int64
     private let followsRecords: Bool
+
+    /// A greater step of record time than this, and than the bound, is a leap, ms.
+    package static let stepMsMin: Int64 = 1_000
+    /// A leap is believed when records agree with it over a tenth of its size, and over so long at most.
+    package static let agreedMsMax: Int64 = 30_000
+    /// Sooner, when so many more agree than contradict …
+    package static let agreedCount: Int64 = 32
+    /// … over so long: a producer's batch is written in less.
+    package static let agreedCountMs: Int64 = 3_000
 
     /// `fixedReferenceMs`: the reference clock of a file; `nil` follows record times.
     package init(
@@ -38,54 +65,83 @@ package struct PartitionClock: Sendable, Equatable {
         self.skewMs = skewMs
         self.paneMs = paneMs
         self.reading = reading
+        stepMs = max(boundMs, Self.stepMsMin)
         followsRecords = fixedReferenceMs == nil
-        if let fixedReferenceMs { self.reading.referenceMs = fixedReferenceMs }
+        if let fixedReferenceMs {
+            self.reading.referenceMs = fixedReferenceMs
+        } else if reading.referenceMs > TimeLimit.latestMs {
+            // Stored by a version that one record could lead astray.
+            self.reading.referenceMs = TimeLimit.never
+        }
+        hopedMs =
+            reading.maxEventMs == TimeLimit.never ? TimeLimit.never : reading.maxEventMs - boundMs
+        refreshUsual()
         refreshWatermark()
     }
 
     /// Decides on one record and learns from it.
     ///
-    /// A row is late when its pane was sealed before it came; a row more than the skew ahead of the
-    /// reference clock is quarantined; a row ahead of it by more than the bound counts, but does
-    /// not move the watermark.
-    package mutating func admit(eventMs: Int64, recordMs: Int64) -> Admission {
-        if followsRecords, recordMs > reading.referenceMs { reading.referenceMs = recordMs }
-        let reference = reading.referenceMs
-        if reference != TimeLimit.never, eventMs > reference + skewMs { return .quarantined }
+    /// A row is late when its pane was sealed before it came. A row more than the skew ahead of the
+    /// reference clock (and of its own record time, while that is a leap that may come true) is
+    /// quarantined. All others count.
+    ///
+    /// - Returns: the verdict, and `withdrawnMs`: panes that start after it hold rows of a leap that was
+    ///   just contradicted, and nothing else; they are given up. `nil`: there are none.
+    package mutating func admit(
+        eventMs: Int64, recordMs: Int64
+    ) -> (admission: Admission, withdrawnMs: Int64?) {
+        var nowMs = reading.referenceMs
+        var withdrawnMs: Int64?
+        if followsRecords, recordMs != TimeLimit.never {
+            // A time that can be none (in another unit) says nothing: the event's own stands in for it.
+            (nowMs, withdrawnMs) = follow(Self.isTime(recordMs) ? recordMs : eventMs)
+        }
+        if nowMs != TimeLimit.never, eventMs > nowMs + skewMs { return (.quarantined, withdrawnMs) }
         // The pane's end is compared, not the row's time: rows are late by pane.
         let isLate =
             watermarkMs != TimeLimit.never
             && eventMs < watermarkMs
             && eventMs.flooredDivision(by: paneMs) < watermarkMs.flooredDivision(by: paneMs)
-        if eventMs > reading.maxEventMs,
-            reference == TimeLimit.never || eventMs <= reference + boundMs
-        {
-            reading.maxEventMs = eventMs
+        // A file's clock stands still: nothing after it could ever pass. Where no record has a time,
+        // there is no clock but the rows'.
+        let isFree =
+            !followsRecords || (nowMs == TimeLimit.never && reading.leapMs == TimeLimit.never)
+        let reachMs = isFree ? .max : reading.referenceMs
+        if reachMs != TimeLimit.never, min(eventMs, reachMs) > reading.maxEventMs {
+            reading.maxEventMs = min(eventMs, reachMs)
             refreshWatermark()
         }
-        return isLate ? .late : .inTime
+        hopedMs = max(hopedMs, min(eventMs, isFree ? .max : nowMs) - boundMs)
+        return (isLate ? .late : .inTime, withdrawnMs)
     }
 
     /// As `admit` where nothing has to be weighed: the row is not older than the watermark and not
-    /// ahead of the reference clock by more than the skew; else false, and nothing was learnt.
+    /// ahead of the reference clock by more than the skew, and the record's time is no leap; else false,
+    /// and nothing was learnt.
     @inline(__always)
     package mutating func admitUsual(eventMs: Int64, recordMs: Int64) -> Bool {
+        guard recordMs <= usualMs || !followsRecords else { return false }
         let reference =
             followsRecords ? max(recordMs, reading.referenceMs) : reading.referenceMs
-        guard eventMs >= watermarkMs, reference != .min, eventMs <= reference + skewMs else {
-            return false
+        guard eventMs >= watermarkMs, eventMs <= reference + skewMs else { return false }
+        if reference > reading.referenceMs {
+            reading.referenceMs = reference
+            usualMs = reference + stepMs
         }
-        reading.referenceMs = reference
-        if eventMs > reading.maxEventMs, eventMs <= reference + boundMs {
-            reading.maxEventMs = eventMs
-            watermarkMs = max(eventMs - boundMs, reading.floorMs)
+        let reached = followsRecords ? min(eventMs, reference) : eventMs
+        if reached > reading.maxEventMs {
+            reading.maxEventMs = reached
+            watermarkMs = max(reached - boundMs, reading.floorMs)
         }
         return true
     }
 
     /// A record without an event time still moves the reference clock.
-    package mutating func observe(recordMs: Int64) {
-        if followsRecords, recordMs > reading.referenceMs { reading.referenceMs = recordMs }
+    ///
+    /// - Returns: as `admit`.
+    package mutating func observe(recordMs: Int64) -> Int64? {
+        guard followsRecords, Self.isTime(recordMs) else { return nil }
+        return follow(recordMs).withdrawnMs
     }
 
     /// Obeys a recorded floor.
@@ -94,6 +150,106 @@ package struct PartitionClock: Sendable, Equatable {
             reading.floorMs = floorMs
             refreshWatermark()
         }
+    }
+
+    /// A record time that can be one: other units and unset fields are far from it.
+    private static func isTime(_ ms: Int64) -> Bool {
+        ms >= TimeLimit.earliestMs && ms <= TimeLimit.latestMs
+    }
+
+    // MARK: The reference clock
+
+    /// Takes a record's time in.
+    ///
+    /// Up to the bound (a second at least) ahead of the reference clock it is taken at once. A greater
+    /// step is a leap: the topic was silent, or a clock is wrong, and one record cannot tell which.
+    /// Records that are as far ahead agree with it; records about the old reference clock (nearer to it
+    /// than half of the leap) contradict; older ones, as of a producer that sends what it had kept, say
+    /// nothing. It is given up when as many contradict as agree, and believed when those that agree
+    /// span a tenth of its size: so a topic with a record every ten minutes is one record behind, and a
+    /// topic that was silent for a day goes on after seconds.
+    ///
+    /// - Returns: the time that this record's row is weighed by, and what `admit` returns.
+    private mutating func follow(_ recordMs: Int64) -> (nowMs: Int64, withdrawnMs: Int64?) {
+        let reference = reading.referenceMs
+        guard reference != TimeLimit.never else { return begin(with: recordMs) }
+        if recordMs <= reference + stepMs {
+            var withdrawnMs: Int64?
+            if reading.leapMs != TimeLimit.never,
+                recordMs > reference - (reading.leapMs - reference) / 2
+            {
+                reading.leapScore -= 1
+                if reading.leapScore <= 0 { withdrawnMs = giveUpLeap() }
+            }
+            reading.referenceMs = max(reference, recordMs)
+            refreshUsual()
+            return (reading.referenceMs, withdrawnMs)
+        }
+        guard reading.leapMs != TimeLimit.never else {
+            reading.leapMs = recordMs
+            reading.leapScore = 1
+            refreshUsual()
+            return (weighed(recordMs), nil)
+        }
+        var withdrawnMs: Int64?
+        if recordMs < reading.leapMs - skewMs {
+            // A lesser leap: whoever was further ahead is not believed.
+            reading.doubtMs = reading.leapMs
+            withdrawnMs = recordMs + skewMs
+        }
+        reading.leapMs = min(reading.leapMs, recordMs)
+        reading.leapScore += 1
+        let spanMs = recordMs - reading.leapMs
+        let neededMs = min(Self.agreedMsMax, (reading.leapMs - reference) / 10)
+        let isBelieved =
+            spanMs >= neededMs
+            || (reading.leapScore >= Self.agreedCount
+                && spanMs >= min(Self.agreedCountMs, neededMs))
+        guard isBelieved, withdrawnMs == nil else { return (weighed(recordMs), withdrawnMs) }
+        reading.referenceMs = reading.leapMs
+        endLeap()
+        // It may be a leap of its own from here.
+        return follow(recordMs)
+    }
+
+    /// The first two records that agree set the clock, by the lesser of them.
+    private mutating func begin(with recordMs: Int64) -> (nowMs: Int64, withdrawnMs: Int64?) {
+        let firstMs = reading.leapMs
+        reading.leapMs = firstMs == TimeLimit.never ? recordMs : min(firstMs, recordMs)
+        reading.leapScore = 1
+        guard firstMs != TimeLimit.never, recordMs >= firstMs - stepMs else {
+            let isLess = firstMs != TimeLimit.never
+            return (recordMs, isLess ? recordMs + skewMs : nil)
+        }
+        reading.referenceMs = reading.leapMs
+        endLeap()
+        return follow(recordMs)
+    }
+
+    /// While a leap waits its rows count by their own record time, unless such were wrong of late.
+    private func weighed(_ recordMs: Int64) -> Int64 {
+        recordMs > reading.doubtMs ? max(recordMs, reading.referenceMs) : reading.referenceMs
+    }
+
+    private mutating func giveUpLeap() -> Int64 {
+        let leadMs = reading.leapMs - reading.referenceMs
+        // For as long again: a producer whose clock is wrong stays so for a while.
+        if leadMs > skewMs { reading.doubtMs = min(reading.leapMs + leadMs, TimeLimit.latestMs) }
+        endLeap()
+        hopedMs = watermarkMs
+        return reading.referenceMs + skewMs
+    }
+
+    private mutating func endLeap() {
+        reading.leapMs = TimeLimit.never
+        reading.leapScore = 0
+        refreshUsual()
+    }
+
+    private mutating func refreshUsual() {
+        let isUsual =
+            reading.leapMs == TimeLimit.never && reading.referenceMs != TimeLimit.never
+        usualMs = isUsual ? reading.referenceMs + stepMs : TimeLimit.never
     }
 
     private mutating func refreshWatermark() {

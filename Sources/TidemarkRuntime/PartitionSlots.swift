@@ -8,6 +8,10 @@ struct PartitionSlot {
     var next: Int64
     var watermarkMs = TimeLimit.never
     var referenceMs = TimeLimit.never
+    /// The watermark if the leap that it waits for were believed.
+    var hopedMs = TimeLimit.never
+    var leapMs = TimeLimit.never
+    var counts = SlotCounts()
     var hasEnded = false
     /// When `next` last moved.
     var lastMovedNs: Int64

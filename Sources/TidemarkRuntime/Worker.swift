@@ -95,6 +95,9 @@ package final class Worker {
         var pendingFloorMs: Int64?
         /// Ascending by start.
         var open: [OpenPane] = []
+        /// Panes of a leap of the record time that was contradicted, to be thrown away after the batch.
+        var withdrawn: [OpenPane] = []
+        var counts = SlotCounts()
         /// The first row has yet to say which windows it came into the middle of.
         var isEntering: Bool
         var hasEnded = false
@@ -110,6 +113,8 @@ package final class Worker {
         var startMs: Int64
         var id: Int32
         var origin: PaneOrigin
+        /// Of rows by the word of a leap alone: of all rows where the pane may be given up.
+        var rowCount: Int64 = 0
     }
 
     package let index: Int
@@ -329,10 +334,14 @@ package final class Worker {
             }
             switch fate {
             case .tombstone:
-                task.clock.observe(recordMs: recordMs)
+                if giveUp(task.clock.observe(recordMs: recordMs), &task, &tally) {
+                    (paneStartMs, paneId) = (.max, -1)
+                }
                 if !isReread { tally.tombstones += 1 }
             case .deadLetter:
-                task.clock.observe(recordMs: recordMs)
+                if giveUp(task.clock.observe(recordMs: recordMs), &task, &tally) {
+                    (paneStartMs, paneId) = (.max, -1)
+                }
                 if !isReread {
                     tally.deadLetters += 1
                     let reason = reason ?? stage.deadLetterReason(batch, row: row)
@@ -344,7 +353,11 @@ package final class Worker {
                             batch, row: row, partition: task.partition, reason: reason))
                 }
             case .filteredOut, .filteredNull:
-                _ = task.clock.admit(eventMs: unsafe rows.eventTimeMs[row], recordMs: recordMs)
+                let verdict = task.clock.admit(
+                    eventMs: unsafe rows.eventTimeMs[row], recordMs: recordMs)
+                if giveUp(verdict.withdrawnMs, &task, &tally) {
+                    (paneStartMs, paneId) = (.max, -1)
+                }
                 if !isReread {
                     if fate == .filteredOut {
                         tally.filteredOut += 1
@@ -360,7 +373,11 @@ package final class Worker {
                     post(
                         .entered(beforeMs: eventMs + plan.source.outOfOrdernessMs))
                 }
-                switch task.clock.admit(eventMs: eventMs, recordMs: recordMs) {
+                let verdict = task.clock.admit(eventMs: eventMs, recordMs: recordMs)
+                if giveUp(verdict.withdrawnMs, &task, &tally) {
+                    (paneStartMs, paneId) = (.max, -1)
+                }
+                switch verdict.admission {
                 case .inTime:
                     if !isReread { tally.rows += 1 }
                     if eventMs < paneStartMs || eventMs >= paneStartMs + paneMs {
@@ -368,6 +385,7 @@ package final class Worker {
                         paneId = openPane(&task, paneStartMs, offset, before)
                     }
                     unsafe rows.pane[row] = paneId
+                    countRow(paneStartMs, &task)
                 case .late:
                     fate = .late
                     if !isReread {
@@ -376,15 +394,23 @@ package final class Worker {
                             "\(task.partition)@\(offset): event time \(eventMs) ms, watermark \(sealedMs) ms"
                         }
                     }
+                    task.counts.late += 1
                 case .quarantined:
                     fate = .quarantined
+                    let referenceMs = task.clock.reading.referenceMs
                     if !isReread {
                         tally.quarantined += 1
-                        let referenceMs = task.clock.reading.referenceMs
                         tally.setAside.add("quarantined") {
-                            "\(task.partition)@\(offset): event time \(eventMs) ms,"
-                                + " \(eventMs - referenceMs) ms ahead of the reference clock"
+                            let aheadMs = eventMs.subtractingReportingOverflow(referenceMs)
+                            return "\(task.partition)@\(offset): event time \(eventMs) ms,"
+                                + (aheadMs.overflow
+                                    ? " record time \(recordMs) ms"
+                                    : " \(aheadMs.partialValue) ms ahead of the reference clock")
                         }
+                    }
+                    task.counts.quarantined += 1
+                    if referenceMs != TimeLimit.never {
+                        task.counts.aheadMs = eventMs - referenceMs
                     }
                 }
                 if fate != .row, sealedMs != TimeLimit.never {
@@ -404,6 +430,40 @@ package final class Worker {
         }
         tasks[place] = task
         return row
+    }
+
+    /// Counts a row in a pane that starts after all that the reference clock reaches.
+    private func countRow(_ startMs: Int64, _ task: inout Task) {
+        guard task.clock.reading.leapMs != TimeLimit.never,
+            let place = task.open.lastIndex(where: { $0.startMs == startMs })
+        else { return }
+        task.open[place].rowCount += 1
+    }
+
+    /// Takes the panes back that a contradicted leap of the record time opened: their rows are set
+    /// aside after all, and the partition's low-water does not wait for a time that may never come.
+    ///
+    /// - Returns: there were some.
+    private func giveUp(
+        _ afterMs: Int64?, _ task: inout Task, _ tally: inout WorkerTally
+    ) -> Bool {
+        // What was set aside counts in the pane of the watermark: that one stays.
+        guard let afterMs = afterMs.map({ max($0, task.clock.watermarkMs) }),
+            let place = task.open.firstIndex(where: { $0.startMs > afterMs })
+        else { return false }
+        let first = task.open[place]
+        let panes = task.open[place...]
+        let rowCount = panes.reduce(0) { $0 + $1.rowCount }
+        tally.withdrawn += rowCount
+        if rowCount > 0 {
+            tally.setAside.add("withdrawn", count: rowCount) {
+                "\(task.partition)@\(first.origin.firstOffset): later records contradict its record time"
+            }
+        }
+        task.counts.withdrawn += rowCount
+        task.withdrawn += panes
+        task.open.removeSubrange(place...)
+        return true
     }
 
     /// Takes rows that follow each other in the log, are in time, and belong to the pane at hand: what
@@ -486,6 +546,11 @@ package final class Worker {
 
     /// Seals what the partition's own watermark has passed.
     private func seal(_ place: Int, all: Bool = false) {
+        for pane in tasks[place].withdrawn {
+            freePanes.append(pane.id)
+            _ = stage.seal(pane: Int(pane.id))
+        }
+        tasks[place].withdrawn = []
         let watermark = tasks[place].clock.watermarkMs
         while let pane = tasks[place].open.first, all || pane.startMs + plan.paneMs <= watermark {
             tasks[place].open.removeFirst()
@@ -506,10 +571,14 @@ package final class Worker {
         let isPressing = pane != tasks[place].toldPane || isNew != tasks[place].toldNew
         tasks[place].toldPane = pane
         tasks[place].toldNew = isNew
+        let clock = tasks[place].clock
         post(
             .progress(
-                slot: tasks[place].slot, watermarkMs: watermarkMs, position: tasks[place].next,
-                referenceMs: tasks[place].clock.reading.referenceMs, isPressing: isPressing))
+                SlotProgress(
+                    slot: tasks[place].slot, position: tasks[place].next,
+                    watermarkMs: watermarkMs, hopedMs: max(watermarkMs, clock.hopedMs),
+                    referenceMs: clock.reading.referenceMs, leapMs: clock.reading.leapMs,
+                    counts: tasks[place].counts, isPressing: isPressing)))
     }
 
     /// Takes over positions that moved without a row (control records, gaps), and ends partitions.

@@ -77,9 +77,10 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         throws
     {
         // The first row lies in a later pane than the second.
-        let rows = [row(52), row(49)] + (0..<40).map { row(50 + Double($0) / 10) } + [row(200)]
-        var late = rows
-        late[late.count - 1].availableMs = 5_000
+        let rows = [row(52), row(49)] + (0..<40).map { row(50 + Double($0) / 10) }
+        // Two, since one record that is so far ahead says nothing by itself.
+        var late = rows + [row(200), row(230)]
+        for index in late.indices.suffix(2) { late[index].availableMs = 5_000 }
         var simulation = Simulation(
             plan: simulationPlan(batchRows: 1, idleMs: nil), cluster: cluster([late]),
             workerCount: 1, crashChance: 0)

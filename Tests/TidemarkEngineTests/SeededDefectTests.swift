@@ -28,11 +28,12 @@ import TidemarkRuntime
                     var firsts: [Int64: (offset: Int64, before: PartitionClock.Reading)] = [:]
                     for record in partition?.records ?? [] where record.offset < committed.next {
                         guard let time = eventTime(record) else {
-                            clock.observe(recordMs: record.recordTimeMs)
+                            _ = clock.observe(recordMs: record.recordTimeMs)
                             continue
                         }
                         let before = clock.reading
-                        if clock.admit(eventMs: time, recordMs: record.recordTimeMs) == .inTime,
+                        if clock.admit(eventMs: time, recordMs: record.recordTimeMs).admission
+                            == .inTime,
                             firsts[time / 10_000] == nil
                         {
                             firsts[time / 10_000] = (record.offset, before)

@@ -711,54 +711,66 @@ struct NaiveRecompute {
         let source = plan.stream.source
         for partition in partitions {
             var greatest: Int64?
-            var reference: Int64?
+            var clock = NaiveClock(
+                step: Swift.max(source.outOfOrdernessMs, 1_000), skew: source.skewMs)
             var floor: Int64?
             var pending = (floors[partition.name] ?? []).sorted { $0.offset < $1.offset }
+            // Rows that count, unless the leap that they came by is contradicted.
+            var counted: [(row: Row, time: Int64, pane: Int64)] = []
             func watermark() -> Int64? {
                 [greatest.map { $0 - source.outOfOrdernessMs }, floor].compactMap(\.self).max()
             }
+            func follow(_ time: Int64) {
+                clock.follow(time)
+                guard let after = clock.withdrawn else { return }
+                counted.removeAll { $0.pane > max(after, watermark() ?? .min) }
+            }
+            func isTime(_ time: Int64) -> Bool { (946_684_800_000...253_402_300_799_999) ~= time }
             for record in partition.records {
                 while let next = pending.first, next.offset <= record.offset {
                     floor = Swift.max(floor ?? .min, next.floorMs)
                     pending.removeFirst()
                 }
                 let at = "\(partition.name.topic)/\(partition.name.partition)/\(record.offset)"
+                func isDead(_ reason: String) {
+                    if isTime(record.recordTimeMs) { follow(record.recordTimeMs) }
+                    if !reason.isEmpty { deadLetters.insert("\(at) \(reason)") }
+                }
                 guard let value = record.value else {
-                    reference = Swift.max(reference ?? .min, record.recordTimeMs)
+                    isDead("")
                     continue
                 }
                 guard let row = Self.read(value) else {
-                    reference = Swift.max(reference ?? .min, record.recordTimeMs)
-                    deadLetters.insert("\(at) \(value.isEmpty ? "empty" : "not_json")")
+                    isDead(value.isEmpty ? "empty" : "not_json")
                     continue
                 }
                 guard let time = row.time else {
-                    reference = Swift.max(reference ?? .min, record.recordTimeMs)
-                    deadLetters.insert("\(at) event_time_missing")
+                    isDead("event_time_missing")
                     continue
                 }
-                guard time >= 946_684_800_000 else {
-                    reference = Swift.max(reference ?? .min, record.recordTimeMs)
-                    deadLetters.insert("\(at) event_time_out_of_range")
+                guard isTime(time) else {
+                    isDead("event_time_out_of_range")
                     continue
                 }
                 let before = watermark()
-                let now = Swift.max(reference ?? .min, record.recordTimeMs)
-                reference = now
-                if time > now + source.skewMs {
+                follow(isTime(record.recordTimeMs) ? record.recordTimeMs : time)
+                if time > clock.now + source.skewMs {
                     if let before { count(row, before, plan) { $0.quarantined += 1 } }
                     continue
                 }
                 let pane = time / plan.stream.paneMs * plan.stream.paneMs
                 let isLate = before.map { pane + plan.stream.paneMs <= $0 } ?? false
-                if time <= now + source.outOfOrdernessMs {
-                    greatest = Swift.max(greatest ?? .min, time)
+                if let reference = clock.reference {
+                    greatest = Swift.max(greatest ?? .min, Swift.min(time, reference))
                 }
                 if isLate, let before {
                     lateRows.insert("\(at) late")
                     count(row, before, plan) { $0.late += 1 }
                     continue
                 }
+                counted.append((row, time, pane))
+            }
+            for (row, time, _) in counted {
                 count(row, time, plan) { cell in
                     cell.total += 1
                     switch row.x {
@@ -829,7 +841,80 @@ struct NaiveRecompute {
             [Int(histogram?["under"]?.asInteger ?? 0)]
             + (histogram?["counts"]?.asArray ?? []).map { Int($0.asInteger ?? -1) }
             + [Int(histogram?["over"]?.asInteger ?? 0)]
+        // A window of rows that were set aside has none.
+        if histogram == nil { cell.bins = [Int](repeating: 0, count: 12) }
         return cell
+    }
+}
+
+/// The reference clock as its rule is told: a leap of the record time waits for others that agree.
+struct NaiveClock {
+    let step: Int64
+    let skew: Int64
+    var reference: Int64?
+    /// What the row at hand may be ahead of.
+    var now: Int64 = .min
+    /// Panes after it are taken back.
+    var withdrawn: Int64?
+    private var leaping: [Int64] = []
+    private var contradictions = 0
+    private var doubt: Int64 = .min
+
+    init(step: Int64, skew: Int64) {
+        self.step = step
+        self.skew = skew
+    }
+
+    mutating func follow(_ time: Int64) {
+        withdrawn = nil
+        guard let reference else {
+            now = time
+            let first = leaping.min()
+            leaping.append(time)
+            guard let first else { return }
+            if time < first - step {
+                withdrawn = time + skew
+            } else {
+                self.reference = leaping.min()
+                leaping = []
+                follow(time)
+            }
+            return
+        }
+        if time <= reference + step {
+            if let least = leaping.min(), time > reference - (least - reference) / 2 {
+                contradictions += 1
+                if leaping.count <= contradictions {
+                    let lead = least - reference
+                    if lead > skew { doubt = least + lead }
+                    withdrawn = reference + skew
+                    (leaping, contradictions) = ([], 0)
+                }
+            }
+            self.reference = max(reference, time)
+            now = self.reference ?? .min
+            return
+        }
+        let isLess = leaping.min().map { time < $0 - skew } ?? false
+        if isLess {
+            doubt = leaping.min() ?? doubt
+            withdrawn = time + skew
+        }
+        leaping.append(time)
+        let least = leaping.min() ?? time
+        let (span, lead) = (time - least, least - reference)
+        let needed = min(30_000, lead / 10)
+        let agree = leaping.count - contradictions
+        let isBelieved =
+            leaping.count > 1
+            && (span >= needed || agree >= 32 && span >= min(3_000, needed)) && !isLess
+        if isBelieved {
+            self.reference = least
+            (leaping, contradictions) = ([], 0)
+            follow(time)
+        } else {
+            now = time > doubt ? max(time, reference) : reference
+        }
     }
 }
 
@@ -837,9 +922,12 @@ struct NaiveRecompute {
 
 /// A stream with late, duplicate, future and out-of-order rows, bad records, tombstones, control
 /// records, and (by chance) a partition that falls silent.
-func randomPartitions(seed: UInt64, rowCount: Int, partitionCount: Int, groupCount: Int = 3)
-    -> [SimulatedPartition]
-{
+///
+/// `clocksAreOff`: and with records of clocks that are ahead or in another unit, and a silence of all.
+func randomPartitions(
+    seed: UInt64, rowCount: Int, partitionCount: Int, groupCount: Int = 3,
+    clocksAreOff: Bool = false
+) -> [SimulatedPartition] {
     var random = SeededRandom(seed ^ 0xabcdef)
     let t0: Int64 = 1_700_000_040_000
     var partitions = (0..<partitionCount).map {
@@ -849,9 +937,13 @@ func randomPartitions(seed: UInt64, rowCount: Int, partitionCount: Int, groupCou
     let silent = random.chance(0.5) && partitionCount > 1 ? random.below(partitionCount) : -1
     let spanMs: Int64 = 300_000
     let returnsMs = random.chance(0.5) ? spanMs * 2 / 3 : spanMs
+    let isAway = clocksAreOff && random.chance(0.5)
+    var (strayCount, strayKind) = (0, 0)
     for index in 0..<rowCount {
         let slot = random.below(partitionCount)
-        let progress = Int64(index) * spanMs / Int64(rowCount)
+        var progress = Int64(index) * spanMs / Int64(rowCount)
+        // After a silence of a quarter of an hour.
+        if isAway, progress > spanMs / 2 { progress += 900_000 }
         // It may come back, with rows of the past.
         let isBack = progress > returnsMs
         if slot == silent, progress > spanMs / 3, !isBack { continue }
@@ -861,6 +953,23 @@ func randomPartitions(seed: UInt64, rowCount: Int, partitionCount: Int, groupCou
         if random.chance(0.04) { time -= Int64(random.below(60_000)) }
         if random.chance(0.01) { time += Int64(random.below(50_000)) }
         if random.chance(0.01) { time += 86_400_000 }
+        // Clocks that are ahead, in another unit, or a little off; a few records of one each.
+        var recordTime = t0 + progress + Int64(random.below(500))
+        if random.chance(clocksAreOff ? 0.02 : 0) || strayCount > 0 {
+            if strayCount == 0, random.chance(0.3) { strayCount = random.below(12) }
+            strayCount = max(0, strayCount - 1)
+            switch strayKind {
+            case 0: recordTime += 55 * 60_000
+            case 1: recordTime *= 1_000
+            case 2: recordTime /= 1_000
+            case 3: recordTime += 3 * 3_600_000
+            default: recordTime += Int64(random.below(100_000))
+            }
+            if random.chance(0.7), strayKind == 0 || strayKind > 2 { time = recordTime }
+        } else {
+            strayKind = random.below(6)
+        }
+        if clocksAreOff, random.chance(0.3) { recordTime -= Int64(random.below(12_000)) }
         let model = "m\(random.below(groupCount))"
         let x: String
         switch random.below(20) {
@@ -879,8 +988,9 @@ func randomPartitions(seed: UInt64, rowCount: Int, partitionCount: Int, groupCou
         default: break
         }
         let record = SimulatedRecord(
-            offset: partitions[slot].end, recordTimeMs: t0 + progress + Int64(random.below(500)),
-            availableMs: progress / 10, key: random.chance(0.3) ? Array("k\(index)".utf8) : nil,
+            offset: partitions[slot].end, recordTimeMs: recordTime,
+            availableMs: Int64(index) * spanMs / Int64(rowCount) / 10,
+            key: random.chance(0.3) ? Array("k\(index)".utf8) : nil,
             value: value)
         partitions[slot].records.append(record)
         partitions[slot].end += 1

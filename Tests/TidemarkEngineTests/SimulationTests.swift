@@ -44,7 +44,8 @@ func simulate(
     // Too little for a window, so that partitions wait for the slowest one nearly all the time.
     if seed % 4 == 1 { plan.limits.memory.paneBytes = 3_000 }
     var partitions = randomPartitions(
-        seed: seed, rowCount: 200 + random.below(600), partitionCount: 1 + random.below(4))
+        seed: seed, rowCount: 200 + random.below(600), partitionCount: 1 + random.below(4),
+        clocksAreOff: seed % 3 == 2)
     if isBacklog { partitions = partitions.map(\.asBacklog) }
     let cluster = SimulatedCluster(
         partitions: partitions, seed: seed, time: SimulatedTime(), faults: faults)
