@@ -186,7 +186,16 @@ private func learningText(
         ? "; no monitor uses it"
         : "; a group \(learning.span == .trailing ? "keeps" : "adds up") "
             + windows.joined(separator: ", ") + " in about \((bytes + 1023) / 1024) KiB"
+    // `LearnedBaselines` keeps about so much of a group without rows, its name included.
+    let limit = Set(monitors.flatMap(\.segments)).reduce(0) {
+        $0 + stream.segments[$1].groupCountMax
+    }
+    let goneKiB = limit * sizes.count * 450 / 1024
     return text + "; a group is forgotten after \(learning.forgetDays)d without rows"
+        + (windows.isEmpty
+            ? ""
+            : ", those without rows are at most \(grouped(Double(limit))) in about"
+                + " \(max(1, goneKiB / 1024)) MiB")
 }
 
 /// Cells that are compared of a column.

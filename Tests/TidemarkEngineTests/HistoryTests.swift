@@ -496,7 +496,10 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         let second = try simulation.run()
         #expect(simulation.reports.last?.first?.kind != .resumed)
         // The group moved or gone: all of it is read again, by a process that knows of no alert.
-        if how != "foreign" { #expect(second.alerts.count == 1 && second.repeats.count > 0) }
+        // That of the first epoch is resolved: nothing goes on with it.
+        if how != "foreign" {
+            #expect(second.alerts.count == 2 && second.repeats.count > 0, "\(second.alerts)")
+        }
         #expect(
             log.state.values.allSatisfy { (try? StateFrame($0).epoch) == 2 },
             "entries of the first epoch are taken away")
@@ -632,7 +635,7 @@ func groupRank(_ model: String) -> UInt64 {
         var simulation = Simulation(
             plan: plan, cluster: cluster, workerCount: 1, crashChance: 0)
         let outcome = try simulation.run()
-        #expect(outcome.aggregates.count >= 598)
+        #expect(outcome.aggregates.count >= 590)
         #expect(greatest > 1 && greatest < 100, "\(greatest) records in a unit")
     }
 }

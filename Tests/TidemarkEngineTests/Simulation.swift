@@ -352,8 +352,9 @@ enum AlertsByHand {
         var series: [String: [Int64: (start: Int64, said: AlertVerdict, isOld: Bool)]] = [:]
         // Every window that there was, of any group, by length, and whether it was old.
         var all: [Int64: [Int64: Bool]] = [:]
-        // Ends of windows in which a group had no row.
+        // Ends of windows in which a group had no row, and of those that anything was said of it.
         var silent: [String: Set<Int64>] = [:]
+        var spoken: [String: Set<Int64>] = [:]
         for values in outcome.aggregates.values {
             for value in values {
                 guard let json = try? JSONValue(parsing: Array(value.utf8)),
@@ -364,6 +365,8 @@ enum AlertsByHand {
                 all[end - start, default: [:]][end] = value.contains("\"backfill\":true")
                 let model = json["group"]?["model"]?.asText ?? ""
                 for verdict in json["verdicts"]?.asArray ?? [] {
+                    let whose = verdict["monitor"]?.asText ?? ""
+                    spoken["\(whose) \(model)/\(end - start)", default: []].insert(end)
                     guard let said = verdict["verdict"]?.asText,
                         ["drift", "ok", "blind", "drop", "rise"].contains(said)
                     else { continue }
@@ -426,6 +429,7 @@ enum AlertsByHand {
                     repeated = silent[name]?.contains(end) == true ? window.said : nil
                     return window
                 }
+                if known == nil, spoken[name]?.contains(end) == true { repeated = nil }
                 let isOld = all[length]?[end] ?? false
                 if let window = known ?? repeated.map({ (end - length, $0, isOld) }) {
                     lastEnd = end

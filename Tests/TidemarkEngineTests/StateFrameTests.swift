@@ -45,8 +45,8 @@ import TidemarkOperators
 
     @Test func `a later format is refused by its number, not skipped`() throws {
         var bytes = frame([1, 2, 3]).encoded()
-        bytes[3] = 5
-        #expect(throws: StateFrame.Rejection.newer(version: 5)) { try StateFrame(bytes) }
+        bytes[3] = 6
+        #expect(throws: StateFrame.Rejection.newer(version: 6)) { try StateFrame(bytes) }
         // An older version refuses what it would lose.
         let window = StateFrame(
             kind: .window, epoch: 2, appliedThroughMs: 1_700_000_100_000, payload: [1])
