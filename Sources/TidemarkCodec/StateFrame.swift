@@ -63,7 +63,8 @@ package struct StateFrame: Sendable, Equatable {
     }
 
     package func encoded() -> [UInt8] {
-        let compressed = Self.compress(payload)
+        // An empty frame alone has as many bytes: nothing so short gets shorter.
+        let compressed = payload.count <= 15 ? payload : Self.compress(payload)
         let isCompressed = compressed.count < payload.count
         let body = isCompressed ? compressed : payload
         var bytes: [UInt8] =

@@ -72,6 +72,8 @@ package struct MonitorPlan: Sendable {
     package var fallsBack = false
     package var severity: Severity = .page
     package var alerts = true
+    /// It exists without being mentioned: nobody asked for what it has no verdict on.
+    package var isUnmentioned = false
     package var hold: Hold = .windows(1, of: 1)
     package var clearHold: Hold = .windows(2, of: 2)
     /// Resolves below this share of `ignoreBelow` (hysteresis).

@@ -247,6 +247,8 @@ package protocol StageTwo: AnyObject {
     /// unit is through when it is called again. A restart from that unit reads no pane again that ends
     /// by `settledMs`, and all later ones.
     func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry]
+    /// About what `takeEntries` would give now, bytes: kept up, as it is asked for with every window.
+    var pendingEntryBytes: Int { get }
     /// The open windows as entries, after the panes that end by `throughMs`: what a restart takes in
     /// place of their rows.
     func snapshot(

@@ -139,6 +139,8 @@ struct LearnedBaselines {
 
     /// About, as it is asked for many times a second: kept up window by window.
     private(set) var byteCount = 0
+    /// About: of windows that were learned and are not written.
+    private(set) var pendingBytes = 0
 
     private mutating func insert(_ window: LearnedWindow, into memory: Memory) {
         weigh(memory) { memory in
@@ -352,6 +354,8 @@ struct LearnedBaselines {
         }
         let window = LearnedWindow(startMs: startMs, rows: rows, counts: cells)
         insert(window, into: memory)
+        // Its key, a frame around it, and the heads of their allocations.
+        pendingBytes += 200 + group.count + window.cells.count
         changed[place, default: []].insert(group)
     }
 
@@ -460,6 +464,7 @@ struct LearnedBaselines {
             }
         }
         changed = [:]
+        pendingBytes = 0
         settled.settle()
         return entries
     }

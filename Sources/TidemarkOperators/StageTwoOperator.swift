@@ -213,6 +213,8 @@ package final class StageTwoOperator: StageTwo {
         return entries.sorted { $0.key.precedes($1.key) }
     }
 
+    package var pendingEntryBytes: Int { learned.pendingBytes }
+
     package func snapshot(
         _ listed: [WindowSnapshot], throughMs: Int64, epoch: Int
     ) -> [StateEntry] {

@@ -94,6 +94,7 @@ extension Resolver {
         guard var monitor = volumeMonitor(entry, common: common),
             let learning = baselines[monitor.plan.baseline].learning
         else { return nil }
+        monitor.plan.isUnmentioned = true
         monitor.plan.windows.removeAll {
             learning.windowCount(lengthMs: windows[$0].lengthMs) > LearningPlan.windowCountMax
         }

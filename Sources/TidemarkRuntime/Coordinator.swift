@@ -169,7 +169,7 @@ package final class Coordinator {
                 guard let message = mailbox.pop() else { break }
                 worked = true
                 try receive(message)
-                if isCommitting || outboxBytes >= plan.run.unitBytesMax { break }
+                if isCommitting || isUnitFull { break }
             }
             advanceWindows()
         }
@@ -185,6 +185,11 @@ package final class Coordinator {
     private var isCommitting: Bool {
         if case .committing = commit { return true }
         return false
+    }
+
+    /// What is to be published, with the state that goes along, is as much as one transaction takes.
+    private var isUnitFull: Bool {
+        outboxBytes + stage.pendingEntryBytes >= plan.run.unitBytesMax
     }
 
     private func emit(_ record: OutputRecord) {
@@ -278,7 +283,7 @@ package final class Coordinator {
         let publishedMs = publishedThroughMs
         while watermark > mergedThroughMs {
             // What one unit can't take waits for the next: a watermark may leap over many windows.
-            guard outboxBytes < plan.run.unitBytesMax else { break }
+            guard !isUnitFull else { break }
             let stepMs = min(watermark, nextClosingMs ?? watermark)
             mergedThroughMs = stepMs
             mergePanes(endingBy: stepMs, isSettled: true)
@@ -415,7 +420,7 @@ package final class Coordinator {
                 }
                 beginBarrier()
             } else if isStopping || (isUrgent && sinceMs >= commitSpacingMs)
-                || outboxBytes >= plan.run.unitBytesMax || sinceMs >= plan.run.heartbeatMs
+                || isUnitFull || sinceMs >= plan.run.heartbeatMs
             {
                 beginBarrier()
             } else if isDue, !isWindowDue, proposeFloors() || hasNews {

@@ -10,7 +10,7 @@ struct RunSummary {
     var last: RunProgress
     /// Names of the plan's columns, in its order.
     var columnNames: [String]
-    /// Monitors that come to verdicts.
+    /// Monitors that come to verdicts, and that the topology asks for.
     var monitorCount: Int
     /// The input was read to its end.
     var untilEnd: Bool
@@ -29,7 +29,7 @@ struct RunSummary {
         self.seconds = seconds
         self.clockMs = clockMs
         columnNames = plan.stream.columns.map(\.name)
-        monitorCount = plan.stream.monitors.count(where: \.alerts)
+        monitorCount = plan.stream.monitors.count { $0.alerts && !$0.isUnmentioned }
         cpuSeconds = processCPUSeconds()
         peakMemoryBytes = processPeakMemoryBytes()
     }

@@ -103,7 +103,7 @@ struct MessageTests {
         ),
         (
             "monitors:\n  drift:\n    treshold: 3",
-            "8:5 unknown-key: `treshold` is not a key of a drift monitor · expected: drift, test, ignore_below, against, segments, windows, min_rows, … · try: `ignore_below`; how often it may be wrong is set once, in `budget`"
+            "8:5 unknown-key: `treshold` is not a key of a drift monitor · expected: drift, test, ignore_below, against, fallback, segments, windows, … · try: `ignore_below`; how often it may be wrong is set once, in `budget`"
         ),
         (
             "filter: amount == \"100\"",
