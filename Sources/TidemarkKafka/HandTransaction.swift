@@ -40,6 +40,8 @@ package final class HandTransaction {
     private let waitMs: Int32 = 30_000
     /// What delivery reports of the transaction at hand say.
     private let deliveries: UnsafeMutablePointer<Deliveries>
+    /// Records of the transaction at hand that the client took.
+    private var sentCount = 0
     private var partitionCounts: [String: Int32] = [:]
 
     fileprivate init(_ client: KafkaClient, id: String) throws(ConnectorError) {
@@ -97,13 +99,24 @@ package final class HandTransaction {
         group: String,
         offsets: [CommittedOffset]
     ) throws(Failure) {
-        unsafe deliveries.pointee = Deliveries(shortens: false)
-        do throws(ConnectorError) {
-            try runOnce(records, group: group, offsets: offsets)
-        } catch {
-            let code = unsafe deliveries.pointee.failure
-            guard Self.isRefusal(code) else { throw .failed(error) }
-            throw .refused(handle.error(code, "a record was refused"))
+        for attempt in 1... {
+            unsafe deliveries.pointee = Deliveries(shortens: false)
+            sentCount = 0
+            do throws(ConnectorError) {
+                return try runOnce(records, group: group, offsets: offsets)
+            } catch {
+                let (code, failedCount) = unsafe (
+                    deliveries.pointee.failure, deliveries.pointee.failedCount
+                )
+                if Self.isRefusal(code) {
+                    throw .refused(handle.error(code, "a record was refused"))
+                }
+                // Thrown away without a reason: the client still takes a new epoch after an abort.
+                guard failedCount > 0, code == RD_KAFKA_RESP_ERR_NO_ERROR, attempt < 10 else {
+                    throw .failed(error)
+                }
+                unsafe rd_kafka_poll(handle.client, 100)
+            }
         }
     }
 
@@ -136,6 +149,12 @@ package final class HandTransaction {
         } catch {
             if let failure = unsafe rd_kafka_abort_transaction(handle.client, waitMs) {
                 unsafe rd_kafka_error_destroy(failure)
+            }
+            // Reports of what was thrown away must not be taken for those of the next transaction.
+            var leftMs = waitMs
+            while unsafe deliveries.pointee.count < sentCount, leftMs > 0 {
+                unsafe rd_kafka_poll(handle.client, 20)
+                leftMs -= 20
             }
             throw error
         }
@@ -182,7 +201,10 @@ package final class HandTransaction {
                     )
                 }
             }
-            if code == RD_KAFKA_RESP_ERR_NO_ERROR { break }
+            if code == RD_KAFKA_RESP_ERR_NO_ERROR {
+                sentCount += 1
+                break
+            }
             if let headers = unsafe headers { unsafe rd_kafka_headers_destroy(headers) }
             guard code == RD_KAFKA_RESP_ERR__QUEUE_FULL else {
                 unsafe deliveries.pointee.failure = code

@@ -88,9 +88,10 @@ enum SilencesByHand {
     }
 
     @Test func `a column without any value is counted in the windows that lack it`() throws {
-        let count = 120
+        // Two windows of a minute, and one row a second behind them, which closes them.
+        let count = 130
         let records = (0..<count).map { row in
-            // The second half has no `x`.
+            // From the second window on no row has an `x`.
             SimulatedRecord(
                 offset: Int64(row), recordTimeMs: 1_700_000_040_000 + Int64(row) * 1000,
                 availableMs: 0,
