@@ -472,6 +472,26 @@ monitors: {{ drift: off, volume: off, freshness: off }}
                        env=self.environment, check=True, capture_output=True)
         time.sleep(1)
 
+    def test_a_stop_is_through_in_time_though_no_broker_answers(self):
+        path = self.letters("stops", "run: { stop_within: 3s }\n")
+        process = subprocess.Popen([TIDEMARK, "run", path], cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            for _ in range(15):
+                self.put("stops", [{"ts": int(time.time() * 1000), "model": "m", "x": 1}])
+                time.sleep(0.2)
+            subprocess.run([KAFKA, "pause", "1"], env=self.environment, check=True, capture_output=True)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            started = time.monotonic()
+            said = process.communicate(timeout=60)[1]
+            self.assertLess(time.monotonic() - started, 10)
+            self.assertIn(process.returncode, (0, 4))
+            if process.returncode:
+                self.assertIn("the next start does it again", said)
+        finally:
+            process.kill()
+            subprocess.run([KAFKA, "resume", "1"], env=self.environment, capture_output=True)
+
     def test_open_alerts_are_listed_from_their_topic(self):
         path = topology("""name: listed
 source: { topic: listed, start: earliest, out_of_orderness: 0s, schema: { ts: time_ms, model: model, x: number } }
