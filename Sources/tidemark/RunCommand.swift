@@ -52,6 +52,8 @@ struct RunOptions {
     var onProgress: ((RunProgress) -> Void)?
     /// Puts another source around the cluster's.
     var makeSource: ((any Source) -> any Source)?
+    /// Tell of alerts once they are out; whoever reads the topic tells by itself.
+    var tellsAlerts = true
     /// A reason to stop beside the signals.
     var shouldStop: (() -> Bool)?
 }
@@ -196,7 +198,8 @@ private func runEngine(
         plan: plan, dataHash: nameHash(loaded.dataHash),
         parts: EngineParts(
             source: source,
-            log: options.isShadow ? commits : AnnouncedLog(commits, plan: plan, log: log),
+            log: options.isShadow || !options.tellsAlerts
+                ? commits : AnnouncedLog(commits, plan: plan, log: log),
             makeStageOne: { StageOneOperator(plan: plan, baselines: baselines) },
             makeStageTwo: { StageTwoOperator(plan: plan, baselines: baselines) },
             letters: RecordLetters(plan: plan), time: time),

@@ -150,6 +150,18 @@ class Told(unittest.TestCase):
         self.assertNotIn("\x1b", shown)
 
 
+class Demo(unittest.TestCase):
+    def test_the_demo_shows_what_the_readme_says(self):
+        readme = (ROOT / "README.md").read_text()
+        shown = re.search(r"## What the demo shows\n.*?\n\n((?:    [^\n]*\n|\n)+)", readme, re.S)[1]
+        wanted = [" ".join(line.split()) for line in shown.splitlines() if line.strip()]
+        self.assertEqual(len(wanted), 7)
+        done = tidemark("demo", "--seconds", "12")
+        got = [" ".join(line.replace("\x1b[K", "").split()) for line in done.stdout.splitlines()]
+        for line in wanted:
+            self.assertIn(line, got, done.stdout)
+
+
 class Served(unittest.TestCase):
     """Metrics and probes of a run that waits for its input."""
 
