@@ -26,6 +26,10 @@ package final class RecordBatch {
     /// The whole length of the value: more than `valueLength` if the record was over
     /// `limits.record` and only its first bytes were kept.
     package let valueLengthWhole: UnsafeMutablePointer<Int64>
+    /// Where the record's headers begin in `arena`, in the form of `RecordHeaders`.
+    package let headersStart: UnsafeMutablePointer<UInt32>
+    /// 0: the record has none.
+    package let headersLength: UnsafeMutablePointer<Int32>
 
     /// Payload bytes; at least `padding` readable bytes follow the last one.
     package private(set) var arena: UnsafeMutableRawPointer
@@ -46,6 +50,8 @@ package final class RecordBatch {
         unsafe keyStart = .allocate(capacity: rowCountMax)
         unsafe keyLength = .allocate(capacity: rowCountMax)
         unsafe valueLengthWhole = .allocate(capacity: rowCountMax)
+        unsafe headersStart = .allocate(capacity: rowCountMax)
+        unsafe headersLength = .allocate(capacity: rowCountMax)
         self.arenaCapacity = arenaCapacity
         unsafe arena = .allocate(byteCount: arenaCapacity + Self.padding, alignment: 64)
     }
@@ -59,6 +65,8 @@ package final class RecordBatch {
         unsafe keyStart.deallocate()
         unsafe keyLength.deallocate()
         unsafe valueLengthWhole.deallocate()
+        unsafe headersStart.deallocate()
+        unsafe headersLength.deallocate()
         unsafe arena.deallocate()
     }
 
@@ -104,11 +112,12 @@ package final class RecordBatch {
     package func append(
         partition slot: Int, offset at: Int64, recordTimeMs time: Int64,
         key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
-        valueLengthWhole whole: Int64? = nil
+        valueLengthWhole whole: Int64? = nil, headers: [RecordHeader] = []
     ) {
         let row = rowCount
         precondition(row < rowCountMax, "the source stops at a full batch")
-        unsafe reserve((key?.count ?? 0) + (value?.count ?? 0))
+        let headerBytes = RecordHeader.encoded(headers)
+        unsafe reserve((key?.count ?? 0) + (value?.count ?? 0) + headerBytes.count)
         unsafe partition[row] = UInt16(truncatingIfNeeded: slot)
         unsafe offset[row] = at
         unsafe recordTimeMs[row] = time
@@ -128,6 +137,9 @@ package final class RecordBatch {
             unsafe valueLength[row] = -1
             unsafe valueLengthWhole[row] = 0
         }
+        unsafe headersStart[row] = UInt32(truncatingIfNeeded: arenaCount)
+        unsafe headersLength[row] = Int32(truncatingIfNeeded: headerBytes.count)
+        unsafe headerBytes.withUnsafeBytes { unsafe append(bytes: $0) }
         rowCount = row + 1
     }
 
@@ -146,6 +158,7 @@ package final class RecordBatch {
         unsafe valueStart[row] = UInt32(truncatingIfNeeded: start)
         unsafe valueLength[row] = Int32(truncatingIfNeeded: length)
         unsafe valueLengthWhole[row] = whole
+        unsafe headersLength[row] = 0
         rowCount = row + 1
     }
 
@@ -176,6 +189,14 @@ package final class RecordBatch {
         let length = Int(unsafe keyLength[row])
         guard length >= 0 else { return nil }
         return unsafe UnsafeRawBufferPointer(start: arena + Int(keyStart[row]), count: length)
+    }
+
+    /// The record's headers, in their order.
+    package func headers(_ row: Int) -> [RecordHeader] {
+        let length = Int(unsafe headersLength[row])
+        guard length > 0 else { return [] }
+        return unsafe RecordHeader.decoded(
+            UnsafeRawBufferPointer(start: arena + Int(headersStart[row]), count: length))
     }
 
     private func append(bytes: UnsafeRawBufferPointer) {

@@ -234,6 +234,10 @@ package protocol StageTwo: AnyObject {
     func observe(_ arrival: Arrival, emit: (OutputRecord) -> Void) -> (alerts: Int, spoke: Bool)
     /// Says that reading has stopped since too many records were dead letters.
     func hold(_ poison: Poison, emit: (OutputRecord) -> Void)
+    /// An earlier process said so, and nobody has said yet that records can be read again.
+    var isHoldOpen: Bool { get }
+    /// Says that records can be read again, after a minute in which few were dead letters.
+    func release(_ calm: Poison, emit: (OutputRecord) -> Void)
     /// When the last record arrived before a silence that was said by an earlier process.
     var silentSinceMs: Int64? { get }
     /// Resolves the alerts of earlier state epochs that were firing, after the last `restore`: they go

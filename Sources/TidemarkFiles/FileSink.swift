@@ -53,8 +53,9 @@ package final class FileSink: Sink, @unchecked Sendable {
         }
     }
 
-    /// Empties a file that is written anew; of one that goes on, cuts off a line that was not written to its
-    /// end. What stood in such a line was not committed and comes again.
+    /// Empties a file that is written anew; of one that goes on, cuts off a line that was not written to its end.
+    ///
+    /// What stood in such a line was not committed and comes again.
     private func prepare(
         _ path: String, _ descriptor: Int32, topic: String
     ) throws(ConnectorError) {
@@ -147,9 +148,20 @@ package final class FileSink: Sink, @unchecked Sendable {
         if let key = record.key { text("key", key, &json) } else { json.key("key"); json.null() }
         json.key("headers")
         json.beginObject()
-        for header in record.headers {
-            json.key(text: header.name)
-            json.value(utf8: header.value)
+        for (place, header) in record.headers.enumerated() {
+            // Several of one name are a list, where the first of them stands.
+            let values = record.headers.lazy.filter { $0.name == header.name }.map(\.value)
+            let isRepeated = values.count > 1
+            if isRepeated, record.headers[..<place].contains(where: { $0.name == header.name }) {
+                continue
+            }
+            let isText = values.allSatisfy { String(validating: $0, as: UTF8.self) != nil }
+            json.key(text: isText ? header.name : header.name + "_base64")
+            if isRepeated { json.beginArray() }
+            for value in values {
+                if isText { json.value(utf8: value) } else { json.value(base64: value) }
+            }
+            if isRepeated { json.endArray() }
         }
         json.endObject()
         if let value = record.value {

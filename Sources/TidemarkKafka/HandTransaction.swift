@@ -38,6 +38,10 @@ package struct HandRecord: Sendable {
 package final class HandTransaction {
     private let handle: ClientHandle
     private let waitMs: Int32 = 30_000
+    /// What delivery reports of the transaction at hand say.
+    private let deliveries: UnsafeMutablePointer<Deliveries>
+    /// Records of the transaction at hand that the client took.
+    private var sentCount = 0
     private var partitionCounts: [String: Int32] = [:]
 
     fileprivate init(_ client: KafkaClient, id: String) throws(ConnectorError) {
@@ -50,6 +54,8 @@ package final class HandTransaction {
         try configuration.set(properties: client.settings.properties)
         configuration.set("transactional.id", id)
         configuration.set("transaction.timeout.ms", 60_000)
+        unsafe deliveries = .allocate(capacity: 1)
+        unsafe deliveries.initialize(to: Deliveries(shortens: false))
         handle = try ClientHandle(
             type: RD_KAFKA_PRODUCER,
             configuration: configuration,
@@ -66,18 +72,75 @@ package final class HandTransaction {
         )
     }
 
-    deinit { handle.close(withinMs: 2000) }
+    deinit {
+        handle.close(withinMs: 2000)
+        unsafe deliveries.deallocate()
+    }
+
+    /// Why a transaction was not done.
+    package enum Failure: Error {
+        /// The cluster takes one of the records never: its partition is gone, its record time or its size is
+        /// out of bounds.
+        case refused(ConnectorError)
+        case failed(ConnectorError)
+
+        package var error: ConnectorError {
+            switch self {
+            case .refused(let error), .failed(let error): error
+            }
+        }
+    }
 
     /// Sends the records and moves the positions of a group, or does neither.
+    ///
+    /// - Throws: `refused`, if trying again with fewer records makes sense.
     package func run(
         _ records: [HandRecord],
         group: String,
         offsets: [CommittedOffset]
+    ) throws(Failure) {
+        for attempt in 1... {
+            unsafe deliveries.pointee = Deliveries(shortens: false)
+            sentCount = 0
+            do throws(ConnectorError) {
+                return try runOnce(records, group: group, offsets: offsets)
+            } catch {
+                let (code, failedCount) = unsafe (
+                    deliveries.pointee.failure, deliveries.pointee.failedCount
+                )
+                if Self.isRefusal(code) {
+                    throw .refused(handle.error(code, "a record was refused"))
+                }
+                // Thrown away without a reason: the client still takes a new epoch after an abort.
+                guard failedCount > 0, code == RD_KAFKA_RESP_ERR_NO_ERROR, attempt < 10 else {
+                    throw .failed(error)
+                }
+                unsafe rd_kafka_poll(handle.client, 100)
+            }
+        }
+    }
+
+    private static func isRefusal(_ code: rd_kafka_resp_err_t) -> Bool {
+        switch code {
+        case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+            RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, RD_KAFKA_RESP_ERR_INVALID_RECORD,
+            RD_KAFKA_RESP_ERR_INVALID_MSG, RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
+            RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+            true
+        default: false
+        }
+    }
+
+    private func runOnce(
+        _ records: [HandRecord], group: String, offsets: [CommittedOffset]
     ) throws(ConnectorError) {
         unsafe try check(rd_kafka_begin_transaction(handle.client), "cannot begin a transaction")
         do throws(ConnectorError) {
             for record in records { try send(record) }
             unsafe rd_kafka_flush(handle.client, waitMs)
+            if unsafe deliveries.pointee.failedCount > 0 {
+                throw unsafe handle.error(deliveries.pointee.failure, "a record was not taken")
+            }
             if !offsets.isEmpty { try send(offsets, group) }
             unsafe try check(
                 rd_kafka_commit_transaction(handle.client, waitMs),
@@ -86,6 +149,12 @@ package final class HandTransaction {
         } catch {
             if let failure = unsafe rd_kafka_abort_transaction(handle.client, waitMs) {
                 unsafe rd_kafka_error_destroy(failure)
+            }
+            // Reports of what was thrown away must not be taken for those of the next transaction.
+            var leftMs = waitMs
+            while unsafe deliveries.pointee.count < sentCount, leftMs > 0 {
+                unsafe rd_kafka_poll(handle.client, 20)
+                leftMs -= 20
             }
             throw error
         }
@@ -128,13 +197,17 @@ package final class HandTransaction {
                         value.count,
                         headers,
                         record.timestampMs ?? 0,
-                        nil
+                        deliveries
                     )
                 }
             }
-            if code == RD_KAFKA_RESP_ERR_NO_ERROR { break }
+            if code == RD_KAFKA_RESP_ERR_NO_ERROR {
+                sentCount += 1
+                break
+            }
             if let headers = unsafe headers { unsafe rd_kafka_headers_destroy(headers) }
             guard code == RD_KAFKA_RESP_ERR__QUEUE_FULL else {
+                unsafe deliveries.pointee.failure = code
                 throw handle.error(code, "a record for '\(record.topic)' was not taken")
             }
             unsafe rd_kafka_poll(handle.client, 20)

@@ -416,6 +416,8 @@ struct IntakeRows {
     let keyStart: UnsafeMutablePointer<UInt32>
     let keyLength: UnsafeMutablePointer<Int32>
     let valueLengthWhole: UnsafeMutablePointer<Int64>
+    let headersStart: UnsafeMutablePointer<UInt32>
+    let headersLength: UnsafeMutablePointer<Int32>
     var arena: UnsafeMutableRawPointer
     var arenaCapacity: Int
     var arenaCount: Int
@@ -432,6 +434,8 @@ struct IntakeRows {
         unsafe keyStart = batch.keyStart
         unsafe keyLength = batch.keyLength
         unsafe valueLengthWhole = batch.valueLengthWhole
+        unsafe headersStart = batch.headersStart
+        unsafe headersLength = batch.headersLength
         unsafe arena = batch.arena
         unsafe arenaCapacity = batch.arenaCapacity
         unsafe arenaCount = batch.arenaCount
@@ -476,8 +480,42 @@ struct IntakeRows {
             unsafe self.valueLengthWhole[row] = Int64(valueLengthWhole)
             unsafe arenaCount += valueLength
         }
+        unsafe headersLength[row] = 0
         unsafe count = row + 1
         return unsafe isFull(arenaCountMax)
+    }
+
+    /// Copies the headers of the record that was appended last, in the form of `RecordHeader`.
+    mutating func append(headers list: OpaquePointer) {
+        let row = unsafe count - 1
+        let start = unsafe arenaCount
+        unsafe headersStart[row] = UInt32(truncatingIfNeeded: start)
+        var index = 0
+        var name: UnsafePointer<CChar>?
+        var value: UnsafeRawPointer?
+        var size = 0
+        while unsafe rd_kafka_header_get_all(list, index, &name, &value, &size)
+            == RD_KAFKA_RESP_ERR_NO_ERROR
+        {
+            index += 1
+            guard let name = unsafe name else { continue }
+            let nameLength = unsafe strlen(name)
+            let valueLength = unsafe value == nil ? 0 : size
+            let needed = RecordHeader.lengthByteCount + nameLength + valueLength
+            if unsafe arenaCount + needed > arenaCapacity { unsafe grow(by: needed) }
+            let at = unsafe arena + arenaCount
+            unsafe at.storeBytes(of: Int32(truncatingIfNeeded: nameLength), as: Int32.self)
+            unsafe (at + 4).storeBytes(
+                of: value == nil ? -1 : Int32(truncatingIfNeeded: valueLength), as: Int32.self)
+            unsafe (at + RecordHeader.lengthByteCount).copyMemory(
+                from: name, byteCount: nameLength)
+            if let value = unsafe value {
+                unsafe (at + RecordHeader.lengthByteCount + nameLength).copyMemory(
+                    from: value, byteCount: valueLength)
+            }
+            unsafe arenaCount += needed
+        }
+        unsafe headersLength[row] = Int32(truncatingIfNeeded: arenaCount - start)
     }
 
     /// Nothing more should go in.
@@ -536,6 +574,12 @@ private func takeMessage(
         arenaCountMax: intake.pointee.batchBytesMax
     )
     guard let isFull else { return }
+    var headers: OpaquePointer?
+    if unsafe rd_kafka_message_headers(raw, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR,
+        let headers = unsafe headers
+    {
+        unsafe intake.pointee.rows?.append(headers: headers)
+    }
     unsafe intake.pointee.positions[slot] = offset + 1
     unsafe intake.pointee.byteCount &+= UInt64(length &+ keyLength)
     // Ends the call; `rd_kafka_queue_yield` would not.

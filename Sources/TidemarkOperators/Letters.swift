@@ -54,8 +54,41 @@ package struct RecordLetters: LetterWriter {
             value = value.map { Array($0.prefix(Self.keptByteCountMax)) }
             headers.append(("length", "\(whole)"))
         }
+        let own = headers.map { ($0.0, Array($0.1.utf8)) }
         return OutputRecord(
             topic: topic, key: unsafe batch.key(row).map { unsafe Array($0) }, value: value,
-            headers: headers.map { ($0.0, Array($0.1.utf8)) }, form: .foreign)
+            headers: own + LetterHeaders.kept(batch.headers(row)), form: .foreign)
+    }
+}
+
+/// The names of headers on a letter: which ones are ours, and how the record's own are kept beside them.
+///
+/// A header of the record keeps its name, unless it would pass for one of ours: then `original-` stands in
+/// front, and one more for each that it had already. So all of them can be told apart and given back.
+package enum LetterHeaders {
+    private static let prefix = "original-"
+
+    /// Names that letters have from us.
+    private static let ours: Set<String> = [
+        "reason", "detail", "topic", "partition", "offset", "timestamp", "operator", "revision",
+        "length", "window",
+    ]
+
+    /// The record's own headers as a letter carries them.
+    static func kept(_ headers: [RecordHeader]) -> [(name: String, value: [UInt8])] {
+        headers.map { header in
+            let name = String(decoding: header.name, as: UTF8.self)
+            let collides = ours.contains(name) || name.hasPrefix(prefix)
+            return (collides ? prefix + name : name, header.value ?? [])
+        }
+    }
+
+    /// The record's own headers, out of those of its letter.
+    package static func original(
+        of letter: [(name: String, value: [UInt8])]
+    ) -> [(name: String, value: [UInt8])] {
+        letter.filter { !ours.contains($0.name) }.map { name, value in
+            (name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name, value)
+        }
     }
 }

@@ -12,6 +12,11 @@ struct SilenceMonitors {
     /// By monitor: when the last record before the silence arrived, while its alert fires.
     private var firingSinceMs: [Int: Int64] = [:]
     private var dirty: Set<Int> = []
+    /// When the minute began after which reading was stopped, while that page is open.
+    private(set) var holdSinceMs: Int64?
+    private var isHoldDirty = false
+    /// No freshness monitor has this key: theirs begin with `silence/`.
+    private static let holdKey = Array("bad_rows".utf8)
 
     init(plan: Plan) {
         self.plan = plan
@@ -47,17 +52,33 @@ struct SilenceMonitors {
     }
 
     mutating func takeEntries(epoch: Int) -> [StateEntry] {
-        defer { dirty = [] }
-        return dirty.map { index in
-            let value = firingSinceMs[index].map {
+        defer {
+            dirty = []
+            isHoldDirty = false
+        }
+        var entries: [StateEntry] = []
+        if isHoldDirty {
+            let value = holdSinceMs.map {
                 StateFrame(kind: .silence, epoch: epoch, appliedThroughMs: $0, payload: [])
                     .encoded()
             }
-            return StateEntry(key: key(index), value: value)
+            entries.append(StateEntry(key: Self.holdKey, value: value))
         }
+        return entries
+            + dirty.map { index in
+                let value = firingSinceMs[index].map {
+                    StateFrame(kind: .silence, epoch: epoch, appliedThroughMs: $0, payload: [])
+                        .encoded()
+                }
+                return StateEntry(key: key(index), value: value)
+            }
     }
 
     mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration {
+        if key == Self.holdKey {
+            holdSinceMs = frame.appliedThroughMs
+            return .taken
+        }
         guard let index = plan.stream.freshness.indices.first(where: { self.key($0) == key }) else {
             return .unusable("no monitor of this topology has it")
         }
@@ -70,16 +91,40 @@ struct SilenceMonitors {
     }
 
     /// The page of the circuit breaker.
-    func record(of poison: Poison) -> OutputRecord {
-        let source = plan.stream.source.topics.joined(separator: ", ")
-        return text.record(
-            .firing, monitor: "bad_rows", severity: .page, test: "bad_rows", value: poison.share,
-            threshold: plan.limits.badRowShare ?? 0,
+    mutating func hold(_ poison: Poison) -> OutputRecord {
+        let openedMs = holdSinceMs ?? poison.startMs
+        holdSinceMs = openedMs
+        isHoldDirty = true
+        return record(
+            .firing, poison, openedMs: openedMs,
             summary:
-                "\(poison.deadLetterCount) of \(poison.recordCount) records on \(source) were dead"
-                + " letters in a minute: reading has stopped until the next start",
-            runbook: "tidemark dlq list", openedMs: poison.startMs,
-            window: Window(startMs: poison.startMs, endMs: poison.endMs))
+                "\(poison.deadLetterCount) of \(poison.recordCount) records on \(sourceText) were dead"
+                + " letters in a minute: reading has stopped until the next start")
+    }
+
+    /// The end of that page.
+    ///
+    /// - Returns: `nil`, if none is open.
+    mutating func release(_ calm: Poison) -> OutputRecord? {
+        guard let openedMs = holdSinceMs else { return nil }
+        holdSinceMs = nil
+        isHoldDirty = true
+        return record(
+            .resolved, calm, openedMs: openedMs,
+            summary:
+                "records on \(sourceText) are read again: \(calm.deadLetterCount) of"
+                + " \(calm.recordCount) were dead letters in a minute")
+    }
+
+    private var sourceText: String { plan.stream.source.topics.joined(separator: ", ") }
+
+    private func record(
+        _ transition: AlertRecord.Transition, _ minute: Poison, openedMs: Int64, summary: String
+    ) -> OutputRecord {
+        text.record(
+            transition, monitor: "bad_rows", severity: .page, test: "bad_rows", value: minute.share,
+            threshold: plan.limits.badRowShare ?? 0, summary: summary, runbook: "tidemark dlq list",
+            openedMs: openedMs, window: Window(startMs: minute.startMs, endMs: minute.endMs))
     }
 
     private func record(

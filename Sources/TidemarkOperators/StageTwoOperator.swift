@@ -192,7 +192,13 @@ package final class StageTwoOperator: StageTwo {
     ) -> (alerts: Int, spoke: Bool) { silence.observe(arrival, emit: emit) }
 
     package func hold(_ poison: Poison, emit: (OutputRecord) -> Void) {
-        emit(silence.record(of: poison))
+        emit(silence.hold(poison))
+    }
+
+    package var isHoldOpen: Bool { silence.holdSinceMs != nil }
+
+    package func release(_ calm: Poison, emit: (OutputRecord) -> Void) {
+        if let record = silence.release(calm) { emit(record) }
     }
 
     package var silentSinceMs: Int64? { silence.sinceMs }

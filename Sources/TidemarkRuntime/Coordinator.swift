@@ -178,6 +178,7 @@ package final class Coordinator {
         try observeMemory()
         observeGrowth()
         try observePoison()
+        observeRelief()
         observeSilence()
         return worked
     }
@@ -633,6 +634,16 @@ package final class Coordinator {
         hasNews = true
         isUrgent = true
         for control in controls { control.give { $0.isHolding = true } }
+    }
+
+    /// Ends the page of an earlier process, once a minute's records were good again for the most part.
+    private func observeRelief() {
+        guard stage.isHoldOpen, !progress.isHolding, !isCommitting,
+            let calm = poison.relief(nowMs: time.wallMs())
+        else { return }
+        stage.release(calm) { emit($0) }
+        hasNews = true
+        isUrgent = true
     }
 
     /// Ends the engine, committed, when there are new partitions: the next one begins with them.

@@ -18,6 +18,8 @@ struct PoisonGauge {
     private var buckets: [Bucket] = []
     /// Since when the share is above the limit.
     private var aboveSinceMs: Int64?
+    /// Since when records are counted, and the share is not above the limit.
+    private var calmSinceMs: Int64?
 
     init(_ limits: Limits) {
         shareMax = limits.badRowShare
@@ -26,12 +28,29 @@ struct PoisonGauge {
     }
 
     mutating func add(records: Int64, deadLetters: Int64, nowMs: Int64) {
-        guard shareMax != nil, records > 0 else { return }
+        guard records > 0 else { return }
+        if calmSinceMs == nil { calmSinceMs = nowMs }
         let width = max(1, spanMs / 60)
         let startMs = nowMs / width * width
         if buckets.last?.startMs != startMs { buckets.append(Bucket(startMs: startMs)) }
         buckets[buckets.count - 1].recordCount += records
         buckets[buckets.count - 1].deadLetterCount += deadLetters
+    }
+
+    /// The last minute, if records came in it and the share was not above the limit for all of it: what ends a
+    /// page of an earlier process.
+    mutating func relief(nowMs: Int64) -> Poison? {
+        guard let sinceMs = calmSinceMs else { return nil }
+        buckets.removeAll { $0.startMs < nowMs - spanMs }
+        let calm = Poison(
+            recordCount: buckets.reduce(0) { $0 + $1.recordCount },
+            deadLetterCount: buckets.reduce(0) { $0 + $1.deadLetterCount },
+            startMs: nowMs - spanMs, endMs: nowMs)
+        if let shareMax, calm.share > shareMax {
+            calmSinceMs = nowMs
+            return nil
+        }
+        return calm.recordCount > 0 && nowMs - sinceMs >= spanMs ? calm : nil
     }
 
     /// The last minute, if the share was above the limit for all of it.

@@ -94,6 +94,8 @@ private func demo(
     var options = RunOptions(untilEnd: true)
     // The embedded cluster makes any topic, and answers no question about settings.
     options.checksTopics = false
+    // It shows them itself, as a consumer of the topic.
+    options.tellsAlerts = false
     options.makeSource = { inner in BoundedSource(inner) { state.shared.withLock { $0.ends } } }
     options.onProgress = { reading in
         state.shared.withLock { $0.positions = reading.positions }

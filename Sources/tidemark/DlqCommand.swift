@@ -2,6 +2,7 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkKafka
+import TidemarkOperators
 import TidemarkPlanner
 import TidemarkRuntime
 import TidemarkTelemetry
@@ -243,6 +244,8 @@ private struct ReplaySummary {
     var otherTopic = 0
     var foreign = 0
     var replayed = 0
+    /// Letters that the cluster will not take, with the reason; others are sent without them.
+    var refused: [(place: String, why: String)] = []
 
     func text(isDry: Bool) -> String {
         var text =
@@ -252,9 +255,17 @@ private struct ReplaySummary {
             (cut, "cut short: their bytes are not all there"),
             (otherTopic, "of topics that are no source now (--to sends them elsewhere)"),
             (foreign, "records that are no letters of ours"),
-            (matching - already - cut - otherTopic - replayed, "left for another time (--limit)"),
+            (refused.count, "that can't be sent"),
+            (
+                matching - already - cut - otherTopic - refused.count - replayed,
+                "left for another time (--limit)"
+            ),
         ] where count > 0 {
             text += "    \(grouped(Int64(count))) \(words)\n"
+        }
+        for (place, why) in refused.prefix(10) { text += "        \(place)  \(printable(why))\n" }
+        if refused.count > 10 {
+            text += "        and \(grouped(Int64(refused.count - 10))) more (--json lists all)\n"
         }
         return text
     }
@@ -270,6 +281,15 @@ private struct ReplaySummary {
         json.member("other_topic", otherTopic)
         json.member("foreign", foreign)
         json.member("replayed", replayed)
+        json.key("refused")
+        json.beginArray()
+        for (place, why) in refused {
+            json.beginObject()
+            json.member("place", place)
+            json.member("why", why)
+            json.endObject()
+        }
+        json.endArray()
         json.endObject()
         return String(decoding: json.bytes, as: UTF8.self) + "\n"
     }
@@ -316,6 +336,7 @@ private func replay(
         }
     }
 
+    let sendable = to == nil ? try SendableRecords(client, Array(sources).sorted()) : nil
     // Coordinates first, bytes afterwards: letters may be many and large.
     var summary = ReplaySummary()
     var existing: [TopicPartition: [Int64]] = [:]
@@ -336,6 +357,8 @@ private func replay(
             summary.already += 1
         } else if to == nil, !sources.contains(letter.source.topic) {
             summary.otherTopic += 1
+        } else if let why = sendable?.refusal(of: letter) {
+            summary.refused.append((letter.place, why))
         } else {
             wanted.append(
                 Wanted(
@@ -364,11 +387,54 @@ private func replay(
         }
         try batch.send(transaction)
         summary.replayed = batch.sentCount
+        summary.refused += batch.refused
     } else {
         summary.replayed = isDry ? wanted.count : 0
     }
     printOut(asJSON ? summary.json(isDry: isDry) : summary.text(isDry: isDry))
-    return ExitCode.done
+    return summary.refused.isEmpty ? ExitCode.done : ExitCode.findings
+}
+
+/// What the source topics take, as far as it can be known before a record is sent.
+private struct SendableRecords {
+    private struct Bounds {
+        var partitionCount: Int
+        /// Record times that are taken, ms since 1970.
+        var times: ClosedRange<Int64>
+    }
+
+    private var bounds: [String: Bounds] = [:]
+
+    init(_ client: KafkaClient, _ topics: [String]) throws(ConnectorError) {
+        let now = SystemTime().wallMs()
+        for (topic, state) in zip(topics, try client.admin.states(of: topics)) {
+            guard case .present(let partitionCount, _, let settings) = state else { continue }
+            func span(_ name: String) -> Int64? {
+                settings?["message.timestamp.\(name).max.ms"].flatMap { Int64($0) }
+            }
+            var times = Int64.min...Int64.max
+            // Where the broker sets the time itself, it looks at none.
+            if settings?["message.timestamp.type"] != "LogAppendTime" {
+                let (first, isBefore) = now.subtractingReportingOverflow(span("before") ?? .max)
+                let (last, isAfter) = now.addingReportingOverflow(span("after") ?? .max)
+                times = (isBefore ? .min : first)...(isAfter ? .max : last)
+            }
+            bounds[topic] = Bounds(partitionCount: partitionCount, times: times)
+        }
+    }
+
+    /// Why a letter's record can't be sent to where it came from; `nil`: nothing is known against it.
+    func refusal(of letter: Letter) -> String? {
+        guard let bounds = bounds[letter.source.topic] else { return nil }
+        if Int(letter.source.partition) >= bounds.partitionCount {
+            return "the topic has no partition \(letter.source.partition) now"
+        }
+        if let ms = letter.timestampMs, !bounds.times.contains(ms) {
+            return
+                "the topic takes no record of \(timeText(ms)) (message.timestamp.before.max.ms, .after.max.ms)"
+        }
+        return nil
+    }
 }
 
 /// Letters of one transaction, and the memory that goes with them.
@@ -376,10 +442,12 @@ private struct ReplayBatch {
     let group: String
     var memory: [TopicPartition: ReplayMemory]
     let existing: [TopicPartition: [Int64]]
-    private var records: [HandRecord] = []
+    private var letters: [(place: TopicPartition, offset: Int64, record: HandRecord, of: String)] =
+        []
     private var byteCount = 0
-    private var offsets: [TopicPartition: Set<Int64>] = [:]
     var sentCount = 0
+    /// Letters that the cluster did not take, with its reason.
+    var refused: [(place: String, why: String)] = []
 
     init(
         group: String,
@@ -391,35 +459,47 @@ private struct ReplayBatch {
         self.existing = existing
     }
 
-    var isFull: Bool { records.count >= 1000 || byteCount >= 4 << 20 }
+    var isFull: Bool { letters.count >= 1000 || byteCount >= 4 << 20 }
 
     mutating func append(_ record: ScannedRecord, _ letter: Letter, to other: String?) {
         let own = "\(record.place.topic)/\(record.place.partition)/\(record.offset)"
-        records.append(
-            HandRecord(
-                topic: other ?? letter.source.topic,
-                partition: other == nil ? letter.source.partition : nil,
-                key: record.key,
-                value: record.value,
-                headers: [
-                    ("tidemark-replay", Array(own.utf8)),
-                    ("tidemark-replay-of", Array(letter.place.utf8)),
-                    ("tidemark-replay-reason", Array(letter.reason.utf8)),
-                ],
-                timestampMs: letter.timestampMs
-            )
-        )
+        let sent = HandRecord(
+            topic: other ?? letter.source.topic,
+            partition: other == nil ? letter.source.partition : nil,
+            key: record.key,
+            value: record.value,
+            // Of an earlier replay, whose record is broken again: said anew.
+            headers: LetterHeaders.original(of: record.headers).filter {
+                !$0.name.hasPrefix("tidemark-replay")
+            } + [
+                ("tidemark-replay", Array(own.utf8)),
+                ("tidemark-replay-of", Array(letter.place.utf8)),
+                ("tidemark-replay-reason", Array(letter.reason.utf8)),
+            ],
+            timestampMs: letter.timestampMs)
+        letters.append((record.place, record.offset, sent, letter.place))
         byteCount += (record.key?.count ?? 0) + (record.value?.count ?? 0)
-        offsets[record.place, default: []].insert(record.offset)
     }
 
-    /// Records and memory, both or neither.
+    /// Sends what is there, records and memory in one transaction.
+    ///
+    /// What the cluster refuses is found by halves and left out: one letter must not hold up the others.
     mutating func send(_ transaction: HandTransaction) throws(ConnectorError) {
-        guard !records.isEmpty else { return }
+        try send(letters[...], transaction)
+        letters = []
+        byteCount = 0
+    }
+
+    private mutating func send(
+        _ part: ArraySlice<(place: TopicPartition, offset: Int64, record: HandRecord, of: String)>,
+        _ transaction: HandTransaction
+    ) throws(ConnectorError) {
+        guard let first = part.first else { return }
+        var after = memory
         var commits: [CommittedOffset] = []
-        for (place, replayed) in offsets {
+        for (place, mine) in Dictionary(grouping: part, by: \.place) {
             var remembered = memory[place] ?? ReplayMemory()
-            remembered.add(replayed, existing: existing[place] ?? [])
+            remembered.add(Set(mine.map(\.offset)), existing: existing[place] ?? [])
             let metadata: String
             do throws(ReplayMemory.Problem) {
                 metadata = try remembered.metadata()
@@ -430,15 +510,24 @@ private struct ReplayBatch {
                     hint: "replay the older ones first: --limit N without --reason and --since"
                 )
             }
-            memory[place] = remembered
+            after[place] = remembered
             commits.append(
-                CommittedOffset(partition: place, next: remembered.next, metadata: metadata)
-            )
+                CommittedOffset(partition: place, next: remembered.next, metadata: metadata))
         }
-        try transaction.run(records, group: group, offsets: commits)
-        sentCount += records.count
-        records = []
-        offsets = [:]
-        byteCount = 0
+        do throws(HandTransaction.Failure) {
+            try transaction.run(part.map(\.record), group: group, offsets: commits)
+        } catch {
+            guard case .refused(let why) = error else { throw error.error }
+            guard part.count > 1 else {
+                refused.append((first.of, why.message))
+                return
+            }
+            let middle = part.startIndex + part.count / 2
+            try send(part[..<middle], transaction)
+            try send(part[middle...], transaction)
+            return
+        }
+        memory = after
+        sentCount += part.count
     }
 }

@@ -295,17 +295,21 @@ private func carryOut(
     }
     let mark = PositionMark(stateEpoch: epoch).text
     let transaction = try client.takeOver(plan.app)
-    try transaction.run(
-        tombstones,
-        group: plan.app,
-        offsets: moves.map {
-            CommittedOffset(
-                partition: $0.position.extent.partition,
-                next: $0.to,
-                metadata: mark
-            )
-        }
-    )
+    do throws(HandTransaction.Failure) {
+        try transaction.run(
+            tombstones,
+            group: plan.app,
+            offsets: moves.map {
+                CommittedOffset(
+                    partition: $0.position.extent.partition,
+                    next: $0.to,
+                    metadata: mark
+                )
+            }
+        )
+    } catch {
+        throw error.error
+    }
     printOut("done\n")
     return ExitCode.done
 }

@@ -13,9 +13,22 @@ import TidemarkTelemetry
 /// Set by SIGTERM and SIGINT; looked at about twenty times a second.
 private let stopRequested = Atomic<Bool>(false)
 
+/// After so many seconds a stop that is not through ends the process.
+private let stopWithinSeconds = Atomic<UInt32>(30)
+
 private func requestStop(_ signal: Int32) {
     // A second signal ends the process at once.
     if stopRequested.exchange(true, ordering: .relaxed) { _exit(128 + signal) }
+    // Single calls of the client wait for a broker for as long as it does not answer.
+    alarm(stopWithinSeconds.load(ordering: .relaxed))
+}
+
+/// The time to stop is over: what was not committed is what the next start does again.
+private func giveUpStopping(_ signal: Int32) {
+    let text: StaticString =
+        "tidemark: the last commit was not through within run.stop_within; the next start does it again\n"
+    _ = unsafe write(2, text.utf8Start, text.utf8CodeUnitCount)
+    _exit(ExitCode.environment)
 }
 
 /// What a run is made of, beside the plan.
@@ -39,6 +52,8 @@ struct RunOptions {
     var onProgress: ((RunProgress) -> Void)?
     /// Puts another source around the cluster's.
     var makeSource: ((any Source) -> any Source)?
+    /// Tell of alerts once they are out; whoever reads the topic tells by itself.
+    var tellsAlerts = true
     /// A reason to stop beside the signals.
     var shouldStop: (() -> Bool)?
 }
@@ -61,6 +76,10 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
     // It serves until the run is over.
     defer { withExtendedLifetime(server) {} }
     if let server { log.info("metrics and probes are served", ["at": "http://\(server.address)/"]) }
+    // Two seconds more: by then the run has ended by itself where the client lets it.
+    stopWithinSeconds.store(
+        UInt32(clamping: (loaded.plan.run.stopWithinMs + 999) / 1000 + 2), ordering: .relaxed)
+    signal(SIGALRM, giveUpStopping)
     signal(SIGTERM, requestStop)
     signal(SIGINT, requestStop)
     signal(SIGPIPE, SIG_IGN)
@@ -179,7 +198,8 @@ private func runEngine(
         plan: plan, dataHash: nameHash(loaded.dataHash),
         parts: EngineParts(
             source: source,
-            log: options.isShadow ? commits : AnnouncedLog(commits, plan: plan, log: log),
+            log: options.isShadow || !options.tellsAlerts
+                ? commits : AnnouncedLog(commits, plan: plan, log: log),
             makeStageOne: { StageOneOperator(plan: plan, baselines: baselines) },
             makeStageTwo: { StageTwoOperator(plan: plan, baselines: baselines) },
             letters: RecordLetters(plan: plan), time: time),

@@ -17,7 +17,7 @@ import unittest
 from acceptance import KAFKA, ROOT, SMALL, T0, TIDEMARK, WORK, free_port, lines, run_lines, small, tidemark, topology
 
 try:
-    from confluent_kafka import Producer
+    from confluent_kafka import Consumer, Producer, TopicPartition
     from confluent_kafka.admin import AdminClient, NewTopic
 except ImportError:
     Producer = None
@@ -148,6 +148,18 @@ class Told(unittest.TestCase):
         shown = tidemark("inspect", WORK / "control-out/t-aggregates.ndjson").stdout
         self.assertIn("\\u{1b}[2Jclear\\u{202e}", shown)
         self.assertNotIn("\x1b", shown)
+
+
+class Demo(unittest.TestCase):
+    def test_the_demo_shows_what_the_readme_says(self):
+        readme = (ROOT / "README.md").read_text()
+        shown = re.search(r"## What the demo shows\n.*?\n\n((?:    [^\n]*\n|\n)+)", readme, re.S)[1]
+        wanted = [" ".join(line.split()) for line in shown.splitlines() if line.strip()]
+        self.assertEqual(len(wanted), 7)
+        done = tidemark("demo", "--seconds", "12")
+        got = [" ".join(line.replace("\x1b[K", "").split()) for line in done.stdout.splitlines()]
+        for line in wanted:
+            self.assertIn(line, got, done.stdout)
 
 
 class Served(unittest.TestCase):
@@ -330,11 +342,24 @@ class FromKafka(unittest.TestCase):
         for future in self.admin.create_topics([NewTopic(name, 1, 1)]).values():
             future.result()
 
-    def put(self, topic, rows):
+    def put(self, topic, rows, **more):
         producer = Producer({"bootstrap.servers": self.brokers, "enable.idempotence": True})
         for r in rows:
-            producer.produce(topic, r if isinstance(r, bytes) else json.dumps(r).encode())
+            producer.produce(topic, r if isinstance(r, bytes) else json.dumps(r).encode(), **more)
         self.assertEqual(producer.flush(20), 0)
+
+    def read(self, topic):
+        """[(headers in their order, value)] of what is committed in partition 0."""
+        consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": f"told-{time.time()}", "isolation.level": "read_committed",
+                             "enable.partition.eof": True, "auto.offset.reset": "earliest"})
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        found = []
+        while (message := consumer.poll(10)) is not None:
+            if message.error():
+                break
+            found.append((message.headers() or [], message.value()))
+        consumer.close()
+        return found
 
     def run_once(self, path, out):
         """A process that reads what is there and is then stopped."""
@@ -383,6 +408,101 @@ windows: [1m]
         for line in lines(aggregates):
             counts[line["key"]] = line["value"]["rows"]["total"]
         self.assertEqual(sorted(set(counts.values())), [1000])
+
+    HEADERS = [("traceparent", b"00-abc"), ("content-type", b"application/json"), ("topic", b"theirs"), ("original-topic", b"older"),
+               ("twice", b"1"), ("twice", b"2"), ("bytes", bytes(range(250, 256)) + b"\0"), ("empty", b"")]
+
+    def letters(self, name, more=""):
+        path = topology(f"""name: {name}
+source: {{ topic: {name}, start: earliest, schema: {{ ts: time_ms, model: model, x: number }} }}
+windows: [1s]
+monitors: {{ drift: off, volume: off, freshness: off }}
+{more}""", f"{name}.yaml")
+        self.topic(name)
+        tidemark("topics", "create", path, env=self.environment)
+        return path
+
+    def run_for(self, path, seconds=4):
+        process = subprocess.Popen([TIDEMARK, "run", path], cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(30), 0)
+
+    def test_headers_of_a_record_go_through_its_letter_and_back(self):
+        path = self.letters("headed", "outputs: { late: headed-late }\n")
+        now = int(time.time() * 1000)
+        self.put("headed", [b"{broken"], headers=self.HEADERS)
+        self.put("headed", [{"ts": now - 50_000, "model": "m", "x": 1}, {"ts": now, "model": "m", "x": 1}])
+        self.put("headed", [{"ts": now - 50_000, "model": "m", "x": 1}], headers=self.HEADERS)
+        self.run_for(path)
+        carried = [("original-topic", b"theirs") if n == "topic" else ("original-original-topic", v) if n == "original-topic" else (n, v)
+                   for n, v in self.HEADERS]
+        for topic, reason in (("headed-dead-letters", b"not_json"), ("headed-late", b"late")):
+            (headers, _), = self.read(topic)
+            self.assertEqual(headers[0], ("reason", reason))
+            self.assertEqual(headers[-len(carried):], carried, topic)
+            self.assertEqual(dict(headers)["topic"], b"headed")
+        tidemark("dlq", "replay", path, env=self.environment)
+        headers, value = self.read("headed")[-1]
+        self.assertEqual(value, b"{broken")
+        self.assertEqual(headers[:len(self.HEADERS)], self.HEADERS)
+        self.assertEqual([name for name, _ in headers[len(self.HEADERS):]], ["tidemark-replay", "tidemark-replay-of", "tidemark-replay-reason"])
+        # It is broken still: the letter of the replay carries both, and a second replay says only where it comes from now.
+        self.run_for(path)
+        tidemark("dlq", "replay", path, env=self.environment)
+        headers, _ = self.read("headed")[-1]
+        self.assertEqual(headers[:len(self.HEADERS)], self.HEADERS)
+        self.assertEqual(len(headers), len(self.HEADERS) + 3)
+        # In a file bytes that are no text are base64, and several of a name a list.
+        out = WORK / "headed-out"
+        tidemark("run", path, "--output", out, "--until-end", "--set", "app=headed-files", env=self.environment, ok=None)
+        letter = lines(out / "headed-dead-letters.ndjson")[0]
+        self.assertEqual(letter["headers"]["twice"], ["1", "2"])
+        self.assertEqual(letter["headers"]["bytes_base64"], "+vv8/f7/AA==")
+
+    def test_letters_that_the_cluster_refuses_are_left_out_by_name(self):
+        path = self.letters("refuses")
+        now = int(time.time() * 1000)
+        old, wide = now - 7_200_000, b"{" + random.Random(1).randbytes(60_000).hex().encode()
+        bad = [(b"{1", old), (b"{2", now), (wide, now), (b"{3", now), (b"{4", old)]
+        for value, timestamp in bad:
+            self.put("refuses", [value], timestamp=timestamp)
+        self.run_for(path)
+        self.kafka_configs("refuses", "message.timestamp.before.max.ms=3600000,max.message.bytes=30000,compression.type=uncompressed")
+        done = tidemark("dlq", "replay", path, "--json", env=self.environment, ok=1)
+        summary = json.loads(done.stdout)
+        self.assertEqual((summary["letters"], summary["replayed"], len(summary["refused"])), (5, 2, 3), summary)
+        self.assertEqual(sorted(one["place"] for one in summary["refused"]), ["refuses/0/0", "refuses/0/2", "refuses/0/4"])
+        self.assertEqual([value for headers, value in self.read("refuses") if headers], [b"{2", b"{3"])
+        # What was sent is remembered, what was refused is not.
+        self.kafka_configs("refuses", "message.timestamp.before.max.ms=9223372036854775807,max.message.bytes=1000000")
+        summary = json.loads(tidemark("dlq", "replay", path, "--json", env=self.environment).stdout)
+        self.assertEqual((summary["already_replayed"], summary["replayed"], summary["refused"]), (2, 3, []))
+
+    def kafka_configs(self, topic, settings):
+        subprocess.run([KAFKA, "configs", "--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", settings],
+                       env=self.environment, check=True, capture_output=True)
+        time.sleep(1)
+
+    def test_a_stop_is_through_in_time_though_no_broker_answers(self):
+        path = self.letters("stops", "run: { stop_within: 3s }\n")
+        process = subprocess.Popen([TIDEMARK, "run", path], cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            for _ in range(15):
+                self.put("stops", [{"ts": int(time.time() * 1000), "model": "m", "x": 1}])
+                time.sleep(0.2)
+            subprocess.run([KAFKA, "pause", "1"], env=self.environment, check=True, capture_output=True)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            started = time.monotonic()
+            said = process.communicate(timeout=60)[1]
+            self.assertLess(time.monotonic() - started, 10)
+            self.assertIn(process.returncode, (0, 4))
+            if process.returncode:
+                self.assertIn("the next start does it again", said)
+        finally:
+            process.kill()
+            subprocess.run([KAFKA, "resume", "1"], env=self.environment, capture_output=True)
 
     def test_open_alerts_are_listed_from_their_topic(self):
         path = topology("""name: listed

@@ -547,6 +547,54 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         #expect(log.offsets[log.partitions[0].name]?.next == 600)
     }
 
+    @Test func `the page of dead letters ends after a minute of good records, whoever reads them`()
+        throws
+    {
+        for isSwitchedOff in [false, true] {
+            let good = (0..<900).map { row(Double($0), availableMs: Int64($0) * 20) }
+            var rows = good
+            for index in 100..<900 { rows[index].value = Array("no json".utf8) }
+            let log = cluster([rows])
+            var plan = simulationPlan(batchRows: 8, idleMs: nil)
+            plan.limits.badRowSpanMs = 2_000
+            plan.limits.badRowCountMin = 20
+            func events() throws -> [JSONValue] {
+                try log.published.filter { $0.topic == "alerts" }.map {
+                    try JSONValue(parsing: try #require($0.value))
+                }.filter { $0["monitor"]?.asText == "bad_rows" }
+            }
+            func run(_ steps: Int) throws -> Engine {
+                let engine = try Simulation(
+                    plan: plan, cluster: log, workerCount: 1, crashChance: 0
+                ).start().engine
+                for _ in 0..<steps {
+                    log.time.advance(ms: 4)
+                    _ = engine.workers[0].step()
+                    _ = engine.coordinator.step()
+                }
+                return engine
+            }
+            #expect(try run(2_000).coordinator.progress.isHolding)
+            #expect(try events().compactMap { $0["state"]?.asText } == ["firing"])
+            // The producer is put right, or nobody wants to hear of it any more.
+            if isSwitchedOff {
+                plan.limits.badRowShare = nil
+            } else {
+                let next = try #require(log.offsets[log.partitions[0].name]?.next)
+                for index in Int(next)..<900 {
+                    log.partitions[0].records[index].value = good[index].value
+                }
+            }
+            // A process that is stopped before the minute is over leaves it open, the next one ends it, once.
+            _ = try run(200)
+            #expect(try events().count == 1)
+            for _ in 0..<2 { _ = try run(1_200) }
+            let found = try events()
+            #expect(found.compactMap { $0["state"]?.asText } == ["firing", "resolved"])
+            #expect(Set(found.compactMap { $0["id"]?.asText }).count == 1)
+        }
+    }
+
     @Test func `1_19 the newest process fences the older one, which ends`() throws {
         let rows = (0..<400).map { row(Double($0), availableMs: Int64($0) * 50) }
         var faults = SimulatedCluster.Faults()

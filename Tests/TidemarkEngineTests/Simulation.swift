@@ -121,6 +121,8 @@ struct SimulationOutcome {
     var waitedForMemory = false
     /// Partitions that came into being while processes were at work.
     var joined = 0
+    /// What a process read and did not account for, or a column that a monitor watches and passed over.
+    var silences: [String] = []
 }
 
 /// Runs the shipped engine over a simulated cluster, one step at a time, in an order drawn from the
@@ -170,6 +172,7 @@ struct Simulation {
         outcome.joined = cluster.joinedCount
         outcome.snapshots = totals.reduce(0) { $0 + $1.snapshots }
         collect(&outcome)
+        outcome.silences = SilencesByHand.silences(totals) + SilencesByHand.silences(outcome, plan)
         return outcome
     }
 

@@ -102,6 +102,7 @@ func differences(_ outcome: SimulationOutcome, _ naive: NaiveRecompute, _ plan: 
             "late rows differ: \(outcome.lateRows.symmetricDifference(naive.lateRows).sorted().prefix(5))"
         )
     }
+    found += outcome.silences.prefix(5)
     found += LearnedByHand.differences(outcome, plan)
     let alerts = AlertsByHand.events(outcome, plan)
     if Set(outcome.alerts) != alerts {

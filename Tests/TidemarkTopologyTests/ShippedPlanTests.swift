@@ -178,8 +178,8 @@ struct ShippedPlanTests {
     /// change of the shipped topology may change them.
     @Test(arguments: [
         ("minimal", "ec05cdbdc1ddb9fc", "ec326746dfa6ae08"),
-        ("demo", "?", "?"),
-        ("learned", "?", "?"),
+        ("demo", "63e1fec78ddc5929", "e8641ea3c79977bc"),
+        ("learned", "598dc11f27900a09", "571129ae39527440"),
         ("w1", "cdbba8415a5b897e", "877a5565e5e2f10b"),
         ("w1-drift", "af40c65e55288f8b", "bbfd0b84549367aa"),
     ])
