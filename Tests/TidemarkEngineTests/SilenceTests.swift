@@ -17,7 +17,7 @@ enum SilencesByHand {
                 found.append("process \(place) read \(input.records) records, \(input)")
             }
             let reasons = input.setAside.sorted.reduce(0) { $0 + $1.entry.count }
-            if reasons != input.deadLetters + input.late + input.quarantined {
+            if reasons != input.deadLetters + input.late + input.quarantined + input.withdrawn {
                 found.append("process \(place) set records aside for no reason: \(input)")
             }
             if input.setAside.sorted.contains(where: { $0.entry.example.isEmpty }) {
