@@ -60,6 +60,10 @@ let package = Package(
             name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(
             name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(
+            name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(
+            name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(
             name: "CHTTP", cSettings: c, linkerSettings: [.linkedLibrary("microhttpd")]),
         .target(
@@ -101,7 +105,7 @@ let package = Package(
             "TidemarkFiles",
             [
                 "TidemarkCore", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
-                "TidemarkTelemetry",
+                "TidemarkTelemetry", "CZlib", "CZstd",
             ]),
         .executableTarget(
             name: "tidemark",
@@ -161,8 +165,8 @@ let package = Package(
                 "TidemarkCore", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
                 "TidemarkOperators", "TidemarkAlerts", "TidemarkDrift", "TidemarkSketches",
                 "TidemarkKernels", "TidemarkRuntime", "TidemarkTelemetry", "TidemarkFiles",
-                "TidemarkAllocations",
-            ]),
+                "TidemarkAllocations", "CZlib", "CZstd",
+            ], exclude: ["make_time_goldens.py"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11,

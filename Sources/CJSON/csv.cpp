@@ -6,41 +6,9 @@
 // a backslash, a carriage return) goes to the walk below, which alone defines verdicts, values and states.
 #include "decoder.hpp"
 
-#include <charconv>
 #include <cmath>
 
 using namespace tidemark;
-
-static inline bool isBlank(uint8_t c) { return c == ' ' || c == '\t'; }
-
-/// The field without blanks around it.
-static void trim(const uint8_t **first, size_t *length) {
-    while (*length && isBlank(**first)) ++*first, --*length;
-    while (*length && isBlank((*first)[*length - 1])) --*length;
-}
-
-/// A number as CSV writers spell it: JSON's form first, then `+1`, `.5`, `1.`, `nan`, `inf`, in any case.
-///
-/// Returns a tm_json_state, or -1 when it is none.
-static int readNumberOfCSV(const uint8_t *first, size_t length, double *value) {
-    int state = tm_json_parse_number(first, length, value);
-    if (state >= 0) return state;
-    const char *from = reinterpret_cast<const char *>(first), *to = from + length;
-    if (from < to && *from == '+') {
-        ++from;
-        if (from < to && *from == '-') return -1;
-    }
-    auto result = std::from_chars(from, to, *value);
-    if (result.ptr != to || from == to) return -1;
-    if (result.ec == std::errc() && std::isfinite(*value)) return TM_JSON_VALUE;
-    if (result.ec == std::errc::result_out_of_range) {
-        // strtod tells an overflow from an underflow.
-        *value = std::strtod(std::string(from, to).c_str(), nullptr);
-        if (std::isfinite(*value)) return TM_JSON_VALUE;
-    }
-    *value = NAN;
-    return TM_JSON_NON_FINITE;
-}
 
 /// 16 bytes are readable, as the dictionary wants.
 static const uint8_t booleans[2][32] = {"false", "true"};
@@ -57,45 +25,29 @@ static int readBoolean(const uint8_t *first, size_t length) {
 /// One field into one column. `isQuoted`: quotes stood around it.
 void tm_json::csvScalar(int number, const uint8_t *first, size_t length, bool isQuoted) {
     Column &column = columns[static_cast<size_t>(number)];
-    bool isText = column.kind == TM_JSON_CATEGORY || column.kind == TM_JSON_TEXT;
-    if (!isText) trim(&first, &length);
-    // Nothing is null; but a text that somebody quoted is a text without letters.
-    if (length == 0 && !(isQuoted && isText)) return put(number, TM_JSON_NULL);
-    if (isText) return putText(number, first, length);
-    if (!column.nullTexts.empty() && isNullText(column, first, length)) return put(number, TM_JSON_NULL);
+    if (keepsToken) keepToken(first, length);
     switch (column.kind) {
-    case TM_JSON_NUMBER: case TM_JSON_INTEGER: {
-        double value;
-        int state = readNumberOfCSV(first, length, &value);
-        bool isWhole = value == std::floor(value) && std::fabs(value) < 9223372036854775808.0;
-        if (state == TM_JSON_NON_FINITE && column.kind == TM_JSON_NUMBER) return put(number, TM_JSON_NON_FINITE);
-        if (state != TM_JSON_VALUE || (column.kind == TM_JSON_INTEGER && !isWhole))
-            return put(number, TM_JSON_WRONG_TYPE);
-        return putNumber(number, value);
-    }
+    case TM_JSON_CATEGORY: case TM_JSON_TEXT:
+        // Nothing is null; but a text that somebody quoted is a text without letters.
+        if (length == 0 && !isQuoted) return put(number, TM_JSON_NULL);
+        return putText(number, first, length);
     case TM_JSON_BOOLEAN: {
+        trim(&first, &length);
+        if (length == 0 || isNullText(column, first, length)) return put(number, TM_JSON_NULL);
         int truth = readBoolean(first, length);
         if (truth < 0) return put(number, TM_JSON_WRONG_TYPE);
         return putText(number, booleans[truth], truth ? 4 : 5);
     }
-    case TM_JSON_TIME_TEXT: {
-        int64_t ms;
-        if (!tm_json_parse_time(first, length, &ms)) return put(number, TM_JSON_WRONG_TYPE);
-        put(number, TM_JSON_VALUE);
-        out[number].times[row] = ms;
-        return;
-    }
-    default:
-        if (putTimeNumber(number, first, length)) put(number, TM_JSON_WRONG_TYPE);
+    case TM_JSON_TIME_TEXT: return putTimeText(number, first, length);
+    default: return putNumberText(number, first, length);
     }
 }
-
-static const uint8_t byteOrderMark[] = {0xef, 0xbb, 0xbf};
 
 /// A row by itself.
 int tm_json::csvRecord(const uint8_t *payload, size_t length) {
     if (length && payload[length - 1] == '\n') length--;
-    if (length && payload[length - 1] == '\r') length--;
+    // Text files of other systems end lines in CR LF, and what is written to them twice over in CR CR LF.
+    while (length && payload[length - 1] == '\r') length--;
     if (length >= 3 && memcmp(payload, byteOrderMark, 3) == 0) payload += 3, length -= 3;
     if (length == 0) return TM_JSON_EMPTY;
     if (!simdjson::validate_utf8(reinterpret_cast<const char *>(payload), length)) return TM_JSON_NOT_UTF8;
@@ -132,9 +84,43 @@ int tm_json::csvRecord(const uint8_t *payload, size_t length) {
     }
 }
 
-/// Whether a row repeats the names of the columns, as the first line of a file does.
-bool tm_json::isHeader(const uint8_t *payload, size_t length) const {
-    return length == csv.header.size() && memcmp(payload, csv.header.data(), length) == 0;
+/// Whether a row may repeat the names of the columns: it begins with the first of them. Cheap, and never
+/// false for one that does.
+bool tm_json::mayBeHeader(const uint8_t *payload, size_t length) const {
+    if (csv.names.empty()) return false;
+    const std::string &name = csv.names.front();
+    while (length && (isBlank(*payload) || *payload == '"')) payload++, length--;
+    return length >= name.size() && memcmp(payload, name.data(), name.size()) == 0
+        && (length == name.size() || payload[name.size()] == csv.separator || payload[name.size()] == '"'
+            || isBlank(payload[name.size()]));
+}
+
+/// Whether a row repeats the names of the columns, as the first line of a file does: in their order, with
+/// or without quotes and blanks.
+bool tm_json::isHeader(const uint8_t *payload, size_t length) {
+    if (!mayBeHeader(payload, length)) return false;
+    size_t at = 0;
+    for (size_t field = 0; field < csv.names.size(); field++) {
+        // One row in a file: it may cost.
+        std::string text;
+        while (at < length && isBlank(payload[at])) at++;
+        if (at < length && payload[at] == '"') {
+            for (at++;; at++) {
+                if (at == length) return false;
+                if (payload[at] == '"' && (++at == length || payload[at] != '"')) break;
+                text.push_back(static_cast<char>(payload[at]));
+            }
+            while (at < length && isBlank(payload[at])) at++;
+        } else {
+            while (at < length && payload[at] != csv.separator) text.push_back(static_cast<char>(payload[at++]));
+            while (!text.empty() && isBlank(static_cast<uint8_t>(text.back()))) text.pop_back();
+        }
+        if (text != csv.names[field]) return false;
+        bool isLast = field + 1 == csv.names.size();
+        if (isLast != (at == length) || (!isLast && payload[at] != csv.separator)) return false;
+        at++;
+    }
+    return true;
 }
 
 /// 64 rows at most: those that have as many commas as there are columns less one, and no quotes, by column.
@@ -160,14 +146,16 @@ void tm_json::csvBlock(
             || (counts.wides
                 && (record[0] == byteOrderMark[0]
                     || !simdjson::validate_utf8(reinterpret_cast<const char *>(record), size)))
-            || isHeader(record, size))
+            || mayBeHeader(record, size))
             continue;
         walked &= ~(1ULL << i);
         read |= 1ULL << i;
         rows[readCount++] = static_cast<uint8_t>(i);
     }
+    s.assumed = 0;
     if (readCount) csvColumns(firstRow, rows, readCount);
     s.bad |= walked;
+    assumedUTC += static_cast<uint64_t>(std::popcount(s.assumed & ~s.bad));
     s.fastRows += static_cast<uint32_t>(std::popcount(read & ~s.bad));
     s.walkedRows += static_cast<uint32_t>(std::popcount(s.bad));
     for (uint64_t bad = s.bad; bad; bad &= bad - 1) {
@@ -204,7 +192,8 @@ void tm_json::csvColumns(uint32_t firstRow, const uint8_t *rows, uint32_t rowCou
                     const uint8_t *first = places.first(j), *last = places.last(j);
                     numbers[j] = 0;
                     if (first == last) nulls |= 1ULL << rows[j];
-                    else if (!readLong(s.tier, first, last, numbers + j)) bad |= 1ULL << rows[j];
+                    // A time is never rounded to a double: the walk reads it exactly.
+                    else if (!isNumeric || !readLong(s.tier, first, last, numbers + j)) bad |= 1ULL << rows[j];
                 }
                 // Of a time the walk compares what may be null.
                 if (!isNumeric && !column.nullTexts.empty())
@@ -216,6 +205,8 @@ void tm_json::csvColumns(uint32_t firstRow, const uint8_t *rows, uint32_t rowCou
                     uint32_t row = firstRow + rows[j];
                     double value = numbers[j];
                     bool isWhole = value == std::floor(value) && std::fabs(value) <= 9007199254740992.0;
+                    // In more letters than 16 a fraction may have been rounded away.
+                    isWhole &= isNumeric || places.last(j) - places.first(j) <= 16;
                     if (column.kind != TM_JSON_NUMBER && !isWhole) bad |= 1ULL << rows[j];
                     if (isNumeric) to.numbers[row] = value;
                     else to.times[row] = isWhole ? static_cast<int64_t>(value) : INT64_MIN;
@@ -235,11 +226,14 @@ void tm_json::csvColumns(uint32_t firstRow, const uint8_t *rows, uint32_t rowCou
             } else if (column.kind == TM_JSON_TIME_TEXT && column.nullTexts.empty()) {
                 for (uint32_t j = 0; j < rowCount; j++) {
                     const uint8_t *first = places.first(j), *last = places.last(j);
+                    bool isNaive = false;
                     if (first == last) nulls |= 1ULL << rows[j];
                     else if (
-                        !tm_json_parse_time(
-                            first, static_cast<size_t>(last - first), to.times + firstRow + rows[j]))
+                        !tidemark::readTimeText(
+                            column.zone, first, static_cast<size_t>(last - first),
+                            to.times + firstRow + rows[j], &isNaive))
                         bad |= 1ULL << rows[j];
+                    if (isNaive && !column.zone.isDeclared) s.assumed |= 1ULL << rows[j];
                 }
             } else if (column.kind == TM_JSON_BOOLEAN && column.nullTexts.empty()) {
                 for (uint32_t j = 0; j < rowCount; j++) {
@@ -275,8 +269,6 @@ extern "C" void tm_json_use_csv(
     csv.columns.assign(count, {});
     for (size_t i = 0; i < count; i++) {
         std::string name(reinterpret_cast<const char *>(names[i]), lengths[i]);
-        if (i) csv.header.push_back(static_cast<char>(separator));
-        csv.header += name;
         int place = decoder->child(decoder->places[0], names[i], lengths[i]);
         if (place >= 0) csv.columns[i] = decoder->places[static_cast<size_t>(place)].columns;
         csv.names.push_back(std::move(name));

@@ -1,5 +1,6 @@
 #include "decoder.hpp"
 
+#include <charconv>
 #include <cmath>
 
 using namespace tidemark;
@@ -132,6 +133,81 @@ int tm_json::text(const uint8_t **start, size_t *length) {
     return TM_JSON_ROW;
 }
 
+void tm_json::keepToken(const uint8_t *first, size_t length) {
+    hasToken = true;
+    lastToken.assign(reinterpret_cast<const char *>(first), length < 256 ? length : 256);
+}
+
+/// The columns below a place that comes twice have no value yet: the last one of equal keys counts, with
+/// all that is in it and nothing else.
+void tm_json::forget(const Place &place) {
+    for (int number : place.all) {
+        auto column = static_cast<size_t>(number);
+        if (seen[column] != row + 1) continue;
+        uint32_t last = out[number].exception_count;
+        if (last && out[number].exception_rows[last - 1] == row) out[number].exception_count = last - 1;
+        seen[column] = 0;
+        found--;
+    }
+}
+
+bool tm_json::readTimeText(const Column &column, const uint8_t *text, size_t length, int64_t *ms) {
+    bool isNaive;
+    if (!tidemark::readTimeText(column.zone, text, length, ms, &isNaive)) return false;
+    assumedUTC += isNaive && !column.zone.isDeclared;
+    return true;
+}
+
+void tm_json::putTimeText(int number, const uint8_t *text, size_t length) {
+    const Column &column = columns[static_cast<size_t>(number)];
+    int64_t ms;
+    if (isNullText(column, text, length)) return put(number, TM_JSON_NULL);
+    trim(&text, &length);
+    if (length == 0 || isNullText(column, text, length)) return put(number, TM_JSON_NULL);
+    if (!readTimeText(column, text, length, &ms)) return put(number, TM_JSON_WRONG_TYPE);
+    put(number, TM_JSON_VALUE);
+    out[number].times[row] = ms;
+}
+
+void tm_json::putNumberText(int number, const uint8_t *text, size_t length) {
+    const Column &column = columns[static_cast<size_t>(number)];
+    if (isNullText(column, text, length)) return put(number, TM_JSON_NULL);
+    trim(&text, &length);
+    if (length == 0 || isNullText(column, text, length)) return put(number, TM_JSON_NULL);
+    if (column.kind >= TM_JSON_TIME_S) {
+        if (putTimeNumber(number, text, length)) put(number, TM_JSON_WRONG_TYPE);
+        return;
+    }
+    double value = NAN;
+    int state = readNumberText(text, length, &value);
+    if (state == readsNoNumber) return put(number, TM_JSON_NON_FINITE);
+    if (column.kind == TM_JSON_NUMBER && state == TM_JSON_NON_FINITE) return put(number, TM_JSON_NON_FINITE);
+    bool isWhole = value == std::floor(value) && std::fabs(value) < 9223372036854775808.0;
+    if (state != TM_JSON_VALUE || (column.kind == TM_JSON_INTEGER && !isWhole))
+        return put(number, TM_JSON_WRONG_TYPE);
+    putNumber(number, value);
+}
+
+/// A number as a value of a category: one text for equal numbers (5, 5.0 and 5e0 are `5`).
+void tm_json::putNumberAsText(int number, const uint8_t *first, size_t length, double value, int state) {
+    bool isInteger = true;
+    for (size_t i = 0; i < length; i++) isInteger &= first[i] == '-' || static_cast<uint8_t>(first[i] - '0') < 10;
+    // Digits are the text, however many there are; but -0 is 0.
+    if (isInteger && value != 0) return putText(number, first, length);
+    if (state != TM_JSON_VALUE) return put(number, TM_JSON_WRONG_TYPE);
+    // 16 readable bytes for the dictionary.
+    char text[64] = {};
+    size_t count = tm_json_write_number(value, text);
+    if (count == 0) {
+        // Whole numbers, and those beyond plain notation.
+        bool isWhole = value == std::floor(value) && std::fabs(value) < 1e15;
+        auto end = isWhole ? std::to_chars(text, text + 40, static_cast<int64_t>(value))
+                           : std::to_chars(text, text + 40, value);
+        count = static_cast<size_t>(end.ptr - text);
+    }
+    putText(number, reinterpret_cast<const uint8_t *>(text), count);
+}
+
 int tm_json::putTimeNumber(int number, const uint8_t *text, size_t length) {
     int64_t ms;
     if (!readTimeNumber(columns[static_cast<size_t>(number)].kind, text, length, &ms)) return TM_JSON_BAD_TOKEN;
@@ -149,6 +225,7 @@ int tm_json::scalar(int number) {
     auto length = static_cast<size_t>(last - first);
     bool isTime = column.kind >= TM_JSON_TIME_S;
     bool isNumeric = column.kind <= TM_JSON_INTEGER;
+    if (keepsToken) keepToken(first, length);
     switch (*first) {
     case '{': case '[':
         put(number, TM_JSON_WRONG_TYPE);
@@ -158,32 +235,11 @@ int tm_json::scalar(int number) {
         size_t count;
         if (int verdict = text(&start, &count)) return verdict;
         if (isNumeric || (isTime && column.kind != TM_JSON_TIME_TEXT)) {
-            if (isNullText(column, start, count)) {
-                put(number, TM_JSON_NULL);
-            } else if (!column.acceptText) {
-                put(number, TM_JSON_WRONG_TYPE);
-            } else if (isTime) {
-                if (putTimeNumber(number, start, count)) put(number, TM_JSON_WRONG_TYPE);
-            } else {
-                double value = NAN;
-                int state = tm_json_parse_number(start, count, &value);
-                if (state == TM_JSON_VALUE && column.kind == TM_JSON_INTEGER
-                    && (value != std::floor(value) || std::fabs(value) >= 9223372036854775808.0))
-                    state = -1;
-                if (state == TM_JSON_VALUE) putNumber(number, value);
-                else if (state == TM_JSON_NON_FINITE || same(start, count, "NaN")
-                         || same(start, count, "Infinity") || same(start, count, "-Infinity"))
-                    put(number, TM_JSON_NON_FINITE);
-                else put(number, TM_JSON_WRONG_TYPE);
-            }
+            // Integers of 64 bits stand in quotes in what many writers make of them: times always may.
+            if (column.acceptText || isTime) putNumberText(number, start, count);
+            else put(number, isNullText(column, start, count) ? TM_JSON_NULL : TM_JSON_WRONG_TYPE);
         } else if (column.kind == TM_JSON_TIME_TEXT) {
-            int64_t ms;
-            if (tm_json_parse_time(start, count, &ms)) {
-                put(number, TM_JSON_VALUE);
-                out[number].times[row] = ms;
-            } else {
-                put(number, TM_JSON_WRONG_TYPE);
-            }
+            putTimeText(number, start, count);
         } else if (column.kind == TM_JSON_BOOLEAN) {
             if (isNullText(column, start, count)) put(number, TM_JSON_NULL);
             else if (column.acceptText && (same(start, count, "true") || same(start, count, "false")))
@@ -230,10 +286,7 @@ int tm_json::scalar(int number) {
             putNumber(number, value);
         }
     } else if (column.kind == TM_JSON_CATEGORY) {
-        bool isInteger = true;
-        for (const uint8_t *p = first; p < last; p++) isInteger &= *p == '-' || static_cast<uint8_t>(*p - '0') < 10;
-        if (isInteger) putText(number, first, length);
-        else put(number, TM_JSON_WRONG_TYPE);
+        putNumberAsText(number, first, length, value, state);
     } else {
         put(number, TM_JSON_WRONG_TYPE);
     }
@@ -247,7 +300,7 @@ inline bool tm_json::plain(int number) {
     Column &column = columns[place];
     const uint8_t *first = bytes + token[at];
     const uint8_t *last = bytes + token[at + 1];
-    if (seen[place] == row + 1) return false;
+    if (seen[place] == row + 1 || keepsToken) return false;
     if (column.kind <= TM_JSON_INTEGER) {
         double value;
         if (last - base < 16 || !column.nullNumbers.empty() || !readPlain(first, last, &value)) return false;
@@ -294,6 +347,7 @@ int tm_json::skip() {
 int tm_json::value(uint32_t number) {
     if (at >= count) return TM_JSON_TRUNCATED;
     const Place &place = places[number];
+    if (place.columns.size() != place.all.size()) forget(place);
     for (int column : place.columns)
         if (int verdict = scalar(column)) return verdict;
     uint8_t c = head();
@@ -371,6 +425,7 @@ int tm_json::object(uint32_t number, bool outermost) {
 }
 
 int tm_json::record(const uint8_t *payload, size_t length) {
+    if (length >= 3 && memcmp(payload, byteOrderMark, 3) == 0) payload += 3, length -= 3;
     if (length == 0) return TM_JSON_EMPTY;
     if (length > capacity) {
         size_t wanted = length < 4096 ? 4096 : length + length / 4;
@@ -408,11 +463,15 @@ extern "C" void tm_json_free(tm_json *decoder) { delete decoder; }
 
 extern "C" void tm_json_add(
     tm_json *decoder, int kind, int accept_text, const tm_json_step *steps, size_t step_count,
-    const uint8_t *const *null_values, const size_t *null_lengths, size_t null_count) {
+    const uint8_t *const *null_values, const size_t *null_lengths, size_t null_count,
+    const int64_t *zone_from, const int32_t *zone_offsets, size_t zone_count) {
     int number = static_cast<int>(decoder->columns.size());
     Column column;
     column.kind = kind;
     column.acceptText = accept_text != 0;
+    column.zone.from.assign(zone_from, zone_from + zone_count);
+    column.zone.offsets.assign(zone_offsets, zone_offsets + zone_count);
+    column.zone.isDeclared = zone_count > 0;
     for (size_t i = 0; i < null_count; i++) {
         column.nullTexts.emplace_back(reinterpret_cast<const char *>(null_values[i]), null_lengths[i]);
         double value;
@@ -453,10 +512,12 @@ extern "C" void tm_json_add(
 /// Decodes a row by itself; `verdict` is that of a row on entry.
 void tm_json::walk(const uint8_t *payload, size_t length, uint8_t *verdict) {
     found = 0;
+    uint64_t assumedBefore = assumedUTC;
     int result = isCSV ? csvRecord(payload, length) : record(payload, length);
     *verdict = static_cast<uint8_t>(result);
     auto columnCount = static_cast<uint32_t>(columns.size());
     if (result) {
+        assumedUTC = assumedBefore;
         for (uint32_t c = 0; c < columnCount; c++) {
             uint32_t last = out[c].exception_count;
             if (last && out[c].exception_rows[last - 1] == row) out[c].exception_count = last - 1;
@@ -482,6 +543,15 @@ extern "C" void tm_json_decode(
         decoder->index.reset();
         decoder->capacity = 0;
     }
+}
+
+extern "C" uint64_t tm_json_assumed_utc(const tm_json *decoder) { return decoder->assumedUTC; }
+extern "C" void tm_json_keep_token(tm_json *decoder) { decoder->keepsToken = true; }
+extern "C" const uint8_t *tm_json_last_token(tm_json *decoder, size_t *length) {
+    if (!decoder->hasToken) return nullptr;
+    decoder->hasToken = false;
+    *length = decoder->lastToken.size();
+    return reinterpret_cast<const uint8_t *>(decoder->lastToken.data());
 }
 
 extern "C" void tm_json_speculate(tm_json *decoder, int is_on, int tier) {

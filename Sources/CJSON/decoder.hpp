@@ -13,6 +13,8 @@ struct Column {
     std::vector<std::string> nullTexts;
     std::vector<double> nullNumbers;
     Dictionary dictionary;
+    /// TIME_TEXT: what a time without an offset means.
+    Zone zone;
 };
 
 /// A wanted place in a record: the columns read there, and the wanted places below it.
@@ -55,8 +57,6 @@ struct CSV {
     std::vector<std::string> names;
     /// By field: the columns that are read there.
     std::vector<std::vector<int>> columns;
-    /// A row of the names.
-    std::string header;
 };
 
 inline constexpr size_t keptCapacity = 1 << 20;
@@ -86,6 +86,11 @@ struct tm_json {
     uint32_t row = 0;
     uint32_t found = 0;
     tm_json_column *out = nullptr;
+    /// Times without an offset that were read as UTC, since nobody named a zone.
+    uint64_t assumedUTC = 0;
+    /// Keeps the letters of the last value that was read by itself (`lastToken`), to say what is wrong with it.
+    bool keepsToken = false, hasToken = false;
+    std::string lastToken;
 
     uint8_t head() const { return bytes[token[at]]; }
 
@@ -100,6 +105,13 @@ struct tm_json {
     void putNumber(int column, double number);
     void putText(int column, const uint8_t *text, size_t length);
     int putTimeNumber(int column, const uint8_t *text, size_t length);
+    void putTimeText(int column, const uint8_t *text, size_t length);
+    bool readTimeText(const Column &column, const uint8_t *text, size_t length, int64_t *ms);
+    /// A number in quotes, or in a field of CSV.
+    void putNumberText(int column, const uint8_t *text, size_t length);
+    void putNumberAsText(int column, const uint8_t *first, size_t length, double value, int state);
+    void keepToken(const uint8_t *first, size_t length);
+    void forget(const Place &place);
     bool isNullText(const Column &column, const uint8_t *text, size_t length) const;
     int unescape(const uint8_t *text, size_t length, size_t *out);
     int child(const Place &place, const uint8_t *key, size_t length) const;
@@ -121,6 +133,7 @@ struct tm_json {
     void transposeRows(const uint8_t *rows, uint32_t rowCount, uint32_t placeCount);
     void readColumns(tidemark::Layout &layout, uint32_t firstRow, const uint8_t *all, uint32_t rowCount);
     void flush(uint32_t firstRow, uint64_t rows);
+    bool takesQuotedNumbers(int32_t place) const;
     bool learn(const uint8_t *payload, size_t length);
     void tryToLearn(const uint8_t *payload, size_t length);
 
@@ -130,7 +143,8 @@ struct tm_json {
 
     int csvRecord(const uint8_t *payload, size_t length);
     void csvScalar(int column, const uint8_t *first, size_t length, bool isQuoted);
-    bool isHeader(const uint8_t *payload, size_t length) const;
+    bool mayBeHeader(const uint8_t *payload, size_t length) const;
+    bool isHeader(const uint8_t *payload, size_t length);
     void csvBlock(
         const uint32_t *start, const int32_t *length, uint32_t firstRow, uint32_t rowCount,
         uint8_t *verdicts);

@@ -172,7 +172,45 @@ private:
 int readNumber(const uint8_t *bytes, const uint8_t *limit, double *value, const uint8_t **end);
 
 /// A number that stands for a time of `kind` (not TIME_TEXT), as milliseconds since 1970; false if
-/// the text is no number.
+/// the text is no number. Exact: what is beyond a millisecond is cut off, never rounded up.
 bool readTimeNumber(int kind, const uint8_t *text, size_t length, int64_t *ms);
+
+/// What `readNumberText` says of `nan` and `inf`: a number that does not exist, in any kind of column.
+inline constexpr int readsNoNumber = 100;
+
+/// A number as a text: in a field of CSV, and in quotes in JSON. JSON's form, and `+1`, `.5`, `1.`, `007`,
+/// `nan`, `inf`, `infinity` in any case.
+///
+/// Returns a tm_json_state, `readsNoNumber`, or -1 when it is none.
+int readNumberText(const uint8_t *first, size_t length, double *value);
+
+/// The offset from UTC of a place's clocks, by their own time.
+struct Zone {
+    /// Seconds since 1970 of the local clock, ascending, and the offset from UTC that holds from there on.
+    /// The first offset holds before, too. Where clocks are put back, a time that comes twice is the first
+    /// of the two; where they are put forward, a time that never comes is as far behind the leap.
+    std::vector<int64_t> from;
+    std::vector<int32_t> offsets;
+    /// The topology names it; else it is UTC, which nobody said.
+    bool isDeclared = false;
+
+    int64_t offsetAt(int64_t local) const;
+};
+
+/// A date, or a date and a time, of ISO 8601, as milliseconds since 1970: with a T or a blank between,
+/// with or without seconds, a fraction behind a dot or a comma, an offset (`Z`, `UTC`, `+01:00`, `+0100`,
+/// `+01`) or none. `isNaive`: it has none, and `zone` says what it means.
+bool readTimeText(const Zone &zone, const uint8_t *bytes, size_t length, int64_t *ms, bool *isNaive);
+
+/// Files that come from elsewhere begin with it; a record may.
+inline constexpr uint8_t byteOrderMark[] = {0xef, 0xbb, 0xbf};
+
+inline bool isBlank(uint8_t c) { return c == ' ' || c == '\t'; }
+
+/// The text without blanks around it.
+inline void trim(const uint8_t **first, size_t *length) {
+    while (*length && isBlank(**first)) ++*first, --*length;
+    while (*length && isBlank((*first)[*length - 1])) --*length;
+}
 
 } // namespace tidemark

@@ -25,6 +25,7 @@ struct Learner {
     size_t length;
     size_t at = 0;
     std::vector<Segment> segments{{}};
+    std::vector<const Place *> seen;
 
     Learner(const tm_json &decoder, const uint8_t *bytes, size_t length)
         : decoder(decoder), bytes(bytes), length(length) {}
@@ -85,7 +86,16 @@ struct Learner {
         segment.last = at;
         return segment.last > segment.first;
     }
+    /// A wanted object or array that comes twice: the walk knows which one counts.
+    bool isFirst(const Place *wanted) {
+        if (!wanted) return true;
+        for (const Place *known : seen)
+            if (known == wanted) return false;
+        seen.push_back(wanted);
+        return true;
+    }
     bool object(const Place *wanted, int depth) {
+        if (!isFirst(wanted)) return false;
         at++;
         space();
         if (take('}')) return true;
@@ -103,6 +113,7 @@ struct Learner {
         }
     }
     bool array(const Place *wanted, int depth) {
+        if (!isFirst(wanted)) return false;
         at++;
         space();
         if (take(']')) return true;
@@ -121,6 +132,17 @@ struct Learner {
 };
 
 } // namespace
+
+/// Whether all columns of a place read numbers or times in quotes, and nothing that a text may mean besides.
+bool tm_json::takesQuotedNumbers(int32_t place) const {
+    for (int number : places[static_cast<size_t>(place)].columns) {
+        const Column &column = columns[static_cast<size_t>(number)];
+        bool isTime = column.kind >= TM_JSON_TIME_S && column.kind < TM_JSON_TIME_TEXT;
+        bool isNumber = column.kind <= TM_JSON_INTEGER && column.acceptText;
+        if (!(isTime && column.nullTexts.empty()) && !isNumber) return false;
+    }
+    return true;
+}
 
 /// Takes the layout of a record that the walk accepted.
 bool tm_json::learn(const uint8_t *payload, size_t length) {
@@ -179,15 +201,17 @@ bool tm_json::learn(const uint8_t *payload, size_t length) {
             layout.fixed.push_back(i);
             continue;
         }
-        auto before = static_cast<uint32_t>(segment.first - segment.begin);
-        auto behind = static_cast<uint32_t>(segment.end - segment.last);
         bool isUnread = segment.place < 0;
         bool isTight = isUnread && segment.isText;
-        add(segment.begin, segment.first, false);
-        if (isTight) add(segment.first, segment.first + 1, true);
+        bool isQuoted = !isUnread && segment.isText && takesQuotedNumbers(segment.place);
+        size_t first = segment.first + isQuoted, last = segment.last - isQuoted;
+        auto before = static_cast<uint32_t>(first - segment.begin);
+        auto behind = static_cast<uint32_t>(segment.end - last);
+        add(segment.begin, first, false);
+        if (isTight) add(first, first + 1, true);
         close(i);
-        if (isTight) add(segment.last - 1, segment.last, true);
-        add(segment.last, segment.end, false);
+        if (isTight) add(last - 1, last, true);
+        add(last, segment.end, false);
         offset = -static_cast<int32_t>(bytes.size());
         layout.lengths.push_back(static_cast<uint16_t>(before + behind + (isTight ? 2 : 1)));
         if (isUnread) {
@@ -196,12 +220,16 @@ bool tm_json::learn(const uint8_t *payload, size_t length) {
         }
         bool isCounted = false;
         for (int column : places[static_cast<size_t>(segment.place)].columns) {
+            // A layout without quotes around a time would be tried for rows that have them, again and again.
+            bool isTimeNumber = columns[static_cast<size_t>(column)].kind >= TM_JSON_TIME_S
+                && columns[static_cast<size_t>(column)].kind < TM_JSON_TIME_TEXT;
+            if (isTimeNumber && !segment.isText && payload[segment.first] == 'n') return false;
             // Twice in a record: the walk knows which one wins.
             if (isRead[static_cast<size_t>(column)]++) return false;
             int kind = columns[static_cast<size_t>(column)].kind;
             bool isText = kind == TM_JSON_CATEGORY || kind == TM_JSON_TEXT || kind == TM_JSON_BOOLEAN
                 || kind == TM_JSON_TIME_TEXT;
-            layout.values.push_back({column, i, before, behind, isText, isText && !isCounted});
+            layout.values.push_back({column, i, before, behind, isText, isText && !isCounted, isQuoted});
             if (isText && !isCounted) layout.counts.quotes += 2;
             isCounted |= isText;
         }
@@ -438,7 +466,7 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all,
     uint32_t padded = (rowCount + 7) & ~7u;
     for (uint32_t j = 0; j < padded; j++) record[j] = s.record[rows[std::min(j, rowCount - 1)]];
     bool isWhole = rows[rowCount - 1] == rowCount - 1;
-    uint64_t taken = 0;
+    uint64_t taken = 0, assumed = 0;
     for (uint32_t j = 0; j < rowCount; j++) taken |= 1ULL << rows[j];
     for (int column : layout.missing) s.lacks[static_cast<size_t>(column)] |= taken;
     for (LayoutValue &value : layout.values) {
@@ -457,9 +485,13 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all,
             for (; missed; missed &= missed - 1) {
                 auto j = static_cast<uint32_t>(std::countr_zero(missed));
                 const uint8_t *first = places.first(j), *last = places.last(j), *end;
-                if (isNull(first, last)) {
+                if (!value.isQuoted && isNull(first, last)) {
                     numbers[j] = 0;
                     nulls |= 1ULL << rows[j];
+                } else if (column.kind == TM_JSON_TIME_MS) {
+                    // Never rounded to a double: the walk reads it exactly.
+                    numbers[j] = 0;
+                    bad |= 1ULL << rows[j];
                 } else if (readLong(s.tier, first, last, numbers + j)) {
                     longCount++;
                 } else if (readNumber(first, last, numbers + j, &end) != TM_JSON_VALUE || end != last) {
@@ -480,8 +512,10 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all,
                 }
             } else {
                 for (uint32_t j = 0; j < rowCount; j++) {
-                    // Up to 2^53 the number is the text; beyond that the careful way.
-                    if (numbers[j] == std::floor(numbers[j]) && std::fabs(numbers[j]) <= 9007199254740992.0)
+                    // Up to 2^53 the number is the text, and in 16 letters no fraction is rounded away;
+                    // beyond that the careful way.
+                    if (numbers[j] == std::floor(numbers[j]) && std::fabs(numbers[j]) <= 9007199254740992.0
+                        && places.last(j) - places.first(j) <= 16)
                         to.times[firstRow + rows[j]] = static_cast<int64_t>(numbers[j]);
                     else bad |= 1ULL << rows[j];
                 }
@@ -493,7 +527,7 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all,
             for (uint32_t j = 0; j < rowCount; j++) {
                 const uint8_t *first = places.first(j), *last = places.last(j);
                 auto length = static_cast<size_t>(last - first);
-                if (isNull(first, last)) nulls |= 1ULL << rows[j];
+                if (!value.isQuoted && isNull(first, last)) nulls |= 1ULL << rows[j];
                 else if (!readTimeNumber(column.kind, first, length, to.times + firstRow + rows[j]))
                     bad |= 1ULL << rows[j];
             }
@@ -529,10 +563,12 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all,
                     if (isCategory) {
                         if (hasNulls && isNullText(column, first + 1, size)) nulls |= 1ULL << rows[j];
                         else to.codes[row] = column.dictionary.intern(first + 1, size);
-                    } else if (
-                        column.kind != TM_JSON_TIME_TEXT
-                        || !tm_json_parse_time(first + 1, size, to.times + row)) {
-                        bad |= 1ULL << rows[j];
+                    } else {
+                        bool isNaive = false;
+                        if (column.kind != TM_JSON_TIME_TEXT || hasNulls
+                            || !tidemark::readTimeText(column.zone, first + 1, size, to.times + row, &isNaive))
+                            bad |= 1ULL << rows[j];
+                        if (isNaive && !column.zone.isDeclared) assumed |= 1ULL << rows[j];
                     }
                     continue;
                 }
@@ -552,7 +588,8 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all,
                     bool isInteger = readNumber(first, last, &number, &end) >= 0 && end == last;
                     for (const uint8_t *p = first; p < last; p++)
                         isInteger &= *p == '-' || static_cast<uint8_t>(*p - '0') < 10;
-                    if (!isInteger) bad |= 1ULL << rows[j];
+                    // -0 is 0, and other numbers are written anew: the walk does both.
+                    if (!isInteger || (number == 0 && size > 1)) bad |= 1ULL << rows[j];
                     else if (hasNulls && isNullText(column, first, size)) nulls |= 1ULL << rows[j];
                     else to.codes[row] = column.dictionary.intern(first, size);
                 } else {
@@ -575,6 +612,7 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all,
         }
         if (surplus) s.bad |= 1ULL << rows[j];
     }
+    if (assumed) assumedUTC += static_cast<uint64_t>(std::popcount(assumed & ~s.bad));
 }
 
 // MARK: A batch

@@ -77,6 +77,8 @@ struct LayoutValue {
     bool isText;
     /// Of the values of this segment it is the one that accounts for the quotes.
     bool countsQuotes;
+    /// It stands in quotes, which are the layout's: a number or a time as a text.
+    bool isQuoted = false;
     /// Most numbers lately had more than 16 bytes or 2^53: the short way is not tried.
     bool isLong = false;
 };
@@ -130,6 +132,8 @@ struct Speculation {
     int32_t quotes[blockRows];
     /// Bits of rows that go to the walk.
     uint64_t bad = 0;
+    /// Bits of rows whose time has no offset, where no zone was given.
+    uint64_t assumed = 0;
     /// By column: bits of rows that are null, and that lack the column.
     std::vector<uint64_t> nulls, lacks;
     /// The places of the rows of one layout, by column.

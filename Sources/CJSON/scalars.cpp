@@ -1,5 +1,6 @@
 #include "internal.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -58,6 +59,61 @@ int readNumber(const uint8_t *bytes, const uint8_t *limit, double *value, const 
     return readExactly(bytes, at, value);
 }
 
+/// A decimal as its digits and the place of its dot: exact, whatever its length.
+struct Decimal {
+    static constexpr size_t digitCountMax = 60;
+    uint8_t digits[digitCountMax];
+    ptrdiff_t count = 0;
+    /// Digits before the dot; may be below 0 or beyond `count`.
+    ptrdiff_t whole = 0;
+    bool isNegative = false;
+
+    /// False where the text is no number of JSON, or too long for an exact answer to matter.
+    bool read(const uint8_t *text, size_t length) {
+        size_t i = length && text[0] == '-';
+        isNegative = i != 0;
+        size_t first = i;
+        while (i < length && isDigit(text[i]) && count < static_cast<ptrdiff_t>(digitCountMax))
+            digits[count++] = text[i++] - '0';
+        if (i == first || (text[first] == '0' && i > first + 1)) return false;
+        whole = count;
+        if (i < length && text[i] == '.') {
+            size_t fraction = ++i;
+            while (i < length && isDigit(text[i]) && count < static_cast<ptrdiff_t>(digitCountMax))
+                digits[count++] = text[i++] - '0';
+            if (i == fraction) return false;
+        }
+        if (i < length && (text[i] | 0x20) == 'e') {
+            bool isBelow = ++i < length && text[i] == '-';
+            if (i < length && (text[i] == '+' || text[i] == '-')) i++;
+            ptrdiff_t power = 0;
+            size_t digit = i;
+            while (i < length && isDigit(text[i]) && i < digit + 3) power = power * 10 + (text[i++] - '0');
+            if (i == digit) return false;
+            whole += isBelow ? -power : power;
+        }
+        return i == length;
+    }
+
+    /// The greatest integer that is not above this number times 10^`shift`, in 64 bits: beyond them the
+    /// nearest of their ends.
+    int64_t floor(ptrdiff_t shift) const {
+        ptrdiff_t end = whole + shift;
+        uint64_t value = 0;
+        bool isBeyond = false, hasRest = false;
+        for (ptrdiff_t i = 0; i < end && !isBeyond; i++) {
+            uint64_t digit = i < count ? digits[i] : 0;
+            isBeyond = value > (INT64_MAX - digit) / 10;
+            value = value * 10 + digit;
+            if (value == 0 && i >= count) break;
+        }
+        for (ptrdiff_t i = end < 0 ? 0 : end; i < count; i++) hasRest |= digits[i] != 0;
+        if (isBeyond) return isNegative ? INT64_MIN + 1 : INT64_MAX;
+        auto magnitude = static_cast<int64_t>(value);
+        return isNegative ? -magnitude - hasRest : magnitude;
+    }
+};
+
 bool readTimeNumber(int kind, const uint8_t *text, size_t length, int64_t *ms) {
     int64_t whole = 0;
     size_t i = length && text[0] == '-', first = i;
@@ -73,19 +129,57 @@ bool readTimeNumber(int kind, const uint8_t *text, size_t length, int64_t *ms) {
             return true;
         }
     }
+    // Never through a double: 19 digits of nanoseconds, and fractions next to the end of a millisecond,
+    // would be rounded into the next one.
+    Decimal decimal;
+    if (decimal.read(text, length)) {
+        *ms = decimal.floor(kind == TM_JSON_TIME_MS   ? 0
+                            : kind == TM_JSON_TIME_US ? -3
+                            : kind == TM_JSON_TIME_NS ? -6
+                                                      : 3);
+        return true;
+    }
     double value;
     int state = tm_json_parse_number(text, length, &value);
     if (state < 0) return false;
-    double rounded = kind == TM_JSON_TIME_MS   ? value
-                     : kind == TM_JSON_TIME_US ? value / 1e3
-                     : kind == TM_JSON_TIME_NS ? value / 1e6
-                                               : value * 1e3;
-    // The fraction of a second in doubles is off by less than a microsecond: round, then floor.
-    rounded = std::floor(rounded + 1e-4);
-    *ms = state != TM_JSON_VALUE || rounded > 9.2e18 ? INT64_MAX
-          : rounded < -9.2e18                        ? INT64_MIN + 1
-                                                     : static_cast<int64_t>(rounded);
+    double floored = std::floor(kind == TM_JSON_TIME_MS   ? value
+                                : kind == TM_JSON_TIME_US ? value / 1e3
+                                : kind == TM_JSON_TIME_NS ? value / 1e6
+                                                          : value * 1e3);
+    *ms = state != TM_JSON_VALUE || floored > 9.2e18 ? INT64_MAX
+          : floored < -9.2e18                        ? INT64_MIN + 1
+                                                     : static_cast<int64_t>(floored);
     return true;
+}
+
+int readNumberText(const uint8_t *first, size_t length, double *value) {
+    int state = tm_json_parse_number(first, length, value);
+    if (state >= 0) return state;
+    const uint8_t *from = first, *to = first + length;
+    if (from < to && (*from == '+' || *from == '-')) ++from;
+    bool isNegative = from > first && *first == '-';
+    char word[9] = {};
+    auto rest = static_cast<size_t>(to - from);
+    for (size_t i = 0; i < rest && i < 8; i++) word[i] = static_cast<char>(from[i] | 0x20);
+    if ((rest == 3 && (!strcmp(word, "nan") || !strcmp(word, "inf"))) || (rest == 8 && !strcmp(word, "infinity"))) {
+        *value = NAN;
+        return readsNoNumber;
+    }
+    // What is left to know is a sign, a dot without digits on one side, zeros in front.
+    if (from == to || !(isDigit(*from) || *from == '.')) return -1;
+    const char *begin = reinterpret_cast<const char *>(from), *end = reinterpret_cast<const char *>(to);
+    auto result = std::from_chars(begin, end, *value);
+    if (result.ptr != end) return -1;
+    if (result.ec == std::errc::result_out_of_range) {
+        // strtod tells an overflow from an underflow.
+        *value = std::strtod(std::string(begin, end).c_str(), nullptr);
+    }
+    if (!std::isfinite(*value)) {
+        *value = NAN;
+        return TM_JSON_NON_FINITE;
+    }
+    if (isNegative) *value = -*value;
+    return TM_JSON_VALUE;
 }
 
 /// Days from 1970-01-01 of a date of the proleptic Gregorian calendar.
@@ -95,6 +189,84 @@ static int64_t daysFromCivil(int64_t year, int64_t month, int64_t day) {
     int64_t yearOfEra = year - era * 400;
     int64_t dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719468;
+}
+
+int64_t Zone::offsetAt(int64_t local) const {
+    if (from.empty()) return 0;
+    auto after = std::upper_bound(from.begin(), from.end(), local);
+    return offsets[static_cast<size_t>(after - from.begin()) - (after != from.begin())];
+}
+
+bool readTimeText(const Zone &zone, const uint8_t *bytes, size_t length, int64_t *ms, bool *isNaive) {
+    trim(&bytes, &length);
+    size_t at = 0;
+    auto number = [&](size_t count, int64_t *out) {
+        int64_t value = 0;
+        if (at + count > length) return false;
+        for (size_t end = at + count; at < end; at++) {
+            if (!isDigit(bytes[at])) return false;
+            value = value * 10 + (bytes[at] - '0');
+        }
+        *out = value;
+        return true;
+    };
+    auto take = [&](uint8_t byte) { return at < length && bytes[at] == byte ? (++at, true) : false; };
+    int64_t year, month, day, hour = 0, minute = 0, second = 0, milliseconds = 0;
+    if (!number(4, &year)) return false;
+    bool isBasic = !take('-');
+    if (!number(2, &month) || (!isBasic && !take('-')) || !number(2, &day)) return false;
+    static const int monthDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    if (month < 1 || month > 12 || day < 1 || day > monthDays[month - 1] + (month == 2 && leap)) return false;
+    int64_t offset = 0;
+    *isNaive = true;
+    if (at == length) {
+        // Eight digits alone may be anything.
+        if (isBasic) return false;
+    } else {
+        if (!take('T') && !take('t') && !take(' ')) return false;
+        if (!number(2, &hour)) return false;
+        bool hasColons = take(':');
+        if (hasColons || (at < length && isDigit(bytes[at]))) {
+            if (!number(2, &minute)) return false;
+            if (hasColons ? take(':') : at < length && isDigit(bytes[at])) {
+                if (!number(2, &second)) return false;
+                if (take('.') || take(',')) {
+                    size_t first = at;
+                    for (int64_t unit = 100; at < length && isDigit(bytes[at]); at++, unit /= 10)
+                        milliseconds += (bytes[at] - '0') * unit;
+                    if (at == first) return false;
+                }
+            }
+        }
+        bool isMidnight = hour == 24 && minute == 0 && second == 0 && milliseconds == 0;
+        if ((hour > 23 && !isMidnight) || minute > 59 || second > 60) return false;
+        take(' ');
+        *isNaive = at == length;
+        if (!*isNaive) {
+            size_t left = length - at;
+            if (take('Z') || take('z')) {
+            } else if (left >= 3 && (!memcmp(bytes + at, "UTC", 3) || !memcmp(bytes + at, "GMT", 3))) {
+                at += 3;
+            } else {
+                bool isWest = bytes[at] == '-';
+                int64_t hours, minutes = 0;
+                if (!take('+') && !take('-')) return false;
+                if (!number(2, &hours)) return false;
+                if (take(':') || (at < length && isDigit(bytes[at])))
+                    if (!number(2, &minutes)) return false;
+                if (hours > 23 || minutes > 59) return false;
+                offset = (hours * 60 + minutes) * (isWest ? -60 : 60);
+            }
+            // `[Europe/Berlin]`, as Java writes it behind an offset: the offset says all.
+            if (at < length && bytes[at] == '[' && bytes[length - 1] == ']') at = length;
+        }
+    }
+    if (at != length) return false;
+    int64_t local = ((daysFromCivil(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+    if (*isNaive) offset = zone.offsetAt(local);
+    *ms = (local - offset) * 1000 + milliseconds;
+    return true;
 }
 
 } // namespace tidemark
@@ -107,54 +279,3 @@ extern "C" int tm_json_parse_number(const uint8_t *bytes, size_t length, double 
     return state >= 0 && end == bytes + length ? state : -1;
 }
 
-extern "C" int tm_json_parse_time(const uint8_t *bytes, size_t length, int64_t *ms) {
-    auto number = [&](size_t at, size_t count, int64_t *out) {
-        *out = 0;
-        if (at + count > length) return false;
-        for (size_t i = at; i < at + count; i++) {
-            if (!isDigit(bytes[i])) return false;
-            *out = *out * 10 + (bytes[i] - '0');
-        }
-        return true;
-    };
-    int64_t year, month, day, hour, minute, second;
-    if (length < 20 || !number(0, 4, &year) || bytes[4] != '-' || !number(5, 2, &month)
-        || bytes[7] != '-' || !number(8, 2, &day)
-        || (bytes[10] != 'T' && bytes[10] != 't' && bytes[10] != ' ') || !number(11, 2, &hour)
-        || bytes[13] != ':' || !number(14, 2, &minute) || bytes[16] != ':'
-        || !number(17, 2, &second))
-        return 0;
-    static const int monthDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    if (month < 1 || month > 12 || hour > 23 || minute > 59 || second > 60) return 0;
-    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    if (day < 1 || day > monthDays[month - 1] + (month == 2 && leap)) return 0;
-    size_t at = 19;
-    int64_t milliseconds = 0;
-    if (bytes[at] == '.') {
-        size_t first = ++at;
-        int64_t unit = 100;
-        while (at < length && isDigit(bytes[at])) {
-            milliseconds += (bytes[at] - '0') * unit;
-            unit /= 10;
-            ++at;
-        }
-        if (at == first) return 0;
-    }
-    int64_t offset = 0;
-    if (at < length && (bytes[at] == 'Z' || bytes[at] == 'z')) {
-        ++at;
-    } else {
-        if (at + 6 != length || (bytes[at] != '+' && bytes[at] != '-') || bytes[at + 3] != ':')
-            return 0;
-        int64_t hours, minutes;
-        if (!number(at + 1, 2, &hours) || !number(at + 4, 2, &minutes) || hours > 23
-            || minutes > 59)
-            return 0;
-        offset = (hours * 60 + minutes) * (bytes[at] == '-' ? -1 : 1);
-        at += 6;
-    }
-    if (at != length) return 0;
-    int64_t days = daysFromCivil(year, month, day);
-    *ms = ((days * 24 + hour) * 60 + minute - offset) * 60000 + second * 1000 + milliseconds;
-    return 1;
-}

@@ -7,6 +7,17 @@ package enum ValueState: UInt8, Sendable {
     case wrongType = 3
     /// NaN, infinity, or beyond the range of a double.
     case nonFinite = 4
+
+    /// As records and metrics name it: `wrong_type`.
+    package var name: String {
+        switch self {
+        case .value: "value"
+        case .null: "null"
+        case .missing: "missing"
+        case .wrongType: "wrong_type"
+        case .nonFinite: "non_finite"
+        }
+    }
 }
 
 /// One decoded column: a place for each row of the batch, and the rows that have no value.

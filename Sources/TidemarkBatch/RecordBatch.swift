@@ -30,6 +30,8 @@ package final class RecordBatch {
     package let headersStart: UnsafeMutablePointer<UInt32>
     /// 0: the record has none.
     package let headersLength: UnsafeMutablePointer<Int32>
+    /// Of records of a file: the line on which each begins, from 1.
+    package let line: UnsafeMutablePointer<Int64>
 
     /// Payload bytes; at least `padding` readable bytes follow the last one.
     package private(set) var arena: UnsafeMutableRawPointer
@@ -52,6 +54,8 @@ package final class RecordBatch {
         unsafe valueLengthWhole = .allocate(capacity: rowCountMax)
         unsafe headersStart = .allocate(capacity: rowCountMax)
         unsafe headersLength = .allocate(capacity: rowCountMax)
+        unsafe line = .allocate(capacity: rowCountMax)
+        unsafe line.initialize(repeating: 0, count: rowCountMax)
         self.arenaCapacity = arenaCapacity
         unsafe arena = .allocate(byteCount: arenaCapacity + Self.padding, alignment: 64)
     }
@@ -67,6 +71,7 @@ package final class RecordBatch {
         unsafe valueLengthWhole.deallocate()
         unsafe headersStart.deallocate()
         unsafe headersLength.deallocate()
+        unsafe line.deallocate()
         unsafe arena.deallocate()
     }
 
@@ -146,7 +151,7 @@ package final class RecordBatch {
     /// Appends a row whose value lies in the arena already (a block that was read in place).
     package func appendInPlace(
         partition slot: Int, offset at: Int64, recordTimeMs time: Int64, valueStart start: Int,
-        valueLength length: Int, valueLengthWhole whole: Int64
+        valueLength length: Int, valueLengthWhole whole: Int64, line number: Int64 = 0
     ) {
         let row = rowCount
         precondition(row < rowCountMax, "the source stops at a full batch")
@@ -159,6 +164,7 @@ package final class RecordBatch {
         unsafe valueLength[row] = Int32(truncatingIfNeeded: length)
         unsafe valueLengthWhole[row] = whole
         unsafe headersLength[row] = 0
+        unsafe line[row] = number
         rowCount = row + 1
     }
 

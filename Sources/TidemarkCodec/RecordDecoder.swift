@@ -1,6 +1,6 @@
 internal import CJSON
 package import TidemarkBatch
-import TidemarkCore
+package import TidemarkCore
 package import TidemarkKernels
 
 /// What a column of a record is to the decoder.
@@ -32,14 +32,19 @@ package struct Field: Sendable {
     package var path: [Step]
     package var acceptText: Bool
     package var nullValues: [String]
+    /// What a time without an offset means, of a time that is a text; `nil`: UTC, and the decoder counts
+    /// such times.
+    package var zone: ZoneRules?
 
     package init(
-        kind: FieldKind, path: [Step], acceptText: Bool = false, nullValues: [String] = []
+        kind: FieldKind, path: [Step], acceptText: Bool = false, nullValues: [String] = [],
+        zone: ZoneRules? = nil
     ) {
         self.kind = kind
         self.path = path
         self.acceptText = acceptText
         self.nullValues = nullValues
+        self.zone = zone
     }
 }
 
@@ -118,12 +123,14 @@ package final class RecordDecoder {
     ///     them; false sends every row through the walk. Results are the same. By default where the
     ///     processor has vector instructions: in their plain form layouts cost more than the walk.
     ///   - tier: the instructions of that reader; results are the same.
+    ///   - keepsToken: whether `lastToken` is wanted; every row then goes through the walk.
     package init(
         fields: [Field],
         format: RecordFormat = .json,
         rowCountMax: Int,
         speculates: Bool = InstructionTier.current != .scalar,
-        tier: InstructionTier = .current
+        tier: InstructionTier = .current,
+        keepsToken: Bool = false
     ) {
         self.fields = fields
         columns = ColumnBatch(storage: fields.map(\.kind.storage), rowCountMax: rowCountMax)
@@ -136,7 +143,8 @@ package final class RecordDecoder {
                     exception_rows: column.exceptionRows,
                     exception_states: column.exceptionStates, exception_count: 0))
         }
-        unsafe tm_json_speculate(handle, speculates ? 1 : 0, tier.rawValue)
+        unsafe tm_json_speculate(handle, speculates && !keepsToken ? 1 : 0, tier.rawValue)
+        if keepsToken { unsafe tm_json_keep_token(handle) }
         for field in fields { add(field) }
         if case .csv(let columns, let separator) = format { useCSV(columns, separator) }
     }
@@ -194,7 +202,8 @@ package final class RecordDecoder {
             }
             unsafe tm_json_add(
                 handle, field.kind.rawValue, field.acceptText ? 1 : 0, steps, steps.count,
-                pointers, lengths, nulls.count)
+                pointers, lengths, nulls.count, field.zone?.localSeconds ?? [],
+                field.zone?.offsets ?? [], field.zone?.offsets.count ?? 0)
         }
     }
 
@@ -227,6 +236,17 @@ package final class RecordDecoder {
         var walked: UInt64 = 0
         unsafe tm_json_row_counts(handle, &byLayout, &walked)
         return (byLayout, walked)
+    }
+
+    /// Times without an offset that were read as UTC, since their column names no zone; since the start.
+    package var assumedUTCCount: Int64 { Int64(unsafe tm_json_assumed_utc(handle)) }
+
+    /// The letters of the last value that was read, quotes of JSON included, at most 256 bytes; `nil`: there
+    /// was none since this was last asked, or `keepsToken` was not set.
+    package func lastToken() -> [UInt8]? {
+        var length = 0
+        guard let bytes = unsafe tm_json_last_token(handle, &length) else { return nil }
+        return unsafe Array(UnsafeBufferPointer(start: bytes, count: length))
     }
 
     /// Texts that a column's dictionary holds.

@@ -43,6 +43,8 @@ package struct Limits: Sendable {
     /// That minute, and the fewest records that say anything.
     package var badRowSpanMs: Int64 = 60_000
     package var badRowCountMin: Int64 = 1_000
+    /// So many records in less than `badRowSpanMs` are enough.
+    package var badRowBurstCount: Int64 = 100_000
     /// How `memoryBytes` is split.
     package var memory = MemorySplit(memoryBytes: 512 << 20)
     package init() {}

@@ -79,6 +79,23 @@ package protocol StageOne: AnyObject {
     func seal(pane id: Int) -> any Partial
     /// Memory that open panes hold, bytes.
     var byteCount: Int { get }
+    /// Times without an offset that were read as UTC, since nobody named their zone; since the start.
+    var assumedUTCCount: Int64 { get }
+    /// Counts the rows of the batch, after `fold`, that are in a group without a value of some dimension:
+    /// by `dimension reason` (`null`, `missing`, `wrong_type`, `non_finite`).
+    ///
+    /// `isNew`: whether a row was not read before a restart. `example`: where a row lies.
+    func countUngrouped(
+        _ rows: RowTable, rowCount: Int, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
+        example: (Int) -> String)
+}
+
+extension StageOne {
+    package var assumedUTCCount: Int64 { 0 }
+    package func countUngrouped(
+        _ rows: RowTable, rowCount: Int, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
+        example: (Int) -> String
+    ) {}
 }
 
 /// What stage 2 needs to know of a window that closes.
@@ -276,4 +293,12 @@ package protocol LetterWriter: Sendable {
     func lateRow(
         _ batch: RecordBatch, row: Int, partition: TopicPartition, paneStartMs: Int64
     ) -> OutputRecord?
+    /// Where a record lies, for people: `topic[partition]@offset`, or `file:line`.
+    func place(_ batch: RecordBatch, row: Int, partition: TopicPartition) -> String
+}
+
+extension LetterWriter {
+    package func place(_ batch: RecordBatch, row: Int, partition: TopicPartition) -> String {
+        "\(partition)@\(unsafe batch.offset[row])"
+    }
 }

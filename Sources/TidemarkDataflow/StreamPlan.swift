@@ -1,4 +1,4 @@
-import TidemarkCore
+package import TidemarkCore
 
 /// A source and what is watched on it.
 package struct StreamPlan: Sendable {
@@ -89,6 +89,8 @@ package struct ColumnPlan: Sendable, Equatable {
     package var acceptText = false
     /// Texts that mean null.
     package var nullValues: [String] = []
+    /// What a time without an offset means, of a time that is a text; `nil`: UTC, since nobody said so.
+    package var zone: ZoneRules?
     /// Something uses it: the others are not decoded.
     package var isRead = true
     /// How it is summarised where it is watched.
@@ -125,7 +127,7 @@ package enum ColumnType: Sendable, Equatable {
 
 package enum TimeUnit: String, Sendable {
     case s, ms, us, ns
-    /// RFC 3339.
+    /// A date and time of ISO 8601.
     case text
 }
 

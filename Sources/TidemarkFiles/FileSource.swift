@@ -4,12 +4,13 @@ import TidemarkCore
 package import TidemarkDataflow
 
 /// A file of newline-delimited records, or standard input, as a source of one partition: offsets
-/// are line numbers from 0.
+/// are numbers of records from 0.
 ///
-/// Read in blocks, never mapped.
+/// A record of JSON is a line; one of CSV is a row, whose quotes may hold line ends. Read in blocks,
+/// never mapped; unpacked where gzip or Zstandard packed it.
 ///
 /// Without an end (`follows`) it waits at the end of the file for lines to be added.
-package final class FileSource: Source {
+package final class FileSource: Source, @unchecked Sendable {
     package let hasGrown = false
     private let path: String
     private let topic: String
@@ -17,17 +18,31 @@ package final class FileSource: Source {
     package let fixedReferenceMs: Int64?
     package let isBounded = true
     private let descriptor: Int32
+    /// Between the fields of a row; `nil`: a record is a line.
+    fileprivate let separator: UInt8?
+    // Used by whoever looks at the first record, before there are readers; then by the one reader that has
+    // the partition.
+    fileprivate let bytes: InputBytes
+    /// What was read to look at the first record.
+    fileprivate var head: [UInt8] = []
 
     /// Opens the file.
     ///
     /// - `path`: `-` is standard input.
     /// - `topic`: the source's id: what stands as the topic of its records.
     /// - `clock`: `.time` fixes the reference clock; otherwise it is the file's modification time.
+    /// - `encoding`: how records are written.
     ///
     /// Throws environment errors: no such file, a directory, no permission.
     package init(
-        path: String, topic: String, recordByteCountMax: Int, clock: SourcePlan.ReferenceClock
+        path: String, topic: String, recordByteCountMax: Int, clock: SourcePlan.ReferenceClock,
+        encoding: RecordEncoding = .json
     ) throws(ConnectorError) {
+        if case .csv(_, let separator) = encoding {
+            self.separator = separator
+        } else {
+            separator = nil
+        }
         self.path = path
         self.topic = topic
         self.recordByteCountMax = recordByteCountMax
@@ -35,10 +50,12 @@ package final class FileSource: Source {
         if case .time(let ms) = clock { stated = ms }
         guard path != "-" else {
             descriptor = 0
+            bytes = InputBytes(descriptor: 0, path: "standard input")
             fixedReferenceMs = stated
             return
         }
         descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        bytes = InputBytes(descriptor: descriptor, path: path)
         guard descriptor >= 0 else {
             throw ConnectorError(.environment, "cannot read \(path): \(errorText(errno))")
         }
@@ -56,6 +73,46 @@ package final class FileSource: Source {
 
     deinit { if descriptor > 0 { Glibc.close(descriptor) } }
 
+    /// The first record, without its line end, read ahead: it is still the first one that readers meet.
+    ///
+    /// - `shouldStop`: looked at while nothing comes.
+    /// - Returns: `nil` where the file is empty, or it was stopped.
+    package func firstRecord(shouldStop: () -> Bool) throws(ConnectorError) -> [UInt8]? {
+        let stepByteCount = 64 << 10
+        var scanner = RowScanner(separator: separator ?? 0x0a)
+        while head.count < FileReader.spannedByteCountMax {
+            var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard unsafe Glibc.poll(&poll, 1, 100) != 0 else {
+                if shouldStop() { return nil }
+                continue
+            }
+            let from = head.count
+            head.append(contentsOf: repeatElement(0, count: stepByteCount))
+            var got: Int?
+            var failure: ConnectorError?
+            unsafe head.withUnsafeMutableBytes { block in
+                guard let base = block.baseAddress else { return }
+                do throws(ConnectorError) {
+                    got = try unsafe bytes.read(into: base + from, count: stepByteCount)
+                } catch {
+                    failure = error
+                }
+            }
+            head.removeLast(stepByteCount - (got ?? 0))
+            if let failure { throw failure }
+            let mark = head.starts(with: FileReader.byteOrderMark) ? 3 : 0
+            let end = unsafe head.withUnsafeBytes { block in
+                unsafe block.baseAddress.flatMap {
+                    unsafe scanner.rowEnd($0, from: max(from, mark), to: block.count)
+                }
+            }
+            if end != nil || got == 0 {
+                return head.isEmpty ? nil : Array(head[mark..<(end ?? head.count)])
+            }
+        }
+        return nil
+    }
+
     package func extents() throws(ConnectorError) -> [PartitionExtent] {
         [
             PartitionExtent(
@@ -72,8 +129,7 @@ package final class FileSource: Source {
     {
         assignments.map { starts in
             FileReader(
-                source: self, descriptor: descriptor, path: path,
-                recordByteCountMax: recordByteCountMax,
+                source: self, recordByteCountMax: recordByteCountMax,
                 slot: starts.first?.slot ?? 0, isAssigned: !starts.isEmpty)
         }
     }
@@ -82,44 +138,47 @@ package final class FileSource: Source {
     package func close(withinMs: Int64) {}
 }
 
-/// Reads the lines of a `FileSource`.
+/// Reads the records of a `FileSource`.
 ///
 /// The owner is one worker.
 @safe
 final class FileReader: SourceReader {
     /// Keeps the descriptor open.
     private let source: FileSource
-    private let descriptor: Int32
-    private let path: String
     private let recordByteCountMax: Int
     private let slot: Int
     private let isAssigned: Bool
-    private var line: Int64 = 0
+    private var next: Int64 = 0
+    /// The line on which the next record begins, from 1.
+    private var line: Int64 = 1
     private var isAtFileEnd = false
+    private var hasBegun = false
     /// Bytes of the batch's arena that are read and not yet handed out.
     private var start = 0
     private var end = 0
-    /// Where the search for the next newline goes on.
+    /// Where the search for the end of the record goes on.
     private var searched = 0
     /// Bytes of an overlong line that were dropped so far; its head stands at `start`.
     private var droppedCount: Int64 = 0
+    /// Of CSV: how far the row at hand was looked at.
+    private var scanner: RowScanner?
 
     private static let blockByteCount = 1 << 20
     private static let keptByteCount = 64 << 10
+    static let byteOrderMark: [UInt8] = [0xef, 0xbb, 0xbf]
+    /// A row of CSV that spans lines is no longer than this. A quote that nothing closes until then is a
+    /// mistake in its line: that line is a record by itself, and the next one begins a row again.
+    static let spannedByteCountMax = 1 << 20
 
-    init(
-        source: FileSource, descriptor: Int32, path: String, recordByteCountMax: Int, slot: Int,
-        isAssigned: Bool
-    ) {
+    init(source: FileSource, recordByteCountMax: Int, slot: Int, isAssigned: Bool) {
         self.source = source
-        self.descriptor = descriptor
-        self.path = path
         self.recordByteCountMax = recordByteCountMax
         self.slot = slot
         self.isAssigned = isAssigned
+        scanner = source.separator.map { RowScanner(separator: $0) }
     }
 
-    func position(_ slot: Int) -> Int64 { line }
+    func position(_ slot: Int) -> Int64 { next }
     func isAtEnd(_ slot: Int) -> Bool { isAtFileEnd && start == end }
     func setPaused(_ paused: Bool, slot: Int) {}
     func wake() {}
@@ -140,40 +199,95 @@ final class FileReader: SourceReader {
         }
     }
 
-    /// Rows for the complete lines at hand.
+    /// Rows for the complete records at hand.
     private func handOut(_ batch: RecordBatch) {
-        // The lines lie in the arena: a batch of them is bounded by its rows alone.
+        // The records lie in the arena: a batch of them is bounded by its rows alone.
         while batch.rowCount < batch.rowCountMax {
-            let arena = unsafe batch.arena
-            guard searched < end,
-                let found = unsafe memchr(arena + searched, 0x0a, end - searched)
-            else {
-                searched = end
-                break
-            }
-            let newline = unsafe found - UnsafeMutableRawPointer(arena)
-            append(batch, lineEnd: newline)
+            guard let newline = scanner == nil ? lineEnd(batch) : rowEnd(batch) else { break }
+            append(batch, recordEnd: newline)
             start = newline + 1
             searched = start
         }
         if isAtFileEnd, start < end, searched == end, batch.rowCount < batch.rowCountMax {
             // The last line has no newline.
-            append(batch, lineEnd: end)
+            append(batch, recordEnd: end)
             start = end
         }
     }
 
-    private func append(_ batch: RecordBatch, lineEnd: Int) {
-        let length = Int64(lineEnd - start) + droppedCount
+    private func newline(_ batch: RecordBatch, from: Int) -> Int? {
+        let arena = unsafe batch.arena
+        guard from < end, let found = unsafe memchr(arena + from, 0x0a, end - from) else {
+            return nil
+        }
+        return unsafe found - UnsafeMutableRawPointer(arena)
+    }
+
+    private func lineEnd(_ batch: RecordBatch) -> Int? {
+        let found = newline(batch, from: searched)
+        if found == nil { searched = end }
+        return found
+    }
+
+    /// The end of a row: of its line, but where quotes hold the line end.
+    private func rowEnd(_ batch: RecordBatch) -> Int? {
+        let arena = unsafe batch.arena
+        if searched == start, scanner?.isAtStart ?? true {
+            // Most rows have no quotes.
+            guard let found = newline(batch, from: start) else {
+                if isAtFileEnd { return endOfLastRow(batch) }
+                return nil
+            }
+            if unsafe memchr(arena + start, 0x22, found - start) == nil { return found }
+        }
+        if let found = unsafe scanner?.rowEnd(arena, from: searched, to: end) { return found }
+        searched = end
+        let isTooLong = end - start > min(Self.spannedByteCountMax, recordByteCountMax)
+        guard isAtFileEnd || isTooLong else { return nil }
+        return endOfLastRow(batch)
+    }
+
+    /// The end of a row whose quotes are not closed where they must be: of its first line.
+    private func endOfLastRow(_ batch: RecordBatch) -> Int? {
+        if searched < end { _ = unsafe scanner?.rowEnd(batch.arena, from: searched, to: end) }
+        searched = end
+        guard scanner?.isQuoted ?? false, let first = newline(batch, from: start) else {
+            return nil
+        }
+        scanner?.reset()
+        return first
+    }
+
+    private func append(_ batch: RecordBatch, recordEnd: Int) {
+        let arena = unsafe batch.arena
+        var last = recordEnd
+        if scanner != nil {
+            // Line ends of other systems, and what text files make of them: CR LF, CR CR LF.
+            while last > start, unsafe arena.load(fromByteOffset: last - 1, as: UInt8.self) == 0x0d
+            {
+                last -= 1
+            }
+        }
+        let length = Int64(last - start) + droppedCount
         let isTooLong = length > Int64(recordByteCountMax)
         batch.appendInPlace(
-            partition: slot, offset: line, recordTimeMs: TimeLimit.never, valueStart: start,
-            valueLength: isTooLong ? Self.keptByteCount : lineEnd - start, valueLengthWhole: length)
+            partition: slot, offset: next, recordTimeMs: TimeLimit.never, valueStart: start,
+            valueLength: isTooLong ? min(Self.keptByteCount, last - start) : last - start,
+            valueLengthWhole: length, line: line)
+        next += 1
         line += 1
+        if scanner != nil {
+            var at = start
+            while let found = newline(batch, from: at), found < recordEnd {
+                line += 1
+                at = found + 1
+            }
+        }
+        scanner?.reset()
         droppedCount = 0
     }
 
-    /// Moves what is left of a line to the front and reads more behind it.
+    /// Moves what is left of a record to the front and reads more behind it.
     ///
     /// - Returns: false at the end of the file (for now, if it may grow).
     private func readBlock(_ batch: RecordBatch) throws(ConnectorError) -> Bool {
@@ -187,17 +301,29 @@ final class FileReader: SourceReader {
         }
         if end > recordByteCountMax {
             // Keep the head of the line and drop what follows it.
-            droppedCount += Int64(end - Self.keptByteCount)
-            end = Self.keptByteCount
+            let kept = min(end, Self.keptByteCount)
+            droppedCount += Int64(end - kept)
+            end = kept
             searched = end
+            scanner?.enterField()
         }
         batch.useArena(end)
         batch.reserve(Self.blockByteCount)
-        let count = unsafe read(descriptor, batch.arena + end, Self.blockByteCount)
-        if count < 0 {
-            if errno == EINTR || errno == EAGAIN { return false }
-            throw ConnectorError(.environment, "cannot read \(path): \(errorText(errno))")
+        let read: Int?
+        if !source.head.isEmpty {
+            let head = source.head
+            source.head = []
+            batch.reserve(head.count)
+            unsafe head.withUnsafeBytes { bytes in
+                if let base = bytes.baseAddress {
+                    unsafe (batch.arena + end).copyMemory(from: base, byteCount: bytes.count)
+                }
+            }
+            read = head.count
+        } else {
+            read = try unsafe source.bytes.read(into: batch.arena + end, count: Self.blockByteCount)
         }
+        guard let count = read else { return false }
         if count == 0 {
             isAtFileEnd = true
             if start < end { handOut(batch) }
@@ -205,6 +331,15 @@ final class FileReader: SourceReader {
         }
         end += count
         batch.useArena(end)
+        if !hasBegun, end >= 3 {
+            hasBegun = true
+            let isMarked = unsafe memcmp(batch.arena, Self.byteOrderMark, 3) == 0
+            if isMarked {
+                start = 3
+                searched = 3
+                scanner?.reset()
+            }
+        }
         return true
     }
 }

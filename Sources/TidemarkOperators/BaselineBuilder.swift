@@ -40,16 +40,23 @@ package final class BaselineBuilder {
     private var firstWindows: [[UInt8]: Int64] = [:]
     private var values: [[UInt8]: [ColumnValues]] = [:]
     package private(set) var rowCount: Int64 = 0
+    /// Records that are no rows.
     package private(set) var badCount: Int64 = 0
+    /// Rows whose event time is none: a run sets them aside.
+    package private(set) var timelessCount: Int64 = 0
+    /// Rows that `filter` leaves out.
+    package private(set) var filteredCount: Int64 = 0
+    private let filter: RowFilter?
 
     /// - `columns`: what the records hold; watched ones are those of role feature, score, class and
     ///   label.
     /// - `dimensions`: columns that make the group; none makes one pooled baseline.
     /// - `encoding`: how records are written.
+    /// - `filter`: rows for which it is not true are left out, as in a run.
     package init(
         columns: [ColumnPlan], encoding: RecordEncoding = .json, by dimensions: [String],
         timeColumn: Int?, windowMs: Int64,
-        windowCount: Int?, rowCountMax: Int
+        windowCount: Int?, rowCountMax: Int, filter: RowExpression? = nil
     ) throws(BaselineTable.Problem) {
         self.columns = columns
         kinds = columns
@@ -71,16 +78,13 @@ package final class BaselineBuilder {
             throw BaselineTable.Problem("windows need an event time, and no column is one")
         }
         decoder = RecordDecoder(
-            fields: columns.map { column in
-                Field(
-                    kind: column.type.fieldKind,
-                    path: column.path.map { step in
-                        switch step {
-                        case .key(let key): .key(key)
-                        case .index(let index): .index(index)
-                        }
-                    }, acceptText: column.acceptText, nullValues: column.nullValues)
-            }, format: encoding.format, rowCountMax: rowCountMax)
+            fields: columns.map(\.field), format: encoding.format, rowCountMax: rowCountMax)
+        var inputs: [Int: RowFilter.Input] = [:]
+        for (index, column) in columns.enumerated() {
+            inputs[index] = RowFilter.Input(field: index, type: column.type)
+        }
+        let decoder = decoder
+        self.filter = filter.map { RowFilter($0, inputs: inputs, decoder: decoder) }
     }
 
     /// Reads all of a source: twice where the first windows of each group must be found first.
@@ -107,9 +111,23 @@ package final class BaselineBuilder {
         let decoded = decoder.columns.columns
         var parts: [[UInt32]: [UInt8]] = [:]
         var keep: [(row: Int, part: [UInt8])] = []
+        let passes = filter?.evaluate(rowCount: count)
         for row in 0..<count {
-            guard unsafe decoder.columns.verdicts[row] == DecodeVerdict.row.rawValue else {
-                if !note { badCount += 1 }
+            let verdict = DecodeVerdict(rawValue: unsafe decoder.columns.verdicts[row])
+            guard verdict == .row else {
+                // The header of a file is no row, and nothing is wrong with it.
+                if !note, verdict != .tombstone { badCount += 1 }
+                continue
+            }
+            if let timeColumn {
+                let time = unsafe decoded[timeColumn].times?[row] ?? .min
+                guard time >= TimeLimit.earliestMs, time <= TimeLimit.latestMs else {
+                    if !note { timelessCount += 1 }
+                    continue
+                }
+            }
+            if let passes, passes[row] != RowFilter.Truth.yes {
+                if !note { filteredCount += 1 }
                 continue
             }
             let codes = dimensions.map { unsafe decoded[$0.column].codes?[row] ?? .max }
@@ -294,67 +312,6 @@ package final class BaselineBuilder {
         return (
             Int64(places.first ?? 0), bins, Int64(sorted.count - (places.last ?? sorted.count))
         )
-    }
-
-    // MARK: Guessing a schema
-
-    /// What the columns of some records are, by their names and first values: for a baseline without
-    /// a topology.
-    package static func guessColumns(_ lines: [[UInt8]]) -> [ColumnPlan] {
-        var names: [String] = []
-        var seen:
-            [String: (
-                numbers: Int, integers: Int, texts: Set<String>, textCount: Int, booleans: Int,
-                sample: Double
-            )] = [:]
-        for line in lines {
-            guard let members = (try? JSONValue(parsing: line))?.asObject else { continue }
-            for (name, value) in members {
-                if seen[name] == nil {
-                    names.append(name)
-                    seen[name] = (0, 0, [], 0, 0, 0)
-                }
-                switch value {
-                case .integer(let number):
-                    seen[name]?.integers += 1
-                    seen[name]?.sample = Double(number)
-                case .number(let number):
-                    seen[name]?.numbers += 1
-                    seen[name]?.sample = number
-                case .text(let text):
-                    seen[name]?.texts.insert(text)
-                    seen[name]?.textCount += 1
-                case .boolean: seen[name]?.booleans += 1
-                default: break
-                }
-            }
-        }
-        return names.compactMap { name in
-            guard let known = seen[name] else { return nil }
-            func column(_ role: ColumnRole, _ type: ColumnType) -> ColumnPlan {
-                ColumnPlan(name: name, role: role, type: type, path: [.key(name)])
-            }
-            let isTimeName = ["ts", "time", "timestamp", "event_time", "occurred_at"].contains(name)
-            if isTimeName, known.integers > 0, known.texts.isEmpty {
-                let unit: TimeUnit =
-                    known.sample > 1e17
-                    ? .ns : known.sample > 1e14 ? .us : known.sample > 1e11 ? .ms : .s
-                return column(.time, .time(unit))
-            }
-            if isTimeName, known.textCount > 0 { return column(.time, .time(.text)) }
-            if known.textCount > known.numbers + known.integers {
-                if name == "model" { return column(.model, .category) }
-                if name == "version" { return column(.version, .category) }
-                // Nearly all different: an id says nothing about a distribution.
-                if known.texts.count > 20, known.texts.count * 10 > known.textCount * 9 {
-                    return column(.id, .category)
-                }
-                return column(.feature, .category)
-            }
-            if known.booleans > known.numbers + known.integers { return column(.feature, .boolean) }
-            if known.numbers + known.integers == 0 { return nil }
-            return column(name == "score" ? .score : .feature, .number)
-        }
     }
 }
 

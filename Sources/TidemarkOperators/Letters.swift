@@ -9,10 +9,14 @@ package struct RecordLetters: LetterWriter {
     private let lateTopic: String?
     private let name: String
     private let revision: String
+    /// The records are lines of this file.
+    private let file: String?
     /// Of a record that is too long this much is kept.
     private static let keptByteCountMax = 64 << 10
 
-    package init(plan: Plan) {
+    /// - `file`: what is read, where it is a file.
+    package init(plan: Plan, file: String? = nil) {
+        self.file = file
         deadLettersTopic = plan.outputs.deadLetters
         lateTopic = plan.outputs.late
         name = plan.name
@@ -35,6 +39,11 @@ package struct RecordLetters: LetterWriter {
         }
     }
 
+    package func place(_ batch: RecordBatch, row: Int, partition: TopicPartition) -> String {
+        guard let file else { return "\(partition)@\(unsafe batch.offset[row])" }
+        return "\(file == "-" ? "standard input" : file):\(unsafe batch.line[row])"
+    }
+
     private func record(
         _ topic: String, _ batch: RecordBatch, _ row: Int, _ partition: TopicPartition,
         _ first: [(String, String)]
@@ -45,6 +54,10 @@ package struct RecordLetters: LetterWriter {
                 ("topic", partition.topic), ("partition", "\(partition.partition)"),
                 ("offset", "\(unsafe batch.offset[row])"),
             ]
+        if let file {
+            headers.append(("file", file))
+            headers.append(("line", "\(unsafe batch.line[row])"))
+        }
         let time = unsafe batch.recordTimeMs[row]
         if time != TimeLimit.never { headers.append(("timestamp", "\(time)")) }
         headers.append(("operator", name))
@@ -71,7 +84,7 @@ package enum LetterHeaders {
     /// Names that letters have from us.
     private static let ours: Set<String> = [
         "reason", "detail", "topic", "partition", "offset", "timestamp", "operator", "revision",
-        "length", "window",
+        "length", "window", "file", "line",
     ]
 
     /// The record's own headers as a letter carries them.

@@ -94,6 +94,8 @@ package final class StageOneOperator: StageOne {
     private let filter: RowFilter?
     private var segments: [SegmentFolder]
     private let timeField: Int?
+    /// Columns that make groups, and their places among the decoder's.
+    private let dimensions: [(name: String, field: Int)]
     private let texts: TextTable
 
     /// A dictionary above this is compacted.
@@ -111,21 +113,15 @@ package final class StageOneOperator: StageOne {
         var fieldOf = [Int](repeating: -1, count: stream.columns.count)
         for (index, column) in stream.columns.enumerated() where column.isRead {
             fieldOf[index] = fields.count
-            fields.append(
-                Field(
-                    kind: column.type.fieldKind,
-                    path: column.path.map { step in
-                        switch step {
-                        case .key(let key): .key(key)
-                        case .index(let place): .index(place)
-                        }
-                    }, acceptText: column.acceptText, nullValues: column.nullValues))
+            fields.append(column.field)
         }
         self.fieldOf = fieldOf
         let decoder = RecordDecoder(
             fields: fields, format: stream.source.encoding.format, rowCountMax: plan.run.batchRows)
         self.decoder = decoder
         timeField = stream.eventTimeColumn.map { fieldOf[$0] }
+        dimensions = Set(stream.segments.flatMap { $0.dimensions.map(\.column) }).sorted()
+            .filter { fieldOf[$0] >= 0 }.map { (stream.columns[$0].name, fieldOf[$0]) }
         var inputs: [Int: RowFilter.Input] = [:]
         for (index, column) in stream.columns.enumerated() where fieldOf[index] >= 0 {
             inputs[index] = RowFilter.Input(field: fieldOf[index], type: column.type)
@@ -188,8 +184,15 @@ package final class StageOneOperator: StageOne {
 
     package func deadLetterReason(_ batch: RecordBatch, row: Int) -> DeadLetterReason {
         let verdict = DecodeVerdict(rawValue: unsafe decoder.columns.verdicts[row]) ?? .syntax
+        let value = unsafe batch.value(row)
         guard verdict == .row else {
-            return DeadLetterReason(verdict.reason, verdict.detail)
+            guard let value = unsafe value, verdict != .tooLong else {
+                return DeadLetterReason(verdict.reason, verdict.detail)
+            }
+            return DeadLetterReason(
+                verdict.reason,
+                unsafe faultDetail(
+                    value, verdict: verdict, format: plan.stream.source.encoding.format))
         }
         guard let timeField, let timeColumn = plan.stream.eventTimeColumn else {
             return DeadLetterReason("not_json", "")
@@ -204,8 +207,50 @@ package final class StageOneOperator: StageOne {
             default: break
             }
         }
+        let detail = unsafe value.flatMap { unsafe timeFault($0, timeColumn) }
         return DeadLetterReason(
-            "event_time_unreadable", "\(name) is not a time of the declared form")
+            "event_time_unreadable", detail ?? "\(name) is not a time of the declared form")
+    }
+
+    /// What the event time of a record is, and what was expected.
+    private func timeFault(_ value: UnsafeRawBufferPointer, _ timeColumn: Int) -> String {
+        let column = plan.stream.columns[timeColumn]
+        let encoding = plan.stream.source.encoding
+        if case .csv(let names, let separator) = encoding,
+            let fields = unsafe csvFields(Array(value), separator: separator),
+            fields.sorted() == names.sorted()
+        {
+            return
+                "this is a header in another order: it is \(shownText(fields.joined(separator: ","))),"
+                + " rows are read as \(shownText(names.joined(separator: ",")))"
+        }
+        // Rare, so a decoder of its own reads the record once more.
+        let decoder = RecordDecoder(
+            fields: [column.field], format: encoding.format, rowCountMax: 1, keepsToken: true)
+        let batch = RecordBatch(rowCountMax: 1, arenaCapacity: 4096)
+        unsafe batch.append(partition: 0, offset: 0, recordTimeMs: 0, key: nil, value: value)
+        decoder.decode(batch)
+        return timeFaultDetail(
+            name: column.name, token: decoder.lastToken(), kind: column.type.fieldKind)
+    }
+
+    package var assumedUTCCount: Int64 { decoder.assumedUTCCount }
+
+    package func countUngrouped(
+        _ rows: RowTable, rowCount: Int, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
+        example: (Int) -> String
+    ) {
+        for dimension in dimensions {
+            let column = decoder.columns.columns[dimension.field]
+            for index in 0..<column.exceptionCount {
+                let row = Int(unsafe column.exceptionRows[index])
+                guard row < rowCount, unsafe rows.fate[row] == RowTable.Fate.row.rawValue,
+                    isNew(row),
+                    let state = ValueState(rawValue: unsafe column.exceptionStates[index])
+                else { continue }
+                tally.add("\(dimension.name) \(state.name)") { example(row) }
+            }
+        }
     }
 
     package func open(pane id: Int, startMs: Int64, partition: TopicPartition) {
@@ -363,6 +408,20 @@ final class TextTable {
         unsafe coupons.deallocate()
         unsafe counts = .allocate(capacity: roomCount)
         unsafe coupons = .allocate(capacity: roomCount)
+    }
+}
+
+extension ColumnPlan {
+    /// What it is to the decoder.
+    var field: Field {
+        Field(
+            kind: type.fieldKind,
+            path: path.map { step in
+                switch step {
+                case .key(let key): .key(key)
+                case .index(let place): .index(place)
+                }
+            }, acceptText: acceptText, nullValues: nullValues, zone: zone)
     }
 }
 

@@ -1,3 +1,4 @@
+import TidemarkCore
 import TidemarkDataflow
 
 /// One text for one meaning of a plan, and hashes of it.
@@ -71,6 +72,7 @@ enum Canonical {
                     column.summary.logLinear, column.summary.valueCountMax,
                     column.summary.sampleCount)
             }
+            if let zone = column.zone { text += line("zone", zone.name) }
             if column.summary.registerBits != 8 {
                 text += line("registers", column.summary.registerBits)
             }

@@ -157,6 +157,9 @@ enum Spec {
             FieldSpec("type", .any("a type word"), "by role", "how it is read"),
             FieldSpec("path", .text(lengthMax: 1024), "the name", "`output.score`, `items[0].age`"),
             FieldSpec("accept_text", .boolean, "false", "\"12.5\" is read as 12.5"),
+            FieldSpec(
+                "zone", .any("a zone like Europe/Berlin, UTC, or an offset like +01:00"), "UTC",
+                "of time_text: what a time without an offset means"),
             FieldSpec("null_values", .list("a list of texts"), "[]", "values that mean null"),
             FieldSpec("expect", .map("a map"), "{}", "the contract"),
         ],
@@ -430,7 +433,8 @@ enum Spec {
                 "event time read again after a restart; open windows beyond it are written out"),
             FieldSpec(
                 "bad_rows", .share(max: 1), "50%", off: true,
-                "more dead letters than this for a minute: reading stops, with a page"),
+                "more dead letters than this for a minute, or of 100,000 records: reading stops, with a page; of a whole file: exit code 1"
+            ),
             .later("dead_letters", "dead letters a second"), .later("alerts", "alerts a minute"),
         ],
         example: "limits: { memory: 96MiB }")
@@ -449,6 +453,13 @@ enum Spec {
             FieldSpec("stop_within", .duration(secondMs...10 * minuteMs), "30s", "SIGTERM to exit"),
         ],
         example: "run: { commit: 200ms, workers: 4 }")
+
+    /// Of `monitorKinds`, those that this version has.
+    static let monitorKindsOfNow = monitorKinds.filter { kind in
+        operatorCatalogue.contains { spec in
+            spec.name == kind && spec.field(kind).map { !$0.isLater } ?? false
+        }
+    }
 
     /// Words that name what a monitor watches.
     static let monitorKinds = [

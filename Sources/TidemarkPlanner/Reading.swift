@@ -16,6 +16,10 @@ struct Fields {
 /// Reads values and collects what is wrong with them.
 final class Reading {
     var diagnostics: [Diagnostic] = []
+    /// What was said, to say nothing twice.
+    private var said: Set<Diagnostic> = []
+    /// Texts with references that stand for something, by place: what they stand for is shown nowhere.
+    private var replaced: [Place: (raw: String, text: String)] = [:]
     let environment: @Sendable (String) -> String?
     let readFile: @Sendable (String) -> Result<[UInt8], FileProblem>
 
@@ -38,9 +42,42 @@ final class Reading {
         _ severity: Diagnostic.Severity, _ rule: String, at place: Place, _ message: String,
         expected: String? = nil, suggestion: String? = nil
     ) {
-        let diagnostic = Diagnostic(
+        var diagnostic = Diagnostic(
             rule, severity, at: place, message, expected: expected, suggestion: suggestion)
-        if !diagnostics.contains(diagnostic) { diagnostics.append(diagnostic) }
+        if !replaced.isEmpty { hide(&diagnostic, place) }
+        if said.insert(diagnostic).inserted { diagnostics.append(diagnostic) }
+    }
+
+    /// Takes out of a finding what references stand for: it may come from a file that holds a secret.
+    private func hide(_ diagnostic: inout Diagnostic, _ place: Place) {
+        if let (raw, text) = replaced[place] {
+            // What is shown of it may be cut, in other letters, or worked out of it.
+            if mentions(diagnostic.message, text) || diagnostic.suggestion != nil {
+                diagnostic.message = "what \(shown(raw)) stands for can't be read here"
+            }
+            diagnostic.suggestion = nil
+            return
+        }
+        for (raw, text) in replaced.values where text.utf8.count >= 3 {
+            if mentions(diagnostic.message, text) {
+                diagnostic.message = diagnostic.message.replacing(text, with: raw)
+                if mentions(diagnostic.message, text) {
+                    diagnostic.message = "what \(shown(raw)) stands for does not fit here"
+                }
+            }
+            if let suggestion = diagnostic.suggestion, mentions(suggestion, text) {
+                diagnostic.suggestion = nil
+            }
+            if let expected = diagnostic.expected, mentions(expected, text) {
+                diagnostic.expected = nil
+            }
+        }
+    }
+
+    /// Whether a message holds a text, or the beginning of it that messages show.
+    private func mentions(_ message: String, _ text: String) -> Bool {
+        let part = shown(text).dropFirst().dropLast().prefix { $0 != "…" }
+        return message.contains(text) || (!part.isEmpty && message.contains(part))
     }
 
     var hasErrors: Bool { diagnostics.contains { $0.severity == .error } }
@@ -65,6 +102,22 @@ final class Reading {
         ("lateness", "out_of_orderness", "`out_of_orderness`"),
         ("allowed_lateness", "out_of_orderness", "`out_of_orderness`"),
         ("group_id", "app", "`app` at the top level"),
+        (
+            "slack", "",
+            "alerts are records of a topic: what sends them on (to Slack, a pager, mail) reads that topic"
+        ),
+        (
+            "webhook", "",
+            "alerts are records of a topic: what sends them on reads that topic"
+        ),
+        (
+            "email", "",
+            "alerts are records of a topic: what sends them on reads that topic"
+        ),
+        (
+            "pagerduty", "",
+            "alerts are records of a topic: what sends them on reads that topic"
+        ),
     ]
 
     /// The map `node` with unknown keys said; `nil`: it is no map.
@@ -73,7 +126,8 @@ final class Reading {
             say(
                 "not-a-map", at: node.place, "\(what) is \(describe(node))",
                 expected: shape
-                    ?? "a map: \(spec.fields.prefix(4).map(\.name).joined(separator: ", ")), …",
+                    ?? "a map: "
+                    + spec.fields.filter { !$0.isLater }.map(\.name).joined(separator: ", "),
                 suggestion: "like `\(spec.example.split(separator: "\n").first ?? "")`")
             return nil
         }
@@ -154,11 +208,17 @@ final class Reading {
 
     private func sayUnknown(_ entry: Node.Entry, _ spec: OperatorSpec, _ what: String) {
         let names = spec.fields.filter { !$0.isLater }.map(\.name)
-        var list = names.prefix(7).joined(separator: ", ")
-        if names.count > 7 { list += ", …" }
+        let list = names.joined(separator: ", ")
         let message = "\(shown(entry.key)) is not a key of \(what)"
+        // Of so many findings none is shown any more: what was meant is not looked for.
+        guard diagnostics.count < 1000 else {
+            say("unknown-key", at: entry.keyPlace, message, expected: list, suggestion: nil)
+            return
+        }
         if let hint = Self.hints.first(where: {
-            $0.word == entry.key || editDistance($0.word, entry.key) == 1
+            $0.word == entry.key
+                || (abs($0.word.utf8.count - entry.key.utf8.count) <= 1
+                    && editDistance($0.word, entry.key) == 1)
         }), hint.key.isEmpty || names.contains(hint.key) {
             say(
                 "unknown-key", at: entry.keyPlace, message, expected: list, suggestion: hint.text)
@@ -204,14 +264,19 @@ final class Reading {
     /// The text of a scalar with `${…}` replaced; `nil` after saying why not.
     func text(_ node: Node, expected: String = "text") -> String? {
         guard let raw = node.text else {
+            // A list of texts is often one text with commas, as brokers are.
+            let texts = (node.items ?? []).compactMap(\.text)
+            let isOfTexts = !texts.isEmpty && texts.count == node.items?.count
             say(
                 "not-a-text", at: node.place, "\(describe(node)) stands here", expected: expected,
-                suggestion: nil)
+                suggestion: isOfTexts ? "one text: `\(texts.joined(separator: ","))`" : nil)
             return nil
         }
         guard raw.contains("$") else { return raw }
         switch expand(raw) {
-        case .success(let text): return text
+        case .success(let text):
+            if text != raw { replaced[node.place] = (raw, text) }
+            return text
         case .failure(let problem):
             say(
                 problem.rule, at: node.place, problem.message, expected: problem.expected,

@@ -152,13 +152,14 @@ extension Resolver {
                 reading.say(
                     "unknown-key", at: wrong.keyPlace,
                     "\(shown(wrong.key)) is not a key of a monitor",
-                    expected: Spec.monitorKinds.joined(separator: ", "), suggestion: "`\(close)`")
+                    expected: Spec.monitorKindsOfNow.joined(separator: ", "),
+                    suggestion: "`\(close)`")
                 return nil
             }
             reading.say(
                 "no-kind", at: entry.keyPlace,
                 "monitor \(shown(name)) does not say what it watches",
-                expected: "exactly one of " + Spec.monitorKinds.joined(separator: ", "),
+                expected: "exactly one of " + Spec.monitorKindsOfNow.joined(separator: ", "),
                 suggestion: "`drift: all`")
             return nil
         }

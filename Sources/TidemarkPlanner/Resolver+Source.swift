@@ -1,3 +1,4 @@
+import TidemarkCore
 import TidemarkDataflow
 import TidemarkTopology
 
@@ -155,13 +156,16 @@ extension Resolver {
         guard format == "csv" else { return .json }
         let fields = names ?? columns.map(\.name)
         for (index, column) in columns.enumerated() {
-            guard case .key(let name)? = column.path.first, column.path.count == 1,
-                fields.contains(name)
+            // Dots are letters in the name of a field.
+            let whole = PathText.text(column.path)
+            if column.path.count > 1, fields.contains(whole) { columns[index].path = [.key(whole)] }
+            guard case .key(let name)? = columns[index].path.first,
+                columns[index].path.count == 1, fields.contains(name)
             else {
                 reading.say(
                     "unknown-column", at: columnPlaces[index],
                     "no field of the rows is what \(shown(column.name)) reads",
-                    expected: "one of " + fields.prefix(12).joined(separator: ", "),
+                    expected: someOf(fields, near: column.name),
                     suggestion: nearest(column.name, fields).map { "`path: \($0)`" })
                 continue
             }
@@ -169,27 +173,17 @@ extension Resolver {
         return .csv(columns: fields, separator: separator)
     }
 
-    private static let typeWords: [(String, ColumnType)] = [
-        ("number", .number), ("integer", .integer), ("boolean", .boolean), ("category", .category),
-        ("text", .text),
-    ]
-    private static let timeWords: [(String, TimeUnit)] = [
-        ("time_s", .s), ("time_ms", .ms), ("time_us", .us), ("time_ns", .ns), ("time_text", .text),
-    ]
-    private static let roleWords: [(String, ColumnRole, ColumnType)] = [
-        ("model", .model, .category), ("version", .version, .category),
-        ("environment", .environment, .category), ("segment", .segment, .category),
-        ("class", .class, .category), ("label", .label, .category), ("id", .id, .text),
-        ("score", .score, .number), ("attribute", .attribute, .category),
-    ]
-
     /// Role and type of a word.
     private func meaning(_ word: String) -> (ColumnRole, ColumnType)? {
-        if let type = Self.typeWords.first(where: { $0.0 == word })?.1 { return (.feature, type) }
-        if let unit = Self.timeWords.first(where: { $0.0 == word })?.1 {
+        if let type = ColumnWords.types.first(where: { $0.word == word })?.type {
+            return (.feature, type)
+        }
+        if let unit = ColumnWords.times.first(where: { $0.word == word })?.unit {
             return (.time, .time(unit))
         }
-        if let role = Self.roleWords.first(where: { $0.0 == word }) { return (role.1, role.2) }
+        if let role = ColumnWords.roles.first(where: { $0.word == word }) {
+            return (role.role, role.type)
+        }
         return nil
     }
 
@@ -197,7 +191,10 @@ extension Resolver {
         "float": "number", "double": "number", "numeric": "number", "int": "integer",
         "long": "integer", "bool": "boolean", "string": "category", "str": "category",
         "categorical": "category", "timestamp": "time_ms", "time": "time_ms", "date": "time_text",
-        "datetime": "time_text", "prediction": "score", "probability": "score",
+        "datetime": "time_text", "prediction": "score", "probability": "score", "target": "label",
+        "truth": "label", "actual": "label", "outcome": "label", "ground_truth": "label",
+        "feature": "number", "group": "segment", "dimension": "segment", "key": "id",
+        "enum": "category", "object": "category", "varchar": "category", "env": "environment",
     ]
 
     private func sayWord(_ text: String, _ words: [String], at place: Place, what: String) {
@@ -207,11 +204,9 @@ extension Resolver {
                 suggestion: "`attribute`, or no such column")
             return
         }
-        var list = words.prefix(9).joined(separator: " ")
-        if words.count > 9 { list += " …" }
         reading.say(
             "unknown-word", at: place, "\(shown(text)) is not a \(what) of a column",
-            expected: list,
+            expected: words.joined(separator: " "),
             suggestion: (Self.wordAliases[text.lowercased()].flatMap {
                 words.contains($0) ? $0 : nil
             }
@@ -227,19 +222,10 @@ extension Resolver {
                 "empty-list", at: node.place, "no column is declared", expected: "at least one",
                 suggestion: "`score: score`")
         }
-        let allWords =
-            Self.typeWords.map(\.0) + Self.roleWords.map(\.0) + Self.timeWords.map(\.0)
+        let allWords = ColumnWords.all
         var timePlace: Place?
         for entry in entries {
-            var names = [entry.key]
-            switch rangeNames(entry.key) {
-            case .success(let range): names = range
-            case .failure(let problem):
-                reading.say(
-                    problem.rule, at: entry.keyPlace, problem.message, expected: problem.expected)
-                continue
-            case nil: break
-            }
+            guard let names = names(of: entry) else { continue }
             guard let template = column(entry, words: allWords) else { continue }
             if template.plan.role == .time {
                 if let first = timePlace {
@@ -263,7 +249,9 @@ extension Resolver {
                     reading.say(
                         "bad-name", at: entry.keyPlace, "\(shown(name)) can't name a column",
                         expected: "a letter, then letters, digits or _",
-                        suggestion: "another name, with `path: \(name)`")
+                        suggestion: name.contains(".")
+                            ? "another name, with `path: \(name)`, or `path: '[\"\(name)\"]'` if this is one key"
+                            : "another name, with `path: \(name)`")
                     continue
                 }
                 guard !Selector.words.contains(name) else {
@@ -284,17 +272,46 @@ extension Resolver {
                 }
                 var column = template.plan
                 column.name = name
-                if !template.hasPath { column.path = [.key(name)] }
+                column.path = template.hasPath ? template.plan.path(for: name) : [.key(name)]
                 if let range = template.range { expectedRanges[columns.count] = range }
                 columns.append(column)
                 columnPlaces.append(entry.keyPlace)
             }
-            if names.count > 1, template.hasPath {
+            if names.count > 1, template.hasPath, !template.plan.path.contains(.key("*")) {
                 reading.say(
-                    "path-of-range", at: entry.keyPlace, "columns of a range can't share a path",
-                    expected: "no `path`", suggestion: "a line for each column")
+                    "path-of-range", at: entry.keyPlace, "several columns can't share a path",
+                    expected: "no `path`, or one with `*` where the column's name stands",
+                    suggestion: "`path: inputs.*`, or a line for each column")
             }
         }
+    }
+
+    /// The columns that an entry declares: a name, a range, or several of them between commas.
+    private func names(of entry: Node.Entry) -> [String]? {
+        if entry.key.contains("*") {
+            reading.say(
+                "bad-name", at: entry.keyPlace,
+                "\(shown(entry.key)) would make columns of whatever records hold",
+                expected: "names: what is watched is said by the topology alone",
+                suggestion:
+                    "`age, plan, tenure: { type: number, path: inputs.* }` (`*` is each column's name)"
+            )
+            return nil
+        }
+        var found: [String] = []
+        for part in entry.key.split(separator: ",", omittingEmptySubsequences: false) {
+            var name = part.drop { $0 == " " }
+            while name.last == " " { name.removeLast() }
+            switch rangeNames(String(name)) {
+            case .success(let range): found += range
+            case .failure(let problem):
+                reading.say(
+                    problem.rule, at: entry.keyPlace, problem.message, expected: problem.expected)
+                return nil
+            case nil: found.append(String(name))
+            }
+        }
+        return found
     }
 
     private func column(_ entry: Node.Entry, words: [String]) -> (
@@ -318,20 +335,20 @@ extension Resolver {
             guard let word = reading.text(node) else { return nil }
             if word == "feature" {
                 role = .feature
-            } else if let found = Self.roleWords.first(where: { $0.0 == word }) {
-                (role, type) = (found.1, found.2)
-            } else if let unit = Self.timeWords.first(where: { $0.0 == word })?.1 {
+            } else if let found = ColumnWords.roles.first(where: { $0.word == word }) {
+                (role, type) = (found.role, found.type)
+            } else if let unit = ColumnWords.times.first(where: { $0.word == word })?.unit {
                 (role, type) = (.time, .time(unit))
             } else {
                 sayWord(
-                    word, ["feature"] + Self.roleWords.map(\.0) + Self.timeWords.map(\.0),
+                    word, ColumnWords.ofRole,
                     at: node.place, what: "role")
                 return nil
             }
         }
         if let node = f["type"] {
             guard let word = reading.text(node) else { return nil }
-            if let found = Self.typeWords.first(where: { $0.0 == word })?.1 {
+            if let found = ColumnWords.types.first(where: { $0.word == word })?.type {
                 let fits =
                     switch role {
                     case .feature, .attribute, .label, .class, .id: true
@@ -348,12 +365,12 @@ extension Resolver {
                     return nil
                 }
                 type = found
-            } else if let unit = Self.timeWords.first(where: { $0.0 == word })?.1,
+            } else if let unit = ColumnWords.times.first(where: { $0.word == word })?.unit,
                 role == .feature, !f.has("role")
             {
                 (role, type) = (.time, .time(unit))
             } else {
-                sayWord(word, Self.typeWords.map(\.0), at: node.place, what: "type")
+                sayWord(word, ColumnWords.ofType, at: node.place, what: "type")
                 return nil
             }
         }
@@ -367,15 +384,24 @@ extension Resolver {
         var plan = ColumnPlan(name: "", role: role, type: type, path: [])
         var hasPath = false
         if let node = f["path"], let text = reading.text(node) {
-            guard let path = pathSteps(text, at: node.place) else { return nil }
+            guard let path = path(text, at: node.place) else { return nil }
             plan.path = path
             hasPath = true
         }
         plan.acceptText = reading.boolean(f, "accept_text") ?? false
-        if plan.acceptText, !type.isNumeric, let node = f["accept_text"] {
+        if plan.acceptText, !type.isNumeric, role != .time, let node = f["accept_text"] {
             reading.say(
                 "type-of-role", at: node.place, "`accept_text` is for numbers",
                 expected: "type number or integer", suggestion: "delete it")
+        }
+        if let node = f["zone"] {
+            if type == .time(.text) {
+                plan.zone = zone(node)
+            } else {
+                reading.say(
+                    "type-of-role", at: node.place, "`zone` is for times that are texts",
+                    expected: "type time_text", suggestion: "delete it")
+            }
         }
         if let node = f["null_values"] {
             for item in reading.list(node, what: "a list of texts", countMax: 100) {
@@ -407,6 +433,45 @@ extension Resolver {
         return (plan, hasPath, range)
     }
 
+    /// A zone by its name, from the system's database, or a fixed offset.
+    private func zone(_ node: Node) -> ZoneRules? {
+        guard let name = reading.text(node, expected: "a zone") else { return nil }
+        if let fixed = ZoneRules(fixed: name) { return fixed }
+        let isName =
+            !name.isEmpty && name.utf8.count <= 64 && !name.hasPrefix("/") && !name.contains("..")
+            && name.utf8.allSatisfy {
+                (0x61...0x7a).contains($0) || (0x41...0x5a).contains($0)
+                    || (0x30...0x39).contains($0) || [0x2b, 0x2d, 0x2f, 0x5f].contains($0)
+            }
+        let folder = reading.environment("TZDIR") ?? "/usr/share/zoneinfo"
+        if isName, case .success(let file) = reading.readFile("\(folder)/\(name)"),
+            let rules = ZoneRules(name: name, file: file)
+        {
+            return rules
+        }
+        var hasDatabase = false
+        if case .success = reading.readFile("\(folder)/UTC") { hasDatabase = true }
+        reading.say(
+            "bad-zone", at: node.place, "\(shown(name)) is no time zone that is known here",
+            expected: "a name like Europe/Berlin, UTC, or an offset like +01:00",
+            suggestion: hasDatabase
+                ? "`timedatectl list-timezones` lists them"
+                : "install the system's time zones: `apt-get install tzdata`")
+        return nil
+    }
+
+    /// `a.b[0]."c.d"`, said where it is none.
+    private func path(_ text: String, at place: Place) -> [PathStep]? {
+        switch PathText.steps(text) {
+        case .success(let steps): return steps
+        case .failure(let problem):
+            reading.say(
+                problem.rule, at: place, problem.message, expected: problem.expected,
+                suggestion: problem.suggestion)
+            return nil
+        }
+    }
+
     /// The number that a scalar holds.
     func number(_ node: Node) -> Double? {
         guard let text = reading.text(node, expected: "a number") else { return nil }
@@ -415,50 +480,5 @@ extension Resolver {
             "bad-number", at: node.place, "\(shown(text)) is not a number",
             expected: "a finite number", suggestion: nil)
         return nil
-    }
-
-    /// `a.b[0].c`.
-    private func pathSteps(_ text: String, at place: Place) -> [PathStep]? {
-        func fail(_ message: String) -> [PathStep]? {
-            reading.say(
-                "bad-path", at: place, message, expected: "like output.score or instances[0].age",
-                suggestion: nil)
-            return nil
-        }
-        if text == "key" || text.hasPrefix("header:") {
-            reading.say(
-                "later", at: place, "\(shown(text)): key and headers come in a later version",
-                expected: "a place in the value", suggestion: nil)
-            return nil
-        }
-        var steps: [PathStep] = []
-        var rest = Substring(text)
-        var wantsKey = true
-        while !rest.isEmpty {
-            if rest.first == "[" {
-                guard !steps.isEmpty || wantsKey, let end = rest.firstIndex(of: "]"),
-                    let index = Scalars.integer(
-                        String(rest[rest.index(after: rest.startIndex)..<end])),
-                    index < 1_000_000
-                else { return fail("\(shown(text)) has a `[` without an index") }
-                steps.append(.index(Int(index)))
-                rest = rest[rest.index(after: end)...]
-                wantsKey = false
-                continue
-            }
-            if !wantsKey {
-                guard rest.first == "." else { return fail("\(shown(text)) is not a path") }
-                rest = rest.dropFirst()
-            }
-            let key = rest.prefix { $0 != "." && $0 != "[" }
-            guard !key.isEmpty else { return fail("\(shown(text)) has an empty step") }
-            steps.append(.key(String(key)))
-            rest = rest[key.endIndex...]
-            wantsKey = false
-        }
-        guard !steps.isEmpty, steps.count <= 32, !text.hasSuffix(".") else {
-            return fail("\(shown(text)) is not a path")
-        }
-        return steps
     }
 }

@@ -18,7 +18,25 @@ extension Resolver {
                 suggestion: "delete the line for the default ([5m])")
         }
         for item in items {
-            guard let text = reading.text(item, expected: "a window") else { continue }
+            if let entries = item.entries {
+                // As other systems have it: a length and a step by name.
+                func text(_ names: [String]) -> String? {
+                    entries.first { names.contains($0.key) }?.value.text
+                }
+                let length = text(["size", "length", "duration", "every", "window"])
+                let step = text(["step", "slide", "hop", "advance"])
+                reading.say(
+                    "not-a-text", at: item.place, "a map stands here",
+                    expected: "a window like 5m, or 15m every 5m",
+                    suggestion: length.map { length in
+                        "`\(length)\(step.map { " every \($0)" } ?? "")`"
+                    })
+                continue
+            }
+            guard let text = reading.text(item, expected: "a window like 5m, or 15m every 5m")
+            else {
+                continue
+            }
             let words = text.split(separator: " ").map(String.init)
             var texts = [text]
             if words.count == 3, words[1] == "every" { texts = [words[0], words[2]] }

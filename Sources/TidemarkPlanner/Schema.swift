@@ -39,6 +39,18 @@ private func inner(_ field: FieldSpec, _ spec: OperatorSpec) -> String? {
     func map(_ value: String) -> String {
         object([("type", quoted("object")), ("additionalProperties", value)])
     }
+    // A reference may stand for a word.
+    func words(_ list: [String]) -> String {
+        object([
+            (
+                "anyOf",
+                array([
+                    object([("enum", array(list.map(quoted)))]),
+                    object([("type", quoted("string")), ("pattern", quoted("^\\$\\{"))]),
+                ])
+            )
+        ])
+    }
     let off = object([("enum", array([quoted("off"), "false"]))])
     func either(_ parts: String...) -> String { object([("anyOf", array(parts))]) }
     switch (spec.name, field.name) {
@@ -55,7 +67,9 @@ private func inner(_ field: FieldSpec, _ spec: OperatorSpec) -> String? {
         return object([("type", quoted("array")), ("items", reference("summary"))])
     case ("kafka", "tls"), ("kafka", "sasl"): return either(reference(field.name), off)
     case ("source", "schema"):
-        return map(either(object([("type", quoted("string"))]), reference("column")))
+        return map(either(words(ColumnWords.all), reference("column")))
+    case ("column", "role"): return words(ColumnWords.ofRole + ColumnWords.times.map(\.word))
+    case ("column", "type"): return words(ColumnWords.ofType)
     case ("source", "decode"):
         return either(
             object([("enum", array([quoted("json"), quoted("csv")]))]), reference("decode"))

@@ -70,10 +70,7 @@ func matchesPattern(_ name: String, _ pattern: String) -> Bool {
 
 /// Picks columns by name, range, pattern and word.
 struct Selector {
-    static let words = [
-        "all", "features", "numbers", "categories", "booleans", "texts", "scores", "classes",
-        "labels",
-    ]
+    static let words = ColumnWords.selectors.map(\.word)
 
     /// Columns that a segment watches unless told otherwise.
     static func isWatched(_ role: ColumnRole) -> Bool {
@@ -230,9 +227,7 @@ struct Selector {
         let close = nearest(name, names + words)
         reading.say(
             "unknown-column", at: place, "no column \(shown(name))",
-            expected: names.count == 1 ? names[0] : "one of \(names.count) columns",
-            suggestion: close.map { "`\($0)`" }
-                ?? "declare it in `source.schema` (\(names.prefix(5).joined(separator: ", "))\(names.count > 5 ? ", …" : ""))"
-        )
+            expected: someOf(names, near: name),
+            suggestion: close.map { "`\($0)`" } ?? "declare it in `source.schema`")
     }
 }

@@ -114,7 +114,7 @@ package final class Coordinator {
             openWindows[OpenWindow(window: window.window, size: window.size)] =
                 window.referenceMs
         }
-        poison = PoisonGauge(plan.limits)
+        poison = PoisonGauge(plan.limits, untilEnd: untilEnd)
         // A silence that was said goes on through a restart; another one is measured from here.
         lastArrivalMs = stage.silentSinceMs ?? time.wallMs()
         sequence = known.map(\.sequence).max() ?? 0

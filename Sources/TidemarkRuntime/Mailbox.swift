@@ -50,7 +50,15 @@ package struct WorkerTally: Sendable, Equatable {
     package var records: Int64 = 0
     package var bytes: Int64 = 0
     package var rows: Int64 = 0
+    /// Records that were passed over: without a value, and headers of CSV.
     package var tombstones: Int64 = 0
+    /// Of `tombstones`: rows that repeat the names of the columns.
+    package var headers: Int64 = 0
+    /// Rows whose time has no offset and was read as UTC, since its column names no zone; those that are
+    /// read again are in it.
+    package var assumedUTC: Int64 = 0
+    /// Rows in a group without a value of some dimension, by dimension and reason.
+    package var ungrouped = SetAsideTally()
     package var deadLetters: Int64 = 0
     package var filteredOut: Int64 = 0
     package var filteredNull: Int64 = 0
@@ -81,6 +89,9 @@ package struct WorkerTally: Sendable, Equatable {
         bytes += other.bytes
         rows += other.rows
         tombstones += other.tombstones
+        headers += other.headers
+        assumedUTC += other.assumedUTC
+        ungrouped.add(other.ungrouped)
         deadLetters += other.deadLetters
         filteredOut += other.filteredOut
         filteredNull += other.filteredNull

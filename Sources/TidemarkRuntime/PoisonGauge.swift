@@ -3,7 +3,8 @@ import TidemarkDataflow
 /// The share of dead letters among the records of the last minute: what the circuit breaker looks at.
 ///
 /// A deployment that writes another format must not turn a topic into dead letters overnight, with
-/// its offsets committed past them.
+/// its offsets committed past them. Whoever catches up reads a night in less than a minute: there so many
+/// records decide at once.
 struct PoisonGauge {
     private struct Bucket {
         var startMs: Int64
@@ -14,6 +15,8 @@ struct PoisonGauge {
     private let shareMax: Double?
     private let spanMs: Int64
     private let countMin: Int64
+    /// So many records within the minute decide before it is over; `nil`: none do.
+    private let burstCount: Int64?
     /// Sixty at most, ascending.
     private var buckets: [Bucket] = []
     /// Since when the share is above the limit.
@@ -21,7 +24,9 @@ struct PoisonGauge {
     /// Since when records are counted, and the share is not above the limit.
     private var calmSinceMs: Int64?
 
-    init(_ limits: Limits) {
+    /// - `untilEnd`: a run to the end of its input is judged as a whole, when it has ended.
+    init(_ limits: Limits, untilEnd: Bool) {
+        burstCount = untilEnd ? nil : limits.badRowBurstCount
         shareMax = limits.badRowShare
         spanMs = limits.badRowSpanMs
         countMin = limits.badRowCountMin
@@ -53,7 +58,7 @@ struct PoisonGauge {
         return calm.recordCount > 0 && nowMs - sinceMs >= spanMs ? calm : nil
     }
 
-    /// The last minute, if the share was above the limit for all of it.
+    /// The last minute, if the share was above the limit for all of it, or over a burst of records.
     mutating func poison(nowMs: Int64) -> Poison? {
         guard let shareMax else { return nil }
         buckets.removeAll { $0.startMs < nowMs - spanMs }
@@ -65,6 +70,7 @@ struct PoisonGauge {
             aboveSinceMs = nil
             return nil
         }
+        if let burstCount, poison.recordCount >= burstCount { return poison }
         let sinceMs = aboveSinceMs ?? nowMs
         aboveSinceMs = sinceMs
         return nowMs - sinceMs >= spanMs ? poison : nil

@@ -132,6 +132,8 @@ package final class Worker {
     private var tasks: [Task]
     /// Slot to place in `tasks`; -1 for the slots of other workers.
     private var places: [Int]
+    /// What the stage had counted before this batch.
+    private var assumedUTCCount: Int64 = 0
     /// What `align` reports; kept for its memory.
     private var heard: [(slot: Int, watermarkMs: Int64)] = []
     /// Messages of the step under way.
@@ -271,6 +273,19 @@ package final class Worker {
             row = processRun(from: row, place: place, &tally, &outgoing)
         }
         stage.fold(batch, rows: rows)
+        stage.countUngrouped(
+            rows, rowCount: count,
+            isNew: { row in
+                unsafe batch.offset[row]
+                    >= tasks[places[Int(batch.partition[row])]].committedNext
+            }, into: &tally.ungrouped,
+            example: { row in
+                letters.place(
+                    batch, row: row,
+                    partition: tasks[places[Int(unsafe batch.partition[row])]].partition)
+            })
+        tally.assumedUTC = stage.assumedUTCCount - assumedUTCCount
+        assumedUTCCount = stage.assumedUTCCount
         for place in tasks.indices where tasks[place].isTouched {
             tasks[place].isTouched = false
             seal(place)
@@ -328,8 +343,7 @@ package final class Worker {
                 if eventMs < TimeLimit.earliestMs || eventMs > TimeLimit.latestMs {
                     fate = .deadLetter
                     reason = DeadLetterReason(
-                        DeadLetterReason.eventTimeOutOfRange,
-                        "event time \(eventMs) ms is not between the years 2000 and 9999")
+                        DeadLetterReason.eventTimeOutOfRange, plan.outOfRange(eventMs))
                 }
             }
             switch fate {
@@ -337,7 +351,10 @@ package final class Worker {
                 if giveUp(task.clock.observe(recordMs: recordMs), &task, &tally) {
                     (paneStartMs, paneId) = (.max, -1)
                 }
-                if !isReread { tally.tombstones += 1 }
+                if !isReread {
+                    tally.tombstones += 1
+                    if unsafe batch.valueLength[row] >= 0 { tally.headers += 1 }
+                }
             case .deadLetter:
                 if giveUp(task.clock.observe(recordMs: recordMs), &task, &tally) {
                     (paneStartMs, paneId) = (.max, -1)
@@ -346,7 +363,7 @@ package final class Worker {
                     tally.deadLetters += 1
                     let reason = reason ?? stage.deadLetterReason(batch, row: row)
                     tally.setAside.add(reason.name) {
-                        "\(task.partition)@\(offset): \(reason.detail)"
+                        "\(letters.place(batch, row: row, partition: task.partition)): \(reason.detail)"
                     }
                     outgoing.append(
                         letters.deadLetter(
@@ -391,7 +408,7 @@ package final class Worker {
                     if !isReread {
                         tally.late += 1
                         tally.setAside.add("late") {
-                            "\(task.partition)@\(offset): event time \(eventMs) ms, watermark \(sealedMs) ms"
+                            "\(letters.place(batch, row: row, partition: task.partition)): event time \(eventMs) ms, watermark \(sealedMs) ms"
                         }
                     }
                     task.counts.late += 1
@@ -402,7 +419,8 @@ package final class Worker {
                         tally.quarantined += 1
                         tally.setAside.add("quarantined") {
                             let aheadMs = eventMs.subtractingReportingOverflow(referenceMs)
-                            return "\(task.partition)@\(offset): event time \(eventMs) ms,"
+                            return
+                                "\(letters.place(batch, row: row, partition: task.partition)): event time \(eventMs) ms,"
                                 + (aheadMs.overflow
                                     ? " record time \(recordMs) ms"
                                     : " \(aheadMs.partialValue) ms ahead of the reference clock")
@@ -601,5 +619,25 @@ package final class Worker {
             seal(place, all: true)
             post(.ended(slot: slot, watermarkMs: tasks[place].clock.watermarkMs))
         }
+    }
+}
+
+extension StreamPlan {
+    /// What is wrong with an event time that is no time of this age, and what it may be.
+    fileprivate func outOfRange(_ eventMs: Int64) -> String {
+        let detail = "event time \(eventMs) ms is not between the years 2000 and 9999"
+        guard let eventTimeColumn, case .time(let unit) = columns[eventTimeColumn].type else {
+            return detail
+        }
+        // Milliseconds in a unit.
+        let units: [(unit: TimeUnit, ms: Double)] = [
+            (.s, 1000), (.ms, 1), (.us, 1e-3), (.ns, 1e-6),
+        ]
+        guard let declared = units.first(where: { $0.unit == unit }) else { return detail }
+        let written = Double(eventMs) / declared.ms
+        let likely = units.first { other in
+            other.unit != unit && (946_684_800_000..<4_102_444_800_000).contains(written * other.ms)
+        }
+        return likely.map { detail + "; as `time_\($0.unit.rawValue)` it would be" } ?? detail
     }
 }

@@ -124,8 +124,8 @@ private func writeToStandardError(_ bytes: [UInt8]) {
 private func fieldText(_ value: String) -> String {
     let isPlain =
         !value.isEmpty
-        && value.utf8.allSatisfy {
-            $0 > 0x20 && $0 != 0x22 && $0 != 0x3D && $0 != 0x7F && $0 != 0x5C
+        && value.unicodeScalars.allSatisfy {
+            $0.value > 0x20 && $0 != "\"" && $0 != "=" && $0 != "\\" && !isControl($0)
         }
     guard !isPlain else { return value }
     var text = "\""
@@ -136,12 +136,19 @@ private func fieldText(_ value: String) -> String {
         case "\n": text += "\\n"
         case "\t": text += "\\t"
         case "\r": text += "\\r"
-        case _ where character.value < 0x20 || character.value == 0x7F:
+        case _ where isControl(character):
             text += "\\u{\(String(character.value, radix: 16))}"
         default: text.unicodeScalars.append(character)
         }
     }
     return text + "\""
+}
+
+/// C0, DEL and C1, and what turns the direction of a line around.
+private func isControl(_ character: Unicode.Scalar) -> Bool {
+    character.value < 0x20 || 0x7F...0x9F ~= character.value
+        || 0x200E...0x200F ~= character.value || 0x2028...0x202E ~= character.value
+        || 0x2066...0x2069 ~= character.value
 }
 
 /// `2026-01-31T12:00:00.000Z`.

@@ -17,7 +17,7 @@ package struct Place: Sendable, Hashable, Comparable {
 }
 
 /// Something to say about a place in a topology: what was found, what was expected, what to do.
-package struct Diagnostic: Sendable, Equatable {
+package struct Diagnostic: Sendable, Hashable {
     package enum Severity: String, Sendable, CaseIterable { case error, warning, note }
 
     package var file: String

@@ -173,7 +173,7 @@ private final class YAMLReader {
     private func sayEmpty() {
         say(
             "file-empty", at: Place(file: file, line: 1, column: 1), "the file says nothing",
-            expected: "a topology", suggestion: "`tidemark init` writes one from a sample")
+            expected: "a topology", suggestion: "`tidemark init --from records.ndjson` writes one")
     }
 
     private func say(

@@ -1,4 +1,5 @@
 import Glibc
+import TidemarkBatch
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
@@ -39,7 +40,9 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
     }
 
     var columns: [ColumnPlan]
+    var leftOut: [String] = []
     var encoding = RecordEncoding.json
+    var filter: RowExpression?
     var windowMs: Int64 = 60_000
     var recordByteCountMax = 16 << 20
     do throws(BaselineTable.Problem) {
@@ -47,17 +50,21 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
             // Its baselines may not exist yet: that is what this command is for.
             let result = planTopology(path, invocation, schemaOnly: true)
             guard let plan = result.plan else {
-                printError(report(result.diagnostics, format: "text", source: sourceText(path)))
+                printError(report(result.diagnostics, format: "text"))
                 return ExitCode.topology
             }
             columns = plan.stream.columns
+            filter = plan.stream.filter
             encoding = plan.stream.source.encoding
             windowMs = plan.stream.windows.first?.lengthMs ?? windowMs
             recordByteCountMax = plan.limits.recordBytes
         } else {
-            columns = BaselineBuilder.guessColumns(try firstLines(input, 2000))
+            let guess = SchemaGuess(try firstRecords(input, 2000))
+            columns = guess.columns
+            leftOut = guess.leftOut
             guard !columns.isEmpty else {
-                throw BaselineTable.Problem("\(input) holds no JSON objects")
+                throw BaselineTable.Problem(
+                    "\(input) holds no JSON objects; of CSV, --topology says what the columns are")
             }
         }
         if let text = invocation.value("--window") {
@@ -81,15 +88,31 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
         let dimensions = invocation.values("--by").flatMap {
             $0.split(separator: ",").map(String.init)
         }
+        var opened: FileSource?
+        func open() throws(ConnectorError) -> FileSource {
+            try FileSource(
+                path: input, topic: "baseline", recordByteCountMax: recordByteCountMax,
+                clock: .file, encoding: encoding)
+        }
+        do throws(ConnectorError) {
+            let source = try open()
+            encoding = try obeyed(
+                source, columns: columns, encoding: encoding, path: input, log: nil
+            ) { false }
+            opened = source
+        } catch {
+            return printFailure(error)
+        }
         let builder = try BaselineBuilder(
             columns: columns, encoding: encoding, by: dimensions,
             timeColumn: columns.firstIndex { $0.role == .time }, windowMs: windowMs,
-            windowCount: windowCount, rowCountMax: 4096)
+            windowCount: windowCount, rowCountMax: 4096, filter: filter)
         do throws(ConnectorError) {
             try builder.read { () throws(ConnectorError) in
-                let source = try FileSource(
-                    path: input, topic: "baseline", recordByteCountMax: recordByteCountMax,
-                    clock: .file)
+                // The one whose first record was looked at; a second pass reads the file anew.
+                let source: FileSource
+                if let first = opened { source = first } else { source = try open() }
+                opened = nil
                 let start = PartitionStart(
                     slot: 0, partition: TopicPartition(topic: "baseline", partition: 0), offset: 0)
                 return try source.open([[start]])[0]
@@ -115,10 +138,14 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
             printOut(String(decoding: bytes, as: UTF8.self))
         }
         printError(
-            "\(grouped(builder.rowCount)) rows, \(table.summary.groups.count) groups, \(table.summary.columns.count) columns"
-                + (builder.badCount > 0
-                    ? ", \(grouped(builder.badCount)) records left out: no JSON objects" : "")
-                + "\n")
+            "\(grouped(builder.rowCount)) rows, \(table.summary.groups.count) groups, \(table.summary.columns.count) columns\n"
+        )
+        for (count, why) in [
+            (builder.badCount, "they are no rows"),
+            (builder.timelessCount, "their event time can't be read"),
+            (builder.filteredCount, "`filter` leaves them out"),
+        ] where count > 0 { printError("\(grouped(count)) records left out: \(why)\n") }
+        if !leftOut.isEmpty { printError("no columns: \(leftOut.joined(separator: ", "))\n") }
         printError(blindText(table))
         if !builder.emptyColumns.isEmpty {
             printError(
@@ -244,29 +271,27 @@ private func lastPathPart(_ path: String) -> String {
     path.split(separator: "/").last.map(String.init) ?? path
 }
 
-/// The first lines of a file, of at most 4 MiB.
-private func firstLines(_ path: String, _ count: Int) throws(BaselineTable.Problem) -> [[UInt8]] {
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-        throw BaselineTable.Problem(
-            "\(path) cannot be read: \(unsafe String(cString: strerror(errno)))")
-    }
-    defer { close(descriptor) }
-    var block = [UInt8](repeating: 0, count: 4 << 20)
-    var filled = 0
-    while filled < block.count {
-        let got = unsafe block.withUnsafeMutableBytes { buffer in
-            unsafe read(
-                descriptor, buffer.baseAddress.map { unsafe $0 + filled }, buffer.count - filled)
+/// The first records of a file of JSON, unpacked where it is packed.
+func firstRecords(_ path: String, _ count: Int) throws(BaselineTable.Problem) -> [[UInt8]] {
+    do throws(ConnectorError) {
+        let source = try FileSource(
+            path: path, topic: "sample", recordByteCountMax: 16 << 20, clock: .file)
+        let start = PartitionStart(
+            slot: 0, partition: TopicPartition(topic: "sample", partition: 0), offset: 0)
+        let reader = try source.open([[start]])[0]
+        let batch = RecordBatch(rowCountMax: min(count, 4096), arenaCapacity: 1 << 20)
+        var records: [[UInt8]] = []
+        while records.count < count {
+            try reader.poll(into: batch, timeoutMs: 0)
+            if batch.rowCount == 0, reader.isAtEnd(0) { break }
+            for row in 0..<batch.rowCount where records.count < count {
+                if let value = unsafe batch.value(row) { records.append(unsafe Array(value)) }
+            }
         }
-        if got < 0 {
-            throw BaselineTable.Problem(
-                "\(path) cannot be read: \(unsafe String(cString: strerror(errno)))")
-        }
-        if got == 0 { break }
-        filled += got
+        return records
+    } catch {
+        throw BaselineTable.Problem(error.message)
     }
-    return block[..<filled].split(separator: 0x0a).prefix(count).map(Array.init)
 }
 
 /// `90s`, `5m`, `1h`, as the topology has durations.

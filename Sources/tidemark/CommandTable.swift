@@ -53,6 +53,18 @@ struct UsageError: Error {
     var hint: String?
 }
 
+/// Flags of other tools that read Kafka, and where the same is said here.
+private let foreignFlags: [String: String] = {
+    let brokers =
+        "--set kafka.brokers=HOST:PORT, or the variable TIDEMARK_BROKERS where the topology does not say"
+    return [
+        "--brokers": brokers, "--broker": brokers, "--bootstrap-server": brokers,
+        "--bootstrap-servers": brokers, "--topic": "--set source.topic=TOPIC",
+        "--group": "--set app=NAME: the consumer group is named by `app`",
+        "--from-beginning": "--set source.start=earliest, for an application without positions",
+    ]
+}()
+
 private let overrideFlags = [
     Flag(name: "--set", value: "PATH=VALUE", help: "set one key of the topology", repeats: true),
     Flag(name: "--with", value: "FILE", help: "lay another file over the topology"),
@@ -105,6 +117,22 @@ let verbs: [Verb] = [
         flags: [Flag(name: "--json", value: nil, help: "the same as data")] + overrideFlags,
         argumentCount: 1...1),
     Verb(
+        name: "init", arguments: "",
+        summary: "write a topology to begin with, from a sample of records",
+        details: """
+            tidemark init --from records.ndjson --topic predictions.churn > topology.yaml
+
+            What columns are is guessed from names and values of 2,000 records of JSON, nested ones too.
+            """,
+        flags: [
+            Flag(
+                name: "--from", value: "FILE",
+                help: "newline-delimited records (- is standard input)"),
+            Flag(
+                name: "--topic", value: "TOPIC",
+                help: "the topic of the source (default: by the file's name)"),
+        ], argumentCount: 0...0),
+    Verb(
         name: "baseline", arguments: "build|show [FILE]",
         summary: "make a baseline from records, or print one",
         details: """
@@ -134,7 +162,7 @@ let verbs: [Verb] = [
             Flag(name: "--bins", value: "N", help: "how many bins (default 20)"),
             Flag(
                 name: "--output", value: "FILE", help: "where to write (default: standard output)"),
-        ], argumentCount: 1...2),
+        ] + overrideFlags, argumentCount: 1...2),
     Verb(
         name: "inspect", arguments: "FILE", summary: "print a record or sketch of ours readably",
         details:
@@ -252,7 +280,10 @@ let verbs: [Verb] = [
         ] + overrideFlags, argumentCount: 1...1),
     Verb(
         name: "list", arguments: "operators", summary: "what topologies can use",
-        details: "", flags: [], argumentCount: 1...1),
+        details: "",
+        flags: [
+            Flag(name: "--markdown", value: nil, help: "as docs/topology.md has it")
+        ], argumentCount: 1...1),
     Verb(
         name: "schema", arguments: "", summary: "the JSON Schema of topologies, for editors",
         details: "", flags: [], argumentCount: 0...0),
@@ -304,7 +335,7 @@ func parse(_ words: [String]) throws(UsageError) -> Invocation {
             let near = nearest(word, among: verb.flags.map(\.name))
             throw UsageError(
                 message: "`\(verb.name)` has no flag `\(word)`",
-                hint: near.map { "\($0)" } ?? "tidemark help \(verb.name)")
+                hint: foreignFlags[word] ?? near.map { "\($0)" } ?? "tidemark help \(verb.name)")
         }
         if flag.value == nil {
             guard inlineValue == nil else {

@@ -262,8 +262,8 @@ private func show(_ value: JSONValue, _ state: DemoState, _ time: SystemTime) {
         summary: value["summary"]?.asText ?? "", seenNs: time.nowNs())
     state.shared.withLock { $0.alerts.append(alert) }
     printOut(
-        "\r\u{1b}[K  \(alert.state.padded(8))  \(timeText(alert.windowEndMs))  \(value["severity"]?.asText ?? "")  \(alert.summary)\n"
-    )
+        "\r\u{1b}[K  \(alert.state.padded(8))  \(timeText(alert.windowEndMs))  \(value["severity"]?.asText ?? "")  \(printable(alert.summary))\n",
+        isOurs: true)
 }
 
 /// A thread with a body of its own, joined before the demo ends.

@@ -35,6 +35,7 @@ private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
     case "run": return try runCommand(invocation)
     case "lint": return lintCommand(invocation)
     case "plan": return planCommand(invocation)
+    case "init": return try initCommand(invocation)
     case "baseline": return try baselineCommand(invocation)
     case "inspect": return try inspectCommand(invocation)
     case "demo": return try demoCommand(invocation)
@@ -49,7 +50,7 @@ private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
                 message: "nothing to list by the name `\(invocation.arguments.first ?? "")`",
                 hint: "tidemark list operators")
         }
-        printOut(operatorListing())
+        printOut(invocation.has("--markdown") ? catalogueMarkdown() : operatorListing())
     case "schema": printOut(topologySchema())
     case "explain":
         let rule = invocation.arguments.first ?? ""
@@ -76,7 +77,7 @@ private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
 func load(_ path: String, _ invocation: Invocation, quietly: Bool = false) -> LoadedPlan? {
     let result = planTopology(path, invocation)
     let shown = quietly ? result.diagnostics.filter { $0.severity != .note } : result.diagnostics
-    printError(report(shown, format: "text", source: sourceText(path)))
+    printError(report(shown, format: "text"))
     guard let plan = result.plan else { return nil }
     do throws(BaselineTable.Problem) {
         return LoadedPlan(
@@ -124,7 +125,11 @@ private func runCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         printOut(options.json ? summary.json() + "\n" : summary.text())
         return summary.exitCode
     } catch {
-        return printFailure(error)
+        let code = printFailure(error)
+        if options.input != nil, options.output == nil {
+            printError("  or: --output DIR writes results to files; without it they go to Kafka\n")
+        }
+        return code
     }
 }
 
@@ -147,7 +152,7 @@ private func lintCommand(_ invocation: Invocation) -> Int32 {
     let format = invocation.value("--format") ?? "text"
     for path in invocation.arguments {
         let result = planTopology(path, invocation)
-        printOut(report(result.diagnostics, format: format, source: sourceText(path)))
+        printOut(report(result.diagnostics, format: format))
         let isDenied =
             invocation.value("--deny") != nil
             && result.diagnostics.contains { $0.severity == .warning }
@@ -162,7 +167,7 @@ private func lintCommand(_ invocation: Invocation) -> Int32 {
 private func planCommand(_ invocation: Invocation) -> Int32 {
     let path = invocation.arguments[0]
     let result = planTopology(path, invocation)
-    printError(report(result.diagnostics, format: "text", source: sourceText(path)))
+    printError(report(result.diagnostics, format: "text"))
     guard result.plan != nil else { return ExitCode.topology }
     printOut(invocation.has("--json") ? planJSON(result) : planText(result))
     return ExitCode.done

@@ -14,6 +14,7 @@ final class EngineMetrics {
     /// What the labelled families were last given: they are looked up anew when something changed.
     private var lastWindows = -1
     private var lastSetAside = SetAsideTally()
+    private var lastUngrouped = SetAsideTally()
 
     init(_ telemetry: Telemetry, plan: Plan) {
         self.telemetry = telemetry
@@ -51,6 +52,10 @@ final class EngineMetrics {
                 "tidemark_source_offsets_without_record_total",
                 "Offsets passed over: control records, aborted and compacted ones."
             ) { $0.input.skipped },
+            counter(
+                "tidemark_times_assumed_utc_total",
+                "Event times without an offset that were read as UTC."
+            ) { $0.input.assumedUTC },
             counter("tidemark_windows_closed_total", "Windows that were published.") {
                 Int64($0.windows)
             },
@@ -138,6 +143,19 @@ final class EngineMetrics {
                 telemetry.counter(
                     "tidemark_records_set_aside_total", labels: [("reason", reason)],
                     help: "Dead letters, late and quarantined records, by reason."
+                ).raise(to: UInt64(clamping: entry.count))
+            }
+        }
+        let ungrouped = reading.totals.input.ungrouped
+        if ungrouped != lastUngrouped {
+            lastUngrouped = ungrouped
+            for (name, entry) in ungrouped.entries {
+                // `dimension reason`: a column's name has no blank.
+                let words = name.split(separator: " ").map(String.init)
+                telemetry.counter(
+                    "tidemark_rows_without_dimension_total",
+                    labels: [("dimension", words[0]), ("reason", words.last ?? "")],
+                    help: "Rows in the group without a value of a dimension, by reason."
                 ).raise(to: UInt64(clamping: entry.count))
             }
         }

@@ -74,15 +74,26 @@ func loadBaselines(_ plan: Plan) throws(BaselineTable.Problem) -> [BaselineTable
 }
 
 /// Findings as they are shown, and whether any of them stops the topology.
-func report(_ diagnostics: [Diagnostic], format: String, source: String?) -> String {
+///
+/// Each finding is shown with its line of the file that it is in: the topology, or what was laid over it.
+func report(_ diagnostics: [Diagnostic], format: String) -> String {
+    var texts: [String: String?] = [:]
     // A line with a secret in it is shown by nobody.
-    let hidden = Set(diagnostics.filter { $0.rule == "secret-literal" }.map(\.line))
+    let hidden = Set(
+        diagnostics.filter { $0.rule == "secret-literal" }.flatMap { secret in
+            diagnostics.filter { $0.file == secret.file && $0.line == secret.line }.map(\.place)
+        })
     return diagnostics.map { diagnostic in
-        let source = hidden.contains(diagnostic.line) ? nil : source
-        return switch format {
-        case "json": diagnostic.json() + "\n"
-        case "github": diagnostic.github() + "\n"
-        default: diagnostic.rendered(source: source)
+        switch format {
+        case "json": return diagnostic.json() + "\n"
+        case "github": return diagnostic.github() + "\n"
+        default:
+            guard !hidden.contains(diagnostic.place), !diagnostic.file.hasPrefix("--") else {
+                return diagnostic.rendered(source: nil)
+            }
+            let text = texts[diagnostic.file] ?? sourceText(diagnostic.file)
+            texts[diagnostic.file] = text
+            return diagnostic.rendered(source: text)
         }
     }.joined()
 }

@@ -113,7 +113,7 @@ private func runEngine(
     _ loaded: LoadedPlan, _ options: RunOptions, _ before: RunTotals, isFirst: Bool,
     time: SystemTime, telemetry: Telemetry, log: Log, health: RunHealth
 ) throws(ConnectorError) -> (totals: RunTotals, last: RunProgress, clockMs: Int64?) {
-    let plan = loaded.plan
+    var plan = loaded.plan
     let inputPath = options.input ?? plan.stream.source.file
     let workerCount = plan.run.workers ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     var client: KafkaClient?
@@ -162,9 +162,16 @@ private func runEngine(
     let offsets: any OffsetStore
     if let inputPath {
         let topic = plan.stream.source.topics.first ?? plan.name
-        source = try FileSource(
+        let file = try FileSource(
             path: inputPath, topic: topic, recordByteCountMax: plan.limits.recordBytes,
-            clock: plan.stream.source.clock)
+            clock: plan.stream.source.clock, encoding: plan.stream.source.encoding)
+        plan.stream.source.encoding = try obeyed(
+            file, columns: plan.stream.columns, encoding: plan.stream.source.encoding,
+            path: inputPath, log: log
+        ) {
+            stopRequested.load(ordering: .relaxed) || options.shouldStop?() ?? false
+        }
+        source = file
         offsets = NoOffsets()
     } else if let client {
         source = options.makeSource?(client.source) ?? client.source
@@ -194,15 +201,16 @@ private func runEngine(
         preconditionFailure("a client is made wherever no directory is given")
     }
     let baselines = loaded.baselines
+    let read = plan
     let engine = try Engine(
-        plan: plan, dataHash: nameHash(loaded.dataHash),
+        plan: read, dataHash: nameHash(loaded.dataHash),
         parts: EngineParts(
             source: source,
             log: options.isShadow || !options.tellsAlerts
-                ? commits : AnnouncedLog(commits, plan: plan, log: log),
-            makeStageOne: { StageOneOperator(plan: plan, baselines: baselines) },
-            makeStageTwo: { StageTwoOperator(plan: plan, baselines: baselines) },
-            letters: RecordLetters(plan: plan), time: time),
+                ? commits : AnnouncedLog(commits, plan: read, log: log),
+            makeStageOne: { StageOneOperator(plan: read, baselines: baselines) },
+            makeStageTwo: { StageTwoOperator(plan: read, baselines: baselines) },
+            letters: RecordLetters(plan: read, file: inputPath), time: time),
         workerCount: workerCount,
         untilEnd: options.untilEnd || inputPath == "-")
     logStart(engine.reports, engine.state, log)

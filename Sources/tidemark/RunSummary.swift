@@ -14,6 +14,8 @@ struct RunSummary {
     var monitorCount: Int
     /// The input was read to its end.
     var untilEnd: Bool
+    /// More dead letters than this share are too many; `nil`: never.
+    var badRowShare: Double?
     var seconds: Double
     var cpuSeconds: Double
     var peakMemoryBytes: Int64
@@ -26,6 +28,7 @@ struct RunSummary {
         self.totals = totals
         self.last = last
         self.untilEnd = untilEnd
+        badRowShare = plan.limits.badRowShare
         self.seconds = seconds
         self.clockMs = clockMs
         columnNames = plan.stream.columns.map(\.name)
@@ -58,8 +61,19 @@ struct RunSummary {
             : "nothing was tested: \(kinds.joined(separator: ", "))"
     }
 
+    /// Why the input of a run that read it to the end is not what was expected; `nil` where it is.
+    var badness: String? {
+        guard untilEnd, let badRowShare, totals.input.records > 0 else { return nil }
+        let share = Double(totals.input.deadLetters) / Double(totals.input.records)
+        guard share > badRowShare else { return nil }
+        return
+            "\(fixed(share * 100, 1))% of the records were dead letters, more than limits.bad_rows allows"
+    }
+
     /// The code that a run ends with.
-    var exitCode: Int32 { emptiness == nil ? ExitCode.done : ExitCode.findings }
+    var exitCode: Int32 {
+        emptiness == nil && badness == nil ? ExitCode.done : ExitCode.findings
+    }
 
     func json() -> String {
         var json = JSONWriter()
@@ -78,6 +92,8 @@ struct RunSummary {
         json.member("late", totals.input.late)
         json.member("quarantined", totals.input.quarantined)
         json.member("tombstones", totals.input.tombstones)
+        json.member("headers", totals.input.headers)
+        json.member("times_assumed_utc", totals.input.assumedUTC)
         json.member("filtered", totals.input.filteredOut)
         json.member("filtered_null", totals.input.filteredNull)
         json.member("accounted", totals.input.accounted)
@@ -100,6 +116,16 @@ struct RunSummary {
         json.key("set_aside")
         json.beginArray()
         for (reason, entry) in totals.input.setAside.sorted {
+            json.beginObject()
+            json.member("reason", reason)
+            json.member("count", entry.count)
+            json.member("example", entry.example)
+            json.endObject()
+        }
+        json.endArray()
+        json.key("rows_without_dimension")
+        json.beginArray()
+        for (reason, entry) in totals.input.ungrouped.sorted {
             json.beginObject()
             json.member("reason", reason)
             json.member("count", entry.count)
@@ -136,6 +162,7 @@ struct RunSummary {
         json.beginArray()
         for name in totals.groupsWithoutBaseline.sorted() { json.value(name) }
         json.endArray()
+        if let badness { json.member("bad_rows", badness) }
         if let emptiness { json.member("nothing_tested", emptiness) }
     }
 
@@ -160,6 +187,16 @@ struct RunSummary {
             lines.append(
                 "set aside: \(grouped(entry.count)) \(reason), for example \(entry.example)")
         }
+        for (reason, entry) in input.ungrouped.sorted {
+            lines.append(
+                "no group: \(grouped(entry.count)) rows without a value of the dimension \(reason), for example \(entry.example)"
+            )
+        }
+        if input.assumedUTC > 0 {
+            lines.append(
+                "\(counted(input.assumedUTC, "time")) without an offset, read as UTC: `zone:` on the column says otherwise"
+            )
+        }
         lines += verdictLines + columnLines
         if !totals.groupsWithoutBaseline.isEmpty {
             let names = totals.groupsWithoutBaseline.sorted()
@@ -174,6 +211,7 @@ struct RunSummary {
                     + (last.heldBy.map { ", held by \($0)" } ?? ""))
         }
         if let clockMs { lines.append("reference clock \(timeText(clockMs))") }
+        if let badness { lines.append(badness) }
         if let emptiness { lines.append(emptiness) }
         return lines.map { printable($0) }.joined(separator: "\n") + "\n"
     }
@@ -183,7 +221,8 @@ struct RunSummary {
         let input = totals.input
         let parts: [(Int64, String)] = [
             (input.rows, "in windows"), (input.deadLetters, "dead letters"), (input.late, "late"),
-            (input.quarantined, "quarantined"), (input.tombstones, "tombstones"),
+            (input.quarantined, "quarantined"), (input.tombstones - input.headers, "tombstones"),
+            (input.headers, "headers"),
             (input.filteredOut + input.filteredNull, "filtered out"),
         ]
         let said = parts.filter { $0.0 > 0 }.map { "\(grouped($0.0)) \($0.1)" }

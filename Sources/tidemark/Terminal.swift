@@ -15,15 +15,37 @@ enum ExitCode {
 private let outputFailure = Atomic<Int32>(0)
 
 /// Writes to standard output, whole; a failure is kept for `outputProblem`.
-func printOut(_ text: String) {
-    let code = write(text, to: 1)
+///
+/// Control characters but line feeds and tabs go out as escapes that JSON has, too: what came in a record
+/// must not reach a terminal as a command. `isOurs`: the text holds commands of our own.
+func printOut(_ text: String, isOurs: Bool = false) {
+    let code = write(isOurs ? text : withoutControl(text), to: 1)
     if code != 0 {
         _ = outputFailure.compareExchange(expected: 0, desired: code, ordering: .relaxed)
     }
 }
 
 /// Writes to standard error, whole.
-func printError(_ text: String) { _ = write(text, to: 2) }
+func printError(_ text: String) { _ = write(withoutControl(text), to: 2) }
+
+/// The text with control characters other than line feeds and tabs as `\u001b`.
+func withoutControl(_ text: String) -> String {
+    // Nearly all texts have none: their bytes say so.
+    let isPlain = text.utf8.allSatisfy {
+        ($0 >= 0x20 && $0 < 0x7f) || $0 == 0x0a || $0 == 0x09
+    }
+    if isPlain { return text }
+    var shown = ""
+    for character in text.unicodeScalars {
+        if isControl(character), character != "\n", character != "\t" {
+            let hex = String(character.value, radix: 16)
+            shown += "\\u" + String(repeating: "0", count: 4 - hex.utf8.count) + hex
+        } else {
+            shown.unicodeScalars.append(character)
+        }
+    }
+    return shown
+}
 
 /// Why what was printed did not reach standard output; `nil` where it did.
 var outputProblem: String? {

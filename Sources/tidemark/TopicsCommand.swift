@@ -25,7 +25,7 @@ func handClient(_ plan: Plan) throws(ConnectorError) -> KafkaClient {
 func handPlan(_ path: String, _ invocation: Invocation) -> (plan: Plan, dataHash: String)? {
     let result = planTopology(path, invocation)
     let shown = result.diagnostics.filter { $0.severity == .error }
-    printError(report(shown, format: "text", source: sourceText(path)))
+    printError(report(shown, format: "text"))
     return result.plan.map { ($0, result.dataHash) }
 }
 

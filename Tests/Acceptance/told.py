@@ -49,7 +49,7 @@ class Told(unittest.TestCase):
                          {"late": 1, "quarantined": 1, "empty": 1, "not_json": 1, "not_an_object": 1, "event_time_missing": 1, "event_time_unreadable": 1})
         for reason, place in (("late", 700), ("quarantined", 703), ("empty", 704), ("not_json", 705), ("not_an_object", 706), ("event_time_missing", 707),
                               ("event_time_unreadable", 708)):
-            self.assertIn(str(place), aside[reason]["example"], aside)
+            self.assertIn(f"told.ndjson:{place + 1}: ", aside[reason]["example"], aside)
         done = tidemark("run", path, "--input", WORK / "told.ndjson", "--output", WORK / "told-out", "--until-end", ok=1)
         self.assertIn("709 read = 700 in windows + 5 dead letters + 1 late + 1 quarantined + 2 filtered out\n", done.stdout)
         self.assertIn("set aside: 1 late, for example ", done.stdout)

@@ -83,7 +83,7 @@ struct MessageTests {
         ),
         (
             "monitors:\n  drift: { drift: amuont }",
-            "7:19 unknown-column: no column `amuont` · expected: one of 5 columns · try: `amount`"
+            "7:19 unknown-column: no column `amuont` · expected: one of ts, model, amount, country, score · try: `amount`"
         ),
         (
             "monitors:\n  drift: { drift: g* }",
@@ -91,7 +91,7 @@ struct MessageTests {
         ),
         (
             "monitors:\n  fast: { severity: page }",
-            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, quality, rule, volume, freshness, metric, when, detect, any_of, all_of · try: `drift: all`"
+            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, volume, freshness · try: `drift: all`"
         ),
         (
             "monitors:\n  both: { drift: scores, volume: rows }",
@@ -103,7 +103,7 @@ struct MessageTests {
         ),
         (
             "monitors:\n  drift:\n    treshold: 3",
-            "8:5 unknown-key: `treshold` is not a key of a drift monitor · expected: drift, test, ignore_below, against, fallback, segments, windows, … · try: `ignore_below`; how often it may be wrong is set once, in `budget`"
+            "8:5 unknown-key: `treshold` is not a key of a drift monitor · expected: drift, test, ignore_below, against, fallback, segments, windows, min_rows, severity, for, clear_for, clear_below, cool_down, max_age, resolve_after, alert, summary, runbook, description · try: `ignore_below`; how often it may be wrong is set once, in `budget`"
         ),
         (
             "filter: amount == \"100\"",

@@ -84,14 +84,17 @@ typedef struct {
 tm_json *tm_json_new(void);
 void tm_json_free(tm_json *decoder);
 
-/// Adds the next column (numbered from 0). `null_values`: texts that mean null.
+/// Adds the next column (numbered from 0). `null_values`: texts that mean null. `zone_*`: of a TIME_TEXT
+/// column, the offsets in seconds of times that have none, by the local second from which each holds
+/// (ascending; the first one holds before, too); none: they are UTC, and `tm_json_assumed_utc` counts them.
 void tm_json_add(
     tm_json *decoder, int kind, int accept_text, const tm_json_step *steps, size_t step_count,
-    const uint8_t *const *null_values, const size_t *null_lengths, size_t null_count);
+    const uint8_t *const *null_values, const size_t *null_lengths, size_t null_count,
+    const int64_t *zone_from, const int32_t *zone_offsets, size_t zone_count);
 
 /// Reads records as rows of comma-separated values (RFC 4180) from now on, after the last `tm_json_add`:
-/// paths are one key, the name of a field. Fields are named in order; a row of the names (a header) gets
-/// the verdict TM_JSON_TOMBSTONE.
+/// paths are one key, the name of a field. Fields are named in order, one at least; a row of the names (a
+/// header), in quotes and with blanks around them or not, gets the verdict TM_JSON_TOMBSTONE.
 void tm_json_use_csv(
     tm_json *decoder, const uint8_t *const *names, const size_t *lengths, size_t count,
     uint8_t separator);
@@ -123,9 +126,15 @@ void tm_json_dictionary_compact(
 /// the bytes are no JSON number.
 int tm_json_parse_number(const uint8_t *bytes, size_t length, double *value);
 
-/// RFC 3339 (`2024-05-01T12:00:00.123Z`, any offset, a space for the T) as milliseconds since
-/// 1970; returns 1 if it is one.
-int tm_json_parse_time(const uint8_t *bytes, size_t length, int64_t *ms);
+/// Times without an offset that were read as UTC since no zone was given, since the start.
+uint64_t tm_json_assumed_utc(const tm_json *decoder);
+
+/// From now on the letters of values are kept as they are read, row by row (with layouts off): for a
+/// decoder that says what is wrong with a record.
+void tm_json_keep_token(tm_json *decoder);
+/// The letters of the last value that was read since this was last asked, quotes of JSON included, at most
+/// 256 bytes; NULL where there was none.
+const uint8_t *tm_json_last_token(tm_json *decoder, size_t *length);
 
 // A whole document, for small files: a tree by DOM.
 

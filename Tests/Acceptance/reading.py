@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""How files, records and topologies are read by the binary: CSV, packed files, times, names of findings, what reaches a terminal."""
+import csv
+import gzip
+import io
+import json
+import subprocess
+import unittest
+
+from acceptance import T0, TIDEMARK, WORK, lines, tidemark, topology
+
+CSV = """name: rows
+source:
+  topic: rows
+  clock: 2023-11-14T22:20:00Z
+  decode: { format: csv, columns: [ts, model, note, age] }
+  schema: { ts: time_ms, model: model, note: category, age: number }
+windows: [1m]
+monitors: { drift: off, volume: off, freshness: off }
+"""
+
+
+def run(path, data, name, ok=0, more=()):
+    """Runs a topology over bytes; the JSON summary, and the folder of results."""
+    file = WORK / name
+    file.write_bytes(data)
+    out = WORK / (name + "-out")
+    done = tidemark("run", path, "--input", file, "--output", out, "--until-end", "--quiet", "--json", *more, ok=ok)
+    return (json.loads(done.stdout) if done.stdout.strip() else None), out, done
+
+
+def written(rows, head, **how):
+    text = io.StringIO()
+    writer = csv.writer(text, **how)
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+class Reading(unittest.TestCase):
+    rows = [[T0 + i, "m", "two\nlines" if i % 3 else 'a "quote", a comma', 20 + i % 7] for i in range(300)]
+
+    def values(self, out):
+        return {r["value"]["column"]: r["value"] for r in lines(out / "rows-aggregates.ndjson")}
+
+    def test_a_header_is_obeyed_in_any_order_and_rows_may_span_lines(self):
+        path = topology(CSV, "rows.yaml")
+        _, out, _ = run(path, written(self.rows, ["ts", "model", "note", "age"]), "plain.csv")
+        want = self.values(out)
+        self.assertEqual(want["age"]["rows"]["value"], 300)
+        self.assertEqual({t["value"] for t in want["note"]["top"]}, {"two\nlines", 'a "quote", a comma'})
+        turned = [[r[3], "more", r[2], r[0], r[1]] for r in self.rows]
+        for name, data in {
+            "turned": written(turned, ["age", "extra", "note", "ts", "model"]),
+            "quoted": written(turned, ["age", "extra", "note", "ts", "model"], quoting=csv.QUOTE_ALL),
+            "unix": written(turned, ["age", " extra", " note", " ts", "model"], lineterminator="\n"),
+            "bom": b"\xef\xbb\xbf" + written(turned, ["age", "extra", "note", "ts", "model"]),
+            "packed": gzip.compress(written(turned, ["age", "extra", "note", "ts", "model"])),
+        }.items():
+            summary, out, _ = run(path, data, name + ".csv")
+            self.assertEqual((summary["headers"], summary["tombstones"], summary["dead_letters"]), (1, 1, 0), name)
+            self.assertEqual(self.values(out), want, name)
+
+    def test_a_header_that_lacks_a_column_is_refused_with_both_orders(self):
+        path = topology(CSV, "rows.yaml")
+        for head in (["ts", "model", "age"], ["time", "name", "text", "years"], ["ts", "model", "note", "age", "ts"]):
+            _, _, done = run(path, written([r[:len(head)] for r in self.rows], head), "refused.csv", ok=4)
+            self.assertIn("refused.csv:1: the header ", done.stderr)
+        self.assertIn("`ts` twice", done.stderr)
+        _, _, done = run(path, written(self.rows, ["time", "name", "text", "years"]), "refused.csv", ok=4)
+        self.assertIn("it is time,name,text,years, the columns are ts,model,note,age", done.stderr)
+        # A first row of values is a row, and so is a broken one.
+        summary, _, _ = run(path, b"%d,m,n,1\n" % T0, "headless.csv")
+        self.assertEqual((summary["headers"], summary["rows"]), (0, 1))
+
+    def test_letters_of_a_file_name_it_and_the_line(self):
+        path = topology(CSV, "rows.yaml")
+        data = written(self.rows[:2], ["ts", "model", "note", "age"]) + b"yesterday,m,n,1\r\n"
+        summary, out, _ = run(path, data, "letters.csv")
+        letter, = lines(out / "rows-dead-letters.ndjson")
+        self.assertEqual((letter["headers"]["file"], letter["headers"]["line"]), (str(WORK / "letters.csv"), "5"))
+        self.assertIn("`yesterday`", letter["headers"]["detail"])
+        self.assertIn("letters.csv:5: ts is the text `yesterday`", summary["set_aside"][0]["example"])
+
+    def test_archives_that_are_cut_off_end_in_an_error(self):
+        path = topology(CSV, "rows.yaml")
+        packed = gzip.compress(written(self.rows, ["ts", "model", "note", "age"]))
+        _, _, done = run(path, packed[:-20], "cut.csv.gz", ok=4)
+        self.assertIn("is cut off", done.stderr)
+
+    def test_a_file_of_mostly_dead_letters_ends_with_1(self):
+        path = topology(CSV, "rows.yaml")
+        good = b"".join(b"%d,m,n,1\n" % (T0 + i) for i in range(40))
+        summary, _, _ = run(path, good + b"x,m,n,1\n" * 60, "bad.csv", ok=1)
+        self.assertEqual(summary["dead_letters"], 60)
+        run(path, good + b"x,m,n,1\n" * 39, "good.csv", ok=0)
+        run(topology(CSV + "limits: { bad_rows: off }\n", "off.yaml"), good + b"x,m,n,1\n" * 60, "off.csv", ok=0)
+
+    def test_rows_without_a_value_of_a_dimension_are_counted_by_reason(self):
+        path = topology(CSV.replace("decode: { format: csv, columns: [ts, model, note, age] }", "decode: json").replace(
+            "note: category", "store: segment"), "stores.yaml")
+        records = [{"store": s} for s in (5, 5.0, 5e0, "5")] + [{"store": None}, {"store": None}, {}, {"store": {"id": 5}}, {"store": [5]}]
+        data = "".join(json.dumps({"ts": T0 + i, "model": "m", "age": 1, **r}) + "\n" for i, r in enumerate(records))
+        summary, out, _ = run(path, data.encode(), "stores.ndjson")
+        found = {entry["reason"]: entry["count"] for entry in summary["rows_without_dimension"]}
+        self.assertEqual(found, {"store null": 2, "store missing": 1, "store wrong_type": 2})
+        groups = {r["value"]["group"]["store"]: r["value"]["rows"]["total"] for r in lines(out / "rows-aggregates.ndjson")
+                  if "store" in r["value"]["group"] and r["value"]["column"] == "age"}
+        self.assertEqual(groups, {"5": 4, None: 5})
+
+    def test_times_without_an_offset_are_utc_and_said_or_of_the_zone(self):
+        text = CSV.replace("ts: time_ms", "ts: %s")
+        data = b"2023-11-14 22:13:20,m,n,1\n2023-11-14T22:13:21Z,m,n,1\n"
+        summary, out, _ = run(topology(text % "time_text", "utc.yaml"), data, "utc.csv")
+        self.assertEqual(summary["times_assumed_utc"], 1)
+        start = self.values(out)["age"]["window"]["start"]
+        data = b"2023-11-14 23:13:20,m,n,1\n"
+        summary, out, _ = run(topology(text % "{ type: time_text, zone: Europe/Berlin }", "berlin.yaml"), data, "berlin.csv")
+        self.assertEqual((summary["times_assumed_utc"], self.values(out)["age"]["window"]["start"]), (0, start))
+        done = tidemark("lint", topology(text % "{ type: time_text, zone: Europe/Berlim }", "berlim.yaml"), ok=1)
+        self.assertIn("bad-zone", done.stdout)
+
+    def test_a_baseline_holds_the_rows_that_a_run_reads(self):
+        path = topology(CSV + "filter: age < 100\n", "rows.yaml")
+        rows = self.rows + [["never", "m", "n", 1], [T0, "m", "n", 500]]
+        data = WORK / "baseline.csv.gz"
+        data.write_bytes(gzip.compress(written([[r[1], r[0], r[3], r[2]] for r in rows], ["model", "ts", "age", "note"])))
+        done = tidemark("baseline", "build", "--from", data, "--topology", path, "--output", WORK / "rows.json", ok=0)
+        self.assertIn("300 rows", done.stderr)
+        self.assertIn("1 records left out: their event time can't be read", done.stderr)
+        self.assertIn("1 records left out: `filter` leaves them out", done.stderr)
+        done = tidemark("baseline", "build", "--from", data, "--topology", path, "--set", "filter=age < 22", "--output", WORK / "less.json", ok=0)
+        self.assertIn("86 rows", done.stderr)
+
+    def test_init_writes_a_topology_that_reads_the_sample(self):
+        records = [{"ts": f"2023-11-14T22:13:{i % 60:02d}", "model": "m", "inputs": {"age": i, "a.b": 1.5, "plan": "x"}, "tags": [1]} for i in range(50)]
+        data = WORK / "sample.ndjson"
+        data.write_text("".join(json.dumps(r) + "\n" for r in records))
+        made = tidemark("init", "--from", data, "--topic", "predictions.churn", ok=0).stdout
+        self.assertIn("# not read: tags (a list)", made)
+        path = WORK / "made.yaml"
+        path.write_text(made)
+        tidemark("lint", path, ok=0)
+        out = WORK / "made-out"
+        done = tidemark("run", path, "--input", data, "--output", out, "--until-end", "--json", "--set", "source.clock=2023-11-14T22:20:00Z", ok=None)
+        self.assertEqual(json.loads(done.stdout)["columns_without_value"], [], made)
+
+    def test_what_references_stand_for_is_shown_in_no_finding(self):
+        secret = WORK / "secret.txt"
+        secret.write_text("hunter2-and-more\n")
+        for key, text in {
+            "start": CSV.replace("  topic: rows", "  topic: rows\n  start: ${file:%s}" % secret),
+            "topic": CSV.replace("  topic: rows", "  topic: '${file:%s} x'" % secret),
+            "name": CSV.replace("name: rows", "name: '${file:%s}!'" % secret, 1),
+            "windows": CSV.replace("windows: [1m]", "windows: ['${file:%s}']" % secret),
+            "filter": CSV + "filter: '${file:%s}'\n" % secret,
+            "column": CSV.replace("age: number", "age: '${file:%s}'" % secret),
+            "path": CSV.replace("age: number", "age: { type: number, path: '$.${file:%s}' }" % secret),
+            "zone": CSV.replace("ts: time_ms", "ts: { type: time_text, zone: '${file:%s}' }" % secret),
+            "share": CSV + "limits: { bad_rows: '${file:%s}' }\n" % secret,
+            "budget": CSV + "budget: { page: '${file:%s}' }\n" % secret,
+        }.items():
+            for form in ("text", "json", "github"):
+                done = subprocess.run([TIDEMARK, "lint", topology(text, "secret.yaml"), "--format", form], capture_output=True, text=True)
+                self.assertEqual(done.returncode, 1, key)
+                self.assertNotIn("hunter2", done.stdout + done.stderr, f"{key} {form}")
+                self.assertNotIn("unter2-and", done.stdout + done.stderr, f"{key} {form}")
+
+    def test_control_bytes_of_records_reach_no_terminal(self):
+        path = topology(CSV.replace("decode: { format: csv, columns: [ts, model, note, age] }", "decode: json"), "control.yaml")
+        evil = "\x1b[2J\x07\u009b31m\u202e"
+        data = [{"ts": T0, "model": evil, "note": evil, "age": 1}, {"ts": "x" + evil, "model": "m", "note": "n", "age": 1}]
+        _, out, _ = run(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in data).encode("utf-8"), "control.ndjson")
+        raw = "".join(json.dumps(r) + "\n" for r in data)
+        _, out, done = run(path, raw.encode(), "control.ndjson")
+        printed = [done.stdout, done.stderr, tidemark("run", path, "--input", WORK / "control.ndjson", "--output", out, "--until-end", ok=0).stdout]
+        for file in ("rows-aggregates.ndjson", "rows-dead-letters.ndjson"):
+            printed.append(tidemark("inspect", out / file, ok=0).stdout)
+        made = tidemark("baseline", "build", "--from", WORK / "control.ndjson", "--by", "model", "--output", WORK / "control.json", ok=None)
+        printed.append(made.stderr)
+        if made.returncode == 0:
+            printed.append(tidemark("baseline", "show", WORK / "control.json", ok=0).stdout)
+        for text in printed:
+            for letter in ("\x1b", "\x07", "\u009b", "\u202e", "\r"):
+                self.assertNotIn(letter, text)
+
+    def test_hints_say_where_a_foreign_flag_or_a_wrong_override_belongs(self):
+        path = topology(CSV, "rows.yaml")
+        done = tidemark("run", path, "--brokers", "x:9092", ok=2)
+        self.assertIn("kafka.brokers=HOST:PORT", done.stderr)
+        done = tidemark("lint", path, "--set", "limits.memory=banana", ok=1)
+        self.assertIn("--set:1:15", done.stdout)
+        self.assertNotIn("name: rows", done.stdout)
+        done = tidemark("run", path, "--input", WORK / "plain.csv", "--set", "kafka.brokers=127.0.0.1:1", ok=4)
+        self.assertIn("--output DIR", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)

@@ -1,0 +1,201 @@
+import Testing
+import TidemarkCore
+import TidemarkDataflow
+import TidemarkPlanner
+import TidemarkTopology
+
+private func findings(_ text: String, columns: String = "x: number", source: String = "")
+    -> [String]
+{
+    lines(
+        World(
+            """
+            name: t
+            source:
+              topic: t
+            \(source)  schema:
+                ts: time_ms
+                \(columns)
+            \(text)
+            """
+        ).plan().diagnostics)
+}
+
+private func path(_ text: String) -> [PathStep]? {
+    let yaml = text.replacing("'", with: "''")
+    let world = World(
+        """
+        name: t
+        source: { topic: t, schema: { ts: time_ms, x: { type: number, path: '\(yaml)' } } }
+        """)
+    return world.plan().plan?.stream.columns.first { $0.name == "x" }?.path
+}
+
+@Suite struct PathTests {
+    @Test func `keys are named as they are, odd ones in quotes`() {
+        let cases: [(String, [PathStep])] = [
+            ("a", [.key("a")]), ("a.b[0].c", [.key("a"), .key("b"), .index(0), .key("c")]),
+            ("mean area", [.key("mean area")]), ("in-age", [.key("in-age")]),
+            ("a:b", [.key("a:b")]),
+            (#"["in.age"]"#, [.key("in.age")]), (#""in.age""#, [.key("in.age")]),
+            ("['in.age'].x", [.key("in.age"), .key("x")]),
+            (#"a."b.c".d"#, [.key("a"), .key("b.c"), .key("d")]),
+            (#"a["b c"][1]"#, [.key("a"), .key("b c"), .index(1)]),
+            (#"['say "so"']"#, [.key(#"say "so""#)]), (#"["$.a"]"#, [.key("$.a")]),
+            (#"["/a"]"#, [.key("/a")]), ("$set", [.key("$set")]),
+            ("[0].a", [.index(0), .key("a")]),
+            ("größe", [.key("größe")]), (#"[" a "]"#, [.key(" a ")]), (#"["*"]"#, [.key("x")]),
+        ]
+        for (text, steps) in cases { #expect(path(text) == steps, "\(text)") }
+        // What is written from steps is read as them.
+        for (_, steps) in cases where !steps.contains(.key("x")) {
+            #expect(path(PathText.text(steps)) == steps, "\(PathText.text(steps))")
+        }
+    }
+
+    @Test func `other notations are errors with the right spelling`() {
+        let cases = [
+            ("$.a.b", "JSONPath", "`a.b`"), ("$['a.b'][0]", "JSONPath", #"`["a.b"][0]`"#),
+            ("$[\"a\"]", "JSONPath", "`a`"), ("/a/b/0", "JSON Pointer", "`a.b[0]`"),
+            ("/a.b", "JSON Pointer", #"`["a.b"]`"#), ("#/a~1b", "JSON Pointer", "`a/b`"),
+            (".a.b", "jq", "`a.b`"), ("a[*].b", "many places", "items[0]"),
+            ("a[].b", "many places", "items[0]"), ("a..b", "many places", "items[0]"),
+            ("a.b*", "a pattern", "part of a key"),
+            (#"in\.age"#, "escapes nothing", #"["in.age"]"#),
+            (#"a"b"#, "a quote", "part of a key"), ("a. b", "a blank", #"`[" b"]`"#),
+            (#"["a"#, "no end", nil), ("a[x]", "without an index", nil), ("a.", "empty step", nil),
+            (#"[""]"#, "empty key", nil), ("", "not a path", nil), ("$", "JSONPath", nil),
+        ]
+        for (text, message, right) in cases {
+            #expect(path(text) == nil, "\(text)")
+            let found = findings(
+                "", columns: "x: { type: number, path: '\(text.replacing("'", with: "''"))' }")
+            #expect(found.count == 1, "\(text): \(found)")
+            #expect(found.first?.contains("bad-path: ") ?? false, "\(text): \(found)")
+            #expect(found.first?.contains(message) ?? false, "\(text): \(found)")
+            if let right { #expect(found.first?.contains(right) ?? false, "\(text): \(found)") }
+        }
+    }
+
+    @Test func `several names share a path by their own name, and a pattern makes no columns`()
+        throws
+    {
+        let plan = try #require(
+            World(
+                """
+                name: t
+                source:
+                  topic: t
+                  schema:
+                    ts: time_ms
+                    age, "mean_area", f0..f2: { type: number, path: inputs.* }
+                    a, b: category
+                """.replacing("\"", with: "")
+            ).plan().plan)
+        let paths = plan.stream.columns.dropFirst().map { PathText.text($0.path) }
+        #expect(
+            paths == [
+                "inputs.age", "inputs.mean_area", "inputs.f0", "inputs.f1", "inputs.f2", "a", "b",
+            ])
+        #expect(
+            findings("", columns: "inputs.*: number") == [
+                "6:5 bad-name: `inputs.*` would make columns of whatever records hold · expected: names: what is watched is said by the topology alone · try: `age, plan, tenure: { type: number, path: inputs.* }` (`*` is each column's name)"
+            ])
+        #expect(
+            findings("", columns: "a, b: { type: number, path: inputs.x }").first?.contains(
+                "path-of-range") ?? false)
+    }
+
+    @Test func `in CSV a path is the name of a field, dots and all`() {
+        let plan = World(
+            """
+            name: t
+            source:
+              topic: t
+              decode: { format: csv, columns: [ts, in.age] }
+              schema: { ts: time_ms, age: { type: number, path: in.age } }
+            """
+        ).plan().plan
+        #expect(plan?.stream.columns.last?.path == [.key("in.age")])
+    }
+}
+
+@Suite struct WordTests {
+    @Test func `what is wrong is said with what would be right`() {
+        let cases = [
+            ("windows: [{ size: 5m }]", "`5m`"),
+            ("windows: [{ length: 15m, slide: 5m }]", "`15m every 5m`"),
+            ("kafka: { brokers: [a:9092, b:9092] }", "one text: `a:9092,b:9092`"),
+            ("alerts: { slack: x }", "reads that topic"),
+            ("limits: { bad_rows: 20 }", "`20%`"),
+            ("monitors: { v: { volume: rows, rise: 20 } }", "`20%`, or `2000%`"),
+            ("monitors: { v: { volume: rows, rise: 1.5 } }", "`1.5%`, or `150%`"),
+            ("monitors: { v: { volume: rows, rise: 150% } }", ""),
+        ]
+        for (text, right) in cases {
+            let found = findings(text)
+            #expect(found.isEmpty == right.isEmpty, "\(text): \(found)")
+            #expect(right.isEmpty || found.contains { $0.contains(right) }, "\(text): \(found)")
+        }
+        for (word, right) in [
+            ("target", "`label`"), ("float", "`number`"), ("datetime", "`time_text`"),
+        ] {
+            let found = findings("", columns: "x: \(word)")
+            #expect(found.first?.contains("try: \(right)") ?? false, "\(found)")
+            #expect(found.first?.contains("…") == false, "\(found)")
+        }
+    }
+
+    @Test func `every word is read, and stands in the schema and in the documentation`() throws {
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let document = contents("/\(root)/docs/topology.md")
+        let schema = topologySchema()
+        for word in ColumnWords.all {
+            #expect(
+                findings("", columns: "y: \(word)\n    z: number").filter {
+                    !$0.contains("two-times")
+                }.isEmpty, "\(word)")
+            #expect(document.contains("| `\(word)` |"), "\(word)")
+            #expect(schema.contains("\"\(word)\""), "\(word)")
+        }
+        #expect(
+            document.hasSuffix(catalogueMarkdown()),
+            "docs/topology.md ends with what `tidemark list operators --markdown` prints")
+    }
+
+    @Test func `zones are read from the system, and unknown ones named`() {
+        var world = World(
+            """
+            name: t
+            source: { topic: t, schema: { ts: { type: time_text, zone: Mars/Olympus }, x: number } }
+            """)
+        #expect(lines(world.plan().diagnostics).first?.contains("bad-zone") ?? false)
+        for name in ["UTC", "+01:00", "-5"] {
+            world.files["t.yaml"] =
+                "name: t\nsource: { topic: t, schema: { ts: { type: time_text, zone: '\(name)' }, x: number } }"
+            #expect(world.plan().plan?.stream.columns.first?.zone?.name == name)
+        }
+        world.files["t.yaml"] =
+            "name: t\nsource: { topic: t, schema: { ts: { type: time_text, zone: ../../etc/passwd }, x: number } }"
+        #expect(world.plan().plan == nil)
+        // Another zone is another meaning; without one the identity is what it was.
+        func hash(_ column: String) -> String {
+            World("name: t\nsource: { topic: t, schema: { ts: \(column), x: number } }").plan()
+                .dataHash
+        }
+        #expect(hash("time_text") == hash("{ type: time_text }"))
+        #expect(hash("time_text") != hash("{ type: time_text, zone: '+01:00' }"))
+    }
+
+    @Test func `forty thousand findings take no longer each than a few`() {
+        let clock = ContinuousClock()
+        func seconds(_ count: Int) -> Duration {
+            let keys = (0..<count).map { "k\($0): 1" }.joined(separator: "\n")
+            let world = World(
+                "name: t\nsource: { topic: t, schema: { ts: time_ms, x: number } }\n\(keys)")
+            return clock.measure { _ = world.plan() }
+        }
+        let (few, many) = (seconds(4_000), seconds(40_000))
+        #expect(many < few * 30 + .seconds(1), "\(few) for 4,000, \(many) for 40,000")
+    }
+}
