@@ -166,8 +166,10 @@ final class FileReader: SourceReader {
     private static let blockByteCount = 1 << 20
     private static let keptByteCount = 64 << 10
     static let byteOrderMark: [UInt8] = [0xef, 0xbb, 0xbf]
-    /// A row of CSV that spans lines is no longer than this. A quote that nothing closes until then is a
-    /// mistake in its line: that line is a record by itself, and the next one begins a row again.
+    /// A row of CSV that spans lines is no longer than this.
+    ///
+    /// A quote that nothing closes until then is a mistake in its line: that line is a record by itself,
+    /// and the next one begins a row again.
     static let spannedByteCountMax = 1 << 20
 
     init(source: FileSource, recordByteCountMax: Int, slot: Int, isAssigned: Bool) {

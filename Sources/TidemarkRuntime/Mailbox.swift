@@ -68,8 +68,9 @@ package struct WorkerTally: Sendable, Equatable {
     package var beyondEnd: Int64 = 0
     /// Dead letters, late and quarantined rows, by reason with an example each.
     package var setAside = SetAsideTally()
-    /// Rows that were counted by the word of a record time that others contradicted: taken back with
-    /// their panes. They are among `rows`.
+    /// Rows that were counted by the word of a record time that others contradicted.
+    ///
+    /// Taken back with their panes; they are among `rows`.
     package var withdrawn: Int64 = 0
     /// Offsets without a record: control records, aborted and compacted ones.
     ///

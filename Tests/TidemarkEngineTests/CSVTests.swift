@@ -95,7 +95,8 @@ private func wanted(_ field: Field, _ raw: [UInt8], quoted: Bool) -> Wanted? {
         return .state(.wrongType)
     case .timeMs:
         // The generator makes none below 0 with a fraction.
-        guard text.wholeMatch(of: /-?(0|[1-9]\d*)(\.\d+)?/) != nil else { return .state(.wrongType) }
+        let isNumber = text.wholeMatch(of: /-?(0|[1-9]\d*)(\.\d+)?/) != nil
+        guard isNumber else { return .state(.wrongType) }
         let whole = text.split(separator: ".", omittingEmptySubsequences: false)
         return Int64(whole[0]).map { .time($0) } ?? .state(.wrongType)
     case .timeText:

@@ -418,7 +418,8 @@ private func quoted(_ texts: [String]) -> [String] { texts.map { "\"\($0)\"" } }
 // MARK: Files
 
 private func temporary(_ bytes: [UInt8]) -> String {
-    var template = Array("/tmp/tidemark-test-XXXXXX".utf8CString)
+    let letters = String(repeating: "X", count: 6)
+    var template = Array("/tmp/tidemark-test-\(letters)".utf8CString)
     let descriptor = unsafe mkstemp(&template)
     var rest = bytes[...]
     while !rest.isEmpty {
