@@ -20,6 +20,7 @@ package final class FileSource: Source, @unchecked Sendable {
     private let descriptor: Int32
     /// Between the fields of a row; `nil`: a record is a line.
     fileprivate let separator: UInt8?
+    fileprivate let follows: Bool
     // Used by whoever looks at the first record, before there are readers; then by the one reader that has
     // the partition.
     fileprivate let bytes: InputBytes
@@ -32,17 +33,19 @@ package final class FileSource: Source, @unchecked Sendable {
     /// - `topic`: the source's id: what stands as the topic of its records.
     /// - `clock`: `.time` fixes the reference clock; otherwise it is the file's modification time.
     /// - `encoding`: how records are written.
+    /// - `follows`: at its end the file is waited for, as it may grow; one that is packed does not.
     ///
     /// Throws environment errors: no such file, a directory, no permission.
     package init(
         path: String, topic: String, recordByteCountMax: Int, clock: SourcePlan.ReferenceClock,
-        encoding: RecordEncoding = .json
+        encoding: RecordEncoding = .json, follows: Bool = false
     ) throws(ConnectorError) {
         if case .csv(_, let separator) = encoding {
             self.separator = separator
         } else {
             separator = nil
         }
+        self.follows = follows
         self.path = path
         self.topic = topic
         self.recordByteCountMax = recordByteCountMax
@@ -192,12 +195,16 @@ final class FileReader: SourceReader {
             return
         }
         handOut(batch)
+        source.bytes.patienceMs = Int32(timeoutMs)
         while batch.rowCount == 0 {
-            guard try readBlock(batch) else {
-                if !isAtFileEnd { usleep(UInt32(timeoutMs) * 1000) }
+            switch try readBlock(batch) {
+            case .some: handOut(batch)
+            case .nothingNow: return
+            case .end:
+                // A file that may grow is looked at again, and costs nothing until then.
+                if source.follows { usleep(UInt32(timeoutMs) * 1000) }
                 return
             }
-            handOut(batch)
         }
     }
 
@@ -289,11 +296,13 @@ final class FileReader: SourceReader {
         droppedCount = 0
     }
 
+    private enum Progress { case some, nothingNow, end }
+
     /// Moves what is left of a record to the front and reads more behind it.
     ///
-    /// - Returns: false at the end of the file (for now, if it may grow).
-    private func readBlock(_ batch: RecordBatch) throws(ConnectorError) -> Bool {
-        if isAtFileEnd { return false }
+    /// - Returns: whether there was anything; `end` only for now, if the file may grow.
+    private func readBlock(_ batch: RecordBatch) throws(ConnectorError) -> Progress {
+        if isAtFileEnd { return .end }
         let left = end - start
         if start > 0 {
             unsafe memmove(batch.arena, batch.arena + start, left)
@@ -325,11 +334,12 @@ final class FileReader: SourceReader {
         } else {
             read = try unsafe source.bytes.read(into: batch.arena + end, count: Self.blockByteCount)
         }
-        guard let count = read else { return false }
+        guard let count = read else { return .nothingNow }
         if count == 0 {
+            if source.follows, source.bytes.isPlain { return .end }
             isAtFileEnd = true
             if start < end { handOut(batch) }
-            return false
+            return .end
         }
         end += count
         batch.useArena(end)
@@ -342,7 +352,7 @@ final class FileReader: SourceReader {
                 scanner?.reset()
             }
         }
-        return true
+        return .some
     }
 }
 

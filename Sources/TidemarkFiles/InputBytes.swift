@@ -26,12 +26,18 @@ final class InputBytes {
     private var readCount: Int64 = 0
     /// A packed part has begun and not ended.
     private var isInside = false
+    /// Not a file on a disk: reading it may wait for whoever writes it.
+    private let isStream: Bool
+    /// A stream is waited for so long at most, ms; then there is nothing right now.
+    var patienceMs: Int32 = 0
     private let gzip: UnsafeMutablePointer<z_stream>
     private var zstd: OpaquePointer?
 
     init(descriptor: Int32, path: String) {
         self.descriptor = descriptor
         self.path = path
+        var status = stat()
+        isStream = unsafe fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
         unsafe packed = .allocate(capacity: Self.packedByteCountMax)
         unsafe gzip = .allocate(capacity: 1)
         unsafe gzip.initialize(to: z_stream())
@@ -72,6 +78,10 @@ final class InputBytes {
     private func readFile(
         into target: UnsafeMutableRawPointer, count: Int
     ) throws(ConnectorError) -> Int? {
+        if isStream {
+            var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard unsafe Glibc.poll(&ready, 1, patienceMs) != 0 else { return nil }
+        }
         let got = unsafe Glibc.read(descriptor, target, count)
         if got < 0 {
             if errno == EINTR || errno == EAGAIN { return nil }

@@ -164,7 +164,8 @@ private func runEngine(
         let topic = plan.stream.source.topics.first ?? plan.name
         let file = try FileSource(
             path: inputPath, topic: topic, recordByteCountMax: plan.limits.recordBytes,
-            clock: plan.stream.source.clock, encoding: plan.stream.source.encoding)
+            clock: plan.stream.source.clock, encoding: plan.stream.source.encoding,
+            follows: !options.untilEnd && inputPath != "-")
         plan.stream.source.encoding = try obeyed(
             file, columns: plan.stream.columns, encoding: plan.stream.source.encoding,
             path: inputPath, log: log
