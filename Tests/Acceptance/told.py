@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import unittest
+import zlib
 
 from acceptance import KAFKA, ROOT, SMALL, T0, TIDEMARK, WORK, free_port, lines, run_lines, small, tidemark, topology
 
@@ -148,6 +149,64 @@ class Told(unittest.TestCase):
         shown = tidemark("inspect", WORK / "control-out/t-aggregates.ndjson").stdout
         self.assertIn("\\u{1b}[2Jclear\\u{202e}", shown)
         self.assertNotIn("\x1b", shown)
+
+
+class Waiting(unittest.TestCase):
+    """Input that is not there yet costs nothing, and holds nothing back."""
+
+    QUIET = SMALL.format(clock="2023-11-14T22:40:00Z") + "monitors: { drift: off, volume: off, freshness: off }\n"
+
+    def rows(self, first, last):
+        return "".join(json.dumps(row(i * 1000)) + "\n" for i in range(first, last))
+
+    def cpu(self, process):
+        fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def published(self, out):
+        path = out / "t-aggregates.ndjson"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def until(self, what):
+        end = time.monotonic() + 10
+        while not what():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+
+    def test_a_file_that_grows_is_followed_at_no_cost(self):
+        last = json.dumps(row(200_000))
+        data = write("grows.ndjson", self.rows(0, 200) + last[:10])
+        out = WORK / "grows-out"
+        process = subprocess.Popen([TIDEMARK, "run", topology(self.QUIET, "grows.yaml"), "--input", data, "--output", out, "--json"], cwd=ROOT,
+                                   stdout=subprocess.PIPE, text=True)
+        self.until(lambda: self.published(out) == 6)
+        before = self.cpu(process)
+        time.sleep(3)
+        self.assertLess(self.cpu(process) - before, 0.3)
+        with open(data, "a") as file:
+            file.write(last[10:] + "\n" + self.rows(201, 400))
+        self.until(lambda: self.published(out) == 12)
+        process.send_signal(signal.SIGTERM)
+        summary = json.loads(process.communicate(timeout=10)[0])
+        self.assertEqual((process.returncode, summary["records"], summary["dead_letters"]), (0, 400, 0))
+
+    def test_an_idle_pipe_holds_back_neither_windows_nor_a_stop(self):
+        for packed in (False, True):
+            out = WORK / f"idle-{packed}"
+            process = subprocess.Popen([TIDEMARK, "run", topology(self.QUIET, "idle.yaml"), "--input", "-", "--output", out, "--json"], cwd=ROOT,
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            text = self.rows(0, 200).encode()
+            if packed:
+                packer = zlib.compressobj(wbits=31)
+                text = packer.compress(text) + packer.flush(zlib.Z_SYNC_FLUSH)
+            process.stdin.write(text)
+            process.stdin.flush()
+            self.until(lambda: self.published(out) == 6)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(10), 0)
+            self.assertEqual(json.loads(process.stdout.read())["records"], 200)
+            process.stdin.close()
+            process.stdout.close()
 
 
 class Demo(unittest.TestCase):
