@@ -2,8 +2,9 @@ import CRdKafka
 import Glibc
 import Synchronization
 import TidemarkCore
+import TidemarkDataflow
 
-/// Looks every few seconds whether the input topics have grown.
+/// Looks every few seconds whether the input topics have grown, and whether somebody joined our group.
 ///
 /// The library refreshes what it knows of a topic every five minutes and tells nobody who assigns by
 /// hand; a producer that starts writes to new partitions at once.
@@ -17,17 +18,28 @@ final class PartitionWatch: @unchecked Sendable {
     private let signal: UnsafeMutablePointer<sem_t>
     private let shouldStop = Atomic<Bool>(false)
     private let grown = Atomic<Bool>(false)
+    private let members = Atomic<Int>(0)
+    private let admin: KafkaAdmin
+    private let group: String
     private let thread = Mutex<ClientThread?>(nil)
 
     var hasGrown: Bool { grown.load(ordering: .relaxed) }
+    /// Members of the group. We assign by hand and are none, so whoever is one is somebody else.
+    var memberCount: Int { members.load(ordering: .relaxed) }
 
-    init(handle: ClientHandle, counts: [(topic: String, count: Int)], periodMs: Int64 = 3_000) {
+    init(
+        handle: ClientHandle, group: String, counts: [(topic: String, count: Int)],
+        periodMs: Int64 = 3_000
+    ) throws(ConnectorError) {
+        admin = KafkaAdmin(handle: handle, connectMs: 1_000)
+        self.group = group
         self.handle = handle
         self.counts = counts
         self.periodMs = periodMs
         unsafe signal = .allocate(capacity: 1)
         unsafe sem_init(signal, 0, 0)
-        thread.withLock { $0 = ClientThread { self.run() } }
+        let own = try ClientThread { self.run() }
+        thread.withLock { $0 = own }
     }
 
     deinit {
@@ -53,6 +65,9 @@ final class PartitionWatch: @unchecked Sendable {
                 // A broker that is away is not our business here.
                 guard let ids = try? handle.partitions(of: topic, withinMs: 1000) else { continue }
                 if ids.count > count { grown.store(true, ordering: .relaxed) }
+            }
+            if let count = try? admin.memberCount(of: group) {
+                members.store(count, ordering: .relaxed)
             }
             if hasGrown { return }
         }

@@ -95,6 +95,8 @@ package final class StageOneOperator: StageOne {
     private var segments: [SegmentFolder]
     private let timeField: Int?
     private let texts: TextTable
+    /// Texts that are too long for what is made of them.
+    private var longTexts: LongTexts
 
     /// A dictionary above this is compacted.
     static let dictionaryCountMax = 65_536
@@ -133,6 +135,7 @@ package final class StageOneOperator: StageOne {
         filter = stream.filter.map { RowFilter($0, inputs: inputs, decoder: decoder) }
         let texts = TextTable(decoder: decoder, fieldCount: fields.count)
         self.texts = texts
+        longTexts = LongTexts(stream: stream, fieldOf: fieldOf)
         let monitored = monitoredBaselines(stream)
         segments = stream.segments.enumerated().map { index, segment in
             SegmentFolder(
@@ -175,6 +178,7 @@ package final class StageOneOperator: StageOne {
             }
             unsafe rows.fate[row] = fate.rawValue
         }
+        longTexts.setAside(decoder, rows, rowCount: count)
         guard let filter else { return }
         let passes = filter.evaluate(rowCount: count)
         for row in 0..<count where unsafe rows.fate[row] == RowTable.Fate.row.rawValue {
@@ -191,6 +195,7 @@ package final class StageOneOperator: StageOne {
         guard verdict == .row else {
             return DeadLetterReason(verdict.reason, verdict.detail)
         }
+        if let reason = longTexts.reason(row) { return reason }
         guard let timeField, let timeColumn = plan.stream.eventTimeColumn else {
             return DeadLetterReason("not_json", "")
         }
@@ -242,6 +247,7 @@ package final class StageOneOperator: StageOne {
             let remap = decoder.compactDictionary(field, used: used)
             for segment in segments { segment.remap(column: column, remap) }
             texts.reset(field, keptCount: decoder.dictionaryCount(field))
+            longTexts.forget(field)
             filter?.forgetCodes()
         }
     }

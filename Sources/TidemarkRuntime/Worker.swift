@@ -288,6 +288,7 @@ package final class Worker {
     ) -> Int {
         var task = tasks[place]
         task.isTouched = true
+        let refusedLeaps = task.clock.refusedLeapCount
         let slot = UInt16(truncatingIfNeeded: task.slot)
         let paneMs = plan.paneMs
         let usesRecordTime = plan.eventTimeColumn == nil
@@ -320,6 +321,7 @@ package final class Worker {
                 tally.bytes += unsafe batch.valueLengthWhole[row]
             }
             let recordMs = unsafe batch.recordTimeMs[row]
+            if !isReread, PartitionClock.isOdd(recordMs: recordMs) { tally.oddTimes += 1 }
             var fate = RowTable.Fate(rawValue: unsafe rows.fate[row]) ?? .deadLetter
             var reason: DeadLetterReason?
             if fate == .row || fate == .filteredOut || fate == .filteredNull {
@@ -409,8 +411,13 @@ package final class Worker {
                         }
                     }
                     task.counts.quarantined += 1
-                    if referenceMs != TimeLimit.never {
-                        task.counts.aheadMs = eventMs - referenceMs
+                    let aheadMs = referenceMs == TimeLimit.never ? nil : eventMs - referenceMs
+                    task.counts.aheadMs = aheadMs ?? 0
+                    if !isReread,
+                        let letter = letters.quarantinedRow(
+                            batch, row: row, partition: task.partition, aheadMs: aheadMs)
+                    {
+                        outgoing.append(letter)
                     }
                 }
                 if fate != .row, sealedMs != TimeLimit.never {
@@ -428,6 +435,7 @@ package final class Worker {
             }
             unsafe rows.fate[row] = fate.rawValue
         }
+        tally.refusedLeaps += task.clock.refusedLeapCount - refusedLeaps
         tasks[place] = task
         return row
     }
