@@ -152,6 +152,10 @@ extension Plan {
                     sure: size.sketchBytes, most: size.sketchBytes)
             default: break
             }
+            // Brokers take 1,048,588 by default.
+            if let sure = needs[index].recordBytes?.sure, sure > 900_000 {
+                needs[index].settings.append(TopicSetting("max.message.bytes", "\(sure + 50_000)"))
+            }
         }
         // One process holds all slots: one partition is one write a commit. 64 slots are the most.
         if let stateTopic {

@@ -411,7 +411,10 @@ package final class Worker {
                         }
                     }
                     task.counts.quarantined += 1
-                    let aheadMs = referenceMs == TimeLimit.never ? nil : eventMs - referenceMs
+                    // Before there is a reference clock the record's own time is what it is ahead of.
+                    let ownMs = PartitionClock.isOdd(recordMs: recordMs) ? TimeLimit.never : recordMs
+                    let nowMs = referenceMs == TimeLimit.never ? ownMs : referenceMs
+                    let aheadMs = nowMs == TimeLimit.never ? nil : eventMs - nowMs
                     task.counts.aheadMs = aheadMs ?? 0
                     if !isReread,
                         let letter = letters.quarantinedRow(

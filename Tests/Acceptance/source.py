@@ -14,7 +14,7 @@ import unittest
 from acceptance import KAFKA, ROOT, TIDEMARK, WORK, free_port, tidemark, topology
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 
 
 def now():
@@ -289,8 +289,12 @@ monitors: {{ drift: off, volume: off, freshness: {{ freshness: 1h }} }}
     def test_sketches_that_never_fit_are_refused_before_anything_is_read(self):
         path = self.make("never", "summaries: [ { columns: categories, distinct: { lg_k: 21 } } ]\noutputs: { aggregates: { topic: never-aggregates, sketches: [hll] } }\n",
                          schema="ts: time_ms, model: model, c: category")
-        checked = tidemark("topics", "check", path, env=self.environment)
-        self.assertEqual(checked.returncode, 1, checked.stdout)
+        tidemark("topics", "check", path, env=self.environment)
+        small = ConfigResource("topic", "never-aggregates-sketches", incremental_configs=[
+            ConfigEntry("max.message.bytes", "1048588", incremental_operation=AlterConfigOpType.SET)])
+        for future in self.admin.incremental_alter_configs([small]).values():
+            future.result(10)
+        checked = tidemark("topics", "check", path, env=self.environment, ok=1)
         self.assertIn("max.message.bytes", checked.stdout)
 
     def test_a_second_topology_with_the_same_app_is_refused(self):
@@ -307,8 +311,7 @@ monitors: {{ drift: off, volume: off, freshness: {{ freshness: 1h }} }}
         second = Run(other, self.environment)
         self.assertEqual(second.process.wait(30), 4)
         self.assertIn("belongs to topology 'mine'", second.log())
-        linted = tidemark("lint", volume, other)
-        self.assertEqual(linted.returncode, 1)
+        linted = tidemark("lint", volume, other, ok=1)
         self.assertIn("shared-app", linted.stdout)
 
     @unittest.skipUnless(os.geteuid() == 0 and shutil.which("prlimit") and shutil.which("setpriv"), "takes another user's limits")
