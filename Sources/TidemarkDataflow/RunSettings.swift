@@ -90,7 +90,9 @@ package struct RunSettings: Sendable {
     package var unitBytesMax = 4 << 20
     /// It takes no windows in beyond this where units take long to get through.
     package static let unitBytesMin = 16 << 10
-    /// Of the first unit: how fast results leave is not known yet. Each that is through soon doubles it.
+    /// Of the first unit, as how fast results leave is not known yet.
+    ///
+    /// Each that is through soon doubles it.
     package static let unitBytesFirst = 256 << 10
     /// A unit that takes longer makes the next ones smaller, ms.
     package static let unitMsMax: Int64 = 5_000

@@ -22,8 +22,9 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
     private var topics: [String] = []
     /// A broker refused somebody else's record of one byte more: longer ones are shortened.
     private var foreignBytesMax = Int.max
-    /// By topic: a broker refused a result of ours of one byte more, alone in its batch. Longer ones are
-    /// replaced by one that says so.
+    /// By topic: a broker refused a result of ours of one byte more, alone in its batch.
+    ///
+    /// Longer ones are replaced by one that says so.
     private var ownBytesMax: [String: Int] = [:]
     /// A batch of ours was refused as too large: records go one by one, so that it shows which it is.
     private var isCareful = false

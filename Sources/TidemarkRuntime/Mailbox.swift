@@ -60,8 +60,9 @@ package struct WorkerTally: Sendable, Equatable {
     package var beyondEnd: Int64 = 0
     /// Dead letters, late and quarantined rows, by reason with an example each.
     package var setAside = SetAsideTally()
-    /// Rows that were counted by the word of a record time that others contradicted: taken back with
-    /// their panes. They are among `rows`.
+    /// Rows that were counted by the word of a record time that others contradicted: taken back.
+    ///
+    /// They are among `rows`.
     package var withdrawn: Int64 = 0
     /// Records whose record time can be none: their event time stood in for it.
     package var oddTimes: Int64 = 0

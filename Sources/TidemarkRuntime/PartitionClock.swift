@@ -53,9 +53,9 @@ package struct PartitionClock: Sendable, Equatable {
     package static let stepMsMin: Int64 = 1_000
     /// A leap is believed when records agree with it over a tenth of its size, and over so long at most.
     package static let agreedMsMax: Int64 = 30_000
-    /// Sooner, when so many more agree than contradict …
+    /// Sooner, when so many more agree than contradict.
     package static let agreedCount: Int64 = 32
-    /// … over so long: a producer's batch is written in less.
+    /// They do so over this long at least: a producer's batch is written in less.
     package static let agreedCountMs: Int64 = 3_000
 
     /// `fixedReferenceMs`: the reference clock of a file; `nil` follows record times.

@@ -35,9 +35,9 @@ struct SourceWatch {
     private var events: [(condition: SourceCondition, untilNs: Int64)] = []
 
     static let spanNs: Int64 = 60_000_000_000
-    /// Fewer records of a minute say nothing about a share …
+    /// Fewer records of a minute say nothing about a share while the minute lasts.
     static let countMin: Int64 = 500
-    /// … unless the minute is over.
+    /// Fewer say nothing when it is over, either.
     static let countMinSlow: Int64 = 20
     static let shareMax = 0.1
     static let timesUsual = 5.0

@@ -412,7 +412,8 @@ package final class Worker {
                     }
                     task.counts.quarantined += 1
                     // Before there is a reference clock the record's own time is what it is ahead of.
-                    let ownMs = PartitionClock.isOdd(recordMs: recordMs) ? TimeLimit.never : recordMs
+                    let isOdd = PartitionClock.isOdd(recordMs: recordMs)
+                    let ownMs = isOdd ? TimeLimit.never : recordMs
                     let nowMs = referenceMs == TimeLimit.never ? ownMs : referenceMs
                     let aheadMs = nowMs == TimeLimit.never ? nil : eventMs - nowMs
                     task.counts.aheadMs = aheadMs ?? 0
@@ -462,15 +463,9 @@ package final class Worker {
         guard let afterMs = afterMs.map({ max($0, task.clock.watermarkMs) }),
             let place = task.open.firstIndex(where: { $0.startMs > afterMs })
         else { return false }
-        let first = task.open[place]
         let panes = task.open[place...]
         let rowCount = panes.reduce(0) { $0 + $1.rowCount }
         tally.withdrawn += rowCount
-        if rowCount > 0 {
-            tally.setAside.add("withdrawn", count: rowCount) {
-                "\(task.partition)@\(first.origin.firstOffset): later records contradict its record time"
-            }
-        }
         task.counts.withdrawn += rowCount
         task.withdrawn += panes
         task.open.removeSubrange(place...)
