@@ -12,7 +12,8 @@ import TidemarkCore
 ///     26  payload
 ///     n−4 CRC-32C of everything before, u32 LE
 ///
-/// A version reads every earlier one. A later one is refused, never skipped: going back to an older
+/// Every format, later ones too, is at least 30 bytes long and ends in the checksum of all before it: so damage
+/// is never taken for a newer version. A version reads every earlier one. A later one is refused, never skipped: going back to an older
 /// version of tidemark needs `tidemark reset`, unless the formats are the same.
 package struct StateFrame: Sendable, Equatable {
     package static let version: UInt8 = 5
@@ -31,6 +32,8 @@ package struct StateFrame: Sendable, Equatable {
         case windowList = 5
         /// Of a group or segment whose silence is watched; applied through its last pane with a row.
         case freshness = 6
+        /// The name of the topology that the state belongs to.
+        case owner = 7
 
         /// The first version that has it as it is: what an older one does not know it must refuse.
         var version: UInt8 {
@@ -38,7 +41,7 @@ package struct StateFrame: Sendable, Equatable {
             case .silence: 1
             case .windowList: 2
             case .window: 3
-            case .freshness: 4
+            case .freshness, .owner: 4
             case .alert, .baseline: 5
             }
         }
@@ -83,12 +86,13 @@ package struct StateFrame: Sendable, Equatable {
         guard bytes.count >= 4, bytes.starts(with: "TMS".utf8) else {
             throw .damaged("it does not begin like a state entry")
         }
-        guard bytes[3] <= Self.version else { throw .newer(version: Int(bytes[3])) }
         guard bytes.count >= 30 else { throw .damaged("it is cut short") }
+        // Before anything else is believed, the version included: every format ends in this checksum.
         let sum = UInt32(truncatingIfNeeded: Self.number(bytes, bytes.count - 4, 4))
         guard sum == crc32c(bytes[..<(bytes.count - 4)]) else {
             throw .damaged("its checksum does not match")
         }
+        guard bytes[3] <= Self.version else { throw .newer(version: Int(bytes[3])) }
         guard let kind = Kind(rawValue: bytes[4]) else {
             throw .damaged("kind \(bytes[4]) is unknown")
         }

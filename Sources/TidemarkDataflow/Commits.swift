@@ -52,6 +52,12 @@ package protocol CommitLog: AnyObject, Sendable {
     /// by itself is tried again inside; an error that is thrown is the end of the run.
     func commit(_ unit: CommitUnit, waitMs: Int) throws(ConnectorError) -> Bool
     func close(withinMs: Int64)
+    /// What keeps the unit at hand from getting through, if it was tried several times.
+    var trouble: String? { get }
+}
+
+extension CommitLog {
+    package var trouble: String? { nil }
 }
 
 /// Reads the compacted state topic, whole, once.
@@ -90,8 +96,9 @@ package protocol TransactionalProducer: AnyObject, Sendable {
     /// Sends what is queued and commits.
     func commit(waitMs: Int) throws(TransactionError)
     func abort(waitMs: Int) throws(TransactionError)
-    /// Throws the producer away and makes a new one, to be initialized.
-    func renew() throws(ConnectorError)
+    /// Throws the producer away and makes a new one, to be initialized, whose transactions may stay open
+    /// for so long.
+    func renew(timeoutMs: Int64) throws(ConnectorError)
     /// Stable positions: none while a transaction on them is undecided.
     func committed(_ partitions: [TopicPartition]) throws(ConnectorError) -> [CommittedOffset]
     func close(withinMs: Int64)

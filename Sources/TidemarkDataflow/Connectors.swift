@@ -64,7 +64,23 @@ package struct ConnectorError: Error, Sendable, CustomStringConvertible {
         self.hint = hint
     }
 
+    /// No thread could be started.
+    package static var noThread: ConnectorError {
+        ConnectorError(
+            .environment,
+            "no thread could be started: the system's limit of processes and threads is reached",
+            hint: "a greater `ulimit -u`, or pids.max of the container's cgroup")
+    }
+
     package var description: String { hint.map { "\(message)\n  try: \($0)" } ?? message }
+}
+
+/// Why a partition that is quiet may not be idle.
+package enum SourceHold: Sendable, Equatable {
+    /// So many records lie behind an open transaction.
+    case openTransaction(records: Int64)
+    /// Its leader does not answer.
+    case noAnswer
 }
 
 /// A log that can be read from given offsets: Kafka topics, a file, a simulation.
@@ -85,10 +101,22 @@ package protocol Source: AnyObject, Sendable {
     /// One past the last offset known of each partition, by slot, without asking the broker anew;
     /// `nil` where it is not known. Read for lag, idleness and progress.
     func endOffsets() -> [Int64?]
+    /// What keeps each partition from being read to its end, by slot; `nil`: nothing that is known.
+    /// Empty: nothing keeps any.
+    func holds() -> [SourceHold?]
+    /// Members of the application's group that are not ours, as far as is known.
+    var foreignMemberCount: Int { get }
     /// There are partitions that `extents` did not give. Asked often: it looks up what is known.
     var hasGrown: Bool { get }
     /// Gives up everything, waiting at most so long.
     func close(withinMs: Int64)
+}
+
+extension Source {
+    /// What has no leaders and no transactions is read to its end by itself.
+    package func holds() -> [SourceHold?] { [] }
+    /// A source without groups.
+    package var foreignMemberCount: Int { 0 }
 }
 
 /// One worker's end of a source.

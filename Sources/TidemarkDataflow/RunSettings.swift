@@ -7,6 +7,8 @@ package struct OutputsPlan: Sendable {
     package var alerts: String
     package var deadLetters: String
     package var late: String?
+    /// Rows that are further ahead of the reference clock than `skew`; `nil`: they are counted only.
+    package var quarantined: String?
 
     package enum SketchOutput: String, Sendable, CaseIterable {
         case kll, ddsketch, hll, frequent, moments, correlation, decayed
@@ -28,7 +30,7 @@ package struct OutputsPlan: Sendable {
 
     /// Every topic that is written.
     package var topics: [String] {
-        [aggregates, sketchesTopic, alerts, deadLetters, late].compactMap(\.self)
+        [aggregates, sketchesTopic, alerts, deadLetters, late, quarantined].compactMap(\.self)
     }
 }
 
@@ -88,6 +90,14 @@ package struct RunSettings: Sendable {
     package var heartbeatMs: Int64 = 5_000
     /// A unit of commit does not wait for the tick when its outputs are this large, bytes.
     package var unitBytesMax = 4 << 20
+    /// It takes no windows in beyond this where units take long to get through.
+    package static let unitBytesMin = 16 << 10
+    /// Of the first unit, as how fast results leave is not known yet.
+    ///
+    /// Each that is through soon doubles it.
+    package static let unitBytesFirst = 256 << 10
+    /// A unit that takes longer makes the next ones smaller, ms.
+    package static let unitMsMax: Int64 = 5_000
 
     /// What a crash may repeat.
     package enum Delivery: String, Sendable, CaseIterable {

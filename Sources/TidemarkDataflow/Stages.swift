@@ -158,6 +158,7 @@ package struct WindowTally: Sendable {
 /// A minute in which too many records were dead letters.
 package struct Poison: Sendable, Equatable {
     package var recordCount: Int64
+    /// Those that were dead letters, or quarantined.
     package var deadLetterCount: Int64
     /// On the wall clock, ms.
     package var startMs: Int64
@@ -208,6 +209,8 @@ package enum StateRestoration: Sendable, Equatable {
     case taken
     /// Of another state epoch: it is taken away with the next commit.
     case otherEpoch(Int)
+    /// The state is that of another topology with the same `app`.
+    case otherTopology(String)
     /// A form that only a newer version writes.
     case newer(version: Int)
     /// Its bytes are damaged, or nothing of this topology has such a key.
@@ -249,6 +252,12 @@ package protocol StageTwo: AnyObject {
     ///
     /// - Returns: alerts that began to fire, and whether anything was emitted.
     func observe(_ arrival: Arrival, emit: (OutputRecord) -> Void) -> (alerts: Int, spoke: Bool)
+    /// Says what is so with the source, once each when it begins and when it is over.
+    ///
+    /// - Returns: alerts that began to fire, and whether anything was emitted.
+    func observe(
+        _ conditions: [SourceCondition], nowMs: Int64, emit: (OutputRecord) -> Void
+    ) -> (alerts: Int, spoke: Bool)
     /// Says that reading has stopped since too many records were dead letters.
     func hold(_ poison: Poison, emit: (OutputRecord) -> Void)
     /// An earlier process said so, and nobody has said yet that records can be read again.
@@ -292,6 +301,11 @@ package protocol LetterWriter: Sendable {
     /// `nil` where late rows are counted only.
     func lateRow(
         _ batch: RecordBatch, row: Int, partition: TopicPartition, paneStartMs: Int64
+    ) -> OutputRecord?
+    /// `nil` where quarantined rows are counted only. `aheadMs`: of the reference clock; `nil` where that
+    /// is not known yet.
+    func quarantinedRow(
+        _ batch: RecordBatch, row: Int, partition: TopicPartition, aheadMs: Int64?
     ) -> OutputRecord?
     /// Where a record lies, for people: `topic[partition]@offset`, or `file:line`.
     func place(_ batch: RecordBatch, row: Int, partition: TopicPartition) -> String

@@ -1,5 +1,13 @@
 package import TidemarkCore
 
+/// The longest texts that rows may have, bytes of UTF-8; a row with a longer one is a dead letter.
+package enum TextLimit {
+    /// Of a column that names groups: names are parts of keys.
+    package static let dimensionBytes = 1_024
+    /// Of any other text that is read.
+    package static let valueBytes = 32_768
+}
+
 /// A source and what is watched on it.
 package struct StreamPlan: Sendable {
     package var source: SourcePlan
@@ -46,6 +54,9 @@ package struct SourcePlan: Sendable {
     package var skewMs: Int64 = 300_000
     /// `nil`: off.
     package var idleMs: Int64? = 30_000
+    /// A partition that is quiet though its end was not reached, or is not known, holds the others for
+    /// so long at most; `nil`: as long as it takes.
+    package var holdMs: Int64? = 900_000
     package var alignmentMs: Int64? = 60_000
     /// A broker collects records for so long before it answers; 0: it answers with the first one.
     package var fetchWaitMs: Int64 = 0

@@ -1,7 +1,7 @@
 /// A topic that a plan reads or writes, and what it must be like.
 package struct TopicNeed: Sendable, Equatable {
     package enum Role: String, Sendable {
-        case source, aggregates, sketches, alerts, late, state
+        case source, aggregates, sketches, alerts, late, quarantined, state
         case deadLetters = "dead_letters"
     }
 
@@ -26,8 +26,16 @@ package struct TopicNeed: Sendable, Equatable {
     package var rereadMs: Int64?
     /// What one batch of ours may weigh, bytes; `nil`: it is not written.
     package var batchBytes: Int?
+    /// What one record of ours weighs; `nil`: others' records, or small ones.
+    package var recordBytes: RecordBytes?
     /// Settings that it is made with, beside the policy.
     package var settings: [TopicSetting]
+
+    /// Bytes of one record: always, and at most.
+    package struct RecordBytes: Sendable, Equatable {
+        package var sure: Int
+        package var most: Int
+    }
 
     /// A source belongs to those who produce it.
     package var isOurs: Bool { role != .source }
@@ -132,6 +140,23 @@ extension Plan {
         output(outputs.alerts, .alerts, .any, 1)
         output(outputs.deadLetters, .deadLetters, .delete, 1)
         output(outputs.late, .late, .delete, 1)
+        output(outputs.quarantined, .quarantined, .delete, 1)
+        let size = ResultSize(self)
+        for index in needs.indices {
+            switch needs[index].role {
+            case .aggregates:
+                needs[index].recordBytes = TopicNeed.RecordBytes(
+                    sure: size.aggregateBytes, most: size.aggregateBytesMax)
+            case .sketches:
+                needs[index].recordBytes = TopicNeed.RecordBytes(
+                    sure: size.sketchBytes, most: size.sketchBytes)
+            default: break
+            }
+            // Brokers take 1,048,588 by default.
+            if let sure = needs[index].recordBytes?.sure, sure > 900_000 {
+                needs[index].settings.append(TopicSetting("max.message.bytes", "\(sure + 50_000)"))
+            }
+        }
         // One process holds all slots: one partition is one write a commit. 64 slots are the most.
         if let stateTopic {
             needs.append(
@@ -301,6 +326,31 @@ extension TopicNeed {
                     true,
                     "max.message.bytes is \(most), and a batch may have \(needed) (or lower batch.size in kafka.properties)",
                     .set(TopicSetting("max.message.bytes", "1048588"))
+                )
+            )
+        }
+        checkRecords(settings, &found)
+    }
+
+    private func checkRecords(_ settings: [String: String], _ found: inout [TopicFinding]) {
+        guard let recordBytes, let most = settings["max.message.bytes"].flatMap({ Int($0) }) else {
+            return
+        }
+        if recordBytes.sure > most {
+            found.append(
+                TopicFinding(
+                    true,
+                    "max.message.bytes is \(most), and a result has \(recordBytes.sure) bytes: it would be"
+                        + " replaced by a record that says so",
+                    .set(TopicSetting("max.message.bytes", "\(recordBytes.sure + 50_000)"))
+                )
+            )
+        } else if recordBytes.most > most {
+            found.append(
+                TopicFinding(
+                    false,
+                    "max.message.bytes is \(most): a result of long texts may have up to"
+                        + " \(recordBytes.most) bytes, and is then replaced by a record that says so"
                 )
             )
         }

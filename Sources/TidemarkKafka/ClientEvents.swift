@@ -30,9 +30,11 @@ final class ClientEvents: Sendable {
         var tokenProblem: String?
         /// Last stable offset and high-water mark, from the statistics.
         var ends: [TopicPartition: (stable: Int64, highWater: Int64)] = [:]
+        /// Partitions whose leader does not answer.
+        var unanswered: Set<TopicPartition> = []
 
         /// Waiting longer for the cluster will not help.
-        var isHopeless: Bool { refused != nil || tokenProblem != nil }
+        var isHopeless: Bool { refused != nil || tokenProblem != nil || fatal != nil }
     }
 
     let role: String
@@ -97,8 +99,20 @@ final class ClientEvents: Sendable {
         state.withLock { $0.ends[partition] }
     }
 
+    /// The leader of a partition does not answer, as of the last statistics.
+    func isUnanswered(_ partition: TopicPartition) -> Bool {
+        state.withLock { $0.unanswered.contains(partition) }
+    }
+
     func note(_ code: rd_kafka_resp_err_t, _ text: String, isFatal: Bool) {
-        let failure = Failure(code: code, text: redactor.clean(text))
+        var failure = Failure(code: code, text: redactor.clean(text))
+        var isFatal = isFatal
+        if code == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE {
+            // A client without its threads does nothing, and says nothing.
+            failure.text +=
+                ": the limit of threads is reached (ulimit -u, or pids.max of the cgroup)"
+            isFatal = true
+        }
         errorCount.add()
         let isNews = state.withLock { state in
             let gist =
@@ -124,10 +138,11 @@ final class ClientEvents: Sendable {
             if isFatal { state.fatal = failure }
             return isNews
         }
-        if isFatal { hasFatal.store(true, ordering: .releasing) }
+        let isDead = isFatal
+        if isDead { hasFatal.store(true, ordering: .releasing) }
         guard isNews else { return }
         log.log(
-            isFatal ? .error : .warning,
+            isDead ? .error : .warning,
             "kafka client error",
             ["client": role, "code": codeName(code), "reason": failure.text]
         )
@@ -164,10 +179,14 @@ final class ClientEvents: Sendable {
     }
 
     func note(statistics: Statistics) {
+        let answering = Set(statistics.brokers.lazy.filter(\.isAnswering).map(\.id))
         state.withLock { state in
             for entry in statistics.partitions where entry.stableEnd >= 0 {
                 state.ends[entry.partition] = (entry.stableEnd, entry.highWater)
             }
+            state.unanswered = Set(
+                statistics.partitions.lazy.filter { !answering.contains($0.leader) }
+                    .map(\.partition))
         }
         telemetry.gauge(
             "tidemark_kafka_queue_messages",
@@ -184,7 +203,7 @@ final class ClientEvents: Sendable {
             labels: [("client", role)],
             help: "Bytes produced and not yet acknowledged."
         ).set(Double(statistics.messageByteCount))
-        for broker in statistics.brokers {
+        for broker in statistics.brokers where broker.roundTripUs >= 0 {
             telemetry.gauge(
                 "tidemark_kafka_round_trip_seconds",
                 labels: [("broker", broker.name), ("client", role)],

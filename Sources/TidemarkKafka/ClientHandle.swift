@@ -57,6 +57,14 @@ final class ClientHandle: @unchecked Sendable {
         if configuration.token != nil {
             unsafe rd_kafka_conf_set_oauthbearer_token_refresh_cb(conf, onTokenWanted)
         }
+        // Its main one, one a broker that is named, two for brokers that it finds by their role, and ours.
+        let brokerCount = brokers.split(separator: ",").count
+        do throws(ConnectorError) {
+            try ClientThread.requireRoom(for: brokerCount + 4)
+        } catch {
+            unsafe rd_kafka_conf_destroy(conf)
+            throw error
+        }
         let text = ErrorText()
         guard let client = unsafe rd_kafka_new(type, conf, text.buffer, text.capacity) else {
             unsafe rd_kafka_conf_destroy(conf)
@@ -74,7 +82,7 @@ final class ClientHandle: @unchecked Sendable {
         self.control = unsafe ControlLoop(client: client, events: events)
         if controlled {
             if type == RD_KAFKA_CONSUMER { unsafe rd_kafka_poll_set_consumer(client) }
-            control.start()
+            try control.start()
         }
     }
 
@@ -169,6 +177,9 @@ final class ClientHandle: @unchecked Sendable {
     /// Why a call that waited for the cluster failed, with what the library said meanwhile.
     func unreachable(_ code: rd_kafka_resp_err_t, waitedMs: Int64) -> ConnectorError {
         let snapshot = events.snapshot
+        if let fatal = snapshot.fatal {
+            return ConnectorError(.environment, "the Kafka client gave up: \(fatal.text)")
+        }
         if let problem = snapshot.tokenProblem {
             return ConnectorError(
                 .environment,
@@ -249,12 +260,18 @@ final class ClientHandle: @unchecked Sendable {
         }
         let resources = unsafe ClosingResources(client: client, topics: references, events: events)
         let control = control
-        let thread = ClientThread {
-            // The client may not go while its control thread is inside a poll.
-            guard control.join(withinMs: 60_000) else { return }
-            resources.destroy()
+        var isClosing = false
+        do throws(ConnectorError) {
+            let thread = try ClientThread {
+                // The client may not go while its control thread is inside a poll.
+                guard control.join(withinMs: 60_000) else { return }
+                resources.destroy()
+            }
+            isClosing = thread.join(withinMs: withinMs)
+        } catch {
+            // It is left to the end of the process, as one that hangs is.
         }
-        if !thread.join(withinMs: withinMs) {
+        if !isClosing {
             log.warning(
                 "kafka client did not close in time",
                 ["client": events.role, "ms": withinMs]
@@ -304,8 +321,9 @@ private final class ControlLoop: @unchecked Sendable {
         self.events = events
     }
 
-    func start() {
-        thread.withLock { $0 = ClientThread { self.run() } }
+    func start() throws(ConnectorError) {
+        let own = try ClientThread { self.run() }
+        thread.withLock { $0 = own }
     }
 
     func stop() { shouldStop.store(true, ordering: .releasing) }

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import TidemarkDataflow
 
 /// A thread of the control plane, and the wait for its end.
 ///
@@ -8,16 +9,15 @@ import Synchronization
 final class ClientThread: Sendable {
     private let isDone = Atomic<Bool>(false)
 
-    init(_ body: @escaping @Sendable () -> Void) {
-        let box = ThreadBody(run: body, thread: self)
+    /// - Throws: an environment error when the system gives no more threads.
+    init(_ body: @escaping @Sendable () -> Void) throws(ConnectorError) {
+        let box = unsafe Unmanaged.passRetained(ThreadBody(run: body, thread: self))
         var thread = pthread_t()
-        let code = unsafe pthread_create(
-            &thread,
-            nil,
-            runThreadBody,
-            Unmanaged.passRetained(box).toOpaque()
-        )
-        precondition(code == 0, "the system gives no thread")
+        guard unsafe pthread_create(&thread, nil, runThreadBody, box.toOpaque()) == 0 else {
+            unsafe box.release()
+            isDone.store(true, ordering: .releasing)
+            throw .noThread
+        }
         pthread_detach(thread)
     }
 
@@ -33,6 +33,32 @@ final class ClientThread: Sendable {
     }
 
     fileprivate func markDone() { isDone.store(true, ordering: .releasing) }
+}
+
+extension ClientThread {
+    /// Sees whether the system gives so many threads at once.
+    ///
+    /// The library aborts the process, or waits for ever, when it gets none for a broker.
+    ///
+    /// - Throws: an environment error when it does not.
+    static func requireRoom(for count: Int) throws(ConnectorError) {
+        let gate = Gate()
+        defer { gate.isOpen.store(true, ordering: .releasing) }
+        var held: [ClientThread] = []
+        for _ in 0..<count {
+            held.append(
+                try ClientThread {
+                    while !gate.isOpen.load(ordering: .acquiring) { usleep(200) }
+                })
+        }
+        gate.isOpen.store(true, ordering: .releasing)
+        for thread in held { _ = thread.join(withinMs: 1000) }
+    }
+}
+
+/// What threads wait for.
+private final class Gate: Sendable {
+    let isOpen = Atomic<Bool>(false)
 }
 
 private final class ThreadBody: Sendable {

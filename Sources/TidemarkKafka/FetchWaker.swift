@@ -2,6 +2,7 @@ import CRdKafka
 import Glibc
 import Synchronization
 import TidemarkCore
+import TidemarkDataflow
 
 /// Wakes the client's fetching when a reader made room in a full queue.
 ///
@@ -25,13 +26,14 @@ final class FetchWaker: @unchecked Sendable {
     private let isPending = Atomic<Bool>(false)
     private let thread = Mutex<ClientThread?>(nil)
 
-    init(handle: ClientHandle, partitions: [TopicPartition]) {
+    init(handle: ClientHandle, partitions: [TopicPartition]) throws(ConnectorError) {
         self.handle = handle
         self.partitions = partitions
         unsafe signal = .allocate(capacity: 1)
         unsafe sem_init(signal, 0, 0)
         guard Self.isNeeded else { return }
-        thread.withLock { $0 = ClientThread { self.run() } }
+        let own = try ClientThread { self.run() }
+        thread.withLock { $0 = own }
     }
 
     deinit {

@@ -117,6 +117,7 @@ package final class KafkaClient: Sendable {
             batchBytesMax: batchBytes,
             queueBytesMax: queueBytes,
             connectMs: connectMs,
+            group: app,
             telemetry: telemetry
         )
         offsets = KafkaOffsets(handle: handle, app: app, connectMs: connectMs)
@@ -153,13 +154,16 @@ package final class KafkaClient: Sendable {
     {
         let (settings, limits, handle) = (settings, limits, handle)
         let (connectMs, time, log, telemetry) = (connectMs, time, log, telemetry)
-        return try KafkaTransactions(app: app, offsets: offsets) { () throws(ConnectorError) in
+        return try KafkaTransactions(
+            app: app, offsets: offsets, timeoutMs: timeoutMs, log: log
+        ) { (timeoutMs, isCareful) throws(ConnectorError) in
             try KafkaSink(
                 settings: settings,
                 limits: limits,
                 metadata: handle,
                 connectMs: connectMs,
-                transactions: TransactionSettings(id: app, timeoutMs: timeoutMs),
+                transactions: TransactionSettings(
+                    id: app, timeoutMs: timeoutMs, sendsOneByOne: isCareful),
                 time: time,
                 log: log,
                 telemetry: telemetry

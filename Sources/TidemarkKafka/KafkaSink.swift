@@ -68,6 +68,7 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         configuration.set("enable.idempotence", "true")
         configuration.set("acks", "all")
         if let transactions { configuration.set("transactional.id", transactions.id) }
+        if transactions?.sendsOneByOne ?? false { configuration.set("batch.num.messages", 1) }
         handle = try ClientHandle(
             type: RD_KAFKA_PRODUCER,
             configuration: configuration,
@@ -109,8 +110,18 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         unsafe deliveries.pointee = Deliveries(shortens: shortens)
     }
 
+    /// A delivery that failed.
+    struct Failure {
+        var error: ConnectorError
+        var code: rd_kafka_resp_err_t
+        var topic: String?
+        var byteCount: Int
+        /// Of somebody else's record that can be shortened further.
+        var foreignBytes: Int?
+    }
+
     /// The first delivery that failed since `reset`.
-    var firstFailure: (error: ConnectorError, foreignBytes: Int?)? {
+    var firstFailure: Failure? {
         guard unsafe deliveries.pointee.failure != RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
         let isTooLarge = unsafe deliveries.pointee.failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
         // One that was shortened as far as it goes is too large for good.
@@ -118,7 +129,11 @@ package final class KafkaSink: Sink, @unchecked Sendable {
             unsafe isTooLarge && deliveries.pointee.failedIsForeign
             && deliveries.pointee.failedByteCount > Intake.keptBytes
             ? deliveries.pointee.failedByteCount : nil
-        do throws(ConnectorError) { try throwDelivery() } catch { return (error, foreignBytes) }
+        do throws(ConnectorError) { try throwDelivery() } catch {
+            return unsafe Failure(
+                error: error, code: deliveries.pointee.failure, topic: failedTopic,
+                byteCount: deliveries.pointee.failedByteCount, foreignBytes: foreignBytes)
+        }
         return nil
     }
 
@@ -246,12 +261,16 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         try throwDelivery()
     }
 
+    private var failedTopic: String? {
+        unsafe deliveries.pointee.failedTopic.flatMap {
+            unsafe rd_kafka_topic_name($0).map { unsafe String(cString: $0) }
+        }
+    }
+
     private func throwDelivery() throws(ConnectorError) {
         let code = unsafe deliveries.pointee.failure
         guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
-        let topic = unsafe deliveries.pointee.failedTopic.flatMap {
-            unsafe rd_kafka_topic_name($0).map { unsafe String(cString: $0) }
-        }
+        let topic = failedTopic
         let count = unsafe deliveries.pointee.failedByteCount
         var error = handle.error(code, failureText(code, topic ?? "?", count))
         if code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE {
@@ -296,6 +315,8 @@ struct TransactionSettings: Sendable {
     var id: String
     /// After it the broker aborts a transaction that is still open.
     var timeoutMs: Int64
+    /// No two records share a batch: one that is refused harms no other.
+    var sendsOneByOne = false
 }
 
 /// The delivery report of one record, whose opaque pointer is the sink's `Deliveries`.

@@ -17,6 +17,7 @@ package final class KafkaSource: Source {
     private let queueBytesMax: Int
     private let connectMs: Int64
     private let counters: ReaderCounters
+    private let group: String
 
     private struct State {
         /// In canonical order, as `extents` found them.
@@ -36,8 +37,10 @@ package final class KafkaSource: Source {
         batchBytesMax: Int,
         queueBytesMax: Int,
         connectMs: Int64,
+        group: String,
         telemetry: Telemetry
     ) {
+        self.group = group
         self.handle = handle
         self.plan = plan
         self.recordBytesMax = recordBytesMax
@@ -100,7 +103,7 @@ package final class KafkaSource: Source {
             throw ConnectorError(.retriable, "an earlier reader of the source is still in use")
         }
         let whole = PartitionList(capacity: assignments.reduce(0) { $0 + $1.count })
-        let waker = FetchWaker(
+        let waker = try FetchWaker(
             handle: handle,
             partitions: assignments.flatMap { $0.map(\.partition) }
         )
@@ -125,17 +128,20 @@ package final class KafkaSource: Source {
             _ = waker.stop(withinMs: 1000)
             throw handle.error(code, "cannot assign the input partitions")
         }
-        state.withLock { state in
+        let read = Set(assignments.flatMap { $0.map(\.partition) })
+        let known = state.withLock { state in
             state.readers = readers
             state.waker = waker
-            let read = Set(assignments.flatMap { $0.map(\.partition) })
             state.known = state.found.filter { read.contains($0.partition) }
-            state.watch = PartitionWatch(
-                handle: handle,
-                counts: plan.topics.map { topic in
-                    (topic, state.known.count { $0.partition.topic == topic })
-                })
+            return state.known
         }
+        let watch = try PartitionWatch(
+            handle: handle,
+            group: group,
+            counts: plan.topics.map { topic in
+                (topic, known.count { $0.partition.topic == topic })
+            })
+        state.withLock { $0.watch = watch }
         return readers
     }
 
@@ -160,6 +166,19 @@ package final class KafkaSource: Source {
             return max(ends.stable, extent.end)
         }
     }
+
+    package func holds() -> [SourceHold?] {
+        let known = state.withLock { $0.known }
+        return known.map { extent in
+            if handle.events.isUnanswered(extent.partition) { return .noAnswer }
+            guard plan.isolationCommitted, let ends = handle.events.ends(extent.partition),
+                ends.stable < ends.highWater
+            else { return nil }
+            return .openTransaction(records: ends.highWater - ends.stable)
+        }
+    }
+
+    package var foreignMemberCount: Int { state.withLock { $0.watch }?.memberCount ?? 0 }
 
     package var hasGrown: Bool { state.withLock { $0.watch }?.hasGrown ?? false }
 

@@ -13,24 +13,34 @@ import TidemarkTelemetry
 /// `@unchecked Sendable`: the coordinator is the only caller, one thread at a time.
 @safe
 package final class KafkaTransactions: TransactionalProducer, @unchecked Sendable {
-    private let make: @Sendable () throws(ConnectorError) -> KafkaSink
+    private let make: @Sendable (Int64, Bool) throws(ConnectorError) -> KafkaSink
+    private let timeoutMs: Int64
+    private let log: Log
     private let offsets: KafkaOffsets
     private let app: String
     private var sink: KafkaSink
     private var topics: [String] = []
     /// A broker refused somebody else's record of one byte more: longer ones are shortened.
     private var foreignBytesMax = Int.max
+    /// By topic: a broker refused a result of ours of one byte more, alone in its batch.
+    ///
+    /// Longer ones are replaced by one that says so.
+    private var ownBytesMax: [String: Int] = [:]
+    /// A batch of ours was refused as too large: records go one by one, so that it shows which it is.
+    private var isCareful = false
     /// Somebody may not do what we do: said after the abort, since trying again is of no use.
     private var denial: ConnectorError?
 
     init(
-        app: String, offsets: KafkaOffsets,
-        make: @escaping @Sendable () throws(ConnectorError) -> KafkaSink
+        app: String, offsets: KafkaOffsets, timeoutMs: Int64, log: Log,
+        make: @escaping @Sendable (Int64, Bool) throws(ConnectorError) -> KafkaSink
     ) throws(ConnectorError) {
         self.app = app
         self.offsets = offsets
+        self.timeoutMs = timeoutMs
+        self.log = log
         self.make = make
-        sink = try make()
+        sink = try make(timeoutMs, false)
     }
 
     package var clusterId: String { offsets.clusterId }
@@ -56,9 +66,7 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
     package func produce(_ record: OutputRecord) throws(TransactionError) -> Bool {
         let code: rd_kafka_resp_err_t
         do throws(ConnectorError) {
-            code = unsafe try sink.send(
-                record.form == .foreign && (record.value?.count ?? 0) > foreignBytesMax
-                    ? record.shortened(to: Intake.keptBytes) : record)
+            code = try sink.send(fitted(record))
         } catch {
             throw .environment(error)
         }
@@ -107,16 +115,56 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         guard let failure = sink.firstFailure else { return }
         if let bytes = failure.foreignBytes {
             foreignBytesMax = min(foreignBytesMax, bytes - 1)
-        } else if failure.error.kind != .retriable {
+        } else if failure.code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, let topic = failure.topic,
+            failure.byteCount > Self.replacementBytesMax
+        {
+            if isCareful {
+                ownBytesMax[topic] = min(ownBytesMax[topic] ?? .max, failure.byteCount - 1)
+                log.error(
+                    "a result is too large for its topic and is replaced by a record that says so",
+                    ["topic": topic, "bytes": failure.byteCount])
+            }
+            isCareful = true
+        } else if !Self.isOfProducer(failure.code), failure.error.kind != .retriable {
             throw .environment(failure.error)
+        } else {
+            return
         }
+        // After a batch that was refused the next one on its partition would be out of sequence.
+        throw .fatal(failure.error.message)
     }
 
-    package func renew() throws(ConnectorError) {
+    package func renew(timeoutMs: Int64) throws(ConnectorError) {
         // Without waiting for it: what it holds is of no use, and `initialize` of the next decides.
         sink.discard()
-        sink = try make()
+        sink = try make(max(timeoutMs, self.timeoutMs), isCareful)
         try sink.check(topics: topics)
+    }
+
+    /// A record as its topic takes it.
+    private func fitted(_ record: OutputRecord) -> OutputRecord {
+        let count = record.value?.count ?? 0
+        if record.form == .foreign {
+            return unsafe count > foreignBytesMax ? record.shortened(to: Intake.keptBytes) : record
+        }
+        guard let most = ownBytesMax[record.topic], count > most else { return record }
+        return record.replaced(byteCount: count, most: most)
+    }
+
+    /// As large as a record that stands for another one.
+    private static let replacementBytesMax = 1_024
+
+    /// What a producer is told that the cluster does not know any more, or knows otherwise: a new one
+    /// cures it.
+    private static func isOfProducer(_ code: rd_kafka_resp_err_t) -> Bool {
+        switch code {
+        case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING,
+            RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID,
+            RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+            RD_KAFKA_RESP_ERR_INVALID_TXN_STATE:
+            true
+        default: false
+        }
     }
 
     package func close(withinMs: Int64) { sink.close(withinMs: withinMs) }
@@ -129,6 +177,8 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         let detail = unsafe rd_kafka_error_string(failure).map { unsafe String(cString: $0) } ?? ""
         let text = "\(sink.handle.events.redactor.clean(detail)) (\(codeName(code)))"
         if unsafe rd_kafka_error_is_fatal(failure) != 0 { throw fatal(text, code) }
+        // The transactional id expired while this process was away: aborting would cure nothing.
+        if code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING { throw .fatal(text) }
         if unsafe rd_kafka_error_txn_requires_abort(failure) != 0 {
             if let hint = sink.handle.advice.hint(denied: code, resource: nil) {
                 denial = ConnectorError(
@@ -166,6 +216,15 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
 }
 
 extension OutputRecord {
+    /// In place of a result that its topic does not take: its key and its headers, and why it is not here.
+    fileprivate func replaced(byteCount: Int, most: Int) -> OutputRecord {
+        var copy = self
+        copy.value = Array(
+            "{\"error\":\"too_large\",\"bytes\":\(byteCount),\"bytes_max\":\(most)}".utf8)
+        copy.headers.append(("error", Array("too_large".utf8)))
+        return copy
+    }
+
     /// Its first bytes, with its whole length in the header `length`.
     fileprivate func shortened(to count: Int) -> OutputRecord {
         var copy = self

@@ -5,6 +5,9 @@ struct Statistics {
     struct Broker {
         var name: String
         var roundTripUs: Int64
+        var id: Int64 = -1
+        /// It is connected, and answered not long ago.
+        var isAnswering = false
     }
 
     struct Partition {
@@ -13,7 +16,13 @@ struct Statistics {
         /// The last stable offset, -1 or less where it is not known.
         var stableEnd: Int64
         var highWater: Int64
+        /// Id of the broker that leads it; -1: none.
+        var leader: Int64 = -1
     }
+
+    /// A broker whose partitions are read answers several times a second; one that said nothing for so
+    /// long does not answer, µs.
+    static let quietUsMax: Int64 = 5_000_000
 
     var replyQueueCount: Int64 = 0
     var messageCount: Int64 = 0
@@ -46,15 +55,21 @@ struct Statistics {
             default: unsafe reader.skip()
             }
         }
-        brokers.removeAll { $0.roundTripUs < 0 }
+        brokers.removeAll { $0.id < 0 }
     }
 
     private static func broker(_ reader: inout StatisticsReader, _ name: String) -> Broker {
         var broker = Broker(name: name, roundTripUs: -1)
         var isReal = false
+        var isUp = false
+        var quietUs: Int64 = -1
         unsafe reader.readObject { reader, key in
             switch key {
-            case "nodeid": isReal = unsafe reader.readNumber() >= 0
+            case "nodeid":
+                broker.id = unsafe reader.readNumber()
+                isReal = broker.id >= 0
+            case "state": isUp = unsafe reader.readWord() == "\"UP\""
+            case "rxidle": quietUs = unsafe reader.readNumber()
             case "rtt":
                 unsafe reader.readObject { reader, key in
                     if key == "avg" {
@@ -67,6 +82,7 @@ struct Statistics {
             }
         }
         if !isReal { broker.roundTripUs = -1 }
+        broker.isAnswering = isUp && quietUs < Self.quietUsMax
         return broker
     }
 
@@ -88,6 +104,7 @@ struct Statistics {
             case "fetchq_cnt": entry.fetchQueueCount = unsafe reader.readNumber()
             case "ls_offset": entry.stableEnd = unsafe reader.readNumber()
             case "hi_offset": entry.highWater = unsafe reader.readNumber()
+            case "leader": entry.leader = unsafe reader.readNumber()
             default: unsafe reader.skip()
             }
         }

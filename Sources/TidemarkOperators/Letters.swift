@@ -7,18 +7,26 @@ package import TidemarkDataflow
 package struct RecordLetters: LetterWriter {
     private let deadLettersTopic: String
     private let lateTopic: String?
+    private let quarantinedTopic: String?
     private let name: String
     private let revision: String
     /// The records are lines of this file.
     private let file: String?
     /// Of a record that is too long this much is kept.
     private static let keptByteCountMax = 64 << 10
+    /// And of a key.
+    private static let keptKeyByteCountMax = 16 << 10
+    /// Headers of the record are kept whole up to so much, all together, or not at all.
+    private static let keptHeaderByteCountMax = 48 << 10
+    /// Key and value together stay below what a topic takes by default (`max.message.bytes`).
+    private static let byteCountMax = 900_000
 
     /// - `file`: what is read, where it is a file.
     package init(plan: Plan, file: String? = nil) {
         self.file = file
         deadLettersTopic = plan.outputs.deadLetters
         lateTopic = plan.outputs.late
+        quarantinedTopic = plan.outputs.quarantined
         name = plan.name
         revision = plan.revision
     }
@@ -44,6 +52,16 @@ package struct RecordLetters: LetterWriter {
         return "\(file == "-" ? "standard input" : file):\(unsafe batch.line[row])"
     }
 
+    package func quarantinedRow(
+        _ batch: RecordBatch, row: Int, partition: TopicPartition, aheadMs: Int64?
+    ) -> OutputRecord? {
+        quarantinedTopic.map {
+            record(
+                $0, batch, row, partition,
+                [("reason", "quarantined"), ("ahead_ms", aheadMs.map { "\($0)" } ?? "")])
+        }
+    }
+
     private func record(
         _ topic: String, _ batch: RecordBatch, _ row: Int, _ partition: TopicPartition,
         _ first: [(String, String)]
@@ -63,14 +81,26 @@ package struct RecordLetters: LetterWriter {
         headers.append(("operator", name))
         headers.append(("revision", revision))
         var value = unsafe batch.value(row).map { unsafe Array($0) }
-        if let count = value?.count, Int64(count) < whole || count > Self.keptByteCountMax * 16 {
+        var key = unsafe batch.key(row).map { unsafe Array($0) }
+        if let count = key?.count, count > Self.keptKeyByteCountMax {
+            key = key.map { Array($0.prefix(Self.keptKeyByteCountMax)) }
+            headers.append(("key_length", "\(count)"))
+        }
+        if let count = value?.count,
+            Int64(count) < whole || count + (key?.count ?? 0) > Self.byteCountMax
+        {
             value = value.map { Array($0.prefix(Self.keptByteCountMax)) }
             headers.append(("length", "\(whole)"))
         }
+        var theirs = LetterHeaders.kept(batch.headers(row))
+        let headerBytes = theirs.reduce(0) { $0 + $1.name.utf8.count + $1.value.count }
+        if headerBytes > Self.keptHeaderByteCountMax {
+            theirs = []
+            headers.append(("headers_length", "\(headerBytes)"))
+        }
         let own = headers.map { ($0.0, Array($0.1.utf8)) }
         return OutputRecord(
-            topic: topic, key: unsafe batch.key(row).map { unsafe Array($0) }, value: value,
-            headers: own + LetterHeaders.kept(batch.headers(row)), form: .foreign)
+            topic: topic, key: key, value: value, headers: own + theirs, form: .foreign)
     }
 }
 
@@ -84,7 +114,7 @@ package enum LetterHeaders {
     /// Names that letters have from us.
     private static let ours: Set<String> = [
         "reason", "detail", "topic", "partition", "offset", "timestamp", "operator", "revision",
-        "length", "window", "file", "line",
+        "length", "window", "file", "line", "key_length", "headers_length", "ahead_ms",
     ]
 
     /// The record's own headers as a letter carries them.

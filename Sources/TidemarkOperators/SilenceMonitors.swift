@@ -99,7 +99,7 @@ struct SilenceMonitors {
             .firing, poison, openedMs: openedMs,
             summary:
                 "\(poison.deadLetterCount) of \(poison.recordCount) records on \(sourceText) were dead"
-                + " letters in a minute: reading has stopped until the next start")
+                + " letters or quarantined in a minute: reading has stopped until the next start")
     }
 
     /// The end of that page.
@@ -113,7 +113,7 @@ struct SilenceMonitors {
             .resolved, calm, openedMs: openedMs,
             summary:
                 "records on \(sourceText) are read again: \(calm.deadLetterCount) of"
-                + " \(calm.recordCount) were dead letters in a minute")
+                + " \(calm.recordCount) were dead letters or quarantined in a minute")
     }
 
     private var sourceText: String { plan.stream.source.topics.joined(separator: ", ") }

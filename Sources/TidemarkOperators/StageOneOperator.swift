@@ -97,6 +97,8 @@ package final class StageOneOperator: StageOne {
     /// Columns that make groups, and their places among the decoder's.
     private let dimensions: [(name: String, field: Int)]
     private let texts: TextTable
+    /// Texts that are too long for what is made of them.
+    private var longTexts: LongTexts
 
     /// A dictionary above this is compacted.
     static let dictionaryCountMax = 65_536
@@ -129,6 +131,7 @@ package final class StageOneOperator: StageOne {
         filter = stream.filter.map { RowFilter($0, inputs: inputs, decoder: decoder) }
         let texts = TextTable(decoder: decoder, fieldCount: fields.count)
         self.texts = texts
+        longTexts = LongTexts(stream: stream, fieldOf: fieldOf)
         let monitored = monitoredBaselines(stream)
         segments = stream.segments.enumerated().map { index, segment in
             SegmentFolder(
@@ -171,6 +174,7 @@ package final class StageOneOperator: StageOne {
             }
             unsafe rows.fate[row] = fate.rawValue
         }
+        longTexts.setAside(decoder, rows, rowCount: count)
         guard let filter else { return }
         let passes = filter.evaluate(rowCount: count)
         for row in 0..<count where unsafe rows.fate[row] == RowTable.Fate.row.rawValue {
@@ -194,6 +198,7 @@ package final class StageOneOperator: StageOne {
                 unsafe faultDetail(
                     value, verdict: verdict, format: plan.stream.source.encoding.format))
         }
+        if let reason = longTexts.reason(row) { return reason }
         guard let timeField, let timeColumn = plan.stream.eventTimeColumn else {
             return DeadLetterReason("not_json", "")
         }
@@ -287,6 +292,7 @@ package final class StageOneOperator: StageOne {
             let remap = decoder.compactDictionary(field, used: used)
             for segment in segments { segment.remap(column: column, remap) }
             texts.reset(field, keptCount: decoder.dictionaryCount(field))
+            longTexts.forget(field)
             filter?.forgetCodes()
         }
     }

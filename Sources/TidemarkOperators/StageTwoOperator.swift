@@ -33,6 +33,10 @@ package final class StageTwoOperator: StageTwo {
     private var alerts: AlertStates
     private var learned: LearnedBaselines
     private var silence: SilenceMonitors
+    private var sourceAlerts: SourceAlerts
+    /// The state topic names this topology.
+    private var isOwnerKnown = false
+    private static let ownerKey = Array("topology".utf8)
     private var freshness: FreshnessMonitors
     private let keep: [Set<[UInt8]>]
     /// By column: the first segment that watches it; rows are counted there.
@@ -68,6 +72,7 @@ package final class StageTwoOperator: StageTwo {
         alerts = AlertStates(plan: plan)
         learned = LearnedBaselines(plan: plan)
         silence = SilenceMonitors(plan: plan)
+        sourceAlerts = SourceAlerts(plan: plan)
         freshness = FreshnessMonitors(plan: plan)
         homes = plan.stream.columns.indices.map { column in
             plan.stream.segments.firstIndex { $0.columns.contains(column) }
@@ -191,6 +196,12 @@ package final class StageTwoOperator: StageTwo {
         _ arrival: Arrival, emit: (OutputRecord) -> Void
     ) -> (alerts: Int, spoke: Bool) { silence.observe(arrival, emit: emit) }
 
+    package func observe(
+        _ conditions: [SourceCondition], nowMs: Int64, emit: (OutputRecord) -> Void
+    ) -> (alerts: Int, spoke: Bool) {
+        sourceAlerts.observe(conditions, nowMs: nowMs, emit: emit)
+    }
+
     package func hold(_ poison: Poison, emit: (OutputRecord) -> Void) {
         emit(silence.hold(poison))
     }
@@ -211,11 +222,22 @@ package final class StageTwoOperator: StageTwo {
     // MARK: State
 
     package func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry] {
-        let entries =
+        var entries =
             alerts.takeEntries(epoch: epoch) + learned.takeEntries(epoch: epoch)
-            + silence.takeEntries(epoch: epoch)
+            + silence.takeEntries(epoch: epoch) + sourceAlerts.takeEntries(epoch: epoch)
             + freshness.takeEntries(epoch: epoch, settledMs: settledMs)
             + snapshots.takeTombstones()
+        // Beside other state: who has none disturbs nobody.
+        if !isOwnerKnown, entries.contains(where: { $0.value != nil }) {
+            isOwnerKnown = true
+            entries.append(
+                StateEntry(
+                    key: Self.ownerKey,
+                    value: StateFrame(
+                        kind: .owner, epoch: epoch, appliedThroughMs: TimeLimit.never,
+                        payload: Array(plan.name.utf8)
+                    ).encoded()))
+        }
         return entries.sorted { $0.key.precedes($1.key) }
     }
 
@@ -313,19 +335,30 @@ package final class StageTwoOperator: StageTwo {
             case .damaged(let why): return .unusable(why)
             }
         }
+        if frame.kind == .owner {
+            let name = String(decoding: frame.payload, as: UTF8.self)
+            guard name == plan.name else { return .otherTopology(name) }
+            if frame.epoch == epoch {
+                isOwnerKnown = true
+                return .taken
+            }
+        }
         guard frame.epoch == epoch else {
             abandoned.take(frame, key: entry.key)
             return .otherEpoch(frame.epoch)
         }
         switch frame.kind {
         case .alert: return alerts.restore(frame, key: entry.key)
-        case .silence: return silence.restore(frame, key: entry.key)
+        case .silence:
+            return sourceAlerts.restore(frame, key: entry.key)
+                ?? silence.restore(frame, key: entry.key)
         case .baseline: return learned.restore(frame, key: entry.key)
         case .freshness:
             return freshness.restore(frame, key: entry.key) { self.rank($0, segment: $1) }
         case .window, .windowList:
             snapshots.restore(frame, key: entry.key)
             return .taken
+        case .owner: return .unusable("it names no topology")
         }
     }
 

@@ -122,6 +122,8 @@ enum Canonical {
             "outputs", plan.outputs.aggregates,
             plan.outputs.sketches.map(\.rawValue).sorted().joined(separator: ","),
             plan.outputs.alerts, plan.outputs.deadLetters, plan.outputs.late)
+        // Only what departs from the default: other topologies keep their hash.
+        if let topic = plan.outputs.quarantined { text += line("quarantined", topic) }
         return text
     }
 

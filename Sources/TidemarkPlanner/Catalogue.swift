@@ -124,6 +124,9 @@ enum Spec {
                 "idle", .duration(2 * secondMs...weekMs), "30s", off: true,
                 "a partition quiet this long does not hold up the others"),
             FieldSpec(
+                "hold", .duration(2 * secondMs...weekMs), "15m", off: true,
+                "a partition whose end can't be seen holds up the others this long"),
+            FieldSpec(
                 "alignment", .duration(0...weekMs), "1m", off: true,
                 "partitions further ahead of the slowest are paused"),
             FieldSpec(
@@ -405,6 +408,9 @@ enum Spec {
                 "dead_letters", .text(lengthMax: 249), "<name>-dead-letters",
                 "records that can't be read"),
             FieldSpec("late", .text(lengthMax: 249), "off", off: true, "rows that came too late"),
+            FieldSpec(
+                "quarantined", .text(lengthMax: 249), "off", off: true,
+                "rows too far ahead of the clock"),
             FieldSpec("audit", .choice([]), "off", off: true, "only off yet"),
         ],
         example: "outputs: { late: churn-late }")

@@ -130,6 +130,15 @@ package func planText(_ result: PlanResult) -> String {
     }
     if !budget.isEmpty { row("budget", budget.joined(separator: "; ")) }
     row("publishes", plan.outputs.topics.joined(separator: " "))
+    let result = ResultSize(plan)
+    // What topics take as they are made by default.
+    if max(result.aggregateBytesMax, result.sketchBytes) > 1_048_588 {
+        row(
+            "largest",
+            "an aggregate of \(result.aggregateBytesMax) bytes if its texts are as long as texts may be"
+                + (result.sketchBytes > 0 ? ", sketches of \(result.sketchBytes) bytes" : "")
+                + ": topics need that as max.message.bytes")
+    }
     row(
         "needs",
         plan.neededTopics.map { need in
@@ -435,6 +444,7 @@ package func planJSON(_ result: PlanResult) -> String {
                 ("alerts", quoted(plan.outputs.alerts)),
                 ("dead_letters", quoted(plan.outputs.deadLetters)),
                 ("late", plan.outputs.late.map(quoted) ?? "null"),
+                ("quarantined", plan.outputs.quarantined.map(quoted) ?? "null"),
             ])
         ),
         (

@@ -26,6 +26,9 @@ extension Resolver {
         if let topic = reading.topic(f, "alerts") { plan.alerts = topic }
         if let topic = reading.topic(f, "dead_letters") { plan.deadLetters = topic }
         if !f.isOff("late"), let topic = reading.topic(f, "late") { plan.late = topic }
+        if !f.isOff("quarantined"), let topic = reading.topic(f, "quarantined") {
+            plan.quarantined = topic
+        }
         if let node = f["audit"], !node.isOff {
             reading.say(
                 "later", at: node.place, "the audit topic comes in a later version",

@@ -94,6 +94,11 @@ extension Resolver {
         } else if let ms = reading.duration(f, "idle") {
             plan.idleMs = ms
         }
+        if f.isOff("hold") {
+            plan.holdMs = nil
+        } else if let ms = reading.duration(f, "hold") {
+            plan.holdMs = ms
+        }
         if f.isOff("alignment") {
             plan.alignmentMs = nil
         } else if let ms = reading.duration(f, "alignment") {

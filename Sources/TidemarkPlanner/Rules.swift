@@ -258,4 +258,8 @@ private let rules: [(name: String, text: String)] = [
     ("budget-off", "Without a budget the effect alone decides, and chance alarms are not bounded."),
     ("output-twice", "Two outputs to one topic could not be told apart."),
     ("output-is-source", "The topology would read its own results."),
+    (
+        "shared-app",
+        "An `app` is a consumer group, a transactional id and a state topic: two topologies with one would fence each other and take each other's state away."
+    ),
 ]

@@ -30,6 +30,8 @@ package final class Coordinator {
     private let stage: any StageTwo
     private let log: any CommitLog
     private let endOffsets: () -> [Int64?]
+    private let holds: () -> [SourceHold?]
+    private let foreignMemberCount: () -> Int
     private let sourceHasGrown: () -> Bool
     private let wakeWorkers: () -> Void
     private let time: any TimeSource
@@ -81,11 +83,18 @@ package final class Coordinator {
         plan: Plan, start: CoordinatorStart, mailbox: Mailbox, controls: [WorkerControl],
         alignment: Alignment, memory: MemoryGauge, stage: any StageTwo, log: any CommitLog,
         staleEntries: [StateEntry] = [], endOffsets: @escaping () -> [Int64?],
+        holds: @escaping () -> [SourceHold?] = { [] },
+        foreignMemberCount: @escaping () -> Int = { 0 },
         sourceHasGrown: @escaping () -> Bool = { false },
         wakeWorkers: @escaping () -> Void, time: any TimeSource, untilEnd: Bool
     ) {
+        self.holds = holds
+        self.foreignMemberCount = foreignMemberCount
         self.sourceHasGrown = sourceHasGrown
         self.plan = plan
+        watch = SourceWatch(
+            skewMs: plan.stream.source.skewMs, idleMs: plan.stream.source.idleMs)
+        unitBytesMax = min(plan.run.unitBytesMax, RunSettings.unitBytesFirst)
         calendar = WindowCalendar(windows: plan.stream.windows, paneMs: plan.stream.paneMs)
         self.start = start
         self.mailbox = mailbox
@@ -130,6 +139,9 @@ package final class Coordinator {
         }
         progress.isRebuilding = zip(start.offsets, start.nexts).contains { $0 < $1 }
         stage.resolveAbandoned { emit($0) }
+        progress.totals.lost = start.lost
+        progress.totals.passedOver = start.passedOver
+        for condition in start.conditions { watch.note(condition, nowNs: now) }
     }
 
     /// Commits what was read and ends; open panes are left to the re-read.
@@ -141,6 +153,8 @@ package final class Coordinator {
 
     private var stopDeadlineNs = Int64.max
     private var poison: PoisonGauge
+    private var watch: SourceWatch
+    private var lastWatchNs = Int64.min / 2
     private var lastArrivalMs: Int64
     private var lastSilenceNs = Int64.min / 2
 
@@ -180,6 +194,7 @@ package final class Coordinator {
         try observePoison()
         observeRelief()
         observeSilence()
+        observeSource()
         return worked
     }
 
@@ -190,7 +205,7 @@ package final class Coordinator {
 
     /// What is to be published, with the state that goes along, is as much as one transaction takes.
     private var isUnitFull: Bool {
-        outboxBytes + stage.pendingEntryBytes >= plan.run.unitBytesMax
+        outboxBytes + stage.pendingEntryBytes >= unitBytesMax
     }
 
     private func emit(_ record: OutputRecord) {
@@ -240,7 +255,9 @@ package final class Coordinator {
         case .tally(let tally):
             progress.totals.input.add(tally)
             poison.add(
-                records: tally.records, deadLetters: tally.deadLetters, nowMs: time.wallMs())
+                records: tally.records,
+                deadLetters: tally.deadLetters + tally.quarantined + tally.withdrawn,
+                nowMs: time.wallMs())
         case .snapshot(let worker, let answered, let snapshots):
             for snapshot in snapshots {
                 slots[snapshot.slot].snapshot = snapshot
@@ -389,6 +406,11 @@ package final class Coordinator {
     }
 
     private var isFinal = false
+    /// A unit of commit takes windows in until it is as large as this: less where units take long to
+    /// get through.
+    private var unitBytesMax: Int
+    /// When the unit that is on its way was made.
+    private var unitBeganNs: Int64 = 0
 
     private func dropPublishedOrigins() {
         for slot in slots.indices {
@@ -444,6 +466,7 @@ package final class Coordinator {
             }
             progress.totals.commits += 1
             commit = .none
+            adaptUnit()
             unitBytes = 0
             lastCommitNs = time.nowNs()
             proposedFloors = [:]
@@ -458,6 +481,22 @@ package final class Coordinator {
             if isStopping || isFinal { isDone = true }
             return true
         }
+    }
+
+    /// A unit should be through in a few seconds, however slowly results leave.
+    private func adaptUnit() {
+        let tookMs = (time.nowNs() - unitBeganNs) / 1_000_000
+        let most = plan.run.unitBytesMax
+        if tookMs > RunSettings.unitMsMax {
+            // As much as would have taken half of that.
+            let fitting = Int64(unitBytes) * RunSettings.unitMsMax / (2 * tookMs)
+            unitBytesMax = max(
+                min(most, RunSettings.unitBytesMin), min(unitBytesMax / 2, Int(fitting)))
+        } else if unitBytesMax < most, tookMs < RunSettings.unitMsMax / 4 {
+            unitBytesMax = min(most, unitBytesMax * 2)
+        }
+        progress.unitBytesMax = unitBytesMax
+        progress.lastUnitMs = tookMs
     }
 
     /// A window is about to end on the wall clock, or just did: what is committed goes with it.
@@ -503,6 +542,7 @@ package final class Coordinator {
                     snapshotThroughMs: takesSnapshot ? mergedThroughMs : snapshotThroughMs))
         if takesSnapshot { entries += takeSnapshot() }
         let offsets = positions()
+        unitBeganNs = time.nowNs()
         unitBytes =
             outboxBytes + entries.reduce(0) { $0 + $1.key.count + ($1.value?.count ?? 0) + 64 }
         defer {
@@ -585,9 +625,16 @@ package final class Coordinator {
     /// Proposes a floor for each partition that was read to its end and stayed quiet (D7).
     private func proposeFloors() -> Bool {
         guard !untilEnd, let idleMs = plan.stream.source.idleMs else { return false }
-        proposedFloors = slots.idleFloors(
-            ends: endOffsets(), nowNs: time.nowNs(), idleMs: idleMs,
+        let (floors, forced) = slots.idleFloors(
+            ends: endOffsets(), holds: holds(), nowNs: time.nowNs(), wallMs: time.wallMs(),
+            idleMs: idleMs, holdMs: plan.stream.source.holdMs,
             outOfOrdernessMs: plan.stream.source.outOfOrdernessMs, paneMs: plan.stream.paneMs)
+        proposedFloors = floors
+        for index in forced {
+            // What it holds back will be late: windows that go on without it are not whole.
+            incompleteBeforeMs = max(incompleteBeforeMs, floors[index] ?? TimeLimit.never)
+            progress.totals.forcedFloors += 1
+        }
         return !proposedFloors.isEmpty
     }
 
@@ -674,6 +721,65 @@ package final class Coordinator {
         }
     }
 
+    /// Looks, twice a second, at what a person has to know of the source.
+    private func observeSource() {
+        let now = time.nowNs()
+        guard now - lastWatchNs >= 500_000_000 || isDone else { return }
+        lastWatchNs = now
+        var found = watch.observe(
+            slots, progress.totals.input, nowNs: now, isRebuilding: progress.isRebuilding)
+        if let held = held(now) { found.append(held) }
+        let members = foreignMemberCount()
+        if members > 0 {
+            found.append(
+                SourceCondition(
+                    .foreignMembers, value: Double(members), threshold: 0,
+                    summary:
+                        "group '\(plan.app)' has \(members) members of another program: what they commit"
+                        + " replaces our positions, and a restart would begin from theirs"))
+        }
+        progress.conditions = found
+        guard !untilEnd, !progress.isHolding, !isStopping, !isCommitting else { return }
+        let (alerts, spoke) = stage.observe(found, nowMs: time.wallMs()) { emit($0) }
+        progress.totals.alerts += alerts
+        if spoke {
+            hasNews = true
+            isUrgent = true
+        }
+    }
+
+    /// The partition that holds all others though nothing of it can be read.
+    private func held(_ now: Int64) -> SourceCondition? {
+        guard !untilEnd, let idleMs = plan.stream.source.idleMs else { return nil }
+        let holds = holds()
+        let furthestMs = slots.furthestMs
+        for index in slots.indices {
+            let quietMs = (now - slots[index].lastMovedNs) / 1_000_000
+            guard let hold = [PartitionSlot].hold(holds, index), quietMs >= idleMs / 2 else {
+                continue
+            }
+            let isBehind =
+                slots.count == 1
+                || (furthestMs != TimeLimit.never && slots[index].watermarkMs < furthestMs)
+            guard isBehind else { continue }
+            let why: String
+            switch hold {
+            case .openTransaction(let records):
+                why = "\(records) records wait behind an open transaction"
+            case .noAnswer: why = "its leader does not answer"
+            }
+            let most = plan.stream.source.holdMs.map {
+                "; after \(SourceWatch.span($0)) the others go on without it"
+            }
+            return SourceCondition(
+                .partitionHeld, value: Double(quietMs) / 1000, threshold: Double(idleMs) / 1000,
+                summary:
+                    "\(slots[index].partition) holds windows open for \(SourceWatch.span(quietMs)):"
+                    + " \(why)\(slots.count > 1 ? most ?? "" : "")")
+        }
+        return nil
+    }
+
     // MARK: Progress
 
     private func refreshProgress() {
@@ -681,13 +787,17 @@ package final class Coordinator {
         guard now - lastProgressNs >= 10_000_000 || isDone else { return }
         lastProgressNs = now
         progress.watermarkMs = mergedThroughMs
+        progress.commitTrouble = log.trouble
         progress.openWindows = openWindows.count
         progress.openPanes = pending.count
         let ends = endOffsets()
         progress.lag = slots.lag(to: ends)
         progress.positions = slots.map(\.next)
+        let held = holds()
         alignment.setHolds { index in
             if slots[index].hasEnded { return false }
+            // Its rows are still to come: the others do not run far ahead of them.
+            if [PartitionSlot].hold(held, index) != nil { return true }
             if index < ends.count, let end = ends[index] { return slots[index].next < end }
             return true
         }

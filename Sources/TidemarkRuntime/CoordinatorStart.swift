@@ -18,6 +18,11 @@ package struct CoordinatorStart: Sendable {
     package var snapshotThroughMs: Int64
     /// A snapshot that the offsets speak of is lost: windows that begin before it lack rows.
     package var incompleteBeforeMs: Int64
+    /// Records that are gone unread, and such as were passed over at the start.
+    package var lost: Int64 = 0
+    package var passedOver: Int64 = 0
+    /// What was found at the start and has to be said.
+    package var conditions: [SourceCondition] = []
 
     package init(
         partitions: [TopicPartition], offsets: [Int64], nexts: [Int64],

@@ -31,9 +31,15 @@ package struct StartReport: Sendable, Equatable {
     package var partition: TopicPartition
     package var offset: Int64
     package var next: Int64
+    /// Records before `offset` that are in the log and were never read, where nothing was committed.
+    package var passedOver: Int64 = 0
+    /// Records that were to be read next, and are not in the log any more.
+    package var lost: Int64 = 0
     package enum Kind: Sendable, Equatable {
         /// Nothing was committed.
         case fresh
+        /// Somebody else set the offset: there is nothing of ours with it.
+        case foreign
         /// Rebuilds from low-water to the committed offset.
         case resumed
         /// Metadata could not be used: a new state epoch, the first windows are incomplete.
@@ -134,26 +140,64 @@ package final class Engine {
                 pollTimeoutMs: pollTimeoutMs)
         }
         let source = parts.source
+        var start = CoordinatorStart(
+            partitions: extents.map(\.partition), offsets: positions.offsets,
+            nexts: positions.nexts, metadata: positions.metadata,
+            applicationHash: positions.applicationHash, clusterHash: positions.clusterHash,
+            dataHash: dataHash, stateEpoch: state.epoch, windows: state.windows,
+            snapshotThroughMs: positions.snapshotThroughMs,
+            incompleteBeforeMs: max(
+                positions.editedThroughMs, state.report.lostSnapshotThroughMs ?? TimeLimit.never))
+        start.lost = positions.reports.reduce(0) { $0 + $1.lost }
+        start.passedOver = positions.reports.reduce(0) { $0 + $1.passedOver }
+        start.conditions = Self.conditions(positions.reports, state.report)
         coordinator = Coordinator(
-            plan: plan,
-            start: CoordinatorStart(
-                partitions: extents.map(\.partition), offsets: positions.offsets,
-                nexts: positions.nexts, metadata: positions.metadata,
-                applicationHash: positions.applicationHash, clusterHash: positions.clusterHash,
-                dataHash: dataHash, stateEpoch: state.epoch, windows: state.windows,
-                snapshotThroughMs: positions.snapshotThroughMs,
-                incompleteBeforeMs: max(
-                    positions.editedThroughMs,
-                    state.report.lostSnapshotThroughMs ?? TimeLimit.never)),
-            mailbox: mailbox, controls: controls, alignment: alignment, memory: memory,
+            plan: plan, start: start, mailbox: mailbox, controls: controls, alignment: alignment,
+            memory: memory,
             stage: stage,
             log: parts.log, staleEntries: state.stale, endOffsets: { source.endOffsets() },
+            holds: { source.holds() }, foreignMemberCount: { source.foreignMemberCount },
             sourceHasGrown: { source.hasGrown },
             wakeWorkers: { for reader in readers { reader.wake() } }, time: parts.time,
             untilEnd: untilEnd)
         self.mailbox = mailbox
         self.controls = controls
         time = parts.time
+    }
+
+    /// What was found at the start and somebody must know of: records that no window will hold.
+    private static func conditions(
+        _ reports: [StartReport], _ state: StateReport
+    ) -> [SourceCondition] {
+        var found: [SourceCondition] = []
+        let lost = reports.reduce(0) { $0 + $1.lost }
+        // An application without state is new: it may begin where it likes.
+        let passedOver =
+            state.taken + state.stale > 0 ? reports.reduce(0) { $0 + $1.passedOver } : 0
+        if lost + passedOver > 0 {
+            var parts: [String] = []
+            if lost > 0 { parts.append("\(lost) records are not in the log any more") }
+            if passedOver > 0 {
+                parts.append(
+                    "the group's offsets are gone, and \(passedOver) records lie before the place where"
+                        + " reading begins anew")
+            }
+            found.append(
+                SourceCondition(
+                    .recordsSkipped, value: Double(lost + passedOver), threshold: 0,
+                    summary: parts.joined(separator: "; ") + ": they are in no window"))
+        }
+        let foreign = reports.filter { $0.kind == .foreign }
+        if let first = foreign.first {
+            found.append(
+                SourceCondition(
+                    .foreignOffsets, value: Double(foreign.count), threshold: 0,
+                    summary:
+                        "another program committed offsets of \(foreign.count) partitions, as"
+                        + " \(first.next) of \(first.partition): what lies between that and our last"
+                        + " position is in no window, or twice"))
+        }
+        return found
     }
 
     /// Commits the first position of partitions that the topic has grown by, and from where on they
@@ -242,6 +286,7 @@ package final class Engine {
             var offset: Int64
             var known: CommitMetadata?
             var kind = StartReport.Kind.fresh
+            var (passedOver, lost): (Int64, Int64) = (0, 0)
             let next: Int64
             if let position = committed.first(where: { $0.partition == extent.partition }) {
                 next = position.next
@@ -256,6 +301,12 @@ package final class Engine {
                     found.epochMax = max(found.epochMax, read.stateEpoch)
                 } catch {
                     kind = .newEpoch(error)
+                    if PositionMark(position.metadata) == nil {
+                        switch error {
+                        case .absent, .unreadable, .otherOffset: kind = .foreign
+                        case .otherApplication, .otherCluster, .otherTopology: break
+                        }
+                    }
                     isNewEpoch = true
                     if error == .otherTopology,
                         let edited = Self.continued(position, found, dataHash)
@@ -272,6 +323,7 @@ package final class Engine {
                 }
                 if offset < extent.beginning {
                     // What was published stays published; what was open lost rows.
+                    lost = max(0, extent.beginning - next)
                     offset = extent.beginning
                     kind = .expired
                 }
@@ -280,13 +332,15 @@ package final class Engine {
                     try parts.source.firstOffset(extent, start: plan.stream.source.start)
                 }
                 next = offset
+                passedOver = max(0, offset - extent.beginning)
             }
             found.offsets.append(offset)
             found.nexts.append(max(next, offset))
             found.metadata.append(known)
-            found.reports.append(
-                StartReport(
-                    partition: extent.partition, offset: offset, next: next, kind: kind))
+            var report = StartReport(
+                partition: extent.partition, offset: offset, next: next, kind: kind)
+            (report.passedOver, report.lost) = (passedOver, lost)
+            found.reports.append(report)
         }
         if !isNewEpoch { found.epoch = found.epochMax }
         return found
@@ -314,15 +368,20 @@ package final class Engine {
         var stale: [StateEntry] = []
         var epochMax = positions.epochMax
         var newer: (key: String, version: Int)?
+        var owner: String?
         try log.restore { entry in
             let outcome = stage.restore(entry, epoch: positions.epoch ?? -1)
+            if case .otherTopology(let name) = outcome {
+                owner = name
+                return
+            }
             if case .taken = outcome {
                 report.taken += 1
                 return
             }
             stale.append(StateEntry(key: entry.key, value: nil))
             switch outcome {
-            case .taken: break
+            case .taken, .otherTopology: break
             case .otherEpoch(let epoch):
                 report.stale += 1
                 epochMax = max(epochMax, epoch)
@@ -331,6 +390,14 @@ package final class Engine {
             case .newer(let version):
                 newer = (String(decoding: entry.key, as: UTF8.self), version)
             }
+        }
+        if let owner {
+            throw ConnectorError(
+                .environment,
+                "the state of this `app` belongs to topology '\(owner)': two topologies with one `app`"
+                    + " would fence each other and take each other's state away",
+                hint:
+                    "give one of them another `app`; or, if '\(owner)' was renamed: tidemark reset")
         }
         if let newer {
             throw ConnectorError(
@@ -358,7 +425,12 @@ package final class Engine {
         shouldStop: () -> Bool, onProgress: (RunProgress) -> Void
     ) throws(ConnectorError) -> RunTotals {
         let threads = workers.map { WorkerThread($0, mailbox: mailbox) }
-        for thread in threads { thread.start() }
+        for (count, thread) in threads.enumerated() where !thread.start() {
+            for control in controls { control.give { $0.isStopping = true } }
+            mailbox.wake()
+            for started in threads[..<count] { started.join() }
+            throw .noThread
+        }
         var lastLookNs = time.nowNs()
         while true {
             let step = coordinator.step()
@@ -394,10 +466,12 @@ private final class WorkerThread: @unchecked Sendable {
         self.mailbox = mailbox
     }
 
-    func start() {
-        let context = unsafe Unmanaged.passRetained(self).toOpaque()
-        let code = unsafe pthread_create(&thread, nil, workerThreadMain, context)
-        precondition(code == 0, "the system has no thread for a worker")
+    /// - Returns: the system gave a thread.
+    func start() -> Bool {
+        let context = unsafe Unmanaged.passRetained(self)
+        let code = unsafe pthread_create(&thread, nil, workerThreadMain, context.toOpaque())
+        if code != 0 { unsafe context.release() }
+        return code == 0
     }
 
     func join() { pthread_join(thread, nil) }

@@ -68,10 +68,14 @@ package struct WorkerTally: Sendable, Equatable {
     package var beyondEnd: Int64 = 0
     /// Dead letters, late and quarantined rows, by reason with an example each.
     package var setAside = SetAsideTally()
-    /// Rows that were counted by the word of a record time that others contradicted.
+    /// Rows that were counted by the word of a record time that others contradicted: taken back.
     ///
-    /// Taken back with their panes; they are among `rows`.
+    /// They are among `rows`.
     package var withdrawn: Int64 = 0
+    /// Records whose record time can be none: their event time stood in for it.
+    package var oddTimes: Int64 = 0
+    /// Leaps of the record time that later records contradicted.
+    package var refusedLeaps: Int64 = 0
     /// Offsets without a record: control records, aborted and compacted ones.
     ///
     /// On a topic that is neither written in transactions nor compacted there are none.
@@ -101,6 +105,8 @@ package struct WorkerTally: Sendable, Equatable {
         beyondEnd += other.beyondEnd
         setAside.add(other.setAside)
         withdrawn += other.withdrawn
+        oddTimes += other.oddTimes
+        refusedLeaps += other.refusedLeaps
         skipped += other.skipped
         reread += other.reread
     }

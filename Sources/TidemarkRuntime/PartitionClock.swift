@@ -39,6 +39,8 @@ package struct PartitionClock: Sendable, Equatable {
     package private(set) var watermarkMs = TimeLimit.never
     /// The watermark if the leap were believed: what an idle floor may be raised to.
     package private(set) var hopedMs = TimeLimit.never
+    /// Leaps of more than the skew that were given up, since the clock was made.
+    package private(set) var refusedLeapCount: Int64 = 0
     /// Record times up to it move the reference clock at once; `never` while there is more to weigh.
     private var usualMs = TimeLimit.never
     private let boundMs: Int64
@@ -53,7 +55,7 @@ package struct PartitionClock: Sendable, Equatable {
     package static let agreedMsMax: Int64 = 30_000
     /// Sooner, when so many more agree than contradict.
     package static let agreedCount: Int64 = 32
-    /// Over so long at least: a producer's batch is written in less.
+    /// They do so over this long at least: a producer's batch is written in less.
     package static let agreedCountMs: Int64 = 3_000
 
     /// `fixedReferenceMs`: the reference clock of a file; `nil` follows record times.
@@ -120,7 +122,10 @@ package struct PartitionClock: Sendable, Equatable {
     /// and nothing was learnt.
     @inline(__always)
     package mutating func admitUsual(eventMs: Int64, recordMs: Int64) -> Bool {
-        guard recordMs <= usualMs || !followsRecords else { return false }
+        // What is no time at all says nothing, and is weighed as well.
+        guard !followsRecords || (recordMs <= usualMs && recordMs >= TimeLimit.earliestMs) else {
+            return false
+        }
         let reference =
             followsRecords ? max(recordMs, reading.referenceMs) : reading.referenceMs
         guard eventMs >= watermarkMs, eventMs <= reference + skewMs else { return false }
@@ -150,6 +155,11 @@ package struct PartitionClock: Sendable, Equatable {
             reading.floorMs = floorMs
             refreshWatermark()
         }
+    }
+
+    /// A record time that was set, and can be none.
+    package static func isOdd(recordMs: Int64) -> Bool {
+        recordMs != TimeLimit.never && !isTime(recordMs)
     }
 
     /// A record time that can be one: other units and unset fields are far from it.
@@ -195,6 +205,7 @@ package struct PartitionClock: Sendable, Equatable {
         if recordMs < reading.leapMs - skewMs {
             // A lesser leap: whoever was further ahead is not believed.
             reading.doubtMs = reading.leapMs
+            refusedLeapCount += 1
             withdrawnMs = recordMs + skewMs
         }
         reading.leapMs = min(reading.leapMs, recordMs)
@@ -234,7 +245,10 @@ package struct PartitionClock: Sendable, Equatable {
     private mutating func giveUpLeap() -> Int64 {
         let leadMs = reading.leapMs - reading.referenceMs
         // For as long again: a producer whose clock is wrong stays so for a while.
-        if leadMs > skewMs { reading.doubtMs = min(reading.leapMs + leadMs, TimeLimit.latestMs) }
+        if leadMs > skewMs {
+            reading.doubtMs = min(reading.leapMs + leadMs, TimeLimit.latestMs)
+            refusedLeapCount += 1
+        }
         endLeap()
         hopedMs = watermarkMs
         return reading.referenceMs + skewMs

@@ -89,31 +89,56 @@ extension [PartitionSlot] {
         return lag
     }
 
+    /// What keeps a slot from its end; `nil`: nothing.
+    static func hold(_ holds: [SourceHold?], _ index: Int) -> SourceHold? {
+        index < holds.count ? holds[index] : nil
+    }
+
     /// A floor for each partition that was read to its end and stayed quiet for `idleMs`, by slot.
     ///
     /// It is the smaller of the others' watermark and the reference clock less the bound; when all are
-    /// quiet, they follow the one that is furthest. A floor that seals nothing new is not worth a record.
+    /// quiet, they follow the one that is furthest. Where a leap of the record time waits for others
+    /// that agree, and the wall clock has come to it, that says as much. A floor that seals nothing new is
+    /// not worth a record.
+    ///
+    /// A partition with something behind its end, or whose leader does not answer, is not idle: its rows
+    /// would be late. After `holdMs` the others go on without it all the same; `forced` names it then.
     func idleFloors(
-        ends: [Int64?], nowNs: Int64, idleMs: Int64, outOfOrdernessMs: Int64, paneMs: Int64
-    ) -> [Int: Int64] {
+        ends: [Int64?], holds: [SourceHold?], nowNs: Int64, wallMs: Int64, idleMs: Int64,
+        holdMs: Int64?, outOfOrdernessMs: Int64, paneMs: Int64
+    ) -> (floors: [Int: Int64], forced: Set<Int>) {
+        var forced: Set<Int> = []
         let isIdle = indices.map { index in
+            let quietMs = (nowNs - self[index].lastMovedNs) / 1_000_000
+            if Self.hold(holds, index) != nil {
+                guard let holdMs, quietMs >= Swift.max(idleMs, holdMs) else { return false }
+                forced.insert(index)
+                return true
+            }
             guard index < ends.count, let end = ends[index] else { return false }
-            return self[index].next >= end
-                && nowNs - self[index].lastMovedNs >= idleMs * 1_000_000
+            return self[index].next >= end && quietMs >= idleMs
         }
         let busyMs = indices.lazy.filter { !isIdle[$0] }.map { self[$0].watermarkMs }.min()
         let othersMs = busyMs ?? furthestMs
         let referenceMs = map(\.referenceMs).max() ?? TimeLimit.never
-        guard othersMs != TimeLimit.never, referenceMs != TimeLimit.never else { return [:] }
-        let floorMs = Swift.min(othersMs, referenceMs - outOfOrdernessMs)
+        let sharedMs =
+            othersMs == TimeLimit.never || referenceMs == TimeLimit.never
+            ? TimeLimit.never : Swift.min(othersMs, referenceMs - outOfOrdernessMs)
         var floors: [Int: Int64] = [:]
         for index in indices where isIdle[index] && self[index].canTakeFloor {
             let watermarkMs = self[index].watermarkMs
+            var floorMs = sharedMs
+            if self[index].leapMs != TimeLimit.never, self[index].leapMs <= wallMs,
+                !forced.contains(index)
+            {
+                floorMs = Swift.max(floorMs, Swift.min(self[index].hopedMs, wallMs))
+            }
+            guard floorMs != TimeLimit.never else { continue }
             let gains =
                 watermarkMs == TimeLimit.never
                 || floorMs.flooredDivision(by: paneMs) > watermarkMs.flooredDivision(by: paneMs)
             if gains { floors[index] = floorMs }
         }
-        return floors
+        return (floors, forced.filter { floors[$0] != nil })
     }
 }

@@ -13,6 +13,12 @@ package struct RunTotals: Sendable, Equatable {
     /// Partials that came after their windows were published; they are counted, not merged.
     package var latePartials = 0
     package var floorsRecorded = 0
+    /// Of them such as let windows go on without a partition whose end was not reached.
+    package var forcedFloors = 0
+    /// Records that were not read and are not in the log any more, as offsets tell.
+    package var lost: Int64 = 0
+    /// Records before the place where an application began to read, that are in the log.
+    package var passedOver: Int64 = 0
     /// Times that open windows were written out, since re-reading them would take too long.
     package var snapshots = 0
     package var snapshotBytes = 0
@@ -64,6 +70,9 @@ package struct RunTotals: Sendable, Equatable {
         commits += other.commits
         latePartials += other.latePartials
         floorsRecorded += other.floorsRecorded
+        forcedFloors += other.forcedFloors
+        lost += other.lost
+        passedOver += other.passedOver
         snapshots += other.snapshots
         snapshotBytes += other.snapshotBytes
         verdicts.add(other.verdicts)
@@ -99,5 +108,13 @@ package struct RunProgress: Sendable {
     /// What a person should know of, in the order in which it was met; `noticeCountMax` at most.
     package var notices: [Notice] = []
     package static let noticeCountMax = 1_000
+    /// What a person has to know of the source, as it is now.
+    package var conditions: [SourceCondition] = []
+    /// A unit of commit takes windows in until it has so many bytes; 0 before the first one.
+    package var unitBytesMax = 0
+    /// What keeps the unit of commit at hand from getting through.
+    package var commitTrouble: String?
+    /// How long the last unit took to get through, ms.
+    package var lastUnitMs: Int64 = 0
     package init() {}
 }

@@ -29,13 +29,27 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
     private let reader: (any StateReader)?
     private let time: any TimeSource
     /// After it the broker aborts an open transaction by itself, which looks like fencing.
-    private let transactionTimeoutMs: Int64
+    private var transactionTimeoutMs: Int64
     private let initializeMs: Int64
     private var phase = Phase.idle
     private var beganNs: Int64 = 0
     private var retryNs = Int64.min
     /// What the group holds, as far as this process knows: read at the start, then its own commits.
     private var known: [TopicPartition: CommittedOffset] = [:]
+
+    /// Attempts at the unit at hand that came to nothing, and those of them that failed soon: not for
+    /// want of a cluster.
+    private var attemptCount = 0
+    private var soonCount = 0
+    private var firstAttemptNs: Int64 = 0
+    /// After so many in a row a new producer tries: what the old one knows may be what is wrong.
+    private static let renewEvery = 3
+    /// Attempts that fail this soon and this often, over so long, are no outage.
+    private static let soonNs: Int64 = 10_000_000_000
+    private static let soonCountMax = 40
+    private static let soonSpanNs: Int64 = 300_000_000_000
+    /// What brokers take as `transaction.max.timeout.ms` by default, ms.
+    private static let transactionTimeoutMsMax: Int64 = 900_000
 
     /// How often things went wrong, for metrics and tests.
     package private(set) var abortCount = 0
@@ -59,6 +73,9 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
     }
 
     package var clusterId: String { producer.clusterId }
+    package var trouble: String? {
+        attemptCount >= Self.renewEvery ? "\(attemptCount) attempts: \(lastReason)" : nil
+    }
     package func check(topics: [String]) throws(ConnectorError) {
         try producer.check(topics: topics + [stateTopic].compactMap(\.self))
     }
@@ -152,7 +169,9 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
         case .renewing:
             guard time.nowNs() >= retryNs else { throw .again(lastReason) }
             // A cluster that gives no answer now may give one later: the unit waits.
-            do throws(ConnectorError) { try producer.renew() } catch {
+            do throws(ConnectorError) {
+                try producer.renew(timeoutMs: transactionTimeoutMs)
+            } catch {
                 retryNs = time.nowNs() + 100_000_000
                 throw .again(error.message)
             }
@@ -186,6 +205,8 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
     private func finish(_ unit: CommitUnit) -> Bool {
         for offset in unit.offsets { known[offset.partition] = offset }
         phase = .idle
+        attemptCount = 0
+        soonCount = 0
         return true
     }
 
@@ -193,27 +214,70 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
         switch error {
         case .again(let reason): lastReason = reason
         case .abort(let reason):
-            lastReason = reason
             abortCount += 1
-            phase = .aborting
-            retryNs = time.nowNs() + 100_000_000
+            if phase != .aborting, isOutOfTime {
+                lengthen()
+                try lose(reason)
+                return
+            }
+            try countAttempt(reason)
+            if attemptCount % Self.renewEvery == 0 {
+                begin(.renewing)
+            } else {
+                phase = .aborting
+            }
         case .fenced(let reason):
             // The broker gives a transaction that took too long the same end as a fenced one.
             guard phase != .idle, phase != .verifying,
                 time.nowNs() - beganNs >= transactionTimeoutMs * 1_000_000
             else { throw fenced(reason) }
-            lose(reason)
-        case .fatal(let reason): lose(reason)
+            lengthen()
+            try lose(reason)
+        case .fatal(let reason): try lose(reason)
         case .environment(let error): throw error
         }
     }
 
-    private func lose(_ reason: String) {
-        lastReason = reason
+    /// The transaction was open for nearly as long as it may be.
+    private var isOutOfTime: Bool {
+        time.nowNs() - beganNs >= transactionTimeoutMs * 900_000
+    }
+
+    /// What did not get through in that time gets more: results leave slowly.
+    private func lengthen() {
+        transactionTimeoutMs = max(
+            transactionTimeoutMs, min(2 * transactionTimeoutMs, Self.transactionTimeoutMsMax))
+    }
+
+    private func lose(_ reason: String) throws(ConnectorError) {
         unknownCount += 1
-        phase = .renewing
+        try countAttempt(reason)
+        begin(.renewing)
+    }
+
+    private func begin(_ next: Phase) {
+        phase = next
         beganNs = time.nowNs()
-        retryNs = time.nowNs() + 100_000_000
+    }
+
+    /// Notes an attempt that came to nothing, and when the next one may begin.
+    ///
+    /// What fails at once, again and again, and for no want of a cluster, will not get better: the
+    /// process ends and says why, in place of trying ten times a second for ever.
+    private func countAttempt(_ reason: String) throws(ConnectorError) {
+        let now = time.nowNs()
+        lastReason = reason
+        if attemptCount == 0 { firstAttemptNs = now }
+        attemptCount += 1
+        if now - beganNs < Self.soonNs { soonCount += 1 }
+        retryNs = now + min(100_000_000 << Int64(min(attemptCount - 1, 10)), 10_000_000_000)
+        guard soonCount >= Self.soonCountMax, now - firstAttemptNs >= Self.soonSpanNs else {
+            return
+        }
+        throw ConnectorError(
+            .environment,
+            "results could not be committed in \(attemptCount) attempts: \(reason)",
+            hint: "tidemark topics check")
     }
 
     private func fenced(_ reason: String) -> ConnectorError {

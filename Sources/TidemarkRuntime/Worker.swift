@@ -303,6 +303,7 @@ package final class Worker {
     ) -> Int {
         var task = tasks[place]
         task.isTouched = true
+        let refusedLeaps = task.clock.refusedLeapCount
         let slot = UInt16(truncatingIfNeeded: task.slot)
         let paneMs = plan.paneMs
         let usesRecordTime = plan.eventTimeColumn == nil
@@ -335,6 +336,7 @@ package final class Worker {
                 tally.bytes += unsafe batch.valueLengthWhole[row]
             }
             let recordMs = unsafe batch.recordTimeMs[row]
+            if !isReread, PartitionClock.isOdd(recordMs: recordMs) { tally.oddTimes += 1 }
             var fate = RowTable.Fate(rawValue: unsafe rows.fate[row]) ?? .deadLetter
             var reason: DeadLetterReason?
             if fate == .row || fate == .filteredOut || fate == .filteredNull {
@@ -427,8 +429,17 @@ package final class Worker {
                         }
                     }
                     task.counts.quarantined += 1
-                    if referenceMs != TimeLimit.never {
-                        task.counts.aheadMs = eventMs - referenceMs
+                    // Before there is a reference clock the record's own time is what it is ahead of.
+                    let isOdd = PartitionClock.isOdd(recordMs: recordMs)
+                    let ownMs = isOdd ? TimeLimit.never : recordMs
+                    let nowMs = referenceMs == TimeLimit.never ? ownMs : referenceMs
+                    let aheadMs = nowMs == TimeLimit.never ? nil : eventMs - nowMs
+                    task.counts.aheadMs = aheadMs ?? 0
+                    if !isReread,
+                        let letter = letters.quarantinedRow(
+                            batch, row: row, partition: task.partition, aheadMs: aheadMs)
+                    {
+                        outgoing.append(letter)
                     }
                 }
                 if fate != .row, sealedMs != TimeLimit.never {
@@ -446,6 +457,7 @@ package final class Worker {
             }
             unsafe rows.fate[row] = fate.rawValue
         }
+        tally.refusedLeaps += task.clock.refusedLeapCount - refusedLeaps
         tasks[place] = task
         return row
     }
@@ -469,15 +481,9 @@ package final class Worker {
         guard let afterMs = afterMs.map({ max($0, task.clock.watermarkMs) }),
             let place = task.open.firstIndex(where: { $0.startMs > afterMs })
         else { return false }
-        let first = task.open[place]
         let panes = task.open[place...]
         let rowCount = panes.reduce(0) { $0 + $1.rowCount }
         tally.withdrawn += rowCount
-        if rowCount > 0 {
-            tally.setAside.add("withdrawn", count: rowCount) {
-                "\(task.partition)@\(first.origin.firstOffset): later records contradict its record time"
-            }
-        }
         task.counts.withdrawn += rowCount
         task.withdrawn += panes
         task.open.removeSubrange(place...)

@@ -22,6 +22,7 @@ final class AnnouncedLog: CommitLog, @unchecked Sendable {
     }
 
     var clusterId: String { inner.clusterId }
+    var trouble: String? { inner.trouble }
     func check(topics: [String]) throws(ConnectorError) { try inner.check(topics: topics) }
     func takeOver() throws(ConnectorError) { try inner.takeOver() }
     func committed(

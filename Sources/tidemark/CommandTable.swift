@@ -246,12 +246,13 @@ let verbs: [Verb] = [
             Flag(name: "--json", value: nil, help: "the same as data"),
         ] + overrideFlags, argumentCount: 1...2),
     Verb(
-        name: "offsets", arguments: "show|set TOPOLOGY",
+        name: "offsets", arguments: "show|set|clock TOPOLOGY",
         summary: "show where an application stands in its topics, or set it",
         details: """
             show prints per partition: first offset, low-water (where a restart reads from), next, end,
             lag, and what the commit's metadata says. set begins a new state epoch at the given place;
-            it refuses while a process of the application is seen at work.
+            it refuses while a process of the application is seen at work, and so does clock, which sets
+            the reference clock (--to TIME) that records with a wrong time led astray, and nothing else.
             """,
         flags: [
             Flag(

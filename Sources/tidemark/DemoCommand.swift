@@ -84,8 +84,14 @@ private func demo(
         produce(cluster, state, seed: seed, count: count, seconds: seconds)
     }
     let watcher = DemoThread { watch(cluster, plan, state) }
-    producer.start()
-    watcher.start()
+    try producer.start()
+    do throws(ConnectorError) {
+        try watcher.start()
+    } catch {
+        state.shared.withLock { $0.isDone = true }
+        producer.join()
+        throw error
+    }
     defer {
         state.shared.withLock { $0.isDone = true }
         producer.join()
@@ -275,10 +281,12 @@ private final class DemoThread: @unchecked Sendable {
 
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }
 
-    func start() {
-        let code = unsafe pthread_create(
-            &thread, nil, demoThreadMain, Unmanaged.passRetained(self).toOpaque())
-        precondition(code == 0, "the system has no thread for the demo")
+    func start() throws(ConnectorError) {
+        let context = unsafe Unmanaged.passRetained(self)
+        guard unsafe pthread_create(&thread, nil, demoThreadMain, context.toOpaque()) == 0 else {
+            unsafe context.release()
+            throw .noThread
+        }
     }
 
     func join() { pthread_join(thread, nil) }
@@ -312,6 +320,8 @@ final class BoundedSource: Source {
         try inner.open(assignments).map { BoundedReader($0, ends: ends) }
     }
     func endOffsets() -> [Int64?] { inner.endOffsets() }
+    func holds() -> [SourceHold?] { inner.holds() }
+    var foreignMemberCount: Int { inner.foreignMemberCount }
     func close(withinMs: Int64) { inner.close(withinMs: withinMs) }
 }
 

@@ -147,11 +147,28 @@ func printFailure(_ error: ConnectorError) -> Int32 {
     return ExitCode.environment
 }
 
+/// The finding about two topologies of one call that have the same `app`.
+private func sharedApp(_ app: String, path: String, other: String) -> Diagnostic {
+    Diagnostic(
+        "shared-app", at: Place(file: path, line: 1, column: 1),
+        "`app` is `\(printable(app))`, as in \(other)", expected: "an `app` each",
+        suggestion: "`app: \(printable(app))-2`")
+}
+
 private func lintCommand(_ invocation: Invocation) -> Int32 {
     var code = ExitCode.done
     let format = invocation.value("--format") ?? "text"
+    /// By `app`: who has it.
+    var owners: [String: (path: String, name: String)] = [:]
     for path in invocation.arguments {
-        let result = planTopology(path, invocation)
+        var result = planTopology(path, invocation)
+        if let plan = result.plan {
+            if let other = owners[plan.app], other.name != plan.name {
+                result.diagnostics.append(sharedApp(plan.app, path: path, other: other.path))
+                result.plan = nil
+            }
+            owners[plan.app] = (path, plan.name)
+        }
         printOut(report(result.diagnostics, format: format))
         let isDenied =
             invocation.value("--deny") != nil

@@ -31,7 +31,7 @@ private struct Letter {
         source = TopicPartition(topic: topic, partition: partition)
         self.offset = offset
         timestampMs = record.header("timestamp").flatMap { Int64($0) }
-        isCut = record.header("length") != nil
+        isCut = ["length", "key_length", "headers_length"].contains { record.header($0) != nil }
     }
 
     var place: String { "\(source.topic)/\(source.partition)/\(offset)" }

@@ -38,6 +38,7 @@ final class EngineMetrics {
         let fates: [(String, (WorkerTally) -> Int64)] = [
             ("in_window", { $0.rows }), ("dead_letter", { $0.deadLetters }),
             ("late", { $0.late }), ("quarantined", { $0.quarantined }),
+            ("withdrawn", { $0.withdrawn }),
             ("tombstone", { $0.tombstones }), ("filtered_out", { $0.filteredOut }),
             ("filtered_null", { $0.filteredNull }), ("beyond_end", { $0.beyondEnd }),
             ("reread", { $0.reread }),
@@ -56,6 +57,22 @@ final class EngineMetrics {
                 "tidemark_times_assumed_utc_total",
                 "Event times without an offset that were read as UTC."
             ) { $0.input.assumedUTC },
+            counter(
+                "tidemark_record_times_odd_total",
+                "Records whose record time can be none: before 2000 or after 9999."
+            ) { $0.input.oddTimes },
+            counter(
+                "tidemark_clock_leaps_refused_total",
+                "Leaps of the record time that later records contradicted."
+            ) { $0.input.refusedLeaps },
+            counter(
+                "tidemark_records_lost_total",
+                "Records that were not in the log any more when they were to be read."
+            ) { $0.lost },
+            counter(
+                "tidemark_records_passed_over_total",
+                "Records before the place where an application without offsets began to read."
+            ) { $0.passedOver },
             counter("tidemark_windows_closed_total", "Windows that were published.") {
                 Int64($0.windows)
             },
@@ -158,6 +175,12 @@ final class EngineMetrics {
                     help: "Rows in the group without a value of a dimension, by reason."
                 ).raise(to: UInt64(clamping: entry.count))
             }
+        }
+        for kind in SourceCondition.Kind.allCases {
+            telemetry.gauge(
+                "tidemark_source_condition", labels: [("condition", kind.rawValue)],
+                help: "1 while it is so with the source; the log and an alert say what is meant."
+            ).set(reading.conditions.contains { $0.kind == kind } ? 1 : 0)
         }
         guard reading.totals.windows != lastWindows else { return }
         lastWindows = reading.totals.windows

@@ -18,6 +18,29 @@ private struct Position {
 
     var lag: Int64? { next.map { max(0, extent.end - $0) } }
     var stateEpoch: Int?
+    /// One past the last record, those of open transactions included.
+    var logEnd: Int64?
+
+    /// Records that cannot be read yet: they lie behind a transaction that is open.
+    var heldCount: Int64 { max(0, (logEnd ?? extent.end) - extent.end) }
+}
+
+/// The ends of the log as they are for whoever reads everything.
+///
+/// A client that reads committed records is told where those end.
+private func noteLogEnds(
+    _ positions: inout [Position], _ plan: Plan
+) throws(ConnectorError) {
+    guard plan.stream.source.isolationCommitted else { return }
+    var open = plan
+    open.stream.source.isolationCommitted = false
+    let client = try handClient(open)
+    defer { client.close(withinMs: 2000) }
+    let extents = try client.source.extents()
+    for place in positions.indices {
+        positions[place].logEnd =
+            extents.first { $0.partition == positions[place].extent.partition }?.end
+    }
 }
 
 private func positions(
@@ -90,10 +113,11 @@ private func words(_ rejection: CommitMetadata.Rejection) -> String {
 /// `tidemark offsets show|set TOPOLOGY`.
 func offsetsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     let action = invocation.arguments[0]
-    guard action == "show" || action == "set" else {
+    let actions = ["show", "set", "clock"]
+    guard actions.contains(action) else {
         throw UsageError(
             message: "`offsets` does not know `\(action)`",
-            hint: "tidemark offsets \(nearest(action, among: ["show", "set"]) ?? "show") TOPOLOGY"
+            hint: "tidemark offsets \(nearest(action, among: actions) ?? "show") TOPOLOGY"
         )
     }
     guard invocation.arguments.count == 2 else {
@@ -109,6 +133,15 @@ func offsetsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
             hint: "--to earliest|latest|2026-01-31T12:00:00Z|OFFSET"
         )
     }
+    var clockMs: Int64?
+    if action == "clock" {
+        guard case .time(let ms)? = target else {
+            throw UsageError(
+                message: "`offsets clock` needs --to with a time", hint: "--to 2026-01-31T12:00:00Z"
+            )
+        }
+        clockMs = ms
+    }
     guard let (plan, dataHash) = handPlan(invocation.arguments[1], invocation) else {
         return ExitCode.topology
     }
@@ -116,8 +149,14 @@ func offsetsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         let client = try handClient(plan)
         defer { client.close(withinMs: 2000) }
         let before = try positions(plan, dataHash, client)
+        if let clockMs {
+            let chosen = try choose(before, invocation.value("--partition"), plan)
+            return try setClock(clockMs, chosen, plan, client, invocation)
+        }
         guard action == "set", let target else {
-            printOut(invocation.has("--json") ? json(plan, before) : text(plan, before))
+            var shown = before
+            try noteLogEnds(&shown, plan)
+            printOut(invocation.has("--json") ? json(plan, shown) : text(plan, shown))
             return ExitCode.done
         }
         let chosen = try choose(before, invocation.value("--partition"), plan)
@@ -155,6 +194,48 @@ func resetCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     } catch {
         return printFailure(error)
     }
+}
+
+/// Puts reference clocks right that records with a wrong time led astray: all else stays as it was
+/// committed.
+private func setClock(
+    _ clockMs: Int64, _ positions: [Position], _ plan: Plan, _ client: KafkaClient,
+    _ invocation: Invocation
+) throws(ConnectorError) -> Int32 {
+    var offsets: [CommittedOffset] = []
+    for position in positions {
+        guard position.rejection == nil, let next = position.next, var metadata = position.metadata
+        else {
+            printOut("\(position.extent.partition)  nothing committed that could be used\n")
+            continue
+        }
+        printOut(
+            "\(position.extent.partition)  reference clock \(time(metadata.clock.referenceMs)) to"
+                + " \(time(clockMs))\n")
+        metadata.clock.referenceMs = clockMs
+        metadata.clock.maxEventMs = min(metadata.clock.maxEventMs, clockMs)
+        metadata.clock.leapMs = TimeLimit.never
+        metadata.clock.leapScore = 0
+        metadata.clock.doubtMs = TimeLimit.never
+        metadata.sequence += 1
+        offsets.append(
+            CommittedOffset(
+                partition: position.extent.partition, next: next, metadata: metadata.encoded()))
+    }
+    if invocation.has("--dry-run") || offsets.isEmpty { return ExitCode.done }
+    try refuseIfLive(plan, client)
+    guard try isConfirmed(invocation) else {
+        printError("tidemark: nothing was changed\n")
+        return ExitCode.findings
+    }
+    let transaction = try client.takeOver(plan.app)
+    do throws(HandTransaction.Failure) {
+        try transaction.run([], group: plan.app, offsets: offsets)
+    } catch {
+        throw error.error
+    }
+    printOut("done\n")
+    return ExitCode.done
 }
 
 // MARK: Where to
@@ -282,13 +363,7 @@ private func carryOut(
     }
     printOut("state epoch \(epoch): the first windows of the next start are incomplete\n")
     if invocation.has("--dry-run") { return ExitCode.done }
-    if let reason = try liveReason(plan, client) {
-        throw ConnectorError(
-            .environment,
-            "'\(plan.app)' seems to be at work: \(reason)",
-            hint: "stop it, then run this again"
-        )
-    }
+    try refuseIfLive(plan, client)
     guard try isConfirmed(invocation) else {
         printError("tidemark: nothing was changed\n")
         return ExitCode.findings
@@ -312,6 +387,15 @@ private func carryOut(
     }
     printOut("done\n")
     return ExitCode.done
+}
+
+private func refuseIfLive(_ plan: Plan, _ client: KafkaClient) throws(ConnectorError) {
+    guard let reason = try liveReason(plan, client) else { return }
+    throw ConnectorError(
+        .environment,
+        "'\(plan.app)' seems to be at work: \(reason)",
+        hint: "stop it, then run this again"
+    )
 }
 
 /// What can be known of a process of this application that is at work; `nil`: nothing.
@@ -353,7 +437,7 @@ private func time(_ ms: Int64?) -> String {
 private func text(_ plan: Plan, _ positions: [Position]) -> String {
     var cells = [
         [
-            "partition", "beginning", "low-water", "next", "end", "lag", "epoch",
+            "partition", "beginning", "low-water", "next", "end", "lag", "log end", "epoch",
             "published through", "metadata",
         ]
     ]
@@ -363,6 +447,7 @@ private func text(_ plan: Plan, _ positions: [Position]) -> String {
             "\(position.extent.partition)", "\(position.extent.beginning)",
             metadata.map { "\($0.low)" } ?? "-", position.next.map { "\($0)" } ?? "-",
             "\(position.extent.end)", position.lag.map { "\($0)" } ?? "-",
+            position.logEnd.map { "\($0)" } ?? "-",
             position.stateEpoch.map { "\($0)" } ?? "-", time(metadata?.publishedThroughMs),
             position.next == nil ? "nothing committed" : position.rejection ?? "valid",
         ])
@@ -373,6 +458,12 @@ private func text(_ plan: Plan, _ positions: [Position]) -> String {
         let line = zip(row, widths).map { $0.padded($1) }.joined(separator: "  ")
         text += line.trimmedEnd + "\n"
     }
+    for position in positions where position.heldCount > 0 {
+        text +=
+            "\(position.extent.partition): \(position.heldCount) records from offset"
+            + " \(position.extent.end) on wait behind an open transaction: `kafka-transactions.sh"
+            + " find-hanging` and `describe-producers` say whose\n"
+    }
     for position in positions {
         guard let metadata = position.metadata else { continue }
         var more: [String] = []
@@ -380,6 +471,12 @@ private func text(_ plan: Plan, _ positions: [Position]) -> String {
             more.append(
                 "incomplete through \(time(metadata.incompleteThroughMs)), rev \(metadata.incompleteRev)"
             )
+        }
+        if metadata.clock.referenceMs != TimeLimit.never {
+            more.append("reference clock \(time(metadata.clock.referenceMs)) at low-water")
+        }
+        if metadata.clock.leapMs != TimeLimit.never {
+            more.append("a leap to \(time(metadata.clock.leapMs)) waits for records that agree")
         }
         for floor in metadata.floors {
             more.append("floor \(time(floor.floorMs)) from offset \(floor.offset)")
@@ -406,6 +503,7 @@ private func json(_ plan: Plan, _ positions: [Position]) -> String {
         json.member("partition", Int(position.extent.partition.partition))
         json.member("beginning", position.extent.beginning)
         json.member("end", position.extent.end)
+        if let logEnd = position.logEnd { json.member("log_end", logEnd) }
         if let next = position.next {
             json.member("next", next)
             json.member("lag", position.lag ?? 0)

@@ -315,7 +315,22 @@ private func logStart(_ reports: [StartReport], _ state: StateReport, _ log: Log
     }
     for report in reports {
         switch report.kind {
-        case .fresh: break
+        case .fresh:
+            guard report.passedOver > 0 else { break }
+            log.warning(
+                "no offset was committed: earlier records are not read",
+                [
+                    "topic": report.partition.topic, "partition": report.partition.partition,
+                    "next": report.next, "skipped": report.passedOver,
+                ])
+        case .foreign:
+            log.error(
+                "another program set this offset: what lies before it may be in no window, and the first"
+                    + " windows are incomplete",
+                [
+                    "topic": report.partition.topic, "partition": report.partition.partition,
+                    "next": report.next, "try": "tidemark offsets show",
+                ])
         case .resumed:
             log.info(
                 "resumed",
@@ -336,7 +351,7 @@ private func logStart(_ reports: [StartReport], _ state: StateReport, _ log: Log
                 "low-water is gone from the log: the first windows are incomplete",
                 [
                     "topic": report.partition.topic, "partition": report.partition.partition,
-                    "offset": report.offset, "next": report.next,
+                    "offset": report.offset, "next": report.next, "lost": report.lost,
                 ])
         }
     }
@@ -353,6 +368,9 @@ final class ProgressLine {
     private var wasHolding = false
     private var wasOverMemory = false
     private var noticeCount = 0
+    private var told: Set<SourceCondition.Kind> = []
+    private var wasSlow = false
+    private var lastTroubleNs = Int64.min / 2
     private let columnNames: [String]
     private var lastWindows = 0
     /// Columns and groups of which was said that nothing is known of them: once each.
@@ -390,6 +408,7 @@ final class ProgressLine {
             log.log(.warning, notice.event, notice.fields)
         }
         noticeCount = reading.notices.count
+        tellConditions(reading)
         tellUnknown(reading.totals)
         guard !isQuiet else { return }
         let now = time.nowNs()
@@ -416,6 +435,30 @@ final class ProgressLine {
                     "alerts": reading.totals.alerts,
                 ])
         }
+    }
+
+    /// Says what is so with the source, when it begins and when it is over.
+    private func tellConditions(_ reading: RunProgress) {
+        for condition in reading.conditions where told.insert(condition.kind).inserted {
+            log.warning(
+                condition.summary, ["condition": condition.kind.rawValue, "value": condition.value])
+        }
+        for kind in told.sorted(by: { $0.rawValue < $1.rawValue })
+        where !reading.conditions.contains(where: { $0.kind == kind }) {
+            told.remove(kind)
+            log.info("no longer so", ["condition": kind.rawValue])
+        }
+        if let trouble = reading.commitTrouble, time.nowNs() - lastTroubleNs > 30_000_000_000 {
+            lastTroubleNs = time.nowNs()
+            log.warning("results are not committed", ["why": trouble])
+        }
+        let isSlow = reading.lastUnitMs > RunSettings.unitMsMax
+        if isSlow, !wasSlow {
+            log.warning(
+                "results leave slowly: fewer go into each commit",
+                ["commit_ms": reading.lastUnitMs, "bytes_max": reading.unitBytesMax])
+        }
+        wasSlow = isSlow
     }
 
     /// Says, once each, which columns had no value in a whole window and which groups no baseline has.

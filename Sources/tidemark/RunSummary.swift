@@ -91,6 +91,12 @@ struct RunSummary {
         json.member("dead_letters", totals.input.deadLetters)
         json.member("late", totals.input.late)
         json.member("quarantined", totals.input.quarantined)
+        json.member("withdrawn", totals.input.withdrawn)
+        json.member("odd_record_times", totals.input.oddTimes)
+        json.member("refused_leaps", totals.input.refusedLeaps)
+        json.member("lost", totals.lost)
+        json.member("passed_over", totals.passedOver)
+        json.member("windows_without_a_partition", totals.forcedFloors)
         json.member("tombstones", totals.input.tombstones)
         json.member("headers", totals.input.headers)
         json.member("times_assumed_utc", totals.input.assumedUTC)
@@ -107,8 +113,22 @@ struct RunSummary {
         json.member("open_windows", last.openWindows)
         if let clockMs { json.member("reference_clock", clockMs) }
         writeTold(&json)
+        writeConditions(&json)
         json.endObject()
         return String(decoding: json.bytes, as: UTF8.self)
+    }
+
+    /// What is so with the source at the end.
+    private func writeConditions(_ json: inout JSONWriter) {
+        json.key("conditions")
+        json.beginArray()
+        for condition in last.conditions {
+            json.beginObject()
+            json.member("condition", condition.kind.rawValue)
+            json.member("summary", condition.summary)
+            json.endObject()
+        }
+        json.endArray()
     }
 
     /// The lists: what was set aside, the verdicts, columns and groups that nothing is known of.
@@ -182,6 +202,14 @@ struct RunSummary {
         note(input.reread, "read again to rebuild")
         note(input.skipped, "offsets without a record")
         note(Int64(totals.latePartials), "late partials")
+        note(input.withdrawn, "taken back: later records contradicted their record times")
+        note(input.oddTimes, "record times that are none")
+        note(input.refusedLeaps, "leaps of the record time that were not believed")
+        note(totals.lost, "not in the log any more when they were to be read")
+        note(totals.passedOver, "passed over: before the place where reading began")
+        note(
+            Int64(totals.forcedFloors),
+            "times that windows went on without a partition whose end was not reached")
         if !odd.isEmpty { lines.append(odd.joined(separator: ", ")) }
         for (reason, entry) in input.setAside.sorted {
             lines.append(
@@ -210,6 +238,7 @@ struct RunSummary {
                 "\(counted(Int64(last.openWindows), "window")) left open for the next start"
                     + (last.heldBy.map { ", held by \($0)" } ?? ""))
         }
+        for condition in last.conditions { lines.append(condition.summary) }
         if let clockMs { lines.append("reference clock \(timeText(clockMs))") }
         if let badness { lines.append(badness) }
         if let emptiness { lines.append(emptiness) }

@@ -93,7 +93,7 @@ func checkTopics(
 private func roleText(_ role: TopicNeed.Role) -> String {
     switch role {
     case .source: "input"
-    case .aggregates, .sketches, .alerts, .deadLetters, .late: "output"
+    case .aggregates, .sketches, .alerts, .deadLetters, .late, .quarantined: "output"
     case .state: "state"
     }
 }

@@ -145,6 +145,135 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         }
     }
 
+    /// A producer's transaction is open for 30 s; its rows come when it ends.
+    private func waiting(holdMs: Int64?) throws -> (SimulationOutcome, [RunTotals]) {
+        var plan = simulationPlan(idleMs: 5_000)
+        plan.stream.source.holdMs = holdMs
+        let busy = (0..<300).map { row(Double($0), availableMs: Int64($0) * 200) }
+        let held = (0..<300).map {
+            row(
+                Double($0) + 0.5,
+                availableMs: $0 < 50 ? Int64($0) * 200 : max(40_000, Int64($0) * 200))
+        }
+        let log = cluster([busy, held])
+        log.heldUntilMs[1] = 40_000
+        var simulation = Simulation(plan: plan, cluster: log, workerCount: 2, crashChance: 0)
+        return (try simulation.run(), simulation.totals)
+    }
+
+    @Test func `a partition with rows behind an open transaction is not idle, and that is said`()
+        throws
+    {
+        let (outcome, totals) = try waiting(holdMs: nil)
+        #expect(outcome.lateRows.isEmpty)
+        #expect(totals[0].forcedFloors == 0)
+        for window in 0..<4 { #expect(total(outcome, Int64(window)) == 120) }
+        #expect(outcome.conditions.contains("partition_held firing"))
+    }
+
+    @Test
+    func `a held partition is waited for as long as stated, and windows without it are not whole`()
+        throws
+    {
+        let (outcome, totals) = try waiting(holdMs: 8_000)
+        #expect(totals[0].forcedFloors > 0)
+        #expect(!outcome.lateRows.isEmpty, "its rows come after their windows")
+        let values = outcome.aggregates.filter { $0.key.hasPrefix("by-model/model=a/x/") }.values
+        let halves = values.joined().filter { number($0, ["rows", "total"]) ?? 0 < 120 }
+        #expect(!halves.isEmpty)
+        for value in halves where number(value, ["window", "end"]) ?? 0 < Double(t0 + 280_000) {
+            #expect(value.contains("\"complete\":false"), "\(value)")
+        }
+    }
+
+    @Test func `windows that a unit of commit has no room for wait for the next, and none is lost`()
+        throws
+    {
+        // A backlog: ten windows end at once, and each is more than a unit takes.
+        let rows = (0..<600).map { row(Double($0), model: "m\($0 % 5)") }
+        for crash in 1..<8 {
+            var plan = simulationPlan(batchRows: 4_000, idleMs: nil)
+            plan.run.unitBytesMax = 500
+            let log = cluster([rows], seed: UInt64(crash))
+            var simulation = Simulation(plan: plan, cluster: log, workerCount: 1, crashChance: 0)
+            simulation.crashAfterCommits = [crash]
+            let outcome = try simulation.run()
+            #expect(log.commitCount >= 9, "a unit a window, at least")
+            #expect(outcome.repeats.isEmpty, "crash after commit \(crash)")
+            for window in 0..<9 {
+                for model in 0..<5 {
+                    #expect(
+                        total(outcome, Int64(window), "m\(model)") == 12,
+                        "crash after commit \(crash), window \(window)")
+                }
+            }
+        }
+    }
+
+    @Test func `a leap that is contradicted takes its rows back, wherever a crash falls`() throws {
+        // One record of a clock that is 55 minutes ahead, and twelve in a row later.
+        var rows = (0..<200).map { row(Double($0) / 2, availableMs: Int64($0) * 100) }
+        rows.insert(row(20 + 3_300, availableMs: 4_000), at: 40)
+        rows.insert(
+            contentsOf: (0..<12).map { row(60 + 3_300 + Double($0) / 10, availableMs: 12_000) },
+            at: 121)
+        rows += (200..<400).map { row(Double($0) / 2, availableMs: Int64($0) * 100) }
+        for crash in 0..<12 {
+            let log = cluster([rows], seed: UInt64(crash))
+            var simulation = Simulation(
+                plan: simulationPlan(batchRows: crash % 2 == 0 ? 5 : 64, idleMs: nil), cluster: log,
+                workerCount: 1, crashChance: 0)
+            simulation.crashAfterCommits = crash == 0 ? [] : [crash * 4]
+            let outcome = try simulation.run()
+            #expect(outcome.lateRows.isEmpty, "crash after commit \(crash * 4)")
+            for window in 0..<3 { #expect(total(outcome, Int64(window)) == 120) }
+            #expect(
+                outcome.aggregates.keys.allSatisfy {
+                    Int64($0.split(separator: "/").last ?? "") ?? .max < t0 + 600_000
+                }, "nothing of the time that never came")
+            let metadata = try CommitMetadata(
+                try #require(log.offsets[log.partitions[0].name]).metadata,
+                applicationHash: nameHash("sim"), clusterHash: nameHash("simulated"),
+                dataHash: simulationDataHash, next: Int64(rows.count))
+            #expect(metadata.low > 250, "low-water does not wait for it: \(metadata.low)")
+        }
+    }
+
+    private func conditions(_ rows: [SimulatedRecord]) throws -> [String] {
+        var simulation = Simulation(
+            plan: simulationPlan(idleMs: nil), cluster: cluster([rows]), workerCount: 1,
+            crashChance: 0)
+        return try simulation.run().conditions
+    }
+
+    @Test func `what a person has to know of the source is said once, and nothing without cause`()
+        throws
+    {
+        let usual = (0..<900).map { row(Double($0) / 15, availableMs: Int64($0) * 70) }
+        #expect(try conditions(usual).isEmpty)
+        // Half of the rows of a minute are of the past.
+        let late = (0..<1_200).map { index in
+            let second = 100 + Double(index) / 20
+            return row(
+                index % 2 == 0 ? second : 5, recordSeconds: second, availableMs: Int64(index) * 20)
+        }
+        #expect(try conditions(late) == ["late_rows firing"])
+        let ahead = (0..<900).map { index in
+            let second = Double(index) / 15
+            return row(
+                index % 4 == 0 ? second + 7_200 : second, recordSeconds: second,
+                availableMs: Int64(index) * 70)
+        }
+        #expect(try conditions(ahead) == ["quarantined_rows firing"])
+        let still = (0..<900).map { index in
+            row(5, recordSeconds: Double(index) / 15, availableMs: Int64(index) * 70)
+        }
+        #expect(try conditions(still) == ["watermark_still firing"])
+        var odd = usual
+        for index in odd.indices where index % 9 == 0 { odd[index].recordTimeMs *= 1_000 }
+        #expect(try conditions(odd) == ["record_times firing"])
+    }
+
     @Test func `1_7 a silent partition gets a floor though others have news at every tick`()
         throws
     {

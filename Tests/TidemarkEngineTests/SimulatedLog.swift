@@ -131,6 +131,13 @@ final class SimulatedCluster: @unchecked Sendable {
         self.faults = faults
     }
 
+    /// By slot: until when something lies behind the end that can be read.
+    var heldUntilMs: [Int: Int64] = [:]
+    func hold(_ slot: Int) -> SourceHold? {
+        guard let until = heldUntilMs[slot], time.ms < until else { return nil }
+        return .openTransaction(records: partitions[slot].end - availableEnd(slot))
+    }
+
     func availableEnd(_ slot: Int) -> Int64 {
         let partition = partitions[slot]
         for record in partition.records where record.availableMs > time.ms { return record.offset }
@@ -161,6 +168,7 @@ final class SimulatedSource: Source, @unchecked Sendable {
         return assignments.map { SimulatedReader(cluster, starts: $0) }
     }
     func endOffsets() -> [Int64?] { (0..<knownCount).map { cluster.availableEnd($0) } }
+    func holds() -> [SourceHold?] { (0..<knownCount).map { cluster.hold($0) } }
     var hasGrown: Bool { cluster.visibleCount > knownCount }
     func close(withinMs: Int64) {}
 }
@@ -400,7 +408,7 @@ final class SimulatedProducer: TransactionalProducer, @unchecked Sendable {
         isLost = false
     }
 
-    func renew() throws(ConnectorError) {
+    func renew(timeoutMs: Int64) throws(ConnectorError) {
         // A new producer: it has no epoch until it is initialized.
         epoch = 0
         wasRenewed = true

@@ -108,6 +108,8 @@ struct SimulationOutcome {
     var aggregates: [String: Set<String>] = [:]
     var deadLetters: Set<String> = []
     var lateRows: Set<String> = []
+    /// Alerts about the source itself, which the wall clock decides: `monitor state`.
+    var conditions: [String] = []
     /// In the order of publication: `monitor group window firing|resolved opened`.
     var alerts: [String] = []
     /// What a reader saw more than once: keys with their revision, coordinates, ids of events.
@@ -310,6 +312,10 @@ struct Simulation {
                 see(Self.coordinates(record))
             case "alerts":
                 guard let json = try? JSONValue(parsing: Array(value.utf8)) else { continue }
+                if let name = json["monitor"]?.asText, SourceCondition.Kind(rawValue: name) != nil {
+                    outcome.conditions.append("\(name) \(json["state"]?.asText ?? "")")
+                    continue
+                }
                 let event = AlertsByHand.event(
                     json["state"]?.asText ?? "",
                     "\(json["monitor"]?.asText ?? "") \(json["group"]?["model"]?.asText ?? "")",

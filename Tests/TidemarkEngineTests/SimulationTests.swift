@@ -41,6 +41,8 @@ func simulate(
     var plan = simulationPlan(
         windows: windows, batchRows: random.chance(0.5) ? 7 : 64, delivery: delivery, learns: true)
     if isShort { plan.limits.maxRereadMs = 20_000 }
+    // Less than what ends together, so that windows wait for the next unit again and again.
+    if seed % 5 == 3 { plan.run.unitBytesMax = 2_000 }
     // Too little for a window, so that partitions wait for the slowest one nearly all the time.
     if seed % 4 == 1 { plan.limits.memory.paneBytes = 3_000 }
     var partitions = randomPartitions(

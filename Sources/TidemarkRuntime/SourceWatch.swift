@@ -1,0 +1,240 @@
+import TidemarkCore
+import TidemarkDataflow
+
+/// Sees what a person has to know of the source while it is read: late and quarantined rows, watermarks
+/// that stand still, partitions that hold all others.
+///
+/// By the wall clock, and by counts that the workers tell: nothing of it reaches a result.
+struct SourceWatch {
+    /// Of the last minute, in parts.
+    private struct Bucket {
+        var startNs: Int64
+        var records: Int64 = 0
+        var late: Int64 = 0
+        var quarantined: Int64 = 0
+        var oddTimes: Int64 = 0
+        var leaps: Int64 = 0
+    }
+    private var buckets: [Bucket] = []
+    private var seen = WorkerTally()
+    /// The share of late rows that is usual here: a mean that an hour moves.
+    private var usualLateShare = 0.0
+    private var usualNs: Int64?
+    private struct Slot {
+        var watermarkMs = TimeLimit.never
+        var movedNs: Int64
+        var position: Int64
+        var arrivedNs: Int64
+        var counts = SlotCounts()
+        var records: Int64 = 0
+    }
+    private var slots: [Slot] = []
+    private let skewMs: Int64
+    private let stillNs: Int64
+    /// Said for a while, whatever follows: what was found at the start.
+    private var events: [(condition: SourceCondition, untilNs: Int64)] = []
+
+    static let spanNs: Int64 = 60_000_000_000
+    /// Fewer records of a minute say nothing about a share while the minute lasts.
+    static let countMin: Int64 = 500
+    /// Fewer say nothing when it is over, either.
+    static let countMinSlow: Int64 = 20
+    static let shareMax = 0.1
+    static let timesUsual = 5.0
+    static let eventNs: Int64 = 600_000_000_000
+
+    /// `idleMs`: that of the source; a watermark that stands for longer while rows arrive is said.
+    init(skewMs: Int64, idleMs: Int64?) {
+        self.skewMs = skewMs
+        stillNs = max(30_000, idleMs ?? 0) * 1_000_000
+    }
+
+    /// Something happened once.
+    mutating func note(_ condition: SourceCondition, nowNs: Int64) {
+        events.removeAll { $0.condition.kind == condition.kind }
+        events.append((condition, nowNs + Self.eventNs))
+    }
+
+    /// What is so now.
+    mutating func observe(
+        _ partitions: [PartitionSlot], _ input: WorkerTally, nowNs: Int64, isRebuilding: Bool
+    ) -> [SourceCondition] {
+        var found: [SourceCondition] = []
+        events.removeAll { $0.untilNs <= nowNs }
+        found += events.map(\.condition)
+        found += shares(partitions, input, nowNs)
+        if !isRebuilding, let still = standingStill(partitions, nowNs) { found.append(still) }
+        return found
+    }
+
+    private mutating func shares(
+        _ partitions: [PartitionSlot], _ input: WorkerTally, _ nowNs: Int64
+    ) -> [SourceCondition] {
+        let records = input.records - seen.records
+        let late = input.late - seen.late
+        let aside = input.quarantined + input.withdrawn - seen.quarantined - seen.withdrawn
+        let oddTimes = input.oddTimes - seen.oddTimes
+        let leaps = input.refusedLeaps - seen.refusedLeaps
+        seen = input
+        buckets.removeAll { nowNs - $0.startNs > Self.spanNs }
+        if records > 0 || aside > 0 || leaps > 0 {
+            if buckets.last.map({ nowNs - $0.startNs > Self.spanNs / 60 }) ?? true {
+                buckets.append(Bucket(startNs: nowNs))
+            }
+            buckets[buckets.count - 1].records += records
+            buckets[buckets.count - 1].late += late
+            buckets[buckets.count - 1].quarantined += aside
+            buckets[buckets.count - 1].oddTimes += oddTimes
+            buckets[buckets.count - 1].leaps += leaps
+        }
+        let sum = buckets.reduce(into: Bucket(startNs: 0)) {
+            $0.records += $1.records
+            $0.late += $1.late
+            $0.quarantined += $1.quarantined
+            $0.oddTimes += $1.oddTimes
+            $0.leaps += $1.leaps
+        }
+        guard sum.records > 0 else { return [] }
+        let lateShare = Double(sum.late) / Double(sum.records)
+        let isMinute = buckets.first.map { nowNs - $0.startNs > Self.spanNs * 3 / 4 } ?? false
+        let isEnough =
+            sum.records >= Self.countMin || (isMinute && sum.records >= Self.countMinSlow)
+        var found: [SourceCondition] = []
+        if isEnough, lateShare >= Self.shareMax, lateShare >= Self.timesUsual * usualLateShare {
+            found.append(
+                SourceCondition(
+                    .lateRows, value: lateShare,
+                    threshold: max(Self.shareMax, Self.timesUsual * usualLateShare),
+                    summary:
+                        "\(sum.late) of \(sum.records) rows of the last minute came too late for their"
+                        + " windows" + Self.worst(partitions) { $0.late }
+                        + ": a clock that is ahead moved the watermark, or out_of_orderness is too small"
+                ))
+        }
+        let asideShare = Double(sum.quarantined) / Double(sum.records)
+        if sum.quarantined >= 10, asideShare >= Self.shareMax / 2 {
+            found.append(
+                SourceCondition(
+                    .quarantinedRows, value: asideShare, threshold: Self.shareMax / 2,
+                    summary:
+                        "\(sum.quarantined) of \(sum.records) rows of the last minute were quarantined"
+                        + Self.worst(partitions) { $0.quarantined + $0.withdrawn }
+                        + ": event time is "
+                        + Self.distance(partitions)
+                        + "ahead of the reference clock, which follows Kafka record time; skew allows"
+                        + " \(skewMs / 1000) s"))
+        }
+        if sum.oddTimes >= 10 || sum.leaps > 0 {
+            var parts: [String] = []
+            if sum.oddTimes > 0 {
+                parts.append(
+                    "\(sum.oddTimes) of \(sum.records) records of the last minute have a record time that is"
+                        + " none (before 2000 or after 9999, as in another unit): their event time stands in"
+                        + " for the reference clock")
+            }
+            if sum.leaps > 0 {
+                parts.append(
+                    "the record time leapt ahead \(sum.leaps) times in the last minute, and later records"
+                        + " contradicted it: a producer's clock is ahead; the reference clock did not follow"
+                )
+            }
+            found.append(
+                SourceCondition(
+                    .recordTimes, value: Double(sum.oddTimes + sum.leaps), threshold: 0,
+                    summary: parts.joined(separator: "; ")))
+        }
+        // A minute's share weighs as a minute of an hour.
+        if let last = usualNs, isEnough {
+            let weight = min(1, Double(nowNs - last) / 3.6e12)
+            usualLateShare += (lateShare - usualLateShare) * weight
+        }
+        usualNs = nowNs
+        return found
+    }
+
+    private static func worst(
+        _ partitions: [PartitionSlot], _ count: (SlotCounts) -> Int64
+    ) -> String {
+        guard let slot = partitions.max(by: { count($0.counts) < count($1.counts) }),
+            count(slot.counts) > 0
+        else { return "" }
+        return ", most of them on \(slot.partition)"
+    }
+
+    private static func distance(_ partitions: [PartitionSlot]) -> String {
+        let ms = partitions.map(\.counts.aheadMs).max() ?? 0
+        return ms > 0 ? "\(Self.span(ms)) " : ""
+    }
+
+    /// `2 h 5 min`, `40 s`.
+    static func span(_ ms: Int64) -> String {
+        switch ms {
+        case 172_800_000...: "\(ms / 86_400_000) days"
+        case 3_600_000...: "\(ms / 3_600_000) h \(ms / 60_000 % 60) min"
+        case 120_000...: "\(ms / 60_000) min \(ms / 1000 % 60) s"
+        default: "\(ms / 1000) s"
+        }
+    }
+
+    private mutating func standingStill(
+        _ partitions: [PartitionSlot], _ nowNs: Int64
+    ) -> SourceCondition? {
+        if slots.isEmpty {
+            slots = partitions.map {
+                Slot(movedNs: nowNs, position: $0.next, arrivedNs: nowNs, counts: $0.counts)
+            }
+        }
+        var worst: (place: Int, stillNs: Int64)?
+        for place in partitions.indices {
+            let partition = partitions[place]
+            if partition.watermarkMs != slots[place].watermarkMs {
+                slots[place].watermarkMs = partition.watermarkMs
+                slots[place].movedNs = nowNs
+                slots[place].records = 0
+                slots[place].counts = partition.counts
+            }
+            if partition.next > slots[place].position {
+                slots[place].records += partition.next - slots[place].position
+                slots[place].position = partition.next
+                slots[place].arrivedNs = nowNs
+            }
+            let still = slots[place].arrivedNs - slots[place].movedNs
+            if !partition.hasEnded, still >= stillNs, slots[place].records >= 10,
+                nowNs - slots[place].arrivedNs < stillNs, still > worst?.stillNs ?? 0
+            {
+                worst = (place, still)
+            }
+        }
+        guard let (place, still) = worst else { return nil }
+        let partition = partitions[place]
+        return SourceCondition(
+            .watermarkStill, value: Double(still) / 1e9, threshold: Double(stillNs) / 1e9,
+            summary:
+                "\(slots[place].records) records arrived on \(partition.partition) in"
+                + " \(Self.span(still / 1_000_000)), and its watermark stands still: "
+                + reason(partition, since: slots[place]))
+    }
+
+    private func reason(_ partition: PartitionSlot, since slot: Slot) -> String {
+        let quarantined =
+            partition.counts.quarantined + partition.counts.withdrawn - slot.counts.quarantined
+            - slot.counts.withdrawn
+        let late = partition.counts.late - slot.counts.late
+        if partition.leapMs != TimeLimit.never {
+            guard partition.referenceMs != TimeLimit.never else {
+                return "its record times do not agree with each other"
+            }
+            return
+                "record time leapt \(Self.span(partition.leapMs - partition.referenceMs)) ahead, and"
+                + " others contradict it"
+        }
+        if quarantined * 2 > slot.records {
+            return "\(quarantined) of them are \(Self.span(partition.counts.aheadMs)) ahead of the"
+                + " reference clock"
+        }
+        if late * 2 > slot.records {
+            return "\(late) of them are late: an earlier row, or a floor, moved it ahead"
+        }
+        return "none of them has a newer event time"
+    }
+}
