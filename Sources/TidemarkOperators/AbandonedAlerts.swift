@@ -35,10 +35,11 @@ struct AbandonedAlerts {
                 openingEndMs: firing.openingStartMs + lengthMs, firstSeenMs: firing.firstSeenMs,
                 throughMs: frame.appliedThroughMs, mute: frame.alertMute)
         case .silence:
-            guard parts.count == 2 else { return }
+            // `silence/NAME`, `source/CONDITION`, or `bad_rows`: said of the source as a whole.
+            guard parts.count <= 2, let name = parts.last else { return }
             add(
-                monitor: parts[1], operatorName: "", group: GroupValues(dimensions: []), column: "",
-                test: "freshness", openedMs: frame.appliedThroughMs,
+                monitor: name, operatorName: "", group: GroupValues(dimensions: []), column: "",
+                test: parts[0] == "silence" ? "freshness" : name, openedMs: frame.appliedThroughMs,
                 openingEndMs: frame.appliedThroughMs, firstSeenMs: frame.appliedThroughMs,
                 throughMs: frame.appliedThroughMs, mute: nil)
         case .freshness:
@@ -52,7 +53,7 @@ struct AbandonedAlerts {
                 openingEndMs: frame.appliedThroughMs, firstSeenMs: frame.appliedThroughMs,
                 throughMs: frame.appliedThroughMs,
                 mute: AlertMute(rawValue: Int64(frame.payload[1])))
-        case .baseline, .window, .windowList: break
+        case .baseline, .window, .windowList, .owner: break
         }
     }
 
