@@ -75,6 +75,8 @@ private struct TimeZoneFile {
 
     /// The closing rule is written out up to this year.
     private static let lastYear: Int64 = 2500
+    /// Some 8,700 years: what lies further from 1970 is no change of a clock.
+    private static let secondsMax: Int64 = 1 << 38
 
     init?(_ file: [UInt8]) {
         var reader = Reader(bytes: file)
@@ -103,6 +105,14 @@ private struct TimeZoneFile {
         firstOffset = offsets[0]
         for (time, kind) in zip(times, kinds) {
             guard offsets.indices.contains(Int(kind)) else { return nil }
+            if time <= -Self.secondsMax, changes.isEmpty {
+                // Some files say since the beginning of the world what holds at first.
+                firstOffset = offsets[Int(kind)]
+                continue
+            }
+            guard time > changes.last?.atSeconds ?? -Self.secondsMax, time < Self.secondsMax else {
+                return nil
+            }
             changes.append(Change(atSeconds: time, offset: offsets[Int(kind)]))
         }
         guard width == 8 else { return }
@@ -135,7 +145,7 @@ private struct TimeZoneFile {
         }
         let firstYear =
             lastSeconds == .min
-            ? 1970 : CivilDate.year(ofDay: lastSeconds.flooredDivision(by: 86_400))
+            ? 1970 : max(1970, CivilDate.year(ofDay: lastSeconds.flooredDivision(by: 86_400)))
         for year in firstYear...max(firstYear, Self.lastYear) {
             let pair = [
                 Change(atSeconds: begins.seconds(year) + Int64(standard), offset: summer),

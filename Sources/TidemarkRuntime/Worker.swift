@@ -483,6 +483,11 @@ package final class Worker {
         else { return false }
         let panes = task.open[place...]
         let rowCount = panes.reduce(0) { $0 + $1.rowCount }
+        if let first = panes.first(where: { $0.rowCount > 0 }) {
+            tally.setAside.add("withdrawn", count: rowCount) {
+                "\(task.partition)@\(first.origin.firstOffset): later records contradicted its record time"
+            }
+        }
         tally.withdrawn += rowCount
         task.counts.withdrawn += rowCount
         task.withdrawn += panes

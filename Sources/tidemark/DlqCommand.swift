@@ -246,6 +246,8 @@ private struct ReplaySummary {
     var replayed = 0
     /// Letters that the cluster will not take, with the reason; others are sent without them.
     var refused: [(place: String, why: String)] = []
+    /// Letters that are replayed with record times from before what their topic keeps.
+    var aged = 0
 
     func text(isDry: Bool) -> String {
         var text =
@@ -262,6 +264,11 @@ private struct ReplaySummary {
             ),
         ] where count > 0 {
             text += "    \(grouped(Int64(count))) \(words)\n"
+        }
+        if aged > 0 {
+            text +=
+                "    \(grouped(Int64(aged))) are older than their topic's retention.ms: brokers delete them at their next"
+                + " look, so they must be read soon\n"
         }
         for (place, why) in refused.prefix(10) { text += "        \(place)  \(printable(why))\n" }
         if refused.count > 10 {
@@ -281,6 +288,7 @@ private struct ReplaySummary {
         json.member("other_topic", otherTopic)
         json.member("foreign", foreign)
         json.member("replayed", replayed)
+        json.member("older_than_retention", aged)
         json.key("refused")
         json.beginArray()
         for (place, why) in refused {
@@ -360,6 +368,7 @@ private func replay(
         } else if let why = sendable?.refusal(of: letter) {
             summary.refused.append((letter.place, why))
         } else {
+            if sendable?.isAged(letter) ?? false { summary.aged += 1 }
             wanted.append(
                 Wanted(
                     timeMs: record.timestampMs ?? .min,
@@ -401,6 +410,8 @@ private struct SendableRecords {
         var partitionCount: Int
         /// Record times that are taken, ms since 1970.
         var times: ClosedRange<Int64>
+        /// Older records are deleted by age.
+        var keptFromMs: Int64
     }
 
     private var bounds: [String: Bounds] = [:]
@@ -419,8 +430,24 @@ private struct SendableRecords {
                 let (last, isAfter) = now.addingReportingOverflow(span("after") ?? .max)
                 times = (isBefore ? .min : first)...(isAfter ? .max : last)
             }
-            bounds[topic] = Bounds(partitionCount: partitionCount, times: times)
+            var keptFromMs = Int64.min
+            // Where the broker sets the time itself, what is sent is new.
+            if settings?["message.timestamp.type"] != "LogAppendTime",
+                let retentionMs = settings?["retention.ms"].flatMap({ Int64($0) }), retentionMs >= 0
+            {
+                keptFromMs = now &- retentionMs
+            }
+            bounds[topic] = Bounds(
+                partitionCount: partitionCount, times: times, keptFromMs: keptFromMs)
         }
+    }
+
+    /// A letter's record is older than what its topic keeps.
+    func isAged(_ letter: Letter) -> Bool {
+        guard let bounds = bounds[letter.source.topic], let ms = letter.timestampMs else {
+            return false
+        }
+        return ms < bounds.keptFromMs
     }
 
     /// Why a letter's record can't be sent to where it came from; `nil`: nothing is known against it.

@@ -202,7 +202,6 @@ struct RunSummary {
         note(input.reread, "read again to rebuild")
         note(input.skipped, "offsets without a record")
         note(Int64(totals.latePartials), "late partials")
-        note(input.withdrawn, "taken back: later records contradicted their record times")
         note(input.oddTimes, "record times that are none")
         note(input.refusedLeaps, "leaps of the record time that were not believed")
         note(totals.lost, "not in the log any more when they were to be read")
@@ -249,7 +248,8 @@ struct RunSummary {
     private var accountText: String {
         let input = totals.input
         let parts: [(Int64, String)] = [
-            (input.rows, "in windows"), (input.deadLetters, "dead letters"), (input.late, "late"),
+            (input.rows - input.withdrawn, "in windows"), (input.withdrawn, "withdrawn"),
+            (input.deadLetters, "dead letters"), (input.late, "late"),
             (input.quarantined, "quarantined"), (input.tombstones - input.headers, "tombstones"),
             (input.headers, "headers"),
             (input.filteredOut + input.filteredNull, "filtered out"),

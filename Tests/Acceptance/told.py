@@ -533,10 +533,15 @@ monitors: {{ drift: off, volume: off, freshness: off }}
         self.assertEqual((summary["letters"], summary["replayed"], len(summary["refused"])), (5, 2, 3), summary)
         self.assertEqual(sorted(one["place"] for one in summary["refused"]), ["refuses/0/0", "refuses/0/2", "refuses/0/4"])
         self.assertEqual([value for headers, value in self.read("refuses") if headers], [b"{2", b"{3"])
+        self.assertEqual(summary["older_than_retention"], 0)
+        self.kafka_configs("refuses", "retention.ms=3600000")
+        aged = json.loads(tidemark("dlq", "replay", path, "--dry-run", "--json", "--set", "source.topic=refuses", env=self.environment, ok=None).stdout)
+        self.assertEqual((aged["older_than_retention"], len(aged["refused"])), (0, 2), aged)
         # What was sent is remembered, what was refused is not.
         self.kafka_configs("refuses", "message.timestamp.before.max.ms=9223372036854775807,max.message.bytes=1000000")
         summary = json.loads(tidemark("dlq", "replay", path, "--json", env=self.environment).stdout)
         self.assertEqual((summary["already_replayed"], summary["replayed"], summary["refused"]), (2, 3, []))
+        self.assertEqual(summary["older_than_retention"], 2)
 
     def kafka_configs(self, topic, settings):
         subprocess.run([KAFKA, "configs", "--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", settings],
