@@ -58,10 +58,10 @@ package final class FileSource: Source, @unchecked Sendable {
             return
         }
         descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
-        bytes = InputBytes(descriptor: descriptor, path: path)
         guard descriptor >= 0 else {
             throw ConnectorError(.environment, "cannot read \(path): \(errorText(errno))")
         }
+        bytes = InputBytes(descriptor: descriptor, path: path)
         var status = stat()
         unsafe fstat(descriptor, &status)
         guard status.st_mode & S_IFMT != S_IFDIR else {

@@ -323,9 +323,11 @@ struct Intake {
     /// A record had headers: those of all that follow are read.
     ///
     /// To look costs the client two allocations a record, a tenth of what reading costs at all. So where no
-    /// record had any, the first one of each poll is looked at: a producer sets them on all its records or
-    /// on none.
+    /// record had any, the first ones of each poll are looked at, which is all of them unless there is a
+    /// backlog: a producer sets them on all its records or on none.
     var readsHeaders = false
+    /// So many records of each poll are looked at.
+    static let headerProbeCount = 64
     var errorCode = RD_KAFKA_RESP_ERR_NO_ERROR
     var errorSlot = -1
     let errorText: UnsafeMutablePointer<CChar>
@@ -580,7 +582,9 @@ private func takeMessage(
         arenaCountMax: intake.pointee.batchBytesMax
     )
     guard let isFull else { return }
-    if unsafe intake.pointee.readsHeaders || intake.pointee.rows?.count == 1 {
+    if unsafe intake.pointee.readsHeaders
+        || (intake.pointee.rows?.count ?? 0) <= Intake.headerProbeCount
+    {
         var headers: OpaquePointer?
         if unsafe rd_kafka_message_headers(raw, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR,
             let headers = unsafe headers

@@ -79,7 +79,8 @@ struct AbandonedAlerts {
                 + " \(operatorName.isEmpty ? "the source" : part): the topology was changed, and this"
                 + " alert is not continued",
             operatorName: operatorName, group: group, column: column, test: test, threshold: 0,
-            window: Window(startMs: openedMs, endMs: max(openedMs, throughMs)),
+            // What was said of the source as a whole has no window: the moment that it was said for.
+            window: Window(startMs: openedMs, endMs: max(openedMs &+ 1, throughMs)),
             openedMs: openedMs, firstSeenMs: firstSeenMs, backfill: mute == .backfill, n: 0,
             nBaseline: 0, baseline: "")
         alert.mutedBy = mute?.name

@@ -248,7 +248,7 @@ monitors: {{ drift: off, volume: off, freshness: {{ freshness: 1h }} }}
         other.commit(offsets=[TopicPartition("foreign", 0, 1500)], asynchronous=False)
         other.close()
         run = Run(path, self.environment)
-        self.assertTrue(run.says("another program set this offset", 10), run.log())
+        self.assertTrue(run.says("another program set this offset", 45), run.log())
         self.assertTrue(run.says("foreign_offsets", 10), run.log())
         self.assertEqual(run.stop(), 0)
 

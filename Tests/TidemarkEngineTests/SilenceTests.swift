@@ -121,6 +121,22 @@ enum SilencesByHand {
         #expect(totals.columns[column].rows.missing == 60)
     }
 
+    @Test func `what an earlier topology said of the source is resolved by the next`() throws {
+        let stage = StageTwoOperator(plan: simulationPlan(), baselines: [simulationBaseline])
+        for key in ["silence/quiet", "source/late_rows", "bad_rows"] {
+            let frame = StateFrame(
+                kind: .silence, epoch: 1, appliedThroughMs: 1_700_000_000_000, payload: [])
+            let entry = StateEntry(key: Array(key.utf8), value: frame.encoded())
+            #expect(stage.restore(entry, epoch: 2) == .otherEpoch(1))
+        }
+        var emitted: [OutputRecord] = []
+        stage.resolveAbandoned { emitted.append($0) }
+        let said = try emitted.map { try JSONValue(parsing: try #require($0.value)) }
+        #expect(said.compactMap { $0["state"]?.asText } == ["resolved", "resolved", "resolved"])
+        #expect(
+            Set(said.compactMap { $0["monitor"]?.asText }) == ["quiet", "late_rows", "bad_rows"])
+    }
+
     @Test func `a row that is set aside without a counter is found`() throws {
         var caught = 0
         for seed in UInt64(0)..<40 {
