@@ -44,7 +44,7 @@ package struct Limits: Sendable {
     package var badRowShare: Double? = 0.5
     /// That minute, and the fewest records that say anything.
     package var badRowSpanMs: Int64 = 60_000
-    package var badRowCountMin: Int64 = 1_000
+    package var badRowCountMin: Int64 = 100
     /// So many records in less than `badRowSpanMs` are enough.
     package var badRowBurstCount: Int64 = 100_000
     /// How `memoryBytes` is split.

@@ -162,6 +162,8 @@ package struct ColumnSummary: Sendable, Equatable {
     package var quantileSketch = QuantileSketch.kll
     /// The largest relative error of a quantile, for DDSketch.
     package var relativeError = 0.01
+    /// DDSketch's bins by the logarithm itself, as its Python package has them, not by a cubic.
+    package var hasLogarithmicBins = false
     /// Bits of a register in HLL bytes: 8, 6 or 4.
     package var registerBits = 8
     /// lgK of the HLL sketch; `nil`: off.

@@ -24,6 +24,8 @@ package struct TopicNeed: Sendable, Equatable {
     package var partitionCount: Int
     /// How far back a start may read again, ms; `nil`: it is not read again.
     package var rereadMs: Int64?
+    /// How long an alert may be open, ms: its records are asked for until it resolves; `nil`: no alerts.
+    package var openMs: Int64?
     /// What one batch of ours may weigh, bytes; `nil`: it is not written.
     package var batchBytes: Int?
     /// What one record of ours weighs; `nil`: others' records, or small ones.
@@ -96,9 +98,11 @@ extension Plan {
     package var neededTopics: [TopicNeed] {
         let source = stream.source
         let windowMs = stream.windows.map(\.lengthMs).max() ?? 0
-        // Low-water is the first row of the oldest open window; a partition may be held back by others.
+        // Low-water is the first row of the oldest open window, unless open windows are written down; a partition may
+        // be held back by others.
         let rereadMs =
-            windowMs + source.outOfOrdernessMs + (source.alignmentMs ?? 0) + (source.idleMs ?? 0)
+            (mayNeedSnapshots ? limits.maxRereadMs : windowMs + source.outOfOrdernessMs)
+            + (source.alignmentMs ?? 0) + (source.idleMs ?? 0)
         // As the producer is set up; the topology may say otherwise.
         let batchBytes =
             kafka.properties.last { $0.name == "batch.size" }?.value.reveal().flatMap { Int($0) }
@@ -144,6 +148,8 @@ extension Plan {
         let size = ResultSize(self)
         for index in needs.indices {
             switch needs[index].role {
+            case .alerts:
+                needs[index].openMs = stream.monitors.map(\.resolveAfterMs).max()
             case .aggregates:
                 needs[index].recordBytes = TopicNeed.RecordBytes(
                     sure: size.aggregateBytes, most: size.aggregateBytesMax)
@@ -180,6 +186,43 @@ extension Plan {
 }
 
 extension TopicNeed {
+    /// What is between the topics of a plan: letters that are kept for longer than the topic that their
+    /// records go back to, with their own time, keeps them.
+    ///
+    /// - Returns: findings of each of `needs`, of which `states` are what the cluster has.
+    package static func findings(_ needs: [TopicNeed], _ states: [TopicState]) -> [[TopicFinding]] {
+        var found = zip(needs, states).map { need, state in need.findings(state) }
+        func setting(_ state: TopicState, _ name: String) -> String? {
+            guard case .present(_, _, let settings?) = state else { return nil }
+            return settings[name]
+        }
+        func span(_ state: TopicState, _ name: String) -> Int64? {
+            guard let text = setting(state, name), let ms = Int64(text) else { return nil }
+            return ms < 0 ? .max : ms
+        }
+        let sources = zip(needs, states).filter { need, state in
+            // Where the broker sets the time itself, what is replayed is new.
+            need.role == .source && setting(state, "message.timestamp.type") != "LogAppendTime"
+        }
+        for index in needs.indices where needs[index].role == .deadLetters {
+            guard let lettersMs = span(states[index], "retention.ms") else { continue }
+            let shorter = sources.compactMap { need, state in
+                span(state, "retention.ms").map { (name: need.name, ms: $0) }
+            }.filter { $0.ms < lettersMs }.min { $0.ms < $1.ms }
+            guard let shorter else { continue }
+            found[index].append(
+                TopicFinding(
+                    false,
+                    "retention.ms is \(lettersMs == .max ? "-1" : "\(lettersMs)"), and that of \(shorter.name)"
+                        + " \(shorter.ms): a record is replayed with its own time, and one that is older than"
+                        + " that is deleted again",
+                    .set(TopicSetting("retention.ms", "\(shorter.ms)"))
+                )
+            )
+        }
+        return found
+    }
+
     /// Compares the topic with what is needed: problems first.
     package func findings(_ state: TopicState) -> [TopicFinding] {
         switch state {
@@ -261,7 +304,21 @@ extension TopicNeed {
         }
     }
 
+    /// What is published carries the time of writing: only what is asked for later can be too old.
     private func checkRetention(_ settings: [String: String], _ found: inout [TopicFinding]) {
+        if let openMs, let ms = settings["retention.ms"].flatMap({ Int64($0) }), ms >= 0,
+            ms < openMs,
+            !(settings["cleanup.policy"] ?? "delete").contains("compact")
+        {
+            found.append(
+                TopicFinding(
+                    false,
+                    "retention.ms is \(ms), and an alert may be open for \(openMs) ms or longer: one whose"
+                        + " records are gone is not listed",
+                    .set(TopicSetting("cleanup.policy", "compact"))
+                )
+            )
+        }
         guard let rereadMs else { return }
         if let text = settings["retention.ms"], let ms = Int64(text), ms >= 0 {
             let hourMs: Int64 = 3_600_000

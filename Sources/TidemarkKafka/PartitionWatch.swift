@@ -54,25 +54,6 @@ final class PartitionWatch: @unchecked Sendable {
         return thread.withLock { $0 }?.join(withinMs: withinMs) ?? true
     }
 
-    /// Members of the group as its coordinator says; `nil`: no answer, or one that we may not have.
-    ///
-    /// Not by the admin interface: in librdkafka 2.0.2 a request of that one that runs out of time and is answered
-    /// later ends the process by an assertion (`rd_kafka_enq_once_del_source_return`).
-    private func memberCountNow() -> Int? {
-        var list: UnsafePointer<rd_kafka_group_list>?
-        let code = unsafe rd_kafka_list_groups(handle.client, group, &list, 1000)
-        guard let list = unsafe list else { return nil }
-        defer { unsafe rd_kafka_group_list_destroy(list) }
-        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
-        var count = 0
-        for place in 0..<Int(unsafe list.pointee.group_cnt) {
-            let info = unsafe list.pointee.groups[place]
-            guard unsafe info.err == RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
-            unsafe count += Int(info.member_cnt)
-        }
-        return count
-    }
-
     private func run() {
         while true {
             var until = timespec()
@@ -85,7 +66,10 @@ final class PartitionWatch: @unchecked Sendable {
                 guard let ids = try? handle.partitions(of: topic, withinMs: 1000) else { continue }
                 if ids.count > count { grown.store(true, ordering: .relaxed) }
             }
-            if let count = memberCountNow() { members.store(count, ordering: .relaxed) }
+            // No answer, or one that we may not have, says nothing.
+            if let count = try? handle.memberCount(of: group, withinMs: 1000) {
+                members.store(count, ordering: .relaxed)
+            }
             if hasGrown { return }
         }
     }

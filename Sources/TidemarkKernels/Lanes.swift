@@ -45,6 +45,50 @@ package func cubicCodes(
     unsafe tk_cubic_codes(values, count, multiplier, codes)
 }
 
+/// DDSketch's keys by the logarithm itself: ceil(log₂ x · multiplier), for bytes that its Python default merges.
+///
+/// Plain arithmetic in one order, with no call of the system's mathematics: every machine finds the same keys.
+///
+/// - Precondition: all values are positive normal numbers.
+/// - Complexity: about 5 ns a value.
+package func logarithmCodes(
+    of values: UnsafePointer<Double>,
+    count: Int,
+    multiplier: Double,
+    into codes: UnsafeMutablePointer<Int32>
+) {
+    for i in 0..<count {
+        let scaled = unsafe (binaryLogarithm(values[i]) * multiplier).rounded(.up)
+        unsafe codes[i] = Int32(truncatingIfNeeded: Int(scaled))
+    }
+}
+
+/// log₂ of a positive normal number, within 3e-16 of its exponent's size: 2 / ln 2 · artanh((m − 1) / (m + 1)) by its series,
+/// m between √½ and √2.
+package func binaryLogarithm(_ value: Double) -> Double {
+    var exponent = Double(value.exponent)
+    var m = value.significand
+    if m > 1.4142135623730951 {
+        m /= 2
+        exponent += 1
+    }
+    let s = (m - 1) / (m + 1)
+    let z = s * s
+    var sum = 1.0 / 25
+    for odd in stride(from: 23.0, through: 1, by: -2) { sum = sum * z + 1 / odd }
+    return exponent + s * sum * 2.8853900817779268
+}
+
+/// 2 to the power of `exponent`, for exponents of normal numbers: the series of exp about half an octave.
+package func binaryPower(_ exponent: Double) -> Double {
+    let whole = exponent.rounded(.down)
+    let x = (exponent - whole - 0.5) * 0.6931471805599453
+    var sum = 1.0
+    for n in stride(from: 17.0, through: 1, by: -1) { sum = sum * x / n + 1 }
+    let bounded = Swift.max(-1074, Swift.min(1023, whole))
+    return Double(sign: .plus, exponent: Int(bounded), significand: sum * 1.4142135623730951)
+}
+
 /// The exponent of |x| and the `bits` highest bits of its significand, as one number, 0 at 1.0.
 ///
 /// - Complexity: about 0.2 ns a value.

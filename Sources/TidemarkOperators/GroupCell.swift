@@ -55,7 +55,9 @@ final class WideQuantiles: @unchecked Sendable {
         guard plan.quantileSketch != .kll, !plan.quantiles.isEmpty else { return nil }
         sketch = plan.quantileSketch
         kll = KLLDoublesSketch(k: plan.kllK, seed: seed)
-        dd = DDSketch(relativeError: plan.relativeError)
+        dd = DDSketch(
+            relativeError: plan.relativeError,
+            mapping: plan.hasLogarithmicBins ? .logarithmic : .cubic)
     }
 
     private init(_ other: WideQuantiles) {

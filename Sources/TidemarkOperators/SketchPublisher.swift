@@ -46,7 +46,8 @@ struct SketchPublisher {
             ]
             // The usual reader merges another mapping without a word.
             if family.text == SketchName.ddsketch.text {
-                headers.append((name: "mapping", value: Array("cubic".utf8)))
+                let mapping = column.summary.hasLogarithmicBins ? "log" : "cubic"
+                headers.append((name: "mapping", value: Array(mapping.utf8)))
             }
             if let columns { headers.append((name: "columns", value: Array(columns.utf8))) }
             emit(

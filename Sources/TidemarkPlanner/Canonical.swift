@@ -66,6 +66,7 @@ enum Canonical {
                 text += line(
                     "sketch", column.summary.quantileSketch.rawValue, column.summary.relativeError)
             }
+            if column.summary.hasLogarithmicBins { text += line("mapping", "log") }
             if column.summary.hasExtras {
                 text += line(
                     "extras", column.summary.shape, column.summary.halfLifeMs,

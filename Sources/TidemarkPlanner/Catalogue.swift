@@ -200,7 +200,8 @@ enum Spec {
                 "histogram", .any("{ edges, bins }"), "edges of the baseline", off: true,
                 "counts in fixed bins"),
             FieldSpec(
-                "quantiles", .any("{ at, sketch, k, relative_error }"), "1 5 25 50 75 95 99%",
+                "quantiles", .any("{ at, sketch, k, relative_error, mapping }"),
+                "1 5 25 50 75 95 99%",
                 off: true, "by sketch"),
             FieldSpec(
                 "distinct", .any("{ sketch, lg_k, registers }"), "lg_k 12", off: true, "by sketch"),
@@ -246,6 +247,9 @@ enum Spec {
                 "kll: rank error, values in f32; kll_f64; ddsketch: relative error, order-free"),
             FieldSpec("k", .count(8...4096), "200", "accuracy of kll"),
             FieldSpec("relative_error", .share(max: 0.5), "1%", "accuracy of ddsketch"),
+            FieldSpec(
+                "mapping", .choice(["cubic", "log"]), "cubic",
+                "bins of ddsketch: cubic is faster; log is what Python's `ddsketch` merges"),
         ],
         example: "quantiles: { at: [50%, 99%], sketch: ddsketch, relative_error: 1% }")
 

@@ -565,7 +565,7 @@ struct ExpressionReader {
             throw failure(
                 isUpper ? "bad-expression" : "unknown-column", lexeme.offset,
                 isUpper ? "\(shown(name)) is written in small letters" : "no column \(shown(name))",
-                expected: isUpper ? name.lowercased() : "one of \(columns.count) columns",
+                expected: isUpper ? name.lowercased() : someOf(columns.map(\.name), near: name),
                 suggestion: isUpper
                     ? "`\(name.lowercased())`"
                     : close.map { "`\($0)`" } ?? "`\"\(name)\"`, if it is a text")

@@ -553,6 +553,7 @@ private func summaryJSON(_ summary: ColumnSummary, _ stream: StreamPlan) -> Stri
         ("quantiles", array(summary.quantiles.map(json))), ("kll_k", "\(summary.kllK)"),
         ("quantile_sketch", quoted(summary.quantileSketch.rawValue)),
         ("relative_error", json(summary.relativeError)),
+        ("mapping", quoted(summary.hasLogarithmicBins ? "log" : "cubic")),
         ("register_bits", "\(summary.registerBits)"),
         ("distinct_lg_k", summary.distinctLgK.map { "\($0)" } ?? "null"),
         ("top", summary.topCount.map { "\($0)" } ?? "null"), ("shape", "\(summary.shape)"),

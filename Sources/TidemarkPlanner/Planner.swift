@@ -44,8 +44,11 @@ package struct Planner {
         if let overlay, let over = document(overlay, reading) {
             if let base = root { root = base.merged(with: over) }
         }
+        var line = 1
         for text in overrides {
-            guard let over = Self.override(text, reading), let base = root else { continue }
+            let over = Self.override(text, line: line, reading)
+            line += 1 + text.utf8.count { $0 == 0x0a }
+            guard let over, let base = root else { continue }
             root = base.merged(with: over)
         }
         if schemaOnly { root = root?.without(["baselines", "summaries", "monitors", "metrics"]) }
@@ -104,31 +107,47 @@ package struct Planner {
     }
 
     /// `a.b=VALUE` as a map of maps.
-    private static func override(_ text: String, _ reading: Reading) -> Node? {
-        let start = Place(file: "--set", line: 1, column: 1)
+    ///
+    /// Its places are those in a text of which each override is a line: `line` is the first of this one.
+    private static func override(_ text: String, line: Int, _ reading: Reading) -> Node? {
+        func place(_ index: String.Index) -> Place {
+            Place(
+                file: overridesFile, line: line,
+                column: 1 + text[..<index].unicodeScalars.count)
+        }
         guard let equals = text.firstIndex(of: "=") else {
             reading.say(
-                "bad-override", at: start, "\(shown(text)) has no `=`", expected: "PATH=VALUE",
-                suggestion: "`--set limits.memory=1GiB`")
+                "bad-override", at: place(text.startIndex), "\(shown(text)) has no `=`",
+                expected: "PATH=VALUE", suggestion: "`--set limits.memory=1GiB`")
             return nil
         }
         let path = text[..<equals].split(separator: ".", omittingEmptySubsequences: false)
         guard path.count <= 16, !path.contains(where: \.isEmpty) else {
             reading.say(
-                "bad-override", at: start, "\(shown(String(text[..<equals]))) is not a path",
+                "bad-override", at: place(text.startIndex),
+                "\(shown(String(text[..<equals]))) is not a path",
                 expected: "keys with dots between them", suggestion: "`--set limits.memory=1GiB`")
             return nil
         }
         let value = String(text[text.index(after: equals)...])
-        let (root, diagnostics) = readYAML(Array(value.utf8), file: "--set")
-        let offset = text[...equals].unicodeScalars.count
+        guard value.unicodeScalars.contains(where: { !$0.properties.isWhitespace }) else {
+            reading.say(
+                "bad-override", at: place(equals),
+                "\(shown(String(text[..<equals]))) has nothing behind its `=`",
+                expected: "PATH=VALUE", suggestion: "a value, or `off` where the key takes it")
+            return nil
+        }
+        let (root, diagnostics) = readYAML(Array(value.utf8), file: overridesFile)
+        let columns = text[...equals].unicodeScalars.count
         for var diagnostic in diagnostics {
-            if diagnostic.line == 1 { diagnostic.column += offset }
+            if diagnostic.line == 1 { diagnostic.column += columns }
+            diagnostic.line += line - 1
             reading.diagnostics.append(diagnostic)
         }
         guard var node = root else { return nil }
-        node = node.moved(by: offset)
+        node = node.moved(columns: columns, lines: line - 1)
         for key in path.reversed() {
+            let start = place(key.startIndex)
             node = Node(
                 kind: .map([Node.Entry(key: String(key), keyPlace: start, value: node)]),
                 place: start)
@@ -137,24 +156,27 @@ package struct Planner {
     }
 }
 
+/// The name by which findings call what overrides say: not a file.
+package let overridesFile = "--set"
+
 extension Node {
-    /// This with its places moved right by `columns`.
-    fileprivate func moved(by columns: Int) -> Node {
+    /// This with the places of its first line moved right by `columns`, then all down by `lines`.
+    fileprivate func moved(columns: Int, lines: Int) -> Node {
         func moved(_ place: Place) -> Place {
             Place(
-                file: place.file, line: place.line,
+                file: place.file, line: place.line + lines,
                 column: place.line == 1 ? place.column + columns : place.column)
         }
         let kind: Kind =
             switch kind {
             case .scalar: self.kind
-            case .list(let items): .list(items.map { $0.moved(by: columns) })
+            case .list(let items): .list(items.map { $0.moved(columns: columns, lines: lines) })
             case .map(let entries):
                 .map(
                     entries.map {
                         Entry(
                             key: $0.key, keyPlace: moved($0.keyPlace),
-                            value: $0.value.moved(by: columns))
+                            value: $0.value.moved(columns: columns, lines: lines))
                     })
             }
         return Node(kind: kind, place: moved(place))

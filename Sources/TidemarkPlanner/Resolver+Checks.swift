@@ -221,7 +221,9 @@ extension Resolver {
             let window = windows[index]
             let count = learning.windowCount(lengthMs: window.lengthMs)
             if sayIfTooMany(learning, window, of: read) { continue }
-            if learning.span == .trailing, count < 10 || learning.skipMs == 0 {
+            // A span that lies further back than ten windows, as the same hour of the day before, follows nothing.
+            let isFarBack = learning.skipMs >= 10 * window.lengthMs
+            if learning.span == .trailing, !isFarBack, count < 10 || learning.skipMs == 0 {
                 reading.say(
                     .warning, "trailing-follows-drift", at: baselinePlaces[baseline],
                     count < 10

@@ -379,7 +379,7 @@ extension Resolver {
         guard
             let q = reading.fields(
                 node, Spec.quantiles, what: "`quantiles`",
-                shape: "{ at, sketch, k, relative_error }, or off")
+                shape: "{ at, sketch, k, relative_error, mapping }, or off")
         else { return }
         let sketch = reading.choice(q, "sketch").flatMap { QuantileSketch(rawValue: $0) }
         let error = reading.share(q, "relative_error")
@@ -391,6 +391,12 @@ extension Resolver {
             reading.say(
                 "out-of-range", at: entry.value.place, "below 0.01% a ddsketch has no use",
                 expected: "0.01% to 50%", suggestion: "`1%`")
+        }
+        let mapping = reading.choice(q, "mapping")
+        if let entry = q.entry("mapping"), sketch != .ddsketch {
+            reading.say(
+                "type-of-role", at: entry.keyPlace, "`mapping` is for ddsketch",
+                expected: "`sketch: ddsketch` beside it", suggestion: "delete it")
         }
         var at: [Double]?
         if let list = q["at"] {
@@ -417,7 +423,10 @@ extension Resolver {
                 columns[index].summary.quantiles = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
             }
             if let k { columns[index].summary.kllK = Int(k) }
-            if let sketch { columns[index].summary.quantileSketch = sketch }
+            if let sketch {
+                columns[index].summary.quantileSketch = sketch
+                columns[index].summary.hasLogarithmicBins = mapping == "log"
+            }
             if let error, error >= 0.0001 { columns[index].summary.relativeError = error }
         }
     }

@@ -11,7 +11,10 @@ extension Resolver {
             windows = [WindowPlan(lengthMs: 5 * minuteMs, stepMs: 5 * minuteMs)]
             return
         }
-        let items = reading.list(node, what: "a list of windows", orOne: true, countMax: 8)
+        // A map in place of the list is one window as others write it.
+        let items =
+            node.entries == nil
+            ? reading.list(node, what: "a list of windows", orOne: true, countMax: 8) : [node]
         if node.items?.isEmpty ?? false {
             reading.say(
                 "empty-list", at: node.place, "no window is given", expected: "at least one",
@@ -29,7 +32,8 @@ extension Resolver {
                     "not-a-text", at: item.place, "a map stands here",
                     expected: "a window like 5m, or 15m every 5m",
                     suggestion: length.map { length in
-                        "`\(length)\(step.map { " every \($0)" } ?? "")`"
+                        let text = "\(length)\(step.map { " every \($0)" } ?? "")"
+                        return node.entries == nil ? "`\(text)`" : "`windows: [\(text)]`"
                     })
                 continue
             }
@@ -100,6 +104,31 @@ extension Resolver {
                 + "out_of_orderness and alignment together (\(durationText(floorMs)))",
             expected: "at least \(durationText(floorMs))",
             suggestion: "`limits: { max_reread: \(durationText(floorMs)) }`")
+    }
+
+    /// Notes what is asked for after longer than Kafka keeps records unless a topic says otherwise.
+    func noteRetention(_ plan: Plan, _ top: Fields) {
+        let usualMs: Int64 = 7 * 86_400_000
+        for need in plan.neededTopics {
+            if need.role == .source, let ms = need.rereadMs, ms > usualMs {
+                reading.say(
+                    .note, "retention",
+                    at: (top.entry("windows") ?? top.entry("source"))?.keyPlace ?? top.place,
+                    "a restart may read \(durationText(ms)) again, and Kafka keeps 7d by default",
+                    expected: "retention.ms over \(ms) on \(shown(need.name))",
+                    suggestion: "`tidemark topics check` compares them")
+            }
+            if let ms = need.openMs, ms > usualMs {
+                reading.say(
+                    .note, "retention",
+                    at: top.entry("alerts")?.keyPlace ?? top.entry("monitors")?.keyPlace
+                        ?? top.place,
+                    "an alert may be open for \(durationText(ms)) and longer, and Kafka keeps 7d by default",
+                    expected:
+                        "cleanup.policy=compact, or retention.ms from \(ms), on \(shown(need.name))",
+                    suggestion: "`tidemark topics check` compares them")
+            }
+        }
     }
 
     /// Refuses what its own words say does not fit: groups that a `limit` allows or a baseline has.

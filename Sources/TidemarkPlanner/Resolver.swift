@@ -127,6 +127,7 @@ final class Resolver {
         plan.stream.baselines = baselines
         facts.baselines = baselines.indices.map { summaries[$0] }
         checkMemory(plan, top)
+        noteRetention(plan, top)
         return reading.hasErrors ? nil : plan
     }
 

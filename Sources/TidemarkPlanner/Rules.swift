@@ -207,6 +207,10 @@ private let rules: [(name: String, text: String)] = [
         "The file of a baseline can't be used. `tidemark baseline build` makes one."
     ),
     (
+        "retention",
+        "What is published carries the time at which it is written, so a replay of old records is kept as long as any. What is asked for again much later (rows of long windows by a restart, records of open alerts) is there only if its topic keeps it; `tidemark topics check` reads the topics' own retention.ms."
+    ),
+    (
         "trailing-follows-drift",
         "What changes slowly is, window by window, close to the windows before it. A trailing span of ten windows or more that ends some time before the window (`skip`) still sees it; a file, or `first`, always does."
     ),

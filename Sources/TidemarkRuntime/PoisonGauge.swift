@@ -17,7 +17,7 @@ struct PoisonGauge {
     private let countMin: Int64
     /// So many records within the minute decide before it is over; `nil`: none do.
     private let burstCount: Int64?
-    /// Sixty at most, ascending.
+    /// Sixty-two at most, ascending.
     private var buckets: [Bucket] = []
     /// Since when the share is above the limit.
     private var aboveSinceMs: Int64?
@@ -35,22 +35,30 @@ struct PoisonGauge {
     mutating func add(records: Int64, deadLetters: Int64, nowMs: Int64) {
         guard records > 0 else { return }
         if calmSinceMs == nil { calmSinceMs = nowMs }
-        let width = max(1, spanMs / 60)
-        let startMs = nowMs / width * width
+        let startMs = nowMs / widthMs * widthMs
         if buckets.last?.startMs != startMs { buckets.append(Bucket(startMs: startMs)) }
         buckets[buckets.count - 1].recordCount += records
         buckets[buckets.count - 1].deadLetterCount += deadLetters
+    }
+
+    private var widthMs: Int64 { max(1, spanMs / 60) }
+
+    /// The records of the last minute, and of up to two buckets before it: a burst that lies within one bucket, with
+    /// nothing behind it, is still seen when the minute since it was first seen is over.
+    private mutating func lastMinute(nowMs: Int64) -> Poison {
+        let fromMs = nowMs - spanMs - 2 * widthMs
+        buckets.removeAll { $0.startMs < fromMs }
+        return Poison(
+            recordCount: buckets.reduce(0) { $0 + $1.recordCount },
+            deadLetterCount: buckets.reduce(0) { $0 + $1.deadLetterCount },
+            startMs: nowMs - spanMs, endMs: nowMs)
     }
 
     /// The last minute, if records came in it and the share was not above the limit for all of it: what ends a
     /// page of an earlier process.
     mutating func relief(nowMs: Int64) -> Poison? {
         guard let sinceMs = calmSinceMs else { return nil }
-        buckets.removeAll { $0.startMs < nowMs - spanMs }
-        let calm = Poison(
-            recordCount: buckets.reduce(0) { $0 + $1.recordCount },
-            deadLetterCount: buckets.reduce(0) { $0 + $1.deadLetterCount },
-            startMs: nowMs - spanMs, endMs: nowMs)
+        let calm = lastMinute(nowMs: nowMs)
         if let shareMax, calm.share > shareMax {
             calmSinceMs = nowMs
             return nil
@@ -61,11 +69,7 @@ struct PoisonGauge {
     /// The last minute, if the share was above the limit for all of it, or over a burst of records.
     mutating func poison(nowMs: Int64) -> Poison? {
         guard let shareMax else { return nil }
-        buckets.removeAll { $0.startMs < nowMs - spanMs }
-        let poison = Poison(
-            recordCount: buckets.reduce(0) { $0 + $1.recordCount },
-            deadLetterCount: buckets.reduce(0) { $0 + $1.deadLetterCount },
-            startMs: nowMs - spanMs, endMs: nowMs)
+        let poison = lastMinute(nowMs: nowMs)
         guard poison.recordCount >= countMin, poison.share > shareMax else {
             aboveSinceMs = nil
             return nil

@@ -11,10 +11,19 @@ import TidemarkKernels
 /// - Error: relative, at most `relativeError` (α as given until bins join) for every quantile.
 /// - Memory: nothing when empty, else 8 B a bin, at most 32 kB at 2,048 bins.
 /// - Source: Masson, Rim, Lee, "DDSketch", VLDB 2019; uniform collapse: Epicoco et al., "UDDSketch",
-///   2020; bytes: DataDog's protobuf `DDSketch`, cubic interpolation.
+///   2020; bytes: DataDog's protobuf `DDSketch`, cubic interpolation or the logarithm itself.
 package struct DDSketch: ~Copyable, OrderFree, Sendable {
+    /// How values are told their bins: what one mapping calls bin 100 is another's 99.
+    package enum Mapping: UInt8, Sendable {
+        /// A cubic between powers of two: four times as fast.
+        case cubic = 3
+        /// log₂: what the package `ddsketch` of Python takes unless told otherwise, and so merges.
+        case logarithmic = 0
+    }
+
     /// Bins between the outermost ones, both signs together, at most.
     package let binCountMax: Int
+    package internal(set) var mapping: Mapping
     /// The growth of the bins' ends now.
     package internal(set) var gamma: Double
     /// The largest relative error of a quantile now.
@@ -29,18 +38,25 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
     /// An empty sketch; allocates nothing.
     ///
     /// - Precondition: `0.0001 <= relativeError <= 0.5`, `64 <= binCountMax <= 65536`.
-    package init(relativeError: Double = 0.01, binCountMax: Int = 2048) {
+    package init(
+        relativeError: Double = 0.01, binCountMax: Int = 2048, mapping: Mapping = .cubic
+    ) {
         precondition(0.0001 <= relativeError && relativeError <= 0.5, "α is 0.0001 to 0.5")
         precondition(64 <= binCountMax && binCountMax <= 65_536, "64 to 65,536 bins")
         self.binCountMax = binCountMax
+        self.mapping = mapping
         self.relativeError = relativeError
         let growth = 2 * relativeError / (1 - relativeError)
         gamma = 1 + growth
-        // The cubic is steeper than log₂ by at most 10/7 · ln 2.
-        multiplier = 0.7 / log1p(growth)
+        multiplier = Self.octave(mapping) / log1p(growth)
         positive = BinStore()
         negative = BinStore()
         zeroCount = 0
+    }
+
+    /// ln 2, or less where the mapping is steeper than log₂: the cubic is by at most 10/7 · ln 2.
+    private static func octave(_ mapping: Mapping) -> Double {
+        mapping == .cubic ? 0.7 : 0.6931471805599453
     }
 
     /// How many values went in.
@@ -57,7 +73,7 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
     /// Adds values; NaN and infinities are left out, numbers below 2.3e-308 count as 0.
     ///
     /// - Returns: How many went in.
-    /// - Complexity: about 1.5 ns a value.
+    /// - Complexity: about 1.5 ns a value, 6 ns with the logarithm.
     @discardableResult
     package mutating func update(_ values: UnsafePointer<Double>, count: Int) -> Int {
         var kept = 0
@@ -90,7 +106,12 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
         _ codes: UnsafeMutablePointer<Int32>,
         isNegative: Bool
     ) {
-        unsafe cubicCodes(of: values, count: count, multiplier: multiplier, into: codes)
+        switch mapping {
+        case .cubic:
+            unsafe cubicCodes(of: values, count: count, multiplier: multiplier, into: codes)
+        case .logarithmic:
+            unsafe logarithmCodes(of: values, count: count, multiplier: multiplier, into: codes)
+        }
         var (low, high) = unsafe SignedBlock.extent(codes, count)
         // Bins join before memory would have to grow beyond the limit.
         while (isNegative ? positive : negative).span
@@ -120,12 +141,12 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
         relativeError = 2 * relativeError / (1 + relativeError * relativeError)
     }
 
-    /// Whether both began with the same relative error, so that they can be merged.
+    /// Whether both began with the same relative error and mapping, so that they can be merged.
     package func isMergeable(with other: borrowing DDSketch) -> Bool {
         var (a, b) = (Swift.min(gamma, other.gamma), Swift.max(gamma, other.gamma))
         while a < b { a *= a }
         swap(&a, &b)
-        return a == b && binCountMax == other.binCountMax
+        return a == b && binCountMax == other.binCountMax && mapping == other.mapping
     }
 
     /// Adds the values of the other sketch.
@@ -162,7 +183,8 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
 
     /// An equal sketch with memory of its own.
     package borrowing func copy() -> DDSketch {
-        var other = DDSketch(relativeError: 0.01, binCountMax: binCountMax)
+        var other = DDSketch(
+            relativeError: 0.01, binCountMax: binCountMax, mapping: mapping)
         other.gamma = gamma
         other.relativeError = relativeError
         other.multiplier = multiplier
@@ -226,6 +248,7 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
     /// The value that stands for a bin: its upper end times 2 / (1 + γ).
     private func value(of bin: Int) -> Double {
         let t = Double(bin) / multiplier
+        if mapping == .logarithmic { return binaryPower(t) * (2 / (1 + gamma)) }
         let exponent = t.rounded(.down)
         let wanted = t - exponent
         // The cubic's inverse, by Newton: it rises, slope between 0.74 and 1.43.
@@ -242,9 +265,11 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
 
     /// Protobuf of DataDog's `DDSketch`, read by ddsketch 3.0.1.
     package borrowing func serialize() -> [UInt8] {
-        var bytes: [UInt8] = [0x0a, 11, 0x09]
+        // 0 is the default and left out.
+        let kind: [UInt8] = mapping == .cubic ? [0x18, mapping.rawValue] : []
+        var bytes: [UInt8] = [0x0a, UInt8(9 + kind.count), 0x09]
         bytes.append(gamma)
-        bytes.append(contentsOf: [0x18, 3])
+        bytes.append(contentsOf: kind)
         for (store, tag) in [(positive, 0x12 as UInt8), (negative, 0x1a)] {
             var inner: [UInt8] = []
             if !store.isEmpty {
@@ -294,14 +319,17 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
             switch try reader.readVarint() {
             case 0x0a:
                 let (gamma, offset, kind) = try readMapping(&reader)
-                guard kind == 3 else { throw .unsupported(field: "interpolation", value: kind) }
+                guard let mapping = UInt8(exactly: kind).flatMap({ Mapping(rawValue: $0) }) else {
+                    throw .unsupported(field: "interpolation", value: kind)
+                }
                 guard offset == 0 else { throw .unsupported(field: "index offset", value: 1) }
                 guard gamma > 1.0001, gamma < 1e9 else {
                     throw .corrupt(field: "gamma", offset: at)
                 }
+                sketch.mapping = mapping
                 sketch.gamma = gamma
                 sketch.relativeError = (gamma - 1) / (gamma + 1)
-                sketch.multiplier = 0.7 / log(gamma)
+                sketch.multiplier = octave(mapping) / log(gamma)
                 hasMapping = true
             case 0x12: sketch.positive = try readStore(&reader)
             case 0x1a: sketch.negative = try readStore(&reader)

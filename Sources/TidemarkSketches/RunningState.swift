@@ -105,8 +105,12 @@ extension HLLSketch: RunningState {
 }
 
 extension DDSketch: RunningState {
+    private static let logarithmicState: UInt64 = 1 << 32
+
     package borrowing func writeState(_ bytes: inout [UInt8]) {
-        bytes.append(varint: UInt64(binCountMax))
+        // A bit above all counts of bins: states of the usual mapping are as they were.
+        bytes.append(
+            varint: UInt64(binCountMax) | (mapping == .logarithmic ? Self.logarithmicState : 0))
         bytes.append(gamma)
         bytes.append(relativeError)
         bytes.append(multiplier)
@@ -117,11 +121,14 @@ extension DDSketch: RunningState {
 
     package static func readState(_ reader: inout ByteReader) throws(SketchError) -> DDSketch {
         let at = reader.offset
-        let binCountMax = Int(clamping: try reader.readVarint())
+        let word = try reader.readVarint()
+        let binCountMax = Int(clamping: word & ~logarithmicState)
         guard 64 <= binCountMax, binCountMax <= 65_536 else {
             throw .corrupt(field: "bins", offset: at)
         }
-        var sketch = DDSketch(binCountMax: binCountMax)
+        var sketch = DDSketch(
+            binCountMax: binCountMax,
+            mapping: word & logarithmicState == 0 ? .cubic : .logarithmic)
         sketch.gamma = try reader.readDouble()
         sketch.relativeError = try reader.readDouble()
         sketch.multiplier = try reader.readDouble()

@@ -71,14 +71,17 @@ package struct Node: Sendable, Equatable {
     }
 
     /// This with `other` laid over it: maps key by key, everything else replaced.
+    ///
+    /// What stays is where it was.
     package func merged(with other: Node) -> Node {
         guard case .map(var entries) = kind, case .map(let overlay) = other.kind else {
             return other
         }
         for entry in overlay {
             if let index = entries.firstIndex(where: { $0.key == entry.key }) {
+                let isKept = entries[index].value.entries != nil && entry.value.entries != nil
                 entries[index].value = entries[index].value.merged(with: entry.value)
-                entries[index].keyPlace = entry.keyPlace
+                if !isKept { entries[index].keyPlace = entry.keyPlace }
             } else {
                 entries.append(entry)
             }

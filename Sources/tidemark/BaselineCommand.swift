@@ -50,7 +50,9 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
             // Its baselines may not exist yet: that is what this command is for.
             let result = planTopology(path, invocation, schemaOnly: true)
             guard let plan = result.plan else {
-                printError(report(result.diagnostics, format: "text"))
+                printError(
+                    report(
+                        result.diagnostics, overrides: invocation.values("--set"), format: "text"))
                 return ExitCode.topology
             }
             columns = plan.stream.columns

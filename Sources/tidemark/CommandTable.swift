@@ -83,7 +83,9 @@ let verbs: [Verb] = [
                 help: "read newline-delimited records from a file (- is standard input) instead"),
             Flag(
                 name: "--output", value: "DIR",
-                help: "write each output topic to DIR/<topic>.ndjson instead"),
+                help:
+                    "write each output topic to DIR/<topic>.ndjson instead; without it results go to Kafka"
+            ),
             Flag(
                 name: "--until-end", value: nil,
                 help: "stop at the end of the input, publish what is open as incomplete"),

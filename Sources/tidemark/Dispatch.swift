@@ -77,7 +77,7 @@ private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
 func load(_ path: String, _ invocation: Invocation, quietly: Bool = false) -> LoadedPlan? {
     let result = planTopology(path, invocation)
     let shown = quietly ? result.diagnostics.filter { $0.severity != .note } : result.diagnostics
-    printError(report(shown, format: "text"))
+    printError(report(shown, overrides: invocation.values("--set"), format: "text"))
     guard let plan = result.plan else { return nil }
     do throws(BaselineTable.Problem) {
         return LoadedPlan(
@@ -120,16 +120,18 @@ private func runCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     options.topologyPath = invocation.arguments[0] + (suffix.map { " --suffix \($0)" } ?? "")
     options.isShadow = isShadow
     options.suffix = suffix
+    if options.input != nil, options.output == nil, !isShadow {
+        printError(
+            "tidemark: results go to \(loaded.plan.outputs.topics.map(printable).joined(separator: ", "))"
+                + " at \(printable(loaded.plan.kafka.brokers))\n"
+                + "  try: --output DIR writes them to files\n")
+    }
     do throws(ConnectorError) {
         let summary = try run(loaded, options)
         printOut(options.json ? summary.json() + "\n" : summary.text())
         return summary.exitCode
     } catch {
-        let code = printFailure(error)
-        if options.input != nil, options.output == nil {
-            printError("  or: --output DIR writes results to files; without it they go to Kafka\n")
-        }
-        return code
+        return printFailure(error)
     }
 }
 
@@ -169,7 +171,7 @@ private func lintCommand(_ invocation: Invocation) -> Int32 {
             }
             owners[plan.app] = (path, plan.name)
         }
-        printOut(report(result.diagnostics, format: format))
+        printOut(report(result.diagnostics, overrides: invocation.values("--set"), format: format))
         let isDenied =
             invocation.value("--deny") != nil
             && result.diagnostics.contains { $0.severity == .warning }
@@ -184,7 +186,7 @@ private func lintCommand(_ invocation: Invocation) -> Int32 {
 private func planCommand(_ invocation: Invocation) -> Int32 {
     let path = invocation.arguments[0]
     let result = planTopology(path, invocation)
-    printError(report(result.diagnostics, format: "text"))
+    printError(report(result.diagnostics, overrides: invocation.values("--set"), format: "text"))
     guard result.plan != nil else { return ExitCode.topology }
     printOut(invocation.has("--json") ? planJSON(result) : planText(result))
     return ExitCode.done

@@ -75,9 +75,10 @@ func loadBaselines(_ plan: Plan) throws(BaselineTable.Problem) -> [BaselineTable
 
 /// Findings as they are shown, and whether any of them stops the topology.
 ///
-/// Each finding is shown with its line of the file that it is in: the topology, or what was laid over it.
-func report(_ diagnostics: [Diagnostic], format: String) -> String {
-    var texts: [String: String?] = [:]
+/// Each finding is shown with its line of the file that it is in: the topology, what was laid over it, or the
+/// `overrides` of the command line, a line each.
+func report(_ diagnostics: [Diagnostic], overrides: [String], format: String) -> String {
+    var texts: [String: String?] = [overridesFile: overrides.joined(separator: "\n")]
     // A line with a secret in it is shown by nobody.
     let hidden = Set(
         diagnostics.filter { $0.rule == "secret-literal" }.flatMap { secret in
@@ -88,7 +89,7 @@ func report(_ diagnostics: [Diagnostic], format: String) -> String {
         case "json": return diagnostic.json() + "\n"
         case "github": return diagnostic.github() + "\n"
         default:
-            guard !hidden.contains(diagnostic.place), !diagnostic.file.hasPrefix("--") else {
+            guard !hidden.contains(diagnostic.place) else {
                 return diagnostic.rendered(source: nil)
             }
             let text = texts[diagnostic.file] ?? sourceText(diagnostic.file)

@@ -61,7 +61,8 @@ private func ddsketchText(_ bytes: [UInt8]) -> String? {
     guard let sketch = try? DDSketch(bytes: bytes, binCountMax: 65_536) else { return nil }
     let error = (sketch.relativeError * 1e6).rounded() / 1e4
     return "DDSketch, \(count(sketch.count)) values in \(sketch.binCount) bins, "
-        + "quantiles within \(shortNumber(error))% of the value\n"
+        + "quantiles within \(shortNumber(error))% of the value"
+        + (sketch.mapping == .logarithmic ? ", bins by the logarithm\n" : "\n")
         + (sketch.isEmpty ? "" : quantileLine(sketch.quantiles(shownRanks)))
 }
 

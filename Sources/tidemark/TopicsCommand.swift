@@ -25,7 +25,7 @@ func handClient(_ plan: Plan) throws(ConnectorError) -> KafkaClient {
 func handPlan(_ path: String, _ invocation: Invocation) -> (plan: Plan, dataHash: String)? {
     let result = planTopology(path, invocation)
     let shown = result.diagnostics.filter { $0.severity == .error }
-    printError(report(shown, format: "text"))
+    printError(report(shown, overrides: invocation.values("--set"), format: "text"))
     return result.plan.map { ($0, result.dataHash) }
 }
 
@@ -44,8 +44,9 @@ func compareTopics(_ needs: [TopicNeed], _ admin: KafkaAdmin) throws(ConnectorEr
     -> [ComparedTopic]
 {
     let states = try admin.states(of: needs.map(\.name))
-    return zip(needs, states).map { need, state in
-        ComparedTopic(need: need, state: state, findings: need.findings(state))
+    let findings = TopicNeed.findings(needs, states)
+    return needs.indices.map {
+        ComparedTopic(need: needs[$0], state: states[$0], findings: findings[$0])
     }
 }
 
@@ -191,6 +192,7 @@ private func needText(_ need: TopicNeed) -> String {
     }
     words += need.settings.map(\.description)
     if let ms = need.rereadMs { words.append("retention.ms over \(ms)") }
+    if let ms = need.openMs { words.append("compacted, or retention.ms from \(ms)") }
     if let bytes = need.batchBytes { words.append("max.message.bytes from \(bytes + 50_000)") }
     return words.joined(separator: ", ")
 }

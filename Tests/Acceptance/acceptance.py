@@ -425,6 +425,49 @@ windows: [1m]
         refused = tidemark("lint", topology(text.replace("sketch: ddsketch, ", ""), "refused.yaml"), ok=1)
         self.assertIn("`relative_error` is for ddsketch", refused.stdout + refused.stderr)
 
+    def test_sketches_by_the_logarithm_merge_into_what_python_makes(self):
+        import base64
+        from ddsketch import DDSketch
+        from ddsketch.pb import ddsketch_pb2
+        from ddsketch.pb.proto import DDSketchProto
+        rng = random.Random(SEED + 17)
+        values = [rng.choice((1, 1, -1)) * rng.lognormvariate(3, 1.5) for _ in range(9_000)] + [0.0] * 20
+        # Two windows and a notebook's own values, in one sketch.
+        rows = [{"ts": T0 + i * 13, "model": "a", "x": v, "c": "q"} for i, v in enumerate(values)]
+        text = SMALL.format(clock="2023-11-14T22:20:00Z") + (
+            "summaries: [{ columns: x, quantiles: { sketch: ddsketch, relative_error: 2%%, mapping: %s } }]\n"
+            "outputs: { aggregates: { topic: t-aggregates, sketches: ddsketch } }\n")
+        own = [rng.lognormvariate(3, 1.5) for _ in range(4_000)]
+        exact = sorted(values + own)
+        off, bytes_of = {}, {}
+        for mapping in ("log", "cubic"):
+            _, out = run_lines(rows, topology(text % mapping, f"{mapping}.yaml"), name=f"mapping-{mapping}")
+            sent = out["t-aggregates-sketches"]
+            self.assertEqual({r["headers"]["mapping"] for r in sent}, {mapping})
+            self.assertGreaterEqual(len(sent), 2)
+            usual = DDSketch(0.02)
+            for value in own:
+                usual.add(value)
+            for r in sent:
+                proto = ddsketch_pb2.DDSketch()
+                proto.ParseFromString(base64.b64decode(r["value"]))
+                usual.merge(DDSketchProto.from_proto(proto))
+            self.assertEqual(usual.count, len(exact))
+            off[mapping] = max(abs(usual.get_quantile_value(i / 50) - t) / abs(t)
+                               for i in range(51) for t in [exact[int(i / 50 * (len(exact) - 1))]] if t)
+            bytes_of[mapping] = sent
+            first = sorted(r["x"] for r in rows if T0 <= r["ts"] < T0 + 60_000)
+            window = next(r["value"] for r in out["t-aggregates"] if r["value"].get("column") == "x" and r["value"]["window"]["start"] == T0)
+            true = first[int(0.5 * (len(first) - 1))]
+            self.assertLessEqual(abs(window["quantiles"]["p50"] - true), 0.02 * abs(true) * (1 + 1e-9), mapping)
+        self.assertLessEqual(off["log"], 0.02 * (1 + 1e-9))
+        # What the key is there for: the other bins merge without a word, and wrongly.
+        self.assertGreater(off["cubic"], 0.03)
+        self.assertIn("bins by the logarithm", tidemark("inspect", WORK / "mapping-log-out/t-aggregates-sketches.ndjson").stdout)
+        for wrong, why in (("mapping: log", "`mapping` is for ddsketch"), ("sketch: ddsketch, mapping: lgo", "`log`")):
+            bad = text.replace("sketch: ddsketch, relative_error: 2%%, mapping: %s", wrong)
+            self.assertIn(why, tidemark("lint", topology(bad.replace("%%", "%"), "mapping.yaml"), ok=1).stdout)
+
     def test_summaries_agree_with_an_exact_computation(self):
         import base64
         import numpy

@@ -120,6 +120,31 @@ class Reading(unittest.TestCase):
         done = tidemark("lint", topology(text % "{ type: time_text, zone: Europe/Berlim }", "berlim.yaml"), ok=1)
         self.assertIn("bad-zone", done.stdout)
 
+    def test_a_baseline_and_a_run_read_the_same_times_in_every_form(self):
+        def text(time):
+            return CSV.replace("decode: { format: csv, columns: [ts, model, note, age] }", "decode: json").replace("ts: time_ms", f"ts: {time}")
+        end = T0 + 60_000
+        numbers = {"time_s": (T0 // 1000, f"{T0 // 1000}.75", f'"{T0 // 1000}"', "1.70000004025e9"), "time_us": (T0 * 1000 + 999, f'"{T0}000.5"'),
+                   # A nanosecond before the window's end, as numbers, texts and in exponents: a double of it is the end itself.
+                   "time_ns": (f"{end - 1}999999", f'"{end - 1}999999"', f"{end - 1}999999.9", f"{end - 1}999.999e3")}
+        texts = ["2023-11-14T22:14:05", "2023-11-14 22:14:05", "2023-11-14T22:14", "2023-11-14T22:14:05+0000", "2023-11-14T22:14:05+00",
+                 "2023-11-14T23:14:05,25+01", "2023-11-14 22:14:05.1234567Z", "20231114T221405Z", "2023-11-14T22:14:05Z[UTC]"]
+        cases = [(time, list(map(str, tokens))) for time, tokens in numbers.items()] + [("time_text", [json.dumps(t) for t in texts])]
+        for time, tokens in cases:
+            path = topology(text(time), f"{time}.yaml")
+            data = "".join('{"ts":%s,"model":"m","note":"n","age":%d}\n' % (token, i) for i, token in enumerate(tokens)).encode()
+            summary, out, _ = run(path, data, f"{time}.ndjson")
+            self.assertEqual((summary["rows"], summary["dead_letters"]), (len(tokens), 0), (time, summary["set_aside"]))
+            starts = {r["value"]["window"]["start"] for r in lines(out / "rows-aggregates.ndjson")}
+            self.assertEqual(starts, {T0}, time)
+            done = tidemark("baseline", "build", "--from", WORK / f"{time}.ndjson", "--topology", path, "--output", WORK / f"{time}.json", ok=0)
+            self.assertIn(f"{len(tokens)} rows", done.stderr)
+            self.assertNotIn("left out", done.stderr)
+        # A date alone is its midnight, UTC.
+        path = topology(text("time_text"), "date.yaml")
+        _, out, _ = run(path, b'{"ts":"2023-11-14","model":"m","note":"n","age":1}\n', "date.ndjson")
+        self.assertEqual(self.values(out)["age"]["window"]["start"], 1699920000000)
+
     def test_a_baseline_holds_the_rows_that_a_run_reads(self):
         path = topology(CSV + "filter: age < 100\n", "rows.yaml")
         rows = self.rows + [["never", "m", "n", 1], [T0, "m", "n", 500]]
@@ -190,9 +215,16 @@ class Reading(unittest.TestCase):
         self.assertIn("kafka.brokers=HOST:PORT", done.stderr)
         done = tidemark("lint", path, "--set", "limits.memory=banana", ok=1)
         self.assertIn("--set:1:15", done.stdout)
+        self.assertIn("  1 | limits.memory=banana\n    |               ^", done.stdout)
         self.assertNotIn("name: rows", done.stdout)
+        done = tidemark("plan", path, "--set", "windows=[2m]", "--set", "source.idle=5m, 6m", ok=3)
+        self.assertIn("--set:2:13", done.stderr)
+        self.assertIn("  2 | source.idle=5m, 6m", done.stderr)
         done = tidemark("run", path, "--input", WORK / "plain.csv", "--set", "kafka.brokers=127.0.0.1:1", ok=4)
-        self.assertIn("--output DIR", done.stderr)
+        self.assertIn("results go to rows-aggregates, rows-alerts, rows-dead-letters at 127.0.0.1:1\n  try: --output DIR", done.stderr)
+        for more in (("--output", WORK / "hinted"), ("--no-alerts",)):
+            done = tidemark("run", path, "--input", WORK / "plain.csv", "--until-end", *more, "--set", "kafka.brokers=127.0.0.1:1", ok=None)
+            self.assertNotIn("--output DIR", done.stderr)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class Broker:
         self.directory = WORK / "kafka"
         self.port = free_port(10)
         self.environment = dict(os.environ, KAFKA_DIR=str(self.directory), KAFKA_PORT=str(self.port))
-        self.kafka("up", "--secure")
+        self.kafka("up", "--secure", "--proxied")
         # A listener that takes nobody without a certificate: TLS says who we are, no SASL.
         self.kafka("stop", "1")
         path = self.directory / "1/server.properties"
@@ -70,6 +70,8 @@ class Broker:
         path.write_text("\n".join(lines + ["listener.name.ssl.ssl.client.auth=required", ""]))
         self.kafka("start", "1")
         self.plain, self.secure, self.mutual = (f"127.0.0.1:{self.port + n}" for n in (0, 1, 5))
+        # Where a proxy listens that the broker names, and where it leads.
+        self.behind, self.proxy = self.port + 3, self.port + 4
         self.tls = self.directory / "tls"
 
     def kafka(self, *args):
@@ -128,6 +130,69 @@ class Broker:
                 found.append(message)
         consumer.close()
         return sorted(found, key=lambda m: (m.partition(), m.offset()))
+
+
+class SlowAnswers:
+    """A way to the broker on which answers to requests of some kinds, and what is behind them, come so many seconds late."""
+
+    def __init__(self, broker, keys, seconds):
+        self.broker, self.keys, self.seconds = broker, keys, seconds
+        self.held = 0
+        self.ended = threading.Event()
+
+    def __enter__(self):
+        # The broker names this place to whoever came by it.
+        listener = socket.create_server(("127.0.0.1", self.broker.proxy))
+        self.listener = listener
+        self.address = f"127.0.0.1:{self.broker.proxy}"
+
+        def accept():
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                server = socket.create_connection(("127.0.0.1", self.broker.behind))
+                until = [0.0]
+                threading.Thread(target=self.ask, args=(client, server, until), daemon=True).start()
+                threading.Thread(target=self.answer, args=(server, client, until), daemon=True).start()
+        threading.Thread(target=accept, daemon=True).start()
+        return self
+
+    def ask(self, client, server, until):
+        def exactly(count):
+            found = b""
+            while len(found) < count:
+                part = client.recv(count - len(found))
+                if not part:
+                    raise OSError
+                found += part
+            return found
+        try:
+            while True:
+                head = exactly(4)
+                body = exactly(int.from_bytes(head, "big"))
+                if int.from_bytes(body[:2], "big") in self.keys:
+                    self.held += 1
+                    until[0] = time.monotonic() + self.seconds
+                server.sendall(head + body)
+        except OSError:
+            server.close()
+
+    def answer(self, server, client, until):
+        try:
+            while data := server.recv(65536):
+                self.ended.wait(max(0, until[0] - time.monotonic()))
+                client.sendall(data)
+        except OSError:
+            pass
+        client.close()
+
+    def __exit__(self, *_):
+        self.ended.set()
+        # A thread that waits in it keeps it open.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
 
 
 TOPOLOGY = """name: {name}
@@ -412,6 +477,35 @@ class Topics(OnKafka):
         self.assertIn("reference clock", notes[1])
         self.tidemark("run", path, "--until-end", "--quiet")
 
+    def test_what_its_topic_keeps_for_too_short_is_noted(self):
+        path = topology("kept", "monitors: { volume: { volume: rows, below: 3, resolve_after: 20d } }\n")
+        self.broker.create("kept", retention_ms="86400000")
+        self.broker.create("kept-aggregates", retention_ms="3600000")
+        self.broker.create("kept-alerts", retention_ms="864000000")
+        self.broker.create("kept-dead-letters", retention_ms="-1")
+        self.broker.create("kept-late")
+        self.broker.create("kept-state", cleanup_policy="compact")
+
+        def notes():
+            found = self.check(path)
+            return {name: " ".join(topic["notes"]) for name, topic in found.items() if topic["notes"]}
+        said = notes()
+        # Results carry the time of writing: how short they are kept is their readers' business.
+        self.assertEqual(set(said), {"kept-alerts", "kept-dead-letters"}, said)
+        self.assertIn("retention.ms is 864000000, and an alert may be open for 1728000000 ms", said["kept-alerts"])
+        self.assertIn("retention.ms is -1, and that of kept 86400000: a record is replayed with its own time", said["kept-dead-letters"])
+        text = self.tidemark("topics", "check", path).stdout
+        self.assertIn("--entity-name kept-dead-letters --add-config retention.ms=86400000", text)
+        self.assertIn("--entity-name kept-alerts --add-config cleanup.policy=compact", text)
+        self.broker.kafka("configs", "--alter", "--entity-type", "topics", "--entity-name", "kept-alerts", "--add-config", "cleanup.policy=compact")
+        # Where the broker sets the time, what is replayed is new.
+        self.broker.kafka("configs", "--alter", "--entity-type", "topics", "--entity-name", "kept", "--add-config", "message.timestamp.type=LogAppendTime")
+        time.sleep(1)
+        self.assertEqual(notes(), {})
+        said = self.tidemark("lint", path).stdout
+        self.assertIn("note[retention]: an alert may be open for 20d", said)
+        self.assertIn("retention.ms from 1728000000, on `kept-alerts`", said)
+
     def test_a_topic_that_may_not_be_seen_is_no_missing_topic(self):
         path = topology("hidden")
         self.broker.create("hidden", "hidden-aggregates", "hidden-alerts", "hidden-dead-letters", "hidden-late")
@@ -554,6 +648,25 @@ class ByHand(OnKafka):
         self.assertIn("1 member", self.tidemark("reset", path, "--yes", ok=4).stderr)
         consumer.close()
         self.tidemark("reset", path, "--yes")
+
+    def test_a_question_that_is_answered_too_late_ends_nothing(self):
+        """Whether anybody is a member of the group is answered after the client gave up, and after a few seconds."""
+        path = self.prepare("slow")
+        self.tidemark("run", path, "--until-end", "--quiet")
+        before = self.positions(path)
+        with SlowAnswers(self.broker, keys=(15, 16), seconds=14) as broker:
+            done = self.tidemark("reset", path, "--yes", ok=4, seconds=40, brokers=broker.address)
+            self.assertIn("cannot ask about group 'slow'", done.stderr)
+            self.assertGreater(broker.held, 0)
+        self.assertEqual(self.positions(path), before)
+        # Settings of topics, asked by the admin interface, may come too late as well: what is known without them is done.
+        with SlowAnswers(self.broker, keys=(32,), seconds=13) as broker:
+            self.tidemark("run", path, "--until-end", "--quiet", seconds=60, brokers=broker.address)
+            self.assertGreater(broker.held, 0)
+        with SlowAnswers(self.broker, keys=(15, 16), seconds=2) as broker:
+            self.tidemark("offsets", "set", path, "--to", "100", "--yes", seconds=40, brokers=broker.address)
+            self.assertGreater(broker.held, 0)
+        self.assertEqual([p["next"] for p in self.positions(path)], [100, 100])
 
     def test_reset_fences_a_transaction_that_an_older_owner_left_open(self):
         path = self.prepare("owned")

@@ -724,6 +724,53 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         }
     }
 
+    @Test func `a burst of dead letters pages, whatever comes behind it`() throws {
+        // (good records first, letters, records behind, of which one in so many is a letter): pages.
+        let cases: [(String, good: Int, bad: Int, behind: Int, burst: Int64, pages: Int)] = [
+            // All at once, then silence: less than a burst, within one look.
+            ("short, then nothing", 0, 120, 0, 100_000, 1),
+            ("behind good records", 40, 200, 0, 100_000, 1),
+            // So many that nobody waits for the minute.
+            ("a night's backlog", 0, 400, 3_000, 300, 1),
+            ("half of it", 199, 201, 0, 100_000, 1),
+            // What is less than the share, or too few to say anything.
+            ("mostly good", 210, 190, 0, 100_000, 0),
+            ("a few", 0, 60, 0, 100_000, 0),
+            ("good ones outweigh it in the minute", 0, 120, 3_000, 100_000, 0),
+        ]
+        for (name, good, bad, behind, burst, pages) in cases {
+            var rows = (0..<good + bad + behind).map {
+                row(Double($0), availableMs: $0 < good + bad ? 0 : Int64($0) * 4)
+            }
+            for index in good..<good + bad { rows[index].value = Array("<row/>".utf8) }
+            let log = cluster([rows])
+            var plan = simulationPlan(batchRows: 64, idleMs: nil)
+            plan.limits.badRowSpanMs = 2_000
+            plan.limits.badRowBurstCount = burst
+            let engine = try Simulation(
+                plan: plan, cluster: log, workerCount: 1, crashChance: 0
+            ).start().engine
+            var heldMs: Int64?
+            let startMs = log.time.wallMs()
+            for _ in 0..<1_500 {
+                log.time.advance(ms: 4)
+                _ = engine.workers[0].step()
+                _ = engine.coordinator.step()
+                if heldMs == nil, engine.coordinator.progress.isHolding {
+                    heldMs = log.time.wallMs() - startMs
+                }
+            }
+            let said = try log.published.filter { $0.topic == "alerts" }.map {
+                try JSONValue(parsing: try #require($0.value))
+            }.filter { $0["monitor"]?.asText == "bad_rows" }
+            #expect(said.count == pages, "\(name): \(said)")
+            #expect((heldMs != nil) == (pages > 0), "\(name)")
+            if name == "a night's backlog" {
+                #expect(try #require(heldMs) < 1_000, "before the minute is over")
+            }
+        }
+    }
+
     @Test func `1_19 the newest process fences the older one, which ends`() throws {
         let rows = (0..<400).map { row(Double($0), availableMs: Int64($0) * 50) }
         var faults = SimulatedCluster.Faults()

@@ -54,8 +54,8 @@ struct Contents {
         s.update(integers)
         return s
     }
-    func dd() -> DDSketch {
-        var s = DDSketch(relativeError: 0.005, binCountMax: 2048)
+    func dd(_ mapping: DDSketch.Mapping = .cubic) -> DDSketch {
+        var s = DDSketch(relativeError: 0.005, binCountMax: 2048, mapping: mapping)
         s.update(numbers)
         return s
     }

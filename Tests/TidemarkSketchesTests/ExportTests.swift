@@ -79,6 +79,9 @@ struct ExportTests {
             let values = (0..<n).map { Double(($0 * 7919 + 13) % 1_000_003) - 250_000 }
             sketch.update(values + [0, 0])
             write("dd-\(n).bin", sketch.serialize())
+            var logarithmic = DDSketch(mapping: .logarithmic)
+            logarithmic.update(values + [0, 0])
+            write("ddlog-\(n).bin", logarithmic.serialize())
         }
     }
 }

@@ -73,6 +73,11 @@ private func checkLaws<S: Summary & ~Copyable>(
             empty: { DDSketch(relativeError: 0.005) },
             part: { $0.dd() }
         )
+        try checkLaws(
+            "DDSketch by the logarithm",
+            empty: { DDSketch(relativeError: 0.005, mapping: .logarithmic) },
+            part: { $0.dd(.logarithmic) }
+        )
         try checkLaws("log-linear", empty: { LogLinearHistogram() }, part: { $0.logLinear() })
         try checkLaws(
             "frozen histogram",

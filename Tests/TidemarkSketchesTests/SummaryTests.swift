@@ -15,12 +15,12 @@ private func draw(_ shape: Int, _ random: inout TestRandom) -> Double {
 }
 
 @Suite struct DDSketchTests {
-    @Test(arguments: 0..<5)
-    func `every quantile is within α of the true one`(shape: Int) {
+    @Test(arguments: 0..<5, [DDSketch.Mapping.cubic, .logarithmic])
+    func `every quantile is within α of the true one`(shape: Int, mapping: DDSketch.Mapping) {
         for alpha in [0.01, 0.001] {
             var random = TestRandom(seed: UInt64(shape))
             var values = (0..<20_000).map { _ in draw(shape, &random) }
-            var sketch = DDSketch(relativeError: alpha, binCountMax: 65_536)
+            var sketch = DDSketch(relativeError: alpha, binCountMax: 65_536, mapping: mapping)
             sketch.update(values)
             #expect(sketch.relativeError == alpha && sketch.count == 20_000)
             values.sort()
@@ -35,21 +35,67 @@ private func draw(_ shape: Int, _ random: inout TestRandom) -> Double {
         }
     }
 
-    @Test func `bins join alike for all orders, and the error is the one stated`() throws {
+    @Test func `the logarithm and its inverse are those of the system, to the last digits`() {
+        var random = TestRandom(seed: 8)
+        for _ in 0..<20_000 {
+            let value = pow(2, random.uniform() * 2_040 - 1_020) * (1 + random.uniform())
+            #expect(abs(binaryLogarithm(value) - log2(value)) <= 4e-16 * max(1, abs(log2(value))))
+            let exponent = random.uniform() * 2_040 - 1_020
+            #expect(
+                abs(binaryPower(exponent) / exp2(exponent) - 1) <= 4e-16 + 2e-16 * abs(exponent))
+        }
+        for exponent in -1_022...1_023 {
+            #expect(
+                binaryLogarithm(Double(sign: .plus, exponent: exponent, significand: 1))
+                    == Double(exponent))
+        }
+    }
+
+    @Test func `a mapping is kept through bytes and state, and does not merge with the other`()
+        throws
+    {
+        for mapping in [DDSketch.Mapping.cubic, .logarithmic] {
+            var sketch = DDSketch(relativeError: 0.02, mapping: mapping)
+            sketch.update((1...5_000).map { Double($0) - 700.5 })
+            let read = try DDSketch(bytes: sketch.serialize())
+            let isSame = read.mapping == mapping && read.serialize() == sketch.serialize()
+            let (found, want) = (read.quantiles([0.01, 0.5]), sketch.quantiles([0.01, 0.5]))
+            #expect(isSame && zip(found, want).allSatisfy { abs($0 / $1 - 1) < 1e-12 })
+            var state: [UInt8] = []
+            sketch.writeState(&state)
+            var reader = ByteReader(state)
+            var restored = try DDSketch.readState(&reader)
+            restored.update([1e6])
+            sketch.update([1e6])
+            let goesOn = restored.mapping == mapping && restored.serialize() == sketch.serialize()
+            #expect(goesOn)
+            let copied = sketch.copy().mapping == mapping
+            let other = DDSketch(
+                relativeError: 0.02, mapping: mapping == .cubic ? .logarithmic : .cubic)
+            let mixes = sketch.isMergeable(with: other)
+            let merges = sketch.isMergeable(with: DDSketch(relativeError: 0.02, mapping: mapping))
+            #expect(copied && merges && !mixes)
+        }
+    }
+
+    @Test(arguments: [DDSketch.Mapping.cubic, .logarithmic])
+    func `bins join alike for all orders, and the error is the one stated`(
+        mapping: DDSketch.Mapping
+    ) throws {
         var random = TestRandom(seed: 5)
         var values = (0..<30_000).map { _ in
             pow(10, random.uniform() * 40 - 20) * (random.below(3) == 0 ? -1 : 1)
         }
-        var whole = DDSketch(relativeError: 0.01, binCountMax: 512)
+        var whole = DDSketch(relativeError: 0.01, binCountMax: 512, mapping: mapping)
         whole.update(values)
         #expect(whole.binCount <= 512 && whole.relativeError > 0.01 && whole.relativeError < 0.5)
         for _ in 0..<6 {
             values.shuffle(using: &random)
-            var merged = DDSketch(relativeError: 0.01, binCountMax: 512)
+            var merged = DDSketch(relativeError: 0.01, binCountMax: 512, mapping: mapping)
             var at = 0
             while at < values.count {
                 let end = min(values.count, at + random.below(3_000))
-                var part = DDSketch(relativeError: 0.01, binCountMax: 512)
+                var part = DDSketch(relativeError: 0.01, binCountMax: 512, mapping: mapping)
                 part.update(Array(values[at..<end]))
                 if random.below(2) == 0 { swap(&part, &merged) }
                 merged.merge(part)

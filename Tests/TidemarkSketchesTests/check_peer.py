@@ -8,6 +8,7 @@ import sys
 
 from datasketches import PyLongsSerDe, frequent_items_sketch, frequent_strings_sketch, hll_sketch
 from datasketches import kll_doubles_sketch, kll_floats_sketch, tgt_hll_type
+from ddsketch import DDSketch
 from ddsketch.pb import ddsketch_pb2
 from ddsketch.pb.proto import DDSketchProto
 
@@ -88,7 +89,7 @@ for path in sorted(directory.glob("*.bin")):
             assert sketch.get_lower_bound(i - 100) <= count <= sketch.get_upper_bound(i - 100), (path, i)
         assert sketch.total_weight == total
         sketch.update(7, 5)
-    elif family == "dd":
+    elif family in ("dd", "ddlog"):
         n = int(parameters[0])
         proto = ddsketch_pb2.DDSketch()
         proto.ParseFromString(data)
@@ -98,6 +99,20 @@ for path in sorted(directory.glob("*.bin")):
         for i in range(101):
             true = values[int(i / 100 * (len(values) - 1))]
             assert abs(sketch.get_quantile_value(i / 100) - true) <= 0.01 * abs(true) * (1 + 1e-9), (path, i)
+        if family == "ddlog":
+            # What the package makes unless told otherwise: bin by bin the same, and they merge.
+            usual = DDSketch(0.01)
+            for value in values:
+                usual.add(value)
+            for store, theirs in ((sketch._store, usual._store), (sketch._negative_store, usual._negative_store)):
+                ours = {store.offset + at: count for at, count in enumerate(store.bins) if count}
+                assert ours == {theirs.offset + at: count for at, count in enumerate(theirs.bins) if count}, path
+            usual.merge(sketch)
+            twice = sorted(values + values)
+            assert usual.count == len(twice), path
+            for i in range(101):
+                true = twice[int(i / 100 * (len(twice) - 1))]
+                assert abs(usual.get_quantile_value(i / 100) - true) <= 0.01 * abs(true) * (1 + 1e-9), (path, i)
     else:
         n = int(parameters[0])
         sketch = frequent_strings_sketch.deserialize(data)

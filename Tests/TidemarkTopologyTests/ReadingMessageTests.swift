@@ -125,6 +125,10 @@ private func path(_ text: String) -> [PathStep]? {
         let cases = [
             ("windows: [{ size: 5m }]", "`5m`"),
             ("windows: [{ length: 15m, slide: 5m }]", "`15m every 5m`"),
+            ("windows: { size: 10m, advance: 5m }", "`windows: [10m every 5m]`"),
+            ("windows: { every: 1m }", "`windows: [1m]`"),
+            ("filter: xs > 3 and x < 9", "one of ts, x · try: `ts`"),
+            ("filter: nothing > 3", "one of ts, x"),
             ("kafka: { brokers: [a:9092, b:9092] }", "one text: `a:9092,b:9092`"),
             ("alerts: { slack: x }", "reads that topic"),
             ("limits: { bad_rows: 20 }", "`20%`"),
@@ -144,6 +148,81 @@ private func path(_ text: String) -> [PathStep]? {
             #expect(found.first?.contains("try: \(right)") ?? false, "\(found)")
             #expect(found.first?.contains("…") == false, "\(found)")
         }
+    }
+
+    @Test func `overrides are lines of their own, and what they leave alone stays where it was`() {
+        var world = World(
+            """
+            name: t
+            source:
+              topic: t
+              schema: { ts: time_ms, x: number }
+            monitors:
+              silent: { freshness: 1h }
+            """)
+        let cases: [([String], String)] = [
+            (["windows=[5x]"], "--set:1:10: error[bad-duration]"),
+            (["source.idle=1m", "windows=[5m, 5x]"], "--set:2:14: error[bad-duration]"),
+            (["limits.memory=1GiB", "source.tpic=u"], "--set:2:8: error[unknown-key]"),
+            (["monitors.silent.sevrity=page"], "--set:1:17: error[unknown-key]"),
+            (["run.workers=2", "source.topic="], "--set:2:13: error[bad-override]"),
+            (["run.workers=2", "source.topic= \t"], "nothing behind its `=`"),
+            (["source.idle=\n  - 1", "windows"], "--set:3:1: error[bad-override]"),
+        ]
+        for (overrides, want) in cases {
+            let found = world.plan(set: overrides).diagnostics.filter { $0.severity == .error }
+            let source = overrides.joined(separator: "\n")
+            let text = found.map { $0.rendered(source: source) }.joined()
+            #expect(text.contains(want), "\(overrides): \(text)")
+            // The line that is shown is the one that was given.
+            #expect(text.contains(" | \(overrides.last ?? "")") || source.contains("\t"), "\(text)")
+        }
+        // What is said of the whole is said of the file.
+        let notes = world.plan(set: ["limits.memory=1GiB", "monitors.silent.severity=info"])
+            .diagnostics
+        #expect(!notes.isEmpty && notes.allSatisfy { $0.file == "t.yaml" }, "\(notes)")
+        world.files["over.yaml"] = "monitors: { silent: { freshness: 2h } }"
+        let plan = world.plan(set: ["windows=[7m]"], with: "over.yaml").plan
+        #expect(plan?.stream.windows.map(\.lengthMs) == [420_000])
+        #expect(plan?.stream.freshness.contains { $0.limitMs == 7_200_000 } ?? false)
+    }
+
+    @Test func `a span of the day before is advised against no more, one that follows is`() {
+        func warned(_ baseline: String, _ windows: String) -> Bool {
+            World(
+                """
+                name: t
+                source: { topic: t, schema: { ts: time_ms, x: { type: number, expect: { range: [0, 1] } } } }
+                windows: \(windows)
+                baselines: { b: { \(baseline) } }
+                monitors: { d: { drift: all, against: b } }
+                """
+            ).plan().diagnostics.contains { $0.rule == "trailing-follows-drift" }
+        }
+        for (baseline, windows, isWarned) in [
+            ("trailing: 1h, skip: 23h", "[10m]", false), ("trailing: 1h, skip: 23h", "[1m]", false),
+            ("trailing: 1h, skip: 167h", "[1h]", false), ("trailing: 6h, skip: 1h", "[5m]", false),
+            ("trailing: 1h", "[5m]", true), ("trailing: 30m, skip: 5m", "[5m]", true),
+            ("trailing: 1h, skip: 1h", "[15m]", true),
+        ] {
+            #expect(warned(baseline, windows) == isWarned, "\(baseline), \(windows)")
+        }
+    }
+
+    @Test func `what outlasts Kafka's default retention is noted`() {
+        func notes(_ text: String, source: String = "") -> [String] {
+            World(
+                "name: t\nsource: { topic: t, schema: { ts: time_ms, x: number }\(source) }\n\(text)"
+            ).plan().diagnostics.filter { $0.rule == "retention" }.map { $0.rendered(source: nil) }
+        }
+        #expect(notes("windows: [1d]").isEmpty && notes("windows: [1w]").isEmpty)
+        let long = notes("", source: ", idle: 1w")
+        #expect(long.first?.contains("over 605170000 on `t`") ?? false, "\(long)")
+        let alerts = "monitors: { v: { volume: rows, below: 5, resolve_after: 30d } }"
+        #expect(
+            notes(alerts).first?.contains("retention.ms from 2592000000, on `t-alerts`") ?? false,
+            "\(notes(alerts))")
+        #expect(notes(alerts.replacing("30d", with: "7d")).isEmpty)
     }
 
     @Test func `every word is read, and stands in the schema and in the documentation`() throws {
