@@ -320,14 +320,10 @@ struct Intake {
     var rows: IntakeRows?
     var byteCount: UInt64 = 0
     var repeatCount: UInt64 = 0
-    /// A record had headers: those of all that follow are read.
+    /// The client hands out values where they lie in the answer of the broker.
     ///
-    /// To look costs the client two allocations a record, a tenth of what reading costs at all. So where no
-    /// record had any, the first ones of each poll are looked at, which is all of them unless there is a
-    /// backlog: a producer sets them on all its records or on none.
-    var readsHeaders = false
-    /// So many records of each poll are looked at.
-    static let headerProbeCount = 64
+    /// So it is in all its versions up to now; a later one is asked for the headers of each record.
+    let valuesAreInPlace: Bool
     var errorCode = RD_KAFKA_RESP_ERR_NO_ERROR
     var errorSlot = -1
     let errorText: UnsafeMutablePointer<CChar>
@@ -351,6 +347,7 @@ struct Intake {
         batchBytesMax: Int
     ) {
         unsafe self.client = unsafe client
+        unsafe valuesAreInPlace = kafkaLibraryNumber() < 0x0300_0000
         unsafe self.recordBytesMax = recordBytesMax
         unsafe self.batchBytesMax = batchBytesMax
         let slotCount = (starts.map(\.slot).max() ?? -1) + 1
@@ -450,7 +447,7 @@ struct IntakeRows {
         unsafe count = batch.rowCount
     }
 
-    /// Copies one record; true if no other should follow.
+    /// Copies one record.
     ///
     /// A key or value that is there and empty has a pointer, one that is not there has none.
     mutating func append(
@@ -461,9 +458,8 @@ struct IntakeRows {
         keyLength: Int,
         value: UnsafeMutableRawPointer?,
         valueLength: Int,
-        valueLengthWhole: Int,
-        arenaCountMax: Int
-    ) -> Bool {
+        valueLengthWhole: Int
+    ) {
         let row = unsafe count
         precondition(unsafe row < countMax, "the call ends at a full batch")
         if unsafe arenaCount + keyLength + valueLength > arenaCapacity {
@@ -490,7 +486,6 @@ struct IntakeRows {
         }
         unsafe headersLength[row] = 0
         unsafe count = row + 1
-        return unsafe isFull(arenaCountMax)
     }
 
     /// Copies the headers of the record that was appended last, in the form of `RecordHeader`.
@@ -569,8 +564,9 @@ private func takeMessage(
     let keyKept = unsafe keyLength > lengthMax ? min(keyLength, Intake.keptBytes) : keyLength
     var type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
     let timeMs = unsafe rd_kafka_message_timestamp(raw, &type)
+    guard unsafe intake.pointee.rows != nil else { return }
     // Straight into the raw rows: through the batch's properties it would take four times as long.
-    let isFull = unsafe intake.pointee.rows?.append(
+    unsafe intake.pointee.rows?.append(
         slot: slot,
         offset: offset,
         timeMs: timeMs < 0 ? TimeLimit.never : timeMs,
@@ -578,25 +574,51 @@ private func takeMessage(
         keyLength: keyKept,
         value: raw.pointee.payload,
         valueLength: kept,
-        valueLengthWhole: length,
-        arenaCountMax: intake.pointee.batchBytesMax
+        valueLengthWhole: length
     )
-    guard let isFull else { return }
-    if unsafe intake.pointee.readsHeaders
-        || (intake.pointee.rows?.count ?? 0) <= Intake.headerProbeCount
-    {
+    if unsafe !intake.pointee.valuesAreInPlace || mayHaveHeaders(raw.pointee.payload, length) {
         var headers: OpaquePointer?
         if unsafe rd_kafka_message_headers(raw, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR,
             let headers = unsafe headers
         {
-            unsafe intake.pointee.readsHeaders = true
             unsafe intake.pointee.rows?.append(headers: headers)
         }
     }
     unsafe intake.pointee.positions[slot] = offset + 1
     unsafe intake.pointee.byteCount &+= UInt64(length &+ keyLength)
-    // Ends the call; `rd_kafka_queue_yield` would not.
-    if isFull { unsafe rd_kafka_yield(intake.pointee.client) }
+    if unsafe intake.pointee.rows?.isFull(intake.pointee.batchBytesMax) ?? true {
+        // Ends the call; `rd_kafka_queue_yield` would not.
+        unsafe rd_kafka_yield(intake.pointee.client)
+    }
+}
+
+/// Whether a message may have headers: false only where its bytes say that it has none.
+///
+/// To ask the client costs two allocations a record, a tenth of what reading costs at all, and whether a record
+/// will be set aside, with its headers, is known only when the client has freed the message. But a value lies
+/// in the broker's answer, and there, in message format 2, its length stands in front of it and the number of
+/// headers behind it. A value whose length does not stand in front of it in just that form (format 0 and
+/// 1 have 32 bits there, of which no other than 0 looks like it) may have headers as far as this is concerned:
+/// nothing behind it is looked at, and the client is asked.
+/// - Complexity: O(1).
+/// - Source: the record format of Kafka's protocol guide; lengths and counts are zigzag varints.
+package func mayHaveHeaders(_ value: UnsafeRawPointer?, _ length: Int) -> Bool {
+    guard let value = unsafe value, length > 0 else { return true }
+    var rest = UInt64(length) << 1
+    // Backwards from the value: the last byte of the varint has no high bit, the others do.
+    var byteCount = 1
+    while rest >> UInt64(7 * byteCount) != 0 { byteCount += 1 }
+    for place in stride(from: -byteCount, to: -1, by: 1) {
+        // In bounds: four bytes and more of each format stand in front of the length or are it.
+        guard
+            unsafe value.load(fromByteOffset: place, as: UInt8.self)
+                == UInt8(truncatingIfNeeded: rest) | 0x80
+        else { return true }
+        rest >>= 7
+    }
+    return unsafe value.load(fromByteOffset: -1, as: UInt8.self) != UInt8(truncatingIfNeeded: rest)
+        // In bounds: of format 2, a count stands there.
+        || value.load(fromByteOffset: length, as: UInt8.self) != 0
 }
 
 private func takeError(

@@ -522,6 +522,31 @@ monitors: {{ drift: off, volume: off, freshness: off }}
         self.assertEqual(letter["headers"]["twice"], ["1", "2"])
         self.assertEqual(letter["headers"]["bytes_base64"], "+vv8/f7/AA==")
 
+    def test_headers_of_the_one_record_that_has_them_in_a_burst(self):
+        now = int(time.time() * 1000)
+
+        def row(ahead):
+            return json.dumps({"ts": now + ahead, "model": "m", "x": 1}).encode()
+        bad = [("dead-letters", b"not_json", b"{broken"), ("late", b"late", row(-50_000)), ("quarantined", b"quarantined", row(7_200_000))]
+        for codec in ("none", "lz4", "gzip"):
+            name = f"burst-{codec}"
+            path = self.letters(name, f"outputs: {{ late: {name}-late, quarantined: {name}-quarantined }}\n")
+            producer = Producer({"bootstrap.servers": self.brokers, "enable.idempotence": True, "linger.ms": 100, "compression.codec": codec})
+            for number in range(10_000):
+                if number % 1000 == 500:
+                    # Nine of each kind without headers, one with.
+                    for _, _, value in bad:
+                        producer.produce(name, value, headers=self.HEADERS if number == 5500 else None)
+                producer.produce(name, row(0))
+            self.assertEqual(producer.flush(20), 0)
+            tidemark("run", path, "--until-end", env=self.environment, ok=None)
+            for output, reason, value in bad:
+                letters = self.read(f"{name}-{output}")
+                self.assertEqual([(dict(headers)["reason"], v) for headers, v in letters], [(reason, value)] * 10, (name, output))
+                carried = [[pair for pair in headers if pair[0] in ("traceparent", "twice", "empty")] for headers, _ in letters]
+                wanted = [pair for pair in self.HEADERS if pair[0] in ("traceparent", "twice", "empty")]
+                self.assertEqual(carried, [[]] * 5 + [wanted] + [[]] * 4, (name, output))
+
     def test_letters_that_the_cluster_refuses_are_left_out_by_name(self):
         path = self.letters("refuses")
         now = int(time.time() * 1000)

@@ -130,6 +130,82 @@ import TidemarkTelemetry
         #expect(rows[4].value == [8])
     }
 
+    @Test func `headers come with the one record that has them, wherever it stands`() throws {
+        let cluster = try EmbeddedCluster()
+        defer { cluster.close() }
+        try cluster.createTopic("in", partitions: 1)
+        let partition = TopicPartition(topic: "in", partition: 0)
+        let producer = try EmbeddedProducer(cluster) { _ in .max }
+        // Lengths whose varints have one, two and three bytes, at their edges too.
+        let lengths = [1, 63, 64, 353]
+        let headed = [0: 1, 63: 2, 64: 0, 5000: 3, 9999: 1]
+        for row in 0..<10_000 {
+            try producer.send(
+                partition, key: row % 2 == 0 ? nil : [1],
+                value: [UInt8](
+                    repeating: 0x7b,
+                    count: row % 1000 < 2 ? 8191 + row % 2 : lengths[row % lengths.count]),
+                headers: (0..<(headed[row] ?? 0)).map { ("h\($0)", [UInt8]([7, UInt8($0)])) },
+                timestampMs: 8)
+        }
+        // As many headers as a count of two bytes has, a value without a byte, and one that is not there.
+        try producer.send(
+            partition, value: [1], headers: (0..<70).map { ("h\($0)", [7, UInt8($0)]) },
+            timestampMs: 8)
+        try producer.send(partition, value: [], headers: [("h0", [7, 0])], timestampMs: 8)
+        try producer.send(partition, value: nil, headers: [("h0", [7, 0])], timestampMs: 8)
+        _ = try producer.finish()
+        let client = try makeClient(cluster.settings, topics: ["in"])
+        defer { client.close(withinMs: 5000) }
+        let reader = try #require(
+            try client.source.open(deal(try client.source.extents(), workers: 1)).first
+        )
+        var found: [Int64: Int] = [:]
+        try drain(reader, ends: [0: 10_003]) { batch in
+            for row in 0..<batch.rowCount where !batch.headers(row).isEmpty {
+                let headers = batch.headers(row)
+                unsafe found[batch.offset[row]] = headers.count
+                #expect(
+                    headers
+                        == headers.indices.map {
+                            RecordHeader(name: Array("h\($0)".utf8), value: [7, UInt8($0)])
+                        })
+            }
+        }
+        #expect(
+            found == [0: 1, 63: 2, 5000: 3, 9999: 1, 10_000: 70, 10_001: 1, 10_002: 1])
+    }
+
+    @Test func `whether there may be headers is read off a message of format 2 alone`() {
+        func varint(_ number: Int) -> [UInt8] {
+            var rest = UInt64(number) << 1
+            var bytes: [UInt8] = []
+            while rest > 0x7f {
+                bytes.append(UInt8(rest & 0x7f) | 0x80)
+                rest >>= 7
+            }
+            return bytes + [UInt8(rest)]
+        }
+        func asks(_ front: [UInt8], _ length: Int, _ behind: [UInt8]) -> Bool {
+            let bytes = front + [UInt8](repeating: 0, count: length) + behind
+            return unsafe bytes.withUnsafeBytes {
+                unsafe mayHaveHeaders($0.baseAddress.map { unsafe $0 + front.count }, length)
+            }
+        }
+        let lengths =
+            Array(1...20_000) + [1 << 20, (1 << 20) - 1, (1 << 20) + 1, 1 << 21, 20_000_000]
+        for length in lengths {
+            let big = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: length >> $0) }
+            #expect(!asks([9, 9, 9, 9] + varint(length), length, [0]))
+            #expect(asks([9, 9, 9, 9] + varint(length), length, [2]))
+            // Of the formats before it: nothing that stands behind is looked at.
+            #expect(asks([9, 9, 0xff, 0xff, 0xff, 0xff] + big, length, []))
+        }
+        #expect(asks([0, 0, 0, 0], 0, [0]))
+        let asksWithoutValue = mayHaveHeaders(nil, 0)
+        #expect(asksWithoutValue)
+    }
+
     @Test func `a batch ends before it is much larger than its share of memory`() throws {
         let cluster = try EmbeddedCluster()
         defer { cluster.close() }
