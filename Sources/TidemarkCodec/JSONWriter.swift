@@ -45,6 +45,19 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
     package mutating func beginArray() { open(0x5b) }
     package mutating func endArray() { close(0x5d) }
 
+    /// A list of objects, of whose members `body` writes those of one.
+    package mutating func objects<Elements: Sequence>(
+        _ elements: Elements, _ body: (inout JSONWriter, Elements.Element) -> Void
+    ) {
+        beginArray()
+        for element in elements {
+            beginObject()
+            body(&self, element)
+            endObject()
+        }
+        endArray()
+    }
+
     /// A name that the program knows: ASCII without anything to escape.
     package mutating func key(_ name: StaticString) {
         let length = name.utf8CodeUnitCount

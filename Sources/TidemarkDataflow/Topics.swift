@@ -150,12 +150,13 @@ extension Plan {
             switch needs[index].role {
             case .alerts:
                 needs[index].openMs = stream.monitors.map(\.resolveAfterMs).max()
+                needs[index].recordBytes = TopicNeed.RecordBytes(sure: 0, most: size.alertBytesMax)
             case .aggregates:
                 needs[index].recordBytes = TopicNeed.RecordBytes(
                     sure: size.aggregateBytes, most: size.aggregateBytesMax)
             case .sketches:
                 needs[index].recordBytes = TopicNeed.RecordBytes(
-                    sure: size.sketchBytes, most: size.sketchBytes)
+                    sure: size.sketchBytes, most: size.sketchBytesMax)
             default: break
             }
             // Brokers take 1,048,588 by default.
@@ -406,7 +407,7 @@ extension TopicNeed {
             found.append(
                 TopicFinding(
                     false,
-                    "max.message.bytes is \(most): a result of long texts may have up to"
+                    "max.message.bytes is \(most): a result of long texts, or of numbers of all sizes, may have up to"
                         + " \(recordBytes.most) bytes, and is then replaced by a record that says so"
                 )
             )

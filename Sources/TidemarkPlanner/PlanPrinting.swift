@@ -132,12 +132,19 @@ package func planText(_ result: PlanResult) -> String {
     row("publishes", plan.outputs.topics.joined(separator: " "))
     let result = ResultSize(plan)
     // What topics take as they are made by default.
-    if max(result.aggregateBytesMax, result.sketchBytes) > 1_048_588 {
+    if result.most > 1_048_588 {
+        let sizes = [
+            ("aggregate", result.aggregateBytesMax), ("sketch", result.sketchBytesMax),
+            ("alert", result.alertBytesMax),
+        ].filter { $0.1 > 1_048_588 }.map { "an \($0.0) of \(grouped(Double($0.1))) bytes" }
+        let sure = max(result.aggregateBytes, result.sketchBytes)
         row(
             "largest",
-            "an aggregate of \(result.aggregateBytesMax) bytes if its texts are as long as texts may be"
-                + (result.sketchBytes > 0 ? ", sketches of \(result.sketchBytes) bytes" : "")
-                + ": topics need that as max.message.bytes")
+            sizes.joined(separator: ", ").replacing("an sketch", with: "a sketch")
+                + " where texts are as long as texts may be and numbers of all sizes"
+                + (sure > 1_048_588 ? ", \(grouped(Double(sure))) bytes in any case" : "")
+                + ": topics need that as max.message.bytes, or the result says that it is too large"
+        )
     }
     row(
         "needs",
@@ -344,6 +351,7 @@ package func planJSON(_ result: PlanResult) -> String {
             ("diagnostics", array(result.diagnostics.map { $0.json() }))
         ]) + "\n"
     }
+    let largest = ResultSize(plan)
     let stream = plan.stream
     let columns = stream.columns.map { column in
         object([
@@ -463,6 +471,15 @@ package func planJSON(_ result: PlanResult) -> String {
                 ("memory_bytes", "\(plan.limits.memoryBytes)"),
                 ("record_bytes", "\(plan.limits.recordBytes)"),
                 ("max_reread_ms", "\(plan.limits.maxRereadMs)"),
+            ])
+        ),
+        (
+            "largest",
+            object([
+                ("aggregate_bytes", "\(largest.aggregateBytesMax)"),
+                ("aggregate_sure_bytes", "\(largest.aggregateBytes)"),
+                ("sketch_bytes", "\(largest.sketchBytesMax)"),
+                ("alert_bytes", "\(largest.alertBytesMax)"),
             ])
         ),
         ("diagnostics", array(result.diagnostics.map { $0.json() })),

@@ -99,9 +99,7 @@ private func text(_ events: [AlertEvent], _ book: AlertBook) -> String {
 
 private func json(_ events: [AlertEvent]) -> String {
     var json = JSONWriter()
-    json.beginArray()
-    for event in events {
-        json.beginObject()
+    json.objects(events) { json, event in
         json.member("id", event.id)
         json.member("state", event.state)
         json.member("severity", event.severity)
@@ -115,8 +113,6 @@ private func json(_ events: [AlertEvent]) -> String {
         json.member("muted", event.mutedBy != nil)
         if let mutedBy = event.mutedBy { json.member("muted_by", mutedBy) }
         json.member("summary", event.summary)
-        json.endObject()
     }
-    json.endArray()
     return String(decoding: json.bytes, as: UTF8.self) + "\n"
 }

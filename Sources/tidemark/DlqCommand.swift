@@ -182,31 +182,25 @@ private func list(
         json.member("letters", total)
         json.member("foreign", foreign)
         json.key("counts")
-        json.beginArray()
-        for kind in kinds {
-            json.beginObject()
+        json.objects(kinds) { json, kind in
             json.member("reason", kind.reason)
             json.member("operator", kind.operatorName)
             json.member("topic", kind.source.topic)
             json.member("partition", Int(kind.source.partition))
             json.member("count", counts[kind] ?? 0)
-            json.endObject()
         }
-        json.endArray()
         json.key("samples")
-        json.beginArray()
-        for reason in shown.keys.sorted() {
-            for sample in shown[reason] ?? [] {
-                json.beginObject()
-                json.member("reason", reason)
-                json.member("place", sample.place)
-                json.member("letter", sample.own)
-                json.member("detail", sample.detail)
-                if let ms = sample.timeMs { json.member("time", ms) }
-                json.endObject()
-            }
+        let samples = shown.keys.sorted().flatMap { reason in
+            (shown[reason] ?? []).map { (reason, $0) }
         }
-        json.endArray()
+        json.objects(samples) { json, item in
+            let (reason, sample) = item
+            json.member("reason", reason)
+            json.member("place", sample.place)
+            json.member("letter", sample.own)
+            json.member("detail", sample.detail)
+            if let ms = sample.timeMs { json.member("time", ms) }
+        }
         json.endObject()
         printOut(String(decoding: json.bytes, as: UTF8.self) + "\n")
         return ExitCode.done
@@ -290,14 +284,11 @@ private struct ReplaySummary {
         json.member("replayed", replayed)
         json.member("older_than_retention", aged)
         json.key("refused")
-        json.beginArray()
-        for (place, why) in refused {
-            json.beginObject()
+        json.objects(refused) { json, item in
+            let (place, why) = item
             json.member("place", place)
             json.member("why", why)
-            json.endObject()
         }
-        json.endArray()
         json.endObject()
         return String(decoding: json.bytes, as: UTF8.self) + "\n"
     }

@@ -496,9 +496,7 @@ private func json(_ plan: Plan, _ positions: [Position]) -> String {
     json.beginObject()
     json.member("group", plan.app)
     json.key("partitions")
-    json.beginArray()
-    for position in positions {
-        json.beginObject()
+    json.objects(positions) { json, position in
         json.member("topic", position.extent.partition.topic)
         json.member("partition", Int(position.extent.partition.partition))
         json.member("beginning", position.extent.beginning)
@@ -518,18 +516,12 @@ private func json(_ plan: Plan, _ positions: [Position]) -> String {
             timeMember("max_event_time", metadata.clock.maxEventMs)
             timeMember("reference_clock", metadata.clock.referenceMs)
             json.key("floors")
-            json.beginArray()
-            for floor in metadata.floors {
-                json.beginObject()
+            json.objects(metadata.floors) { json, floor in
                 json.member("offset", floor.offset)
                 json.member("floor", floor.floorMs)
-                json.endObject()
             }
-            json.endArray()
         }
-        json.endObject()
     }
-    json.endArray()
     json.endObject()
     return String(decoding: json.bytes, as: UTF8.self) + "\n"
 }

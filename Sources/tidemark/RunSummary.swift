@@ -121,52 +121,37 @@ struct RunSummary {
     /// What is so with the source at the end.
     private func writeConditions(_ json: inout JSONWriter) {
         json.key("conditions")
-        json.beginArray()
-        for condition in last.conditions {
-            json.beginObject()
+        json.objects(last.conditions) { json, condition in
             json.member("condition", condition.kind.rawValue)
             json.member("summary", condition.summary)
-            json.endObject()
         }
-        json.endArray()
     }
 
     /// The lists: what was set aside, the verdicts, columns and groups that nothing is known of.
     private func writeTold(_ json: inout JSONWriter) {
         json.key("set_aside")
-        json.beginArray()
-        for (reason, entry) in totals.input.setAside.sorted {
-            json.beginObject()
+        json.objects(totals.input.setAside.sorted) { json, item in
+            let (reason, entry) = item
             json.member("reason", reason)
             json.member("count", entry.count)
             json.member("example", entry.example)
-            json.endObject()
         }
-        json.endArray()
         json.key("rows_without_dimension")
-        json.beginArray()
-        for (reason, entry) in totals.input.ungrouped.sorted {
-            json.beginObject()
+        json.objects(totals.input.ungrouped.sorted) { json, item in
+            let (reason, entry) = item
             json.member("reason", reason)
             json.member("count", entry.count)
             json.member("example", entry.example)
-            json.endObject()
         }
-        json.endArray()
         json.key("verdicts")
-        json.beginArray()
-        for entry in totals.verdicts.sorted {
-            json.beginObject()
+        json.objects(totals.verdicts.sorted) { json, entry in
             json.member("monitor", entry.monitor)
             json.member("verdict", entry.verdict)
             json.member("count", entry.count)
-            json.endObject()
         }
-        json.endArray()
         json.key("columns_without_value")
-        json.beginArray()
-        for (name, tally) in columnsWithoutValue {
-            json.beginObject()
+        json.objects(columnsWithoutValue) { json, item in
+            let (name, tally) = item
             json.member("column", name)
             json.member("windows", tally.emptyWindows)
             json.member("rows", tally.rows.total)
@@ -175,9 +160,7 @@ struct RunSummary {
             json.member("missing", tally.rows.missing)
             json.member("wrong_type", tally.rows.wrongType)
             json.member("non_finite", tally.rows.nonFinite)
-            json.endObject()
         }
-        json.endArray()
         json.key("groups_without_baseline")
         json.beginArray()
         for name in totals.groupsWithoutBaseline.sorted() { json.value(name) }

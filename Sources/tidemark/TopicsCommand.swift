@@ -255,9 +255,7 @@ private func topicsJSON(_ compared: [ComparedTopic], _ notes: [String: String]) 
     var json = JSONWriter()
     json.beginObject()
     json.key("topics")
-    json.beginArray()
-    for topic in compared {
-        json.beginObject()
+    json.objects(compared) { json, topic in
         json.member("name", topic.need.name)
         json.member("role", topic.need.role.rawValue)
         json.member("there", stateText(topic.state))
@@ -271,9 +269,7 @@ private func topicsJSON(_ compared: [ComparedTopic], _ notes: [String: String]) 
         json.beginArray()
         for finding in topic.findings where !finding.isProblem { json.value(finding.text) }
         json.endArray()
-        json.endObject()
     }
-    json.endArray()
     json.endObject()
     return String(decoding: json.bytes, as: UTF8.self) + "\n"
 }

@@ -15,7 +15,6 @@ import pathlib
 import random
 import re
 import shutil
-import socket
 import struct
 import subprocess
 import sys
@@ -26,11 +25,11 @@ import unittest
 
 import jsonschema
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+from broker import KAFKA, ROOT, Broker
+
 TIDEMARK = os.environ.get("TIDEMARK", str(ROOT / ".build/release/tidemark"))
 PYTHON = sys.executable
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="tidemark-acceptance-"))
-KAFKA = os.environ.get("TIDEMARK_TEST_KAFKA", str(ROOT / "../shared/kafka/kafka"))
 SEED = int(os.environ.get("TIDEMARK_SEED", "1"))
 T0 = 1_700_000_040_000
 
@@ -468,6 +467,29 @@ windows: [1m]
             bad = text.replace("sketch: ddsketch, relative_error: 2%%, mapping: %s", wrong)
             self.assertIn(why, tidemark("lint", topology(bad.replace("%%", "%"), "mapping.yaml"), ok=1).stdout)
 
+    def test_no_result_is_larger_than_the_plan_says(self):
+        rng = random.Random(SEED + 3)
+        base = SMALL.format(clock="2023-11-14T22:20:00Z").replace("x: number", "x: number, y: number, s: segment")
+        text = base + (
+            "summaries:\n  - { columns: [x, y], correlation: true, log_linear: true, sample: 2000, shape: true, decay: 1m }\n"
+            "  - { columns: c, counts: 400, top: 100 }\n"
+            "outputs: { aggregates: { topic: t-aggregates, sketches: [kll, hll, frequent, correlation, moments] } }\n")
+        long = ["".join(rng.choices("äöü€abc", k=9000)) for _ in range(60)]
+        rows = [{"ts": T0 + i * 10, "model": "m" * 1000, "s": "ß" * 500, "x": rng.choice((1, -1)) * 10 ** rng.uniform(-300, 300), "y": rng.random(),
+                 "c": long[i % 60]} for i in range(3000)]
+        path = topology(text, "largest.yaml")
+        plan = json.loads(tidemark("plan", path, "--json").stdout)["largest"]
+        _, out = run_lines(rows, path, name="largest")
+        import base64
+        sent = max(len(json.dumps(r["value"], ensure_ascii=False, separators=(",", ":")).encode()) + len(r["key"]) for r in out["t-aggregates"])
+        self.assertGreater(sent, 200_000)
+        self.assertLessEqual(sent, plan["aggregate_bytes"])
+        sketch = max(len(base64.b64decode(r["value"])) for r in out["t-aggregates-sketches"])
+        self.assertGreater(sketch, 500_000)
+        self.assertLessEqual(sketch, plan["sketch_bytes"])
+        self.assertIn("largest   an aggregate of", tidemark("plan", path).stdout)
+        self.assertNotIn("largest ", tidemark("plan", topology(base, "usual.yaml")).stdout)
+
     def test_summaries_agree_with_an_exact_computation(self):
         import base64
         import numpy
@@ -867,38 +889,23 @@ class Messages(unittest.TestCase):
         self.assertLess(time.monotonic() - started, 20)
 
 
-def free_port(count):
-    """The first of `count` consecutive ports that nobody listens on."""
-    for first in range(31_000, 40_000, 40):
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-            return first
-        except OSError:
-            continue
-    raise RuntimeError("no free ports for Kafka")
-
-
 @unittest.skipUnless(os.access(KAFKA, os.X_OK), f"no Kafka script at {KAFKA}")
 class Kafka(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.environment = dict(os.environ, KAFKA_DIR=str(WORK / "kafka"), KAFKA_PORT=str(free_port(20)))
-        cls.kafka("up")
-        cls.brokers = cls.kafka("bootstrap").strip()
-        cls.environment["TIDEMARK_BROKERS"] = cls.brokers
+        cls.broker = Broker(WORK / "kafka")
+        cls.environment, cls.brokers = cls.broker.environment, cls.broker.address
         cls.data = w1(200_000, 20240611)
         cls.kafka("topics", "--create", "--topic", "w1", "--partitions", "4")
         subprocess.run([ROOT / ".build/release/kafka-bench", "load", cls.brokers, "w1", cls.data], check=True, stdout=subprocess.DEVNULL)
 
     @classmethod
     def tearDownClass(cls):
-        cls.kafka("wipe")
+        cls.broker.wipe()
 
     @classmethod
     def kafka(cls, *args):
-        return subprocess.run([KAFKA, *args], env=cls.environment, capture_output=True, text=True, timeout=120).stdout
+        return cls.broker.kafka(*args, check=False)
 
     def arguments(self, tag, *more, make=True, topology="w1"):
         topics = {"aggregates": f"{tag}-aggregates", "alerts": f"{tag}-alerts", "dead_letters": f"{tag}-dead"}

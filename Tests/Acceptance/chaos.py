@@ -20,7 +20,6 @@ import pathlib
 import random
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,24 +28,12 @@ import time
 import urllib.error
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+from broker import KAFKA as KAFKA_SCRIPT, ROOT, free_port
+
 TIDEMARK = str(ROOT / ".build/release/tidemark")
-KAFKA = pathlib.Path(os.environ.get("TIDEMARK_TEST_KAFKA", str(ROOT / "../shared/kafka/kafka"))).resolve()
+KAFKA = pathlib.Path(KAFKA_SCRIPT).resolve()
 TOXIPROXY = KAFKA.parent.parent / "tools/toxiproxy-server"
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="tidemark-chaos-"))
-
-
-def free_port(count, first=27_000, last=29_000):
-    """The first of `count` consecutive ports that nobody listens on."""
-    for start in range(first, last, 50):
-        try:
-            for port in range(start, start + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-            return start
-        except OSError:
-            continue
-    raise RuntimeError("no free ports")
 
 
 class Toxiproxy:
@@ -116,7 +103,7 @@ class Chaos:
         self.options = options
         self.rng = random.Random(options.seed)
         self.tally = collections.Counter()
-        self.environment = dict(os.environ, KAFKA_DIR=str(WORK / "kafka"), KAFKA_PORT=str(free_port(10 * options.brokers)))
+        self.environment = dict(os.environ, KAFKA_DIR=str(WORK / "kafka"), KAFKA_PORT=str(free_port(10 * options.brokers, 27_000, 28_400)))
         self.has_network = not options.calm_network and os.access(TOXIPROXY, os.X_OK)
         if not self.has_network:
             print(f"chaos: the network is left alone: {'asked for' if options.calm_network else f'no {TOXIPROXY.name} beside the Kafka script'}")

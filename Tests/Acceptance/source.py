@@ -11,10 +11,11 @@ import threading
 import time
 import unittest
 
-from acceptance import KAFKA, ROOT, TIDEMARK, WORK, free_port, tidemark, topology
+from acceptance import ROOT, TIDEMARK, WORK, tidemark, topology
+from broker import Broker
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 
 def now():
@@ -50,15 +51,12 @@ class Run:
 class Source(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.environment = dict(os.environ, KAFKA_DIR=str(WORK / "kafka-source"), KAFKA_PORT=str(free_port(20)))
-        up = subprocess.run([KAFKA, "up"], env=cls.environment, capture_output=True, text=True, check=True)
-        cls.brokers = up.stdout.strip().splitlines()[-1]
-        cls.environment["TIDEMARK_BROKERS"] = cls.brokers
-        cls.admin = AdminClient({"bootstrap.servers": cls.brokers})
+        cls.broker = Broker(WORK / "kafka-source")
+        cls.environment, cls.brokers, cls.admin = cls.broker.environment, cls.broker.address, cls.broker.client("admin")
 
     @classmethod
     def tearDownClass(cls):
-        subprocess.run([KAFKA, "wipe"], env=cls.environment, capture_output=True)
+        cls.broker.wipe()
 
     def make(self, name, more="", source="", partitions=1, schema="ts: time_ms, model: model, x: number", windows="[1s]", **settings):
         """A topology with its topics."""
@@ -67,19 +65,13 @@ source: {{ topic: {name}, start: earliest, out_of_orderness: 0s, schema: {{ {sch
 windows: {windows}
 monitors: {{ drift: off, volume: off, freshness: {{ freshness: 1h }} }}
 {more}""", f"{name}.yaml")
-        config = {key.replace("_", "."): str(value) for key, value in settings.items()}
-        for future in self.admin.create_topics([NewTopic(name, partitions, 1, config=config)]).values():
-            future.result()
+        self.broker.create(name, partitions=partitions, **settings)
         made = tidemark("topics", "create", path, env=self.environment)
         self.assertEqual(made.returncode, 0, made.stdout + made.stderr)
         return path
 
     def put(self, topic, rows, partition=0, timestamp=None):
-        producer = Producer({"bootstrap.servers": self.brokers, "enable.idempotence": True, "message.max.bytes": 20_000_000})
-        for r in rows:
-            value = r if isinstance(r, bytes) else json.dumps(r).encode()
-            producer.produce(topic, value, partition=partition, timestamp=timestamp(r) if timestamp else 0)
-        self.assertEqual(producer.flush(30), 0)
+        self.broker.put(topic, rows, partition=partition, timestamp=timestamp or 0)
 
     def live(self, topic, seconds, row, partition=0, timestamp=None):
         """20 rows a fifth of a second, event times now; returns how many."""
@@ -92,21 +84,7 @@ monitors: {{ drift: off, volume: off, freshness: {{ freshness: 1h }} }}
         return count
 
     def read(self, topic):
-        consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": f"read-{time.monotonic_ns()}", "isolation.level": "read_committed",
-                             "enable.partition.eof": True})
-        partitions = consumer.list_topics(topic, 10).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-        ended, found, until = set(), [], time.monotonic() + 30
-        while len(ended) < len(partitions) and time.monotonic() < until:
-            message = consumer.poll(1)
-            if message is None:
-                continue
-            if not message.error():
-                found.append(message)
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                ended.add(message.partition())
-        consumer.close()
-        return found
+        return self.broker.read(topic)
 
     def values(self, topic):
         return [json.loads(m.value()) for m in self.read(topic)]
@@ -228,6 +206,38 @@ monitors: {{ drift: off, volume: off, freshness: {{ freshness: 1h }} }}
         summary = json.loads(run.log().strip().splitlines()[-1])
         self.assertEqual((summary["lost"], summary["passed_over"]), (250, 0))
 
+    def test_offsets_that_are_gone_while_state_is_there_page(self):
+        text = self.make("expired").read_text().replace("start: earliest, ", "").replace("volume: off, ", "")
+        path = topology(text, "expired.yaml")
+        tidemark("topics", "create", path, env=self.environment)
+        run = Run(path, self.environment)
+        time.sleep(2)
+        self.live("expired", 4, lambda t: {"ts": t, "model": "m", "x": 1})
+        self.assertEqual(run.stop(), 0)
+        self.assertTrue(self.read("expired-state"))
+        # As after offsets.retention.minutes: nothing is left of the group.
+        for future in self.admin.delete_consumer_groups(["expired"]).values():
+            future.result(10)
+        self.put("expired", [{"ts": now(), "model": "m", "x": 2} for _ in range(700)])
+        end = self.admin_end("expired")
+        run = Run(path, self.environment)
+        self.assertTrue(run.says("earlier records are not read", 15), run.log())
+        self.assertTrue(run.says("records_skipped", 15), run.log())
+        time.sleep(2)
+        self.assertEqual(run.stop(), 0)
+        alert, = [json.loads(m.value()) for m in self.read("expired-alerts") if b'"records_skipped"' in m.value()]
+        self.assertEqual((alert["state"], alert["severity"]), ("firing", "page"))
+        self.assertEqual(alert["value"], end)
+        self.assertIn("the group's offsets are gone", alert["summary"])
+        # Whoever is new begins where it likes: said, and no page.
+        fresh = topology(text.replace("name: expired", "name: fresh\napp: fresh"), "fresh.yaml")
+        tidemark("topics", "create", fresh, env=self.environment)
+        run = Run(fresh, self.environment)
+        self.assertTrue(run.says("earlier records are not read", 15), run.log())
+        time.sleep(1)
+        self.assertEqual(run.stop(), 0)
+        self.assertNotIn("records_skipped", run.log())
+
     def admin_end(self, topic):
         consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": "ends"})
         _, high = consumer.get_watermark_offsets(TopicPartition(topic, 0), 10)
@@ -271,7 +281,7 @@ monitors: {{ drift: off, volume: off, freshness: {{ freshness: 1h }} }}
         path = self.make("large", "summaries: [ { columns: categories, counts: 2000 } ]\n", schema="ts: time_ms, model: model, c: category",
                          windows="[10s]")
         noted = tidemark("topics", "check", path, env=self.environment)
-        self.assertIn("a result of long texts may have up to", noted.stdout + noted.stderr)
+        self.assertIn("a result of long texts, or of numbers of all sizes, may have up to", noted.stdout + noted.stderr)
         self.assertEqual(noted.returncode, 0)
         start = (now() - 60_000) // 10_000 * 10_000
         self.put("large", [{"ts": start + i, "model": "m", "c": os.urandom(500).hex()} for i in range(2000)]

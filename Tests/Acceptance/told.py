@@ -10,18 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import unittest
 import zlib
 
-from acceptance import KAFKA, ROOT, SMALL, T0, TIDEMARK, WORK, free_port, lines, run_lines, small, tidemark, topology
-
-try:
-    from confluent_kafka import Consumer, Producer, TopicPartition
-    from confluent_kafka.admin import AdminClient, NewTopic
-except ImportError:
-    Producer = None
+from acceptance import ROOT, SMALL, T0, TIDEMARK, WORK, lines, run_lines, small, tidemark, topology
+from broker import KAFKA, Broker, free_port
 
 
 def row(ms, **more):
@@ -390,38 +384,22 @@ class FromKafka(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.environment = dict(os.environ, KAFKA_DIR=str(WORK / "kafka-told"), KAFKA_PORT=str(free_port(20)))
-        up = subprocess.run([KAFKA, "up"], env=cls.environment, capture_output=True, text=True, check=True)
-        cls.brokers = up.stdout.strip().splitlines()[-1]
-        cls.environment["TIDEMARK_BROKERS"] = cls.brokers
-        cls.admin = AdminClient({"bootstrap.servers": cls.brokers})
+        cls.broker = Broker(WORK / "kafka-told")
+        cls.environment = cls.broker.environment
 
     @classmethod
     def tearDownClass(cls):
-        subprocess.run([KAFKA, "wipe"], env=cls.environment, capture_output=True)
+        cls.broker.wipe()
 
     def topic(self, name):
-        for future in self.admin.create_topics([NewTopic(name, 1, 1)]).values():
-            future.result()
+        self.broker.create(name)
 
     def put(self, topic, rows, **more):
-        producer = Producer({"bootstrap.servers": self.brokers, "enable.idempotence": True})
-        for r in rows:
-            producer.produce(topic, r if isinstance(r, bytes) else json.dumps(r).encode(), **more)
-        self.assertEqual(producer.flush(20), 0)
+        self.broker.put(topic, rows, **more)
 
     def read(self, topic):
-        """[(headers in their order, value)] of what is committed in partition 0."""
-        consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": f"told-{time.time()}", "isolation.level": "read_committed",
-                             "enable.partition.eof": True, "auto.offset.reset": "earliest"})
-        consumer.assign([TopicPartition(topic, 0, 0)])
-        found = []
-        while (message := consumer.poll(10)) is not None:
-            if message.error():
-                break
-            found.append((message.headers() or [], message.value()))
-        consumer.close()
-        return found
+        """[(headers in their order, value)] of what is committed."""
+        return [(message.headers() or [], message.value()) for message in self.broker.read(topic)]
 
     def run_once(self, path, out):
         """A process that reads what is there and is then stopped."""
@@ -555,26 +533,21 @@ monitors: {{ drift: off, volume: off, freshness: off }}
         for value, timestamp in bad:
             self.put("refuses", [value], timestamp=timestamp)
         self.run_for(path)
-        self.kafka_configs("refuses", "message.timestamp.before.max.ms=3600000,max.message.bytes=30000,compression.type=uncompressed")
+        self.broker.configure("refuses", "message.timestamp.before.max.ms=3600000,max.message.bytes=30000,compression.type=uncompressed")
         done = tidemark("dlq", "replay", path, "--json", env=self.environment, ok=1)
         summary = json.loads(done.stdout)
         self.assertEqual((summary["letters"], summary["replayed"], len(summary["refused"])), (5, 2, 3), summary)
         self.assertEqual(sorted(one["place"] for one in summary["refused"]), ["refuses/0/0", "refuses/0/2", "refuses/0/4"])
         self.assertEqual([value for headers, value in self.read("refuses") if headers], [b"{2", b"{3"])
         self.assertEqual(summary["older_than_retention"], 0)
-        self.kafka_configs("refuses", "retention.ms=3600000")
+        self.broker.configure("refuses", "retention.ms=3600000")
         aged = json.loads(tidemark("dlq", "replay", path, "--dry-run", "--json", "--set", "source.topic=refuses", env=self.environment, ok=None).stdout)
         self.assertEqual((aged["older_than_retention"], len(aged["refused"])), (0, 2), aged)
         # What was sent is remembered, what was refused is not.
-        self.kafka_configs("refuses", "message.timestamp.before.max.ms=9223372036854775807,max.message.bytes=1000000")
+        self.broker.configure("refuses", "message.timestamp.before.max.ms=9223372036854775807,max.message.bytes=1000000")
         summary = json.loads(tidemark("dlq", "replay", path, "--json", env=self.environment).stdout)
         self.assertEqual((summary["already_replayed"], summary["replayed"], summary["refused"]), (2, 3, []))
         self.assertEqual(summary["older_than_retention"], 2)
-
-    def kafka_configs(self, topic, settings):
-        subprocess.run([KAFKA, "configs", "--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", settings],
-                       env=self.environment, check=True, capture_output=True)
-        time.sleep(1)
 
     def test_a_stop_is_through_in_time_though_no_broker_answers(self):
         path = self.letters("stops", "run: { stop_within: 3s }\n")
@@ -583,7 +556,7 @@ monitors: {{ drift: off, volume: off, freshness: off }}
             for _ in range(15):
                 self.put("stops", [{"ts": int(time.time() * 1000), "model": "m", "x": 1}])
                 time.sleep(0.2)
-            subprocess.run([KAFKA, "pause", "1"], env=self.environment, check=True, capture_output=True)
+            self.broker.kafka("pause", "1")
             time.sleep(0.5)
             process.send_signal(signal.SIGTERM)
             started = time.monotonic()
@@ -594,7 +567,7 @@ monitors: {{ drift: off, volume: off, freshness: off }}
                 self.assertIn("the next start does it again", said)
         finally:
             process.kill()
-            subprocess.run([KAFKA, "resume", "1"], env=self.environment, capture_output=True)
+            self.broker.kafka("resume", "1")
 
     def test_open_alerts_are_listed_from_their_topic(self):
         path = topology("""name: listed

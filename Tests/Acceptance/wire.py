@@ -21,28 +21,16 @@ import threading
 import time
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+import broker
+from broker import KAFKA, ROOT
+
 TIDEMARK = str(ROOT / ".build/release/tidemark")
-KAFKA = os.environ.get("TIDEMARK_TEST_KAFKA", str(ROOT / "../shared/kafka/kafka"))
 NEWER = ROOT / ".venv/librdkafka"
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="tidemark-wire-"))
 T0 = 1_700_000_040_000
 
 
-def free_port(count):
-    """The first of `count` consecutive ports that nobody listens on."""
-    for first in range(26_000, 29_000, 20):
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-            return first
-        except OSError:
-            continue
-    raise RuntimeError("no free ports for Kafka")
-
-
-class Broker:
+class Broker(broker.Broker):
     """One broker of all listeners, started with the first test that needs it."""
     current = None
     lock = threading.Lock()
@@ -54,10 +42,7 @@ class Broker:
         return cls.current
 
     def __init__(self):
-        self.directory = WORK / "kafka"
-        self.port = free_port(10)
-        self.environment = dict(os.environ, KAFKA_DIR=str(self.directory), KAFKA_PORT=str(self.port))
-        self.kafka("up", "--secure", "--proxied")
+        super().__init__(WORK / "kafka", "--secure", "--proxied", ports=10)
         # A listener that takes nobody without a certificate: TLS says who we are, no SASL.
         self.kafka("stop", "1")
         path = self.directory / "1/server.properties"
@@ -74,30 +59,6 @@ class Broker:
         self.behind, self.proxy = self.port + 3, self.port + 4
         self.tls = self.directory / "tls"
 
-    def kafka(self, *args):
-        done = subprocess.run([KAFKA, *args], env=self.environment, capture_output=True, text=True, timeout=120)
-        if done.returncode != 0:
-            raise RuntimeError(f"kafka {' '.join(args)}: {done.stdout}{done.stderr}")
-        return done.stdout
-
-    def client(self, kind, **more):
-        import confluent_kafka
-        import confluent_kafka.admin
-        kinds = {"admin": confluent_kafka.admin.AdminClient, "producer": confluent_kafka.Producer, "consumer": confluent_kafka.Consumer}
-        return kinds[kind]({"bootstrap.servers": self.plain, **more})
-
-    def create(self, *topics, partitions=1, **config):
-        from confluent_kafka.admin import NewTopic
-        wanted = [NewTopic(topic, partitions, 1, config={k.replace("_", "."): v for k, v in config.items()}) for topic in topics]
-        admin = self.client("admin")
-        for future in admin.create_topics(wanted).values():
-            future.result(20)
-        deadline = time.monotonic() + 20
-        while not set(topics) <= set(admin.list_topics(timeout=10).topics):
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{topics} were made and are not seen")
-            time.sleep(0.05)
-
     def deny(self, *args):
         self.kafka("acls", "--add", "--deny-principal", "User:alice", *args)
 
@@ -108,28 +69,6 @@ class Broker:
             producer.produce(topic, value, key, partition=partition, headers=headers)
         if producer.flush(20):
             raise RuntimeError("records were not taken")
-
-    def read(self, topic):
-        """Every committed record of a topic, partition by partition."""
-        from confluent_kafka import TopicPartition
-        consumer = self.client("consumer", **{"group.id": "reader", "enable.partition.eof": True, "enable.auto.commit": False,
-                                               "auto.offset.reset": "earliest"})
-        partitions = consumer.list_topics(topic, 10).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-        found, ended = [], set()
-        deadline = time.monotonic() + 30
-        while len(ended) < len(partitions):
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{topic} was not read to its end")
-            message = consumer.poll(1)
-            if message is None:
-                continue
-            if message.error():
-                ended.add(message.partition())
-            else:
-                found.append(message)
-        consumer.close()
-        return sorted(found, key=lambda m: (m.partition(), m.offset()))
 
 
 class SlowAnswers:

@@ -225,6 +225,44 @@ private func path(_ text: String) -> [PathStep]? {
         #expect(notes(alerts.replacing("30d", with: "7d")).isEmpty)
     }
 
+    @Test func `the largest result of a plan is what it lists, text by text and pair by pair`()
+        throws
+    {
+        func size(_ more: String, _ sketches: String = "") throws -> ResultSize {
+            let outputs =
+                sketches.isEmpty
+                ? "" : "outputs: { aggregates: { topic: a, sketches: [\(sketches)] } }"
+            return ResultSize(
+                try #require(
+                    World(
+                        """
+                        name: t
+                        source: { topic: t, schema: { ts: time_ms, model: model, f0..f63: number, c: category } }
+                        \(more)
+                        \(outputs)
+                        """
+                    ).plan().plan, "\(more)"))
+        }
+        // What nobody asked for fits a topic of the default size, whatever it holds.
+        let usual = try size("")
+        #expect(usual.most < 1_000_000 && usual.aggregateBytes < 20_000 && usual.sketchBytes == 0)
+        let fits = 1_048_588
+        #expect(try size("summaries: [{ columns: f0, sample: 10000 }]").aggregateBytes > 450_000)
+        #expect(try size("summaries: [{ columns: c, top: 50 }]").aggregateBytesMax > fits)
+        #expect(
+            try size("summaries: [{ columns: c, counts: 4096 }]").aggregateBytesMax > 4096 * 32_768)
+        #expect(try size("summaries: [{ columns: f0, log_linear: true }]").aggregateBytesMax > fits)
+        let pairs = try size("summaries: [{ columns: f0..f63, correlation: true }]", "correlation")
+        #expect(pairs.aggregateBytes > 63 * 60 && pairs.sketchBytes > 16_000)
+        #expect(
+            try size("summaries: [{ columns: c, distinct: { lg_k: 21 } }]", "hll").sketchBytes
+                > 2_000_000)
+        #expect(try size("", "frequent").sketchBytesMax > 768 * 32_768)
+        #expect(try size("", "frequent").sketchBytes < 20_000)
+        let dd = "summaries: [{ columns: f0, quantiles: { sketch: ddsketch } }]"
+        #expect(try size(dd, "ddsketch").sketchBytes > 16_000)
+    }
+
     @Test func `every word is read, and stands in the schema and in the documentation`() throws {
         let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let document = contents("/\(root)/docs/topology.md")
