@@ -72,7 +72,10 @@ package protocol StageOne: AnyObject {
     /// Why a row is a dead letter, after `decode` said that it is one.
     func deadLetterReason(_ batch: RecordBatch, row: Int) -> DeadLetterReason
     /// A pane opens. `id` is small and reused after `seal`.
-    func open(pane id: Int, startMs: Int64, partition: TopicPartition)
+    ///
+    /// `arrivalMs`: it takes rows of panes from `startMs` on that came late, while the pane of that start was
+    /// filling; `nil`: it is the pane itself.
+    func open(pane id: Int, startMs: Int64, arrivalMs: Int64?, partition: TopicPartition)
     /// Folds rows of fate `.row` into their panes; counts late and quarantined ones there.
     func fold(_ batch: RecordBatch, rows: RowTable)
     /// Ends a pane and hands over what it holds.
@@ -91,6 +94,10 @@ package protocol StageOne: AnyObject {
 }
 
 extension StageOne {
+    /// A pane opens for its own rows.
+    package func open(pane id: Int, startMs: Int64, partition: TopicPartition) {
+        open(pane: id, startMs: startMs, arrivalMs: nil, partition: partition)
+    }
     package var assumedUTCCount: Int64 { 0 }
     package func countUngrouped(
         _ rows: RowTable, rowCount: Int, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
@@ -237,10 +244,15 @@ package struct WindowSnapshot: Sendable, Equatable {
 /// One thread calls it.
 package protocol StageTwo: AnyObject {
     /// Merges the partials of one pane, given in the canonical order of partitions, into each of
-    /// the windows (which the runtime opened in this way, and closes later).
-    func merge(_ partials: [any Partial], into windows: [(window: Window, size: Int)])
-    /// Takes note of who has rows in a pane that the merged watermark has passed, and decides at its end
-    /// who is silent. Panes come in the order of their starts, those that a restart reads again too.
+    /// the windows of the pane `startMs` (which the runtime opened in this way, and closes later).
+    ///
+    /// `sourceMs`: their rows came late, in that pane, and belong to the one that starts then: they count in
+    /// windows that hold both, and of a length of which none does, as late. Else it is `startMs`.
+    func merge(
+        _ partials: [any Partial], of sourceMs: Int64, in startMs: Int64,
+        into windows: [(window: Window, size: Int)])
+    /// Takes note of who has rows in a pane that the merged watermark has passed (those that came in it,
+    /// late, among them), and decides at its end who is silent. Panes come in the order of their starts, those that a restart reads again too.
     func observe(_ partials: [any Partial], in pane: PaneArrival)
     /// Publishes what was decided at the ends of panes up to `throughMs`.
     ///

@@ -154,9 +154,10 @@ final class SegmentFolder {
     /// Cells of open panes.
     private var cellCount: Int { panes.reduce(0) { $0 + $1.cells.count } }
 
-    func open(pane id: Int, startMs: Int64, partition: TopicPartition) {
+    func open(pane id: Int, startMs: Int64, arrivalMs: Int64?, partition: TopicPartition) {
         var pane = Pane(startMs: startMs, partition: partition)
-        pane.seedText = Array("\(segment.name)|\(partition)|\(startMs)|".utf8)
+        let arrival = arrivalMs.map { "\($0)|" } ?? ""
+        pane.seedText = Array("\(segment.name)|\(partition)|\(startMs)|\(arrival)".utf8)
         if id == panes.count { panes.append(pane) } else { panes[id] = pane }
     }
 

@@ -34,6 +34,22 @@ struct SegmentWindow: Mergeable {
         add(partial.other, partial.otherGroups, cut: partial.cut)
     }
 
+    /// Counts rows of a partial that came too late for all windows here.
+    mutating func addLate(_ partial: SegmentPartial, seed: UInt64) {
+        for cell in partial.groups {
+            let part = cell.shape.part
+            let mine = groups[part] ?? GroupCell(shape: cell.shape, seed: cell.shape.hash &+ seed)
+            mine.lateCount += cell.rowCount
+            groups[part] = mine
+        }
+        if let cell = partial.other {
+            let mine = other ?? GroupCell(shape: cell.shape, seed: 0)
+            mine.lateCount += cell.rowCount
+            other = mine
+        }
+        add(nil, partial.otherGroups, cut: partial.cut)
+    }
+
     private mutating func add(_ cell: GroupCell?, _ count: GroupCount?, cut: GroupRank) {
         self.cut = min(self.cut, cut)
         if let cell {

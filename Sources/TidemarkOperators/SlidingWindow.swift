@@ -38,9 +38,15 @@ extension Array: Mergeable where Element: Mergeable {
 /// of the next. So each aggregate is made of slices under the window alone, always in the same way:
 /// an ordered summary has the same bytes wherever reading began.
 ///
+/// What comes late for a slice belongs to the windows that hold both its slice and the one that was
+/// filling when it came. Where both lie in one block it is kept twice: behind the later slice for the
+/// prefix, behind its own for the suffix. What came over the end of a block is merged window by window.
+///
 /// - Memory: a slice for each of a window and of the block that is filling, and the prefix.
 /// - Complexity: 3 − 4/N merges a slide, amortised, where a window has N slices, and at most N − 1 in
-///   one: never more than merging all slices anew, and as many where N is 1 or 2.
+///   one: never more than merging all slices anew, and as many where N is 1 or 2. Beside them two for
+///   what came late, and in each slide one for each slice of which something came over the end of its
+///   block.
 /// - Source: van Herk 1992, Gil and Werman 1993; as a queue of two stacks: Tangwongsan, Hirzel,
 ///   Schneider, "In-order sliding-window aggregation in worst-case constant time", 2021.
 package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
@@ -55,6 +61,25 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
     /// What the slices from there to `prefixEnd` come to.
     private var prefix: Slice?
     private var prefixEnd: Int64 = 0
+    /// What came late, by the slice that it belongs to or came in.
+    private var late: [Int64: Latecomers] = [:]
+
+    /// What came late of a slice, and in it.
+    package struct Latecomers {
+        /// Of earlier slices of its block, come while this one was filling.
+        package var arrived: Slice?
+        /// Of this slice, come while later ones of its block were filling.
+        package var missed: Slice?
+        /// Of this slice, come in the next block: as much as the last window took in.
+        package var crossed: Slice?
+        /// The rest of it, by the slice that was filling, ascending.
+        package var waiting: [(at: Int64, slice: Slice)] = []
+
+        package init() {}
+        fileprivate var isEmpty: Bool {
+            arrived == nil && missed == nil && crossed == nil && waiting.isEmpty
+        }
+    }
 
     /// A window of `length` slices, at least 1.
     package init(length: Int64) {
@@ -76,6 +101,31 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
         body(&slices[index, default: make()])
     }
 
+    /// Adds what belongs to the slice `source` and came while the later slice `index` was filling, which
+    /// no window has read yet. Windows that hold both have it; the two are less than a window apart.
+    package mutating func insert(late slice: Slice, of source: Int64, at index: Int64) {
+        precondition(source < index && index - source < length, "no window holds both")
+        precondition(
+            flippedEnd.map { index >= Swift.max($0, prefixEnd) } ?? true,
+            "a slice that a window has read takes no more")
+        if source.flooredDivision(by: length) == index.flooredDivision(by: length) {
+            Self.add(slice, to: &late[index, default: Latecomers()].arrived)
+            Self.add(slice, to: &late[source, default: Latecomers()].missed)
+        } else if start.map({ source >= $0 }) ?? true {
+            var waiting = late[source]?.waiting ?? []
+            if let last = waiting.indices.last, waiting[last].at == index {
+                waiting[last].slice.merge(slice)
+            } else {
+                waiting.append((index, slice))
+            }
+            late[source, default: Latecomers()].waiting = waiting
+        }
+    }
+
+    private static func add(_ slice: Slice, to sum: inout Slice?) {
+        if sum == nil { sum = slice } else { sum?.merge(slice) }
+    }
+
     package mutating func slide(to range: Range<Int64>) -> Slice? {
         precondition(Int64(range.count) == length, "windows are of one length")
         let first = range.lowerBound
@@ -83,17 +133,29 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
         letGo(before: first)
         if flippedEnd != blockEnd { flip(first..<blockEnd) }
         while prefixEnd < range.upperBound {
-            if let slice = slices[prefixEnd] {
-                if prefix == nil { prefix = slice } else { prefix?.merge(slice) }
-            }
+            if let slice = slices[prefixEnd] { Self.add(slice, to: &prefix) }
+            if let slice = late[prefixEnd]?.arrived { Self.add(slice, to: &prefix) }
             prefixEnd += 1
         }
         // Taken over: no later window reads it.
-        guard var window = slices.removeValue(forKey: first) ?? suffix(after: first) else {
-            return prefix
-        }
-        if let prefix { window.merge(prefix) }
+        var window = slices.removeValue(forKey: first) ?? suffix(after: first)
+        if let prefix { Self.add(prefix, to: &window) }
+        if !late.isEmpty { addCrossed(first..<blockEnd, before: range.upperBound, to: &window) }
         return window
+    }
+
+    /// Adds what came over the end of the block of the first slice.
+    private mutating func addCrossed(
+        _ sources: Range<Int64>, before end: Int64, to window: inout Slice?
+    ) {
+        for source in late.keys.filter({ sources.contains($0) }).sorted() {
+            guard var own = late[source] else { continue }
+            let count = own.waiting.prefix { $0.at < end }.count
+            for one in own.waiting[..<count] { Self.add(one.slice, to: &own.crossed) }
+            own.waiting.removeFirst(count)
+            late[source] = own
+            if let crossed = own.crossed { Self.add(crossed, to: &window) }
+        }
     }
 
     private mutating func letGo(before first: Int64) {
@@ -102,6 +164,7 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
         } else {
             slices = slices.filter { $0.key >= first }
         }
+        if !late.isEmpty { late = late.filter { $0.key >= first } }
         start = first
     }
 
@@ -113,7 +176,13 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
         flippedEnd = range.upperBound
         var next: Slice?
         for index in range.reversed() {
-            guard var slice = slices.removeValue(forKey: index) else { continue }
+            var slice = slices.removeValue(forKey: index)
+            if var own = late[index] {
+                if let missed = own.missed { Self.add(missed, to: &slice) }
+                (own.arrived, own.missed) = (nil, nil)
+                late[index] = own.isEmpty ? nil : own
+            }
+            guard var slice else { continue }
             if let next { slice.merge(next) }
             slices[index] = slice
             next = slice
@@ -145,6 +214,21 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
             if let slice = slices[later] { return slice }
         }
         return nil
+    }
+
+    /// What came late of a slice, and in it.
+    package func latecomers(_ index: Int64) -> Latecomers? { late[index] }
+
+    /// What came late, in no order.
+    package var latecomers: some Collection<Slice> {
+        late.values.flatMap { one in
+            [one.arrived, one.missed, one.crossed].compactMap(\.self) + one.waiting.map(\.slice)
+        }
+    }
+
+    /// Takes back what came late of a slice, and in it.
+    package mutating func restore(late latecomers: Latecomers, at index: Int64) {
+        late[index] = latecomers
     }
 
     /// Takes a suffix aggregate back, those that stand behind it first.

@@ -258,8 +258,13 @@ package final class StageOneOperator: StageOne {
         }
     }
 
-    package func open(pane id: Int, startMs: Int64, partition: TopicPartition) {
-        for segment in segments { segment.open(pane: id, startMs: startMs, partition: partition) }
+    package func open(
+        pane id: Int, startMs: Int64, arrivalMs: Int64?, partition: TopicPartition
+    ) {
+        for segment in segments {
+            segment.open(
+                pane: id, startMs: startMs, arrivalMs: arrivalMs, partition: partition)
+        }
     }
 
     package func fold(_ batch: RecordBatch, rows: RowTable) {

@@ -16,6 +16,8 @@ package final class StageTwoOperator: StageTwo {
     private var sliceBytes: [[Int64: (bytes: Int, isFlipped: Bool)]]
     /// And prefixes, since the last slide.
     private var prefixBytes: [Int?]
+    /// And what came late, since it last changed.
+    private var lateBytes: [Int?]
     private let monitors: DriftMonitors
     /// Of baselines, as records name them.
     private let labels: [String]
@@ -58,6 +60,7 @@ package final class StageTwoOperator: StageTwo {
         windows = plan.stream.windows.map { TwoStackWindow(length: $0.sliceCount) }
         sliceBytes = windows.map { _ in [:] }
         prefixBytes = windows.map { _ in nil }
+        lateBytes = windows.map { _ in nil }
         labels = plan.stream.baselines.map(\.label)
         seriesTails = plan.stream.windows.map { window in
             plan.stream.columns.map {
@@ -113,7 +116,12 @@ package final class StageTwoOperator: StageTwo {
                     $0 + $1.byteCount(beside: nil)
                 }
             }
-            sum += prefixBytes[size] ?? 0
+            if lateBytes[size] == nil {
+                lateBytes[size] = window.latecomers.joined().reduce(0) {
+                    $0 + $1.byteCount(beside: nil)
+                }
+            }
+            sum += (prefixBytes[size] ?? 0) + (lateBytes[size] ?? 0)
         }
         return sum
     }
@@ -132,24 +140,44 @@ package final class StageTwoOperator: StageTwo {
     // MARK: Merging
 
     package func merge(
-        _ partials: [any Partial], into targets: [(window: Window, size: Int)]
+        _ partials: [any Partial], of sourceMs: Int64, in startMs: Int64,
+        into targets: [(window: Window, size: Int)]
     ) {
         let panes = partials.compactMap { $0 as? PanePartial }
         precondition(panes.count == partials.count, "stage 2 is given what stage 1 sealed")
-        for size in plan.stream.windows.indices {
-            // The last window that holds a pane begins where the pane's slice begins.
-            guard let start = targets.lazy.filter({ $0.size == size }).map(\.window.startMs).max()
-            else { continue }
-            let index = plan.stream.windows[size].slice(at: start)
+        for (size, window) in plan.stream.windows.enumerated()
+        where targets.contains(where: { $0.size == size }) {
+            let index = window.slice(at: startMs)
+            let source = window.slice(at: sourceMs)
             sliceBytes[size][index] = nil
-            windows[size].update(at: index, default: emptySlice) { slice in
-                for pane in panes {
-                    for (index, partial) in pane.segments.enumerated()
-                    where plan.stream.segments[index].windows.contains(size) {
-                        slice[index].add(
-                            partial, takesOver: plan.stream.windows.count == 1,
-                            seed: UInt64(bitPattern: start))
-                    }
+            if source == index || index - source >= window.sliceCount {
+                windows[size].update(at: index, default: emptySlice) {
+                    add(panes, size: size, isTooLate: source != index, to: &$0, seed: index)
+                }
+            } else {
+                var slice = emptySlice
+                // A seed of its own: that of the slice is taken.
+                add(panes, size: size, isTooLate: false, to: &slice, seed: ~source)
+                windows[size].insert(late: slice, of: source, at: index)
+                lateBytes[size] = nil
+            }
+        }
+    }
+
+    /// Adds partials to a slice; what is too late for windows of its length is counted there.
+    private func add(
+        _ panes: [PanePartial], size: Int, isTooLate: Bool, to slice: inout [SegmentWindow],
+        seed index: Int64
+    ) {
+        let seed = UInt64(bitPattern: index &* plan.stream.windows[size].stepMs)
+        for pane in panes {
+            for (index, partial) in pane.segments.enumerated()
+            where plan.stream.segments[index].windows.contains(size) {
+                if isTooLate {
+                    slice[index].addLate(partial, seed: seed)
+                } else {
+                    slice[index].add(
+                        partial, takesOver: plan.stream.windows.count == 1, seed: seed)
                 }
             }
         }
@@ -251,9 +279,14 @@ package final class StageTwoOperator: StageTwo {
             let window = windows[snapshot.size]
             let index = plan.stream.windows[snapshot.size].slice(at: snapshot.window.startMs)
             var bytes: [UInt8] = []
-            bytes.append(varint: UInt64(plan.stream.segments.count))
-            for segment in own(window, at: index) { segment.writeState(&bytes) }
-            if window.isFlipped(index) { bytes.append(Self.flippedMark) }
+            write(own(window, at: index), to: &bytes)
+            let late = window.latecomers(index)
+            let isFlipped = window.isFlipped(index)
+            if isFlipped || late != nil {
+                bytes.append(
+                    (isFlipped ? Self.flippedMark : 0) | (late == nil ? 0 : Self.lateMark))
+            }
+            if let late { write(late, to: &bytes) }
             return (
                 WindowSnapshots.Listed(
                     plan: plan.stream.windows[snapshot.size], startMs: snapshot.window.startMs,
@@ -278,7 +311,8 @@ package final class StageTwoOperator: StageTwo {
             if window.endMs <= publishedThroughMs { continue }
             let index = listed.plan.slice(at: listed.startMs)
             do throws(SketchError) {
-                var (slice, isFlipped) = try readSlice(state)
+                var (slice, isFlipped, late) = try readState(state)
+                if let late { windows[size].restore(late: late, at: index) }
                 if isFlipped {
                     if let next = windows[size].suffix(after: index) {
                         for place in slice.indices { slice[place].inherit(next[place]) }
@@ -299,11 +333,56 @@ package final class StageTwoOperator: StageTwo {
 
     /// Behind a slice that is a suffix aggregate.
     private static let flippedMark: UInt8 = 1
+    /// Behind a slice of which, or in which, something came late: that follows.
+    private static let lateMark: UInt8 = 2
 
-    private func readSlice(
+    private typealias Latecomers = TwoStackWindow<[SegmentWindow]>.Latecomers
+
+    private func write(_ slice: [SegmentWindow], to bytes: inout [UInt8]) {
+        bytes.append(varint: UInt64(plan.stream.segments.count))
+        for segment in slice { segment.writeState(&bytes) }
+    }
+
+    private func write(_ late: Latecomers, to bytes: inout [UInt8]) {
+        for slice in [late.arrived, late.missed, late.crossed] {
+            bytes.append(varint: slice == nil ? 0 : 1)
+            if let slice { write(slice, to: &bytes) }
+        }
+        bytes.append(varint: UInt64(late.waiting.count))
+        for one in late.waiting {
+            bytes.append(littleEndian: UInt64(bitPattern: one.at))
+            write(one.slice, to: &bytes)
+        }
+    }
+
+    private func readState(
         _ state: [UInt8]
-    ) throws(SketchError) -> (slice: [SegmentWindow], isFlipped: Bool) {
+    ) throws(SketchError) -> (slice: [SegmentWindow], isFlipped: Bool, late: Latecomers?) {
         var reader = ByteReader(state)
+        let slice = try readSlice(&reader)
+        let marks = reader.left > 0 ? try reader.read(UInt8.self) : 0
+        guard marks & ~(Self.flippedMark | Self.lateMark) == 0 else {
+            throw .corrupt(field: "slice", offset: reader.offset)
+        }
+        var late: Latecomers?
+        if marks & Self.lateMark != 0 { late = try readLate(&reader) }
+        try reader.finish()
+        return (slice, marks & Self.flippedMark != 0, late)
+    }
+
+    private func readLate(_ reader: inout ByteReader) throws(SketchError) -> Latecomers {
+        var late = Latecomers()
+        if try reader.readVarint() == 1 { late.arrived = try readSlice(&reader) }
+        if try reader.readVarint() == 1 { late.missed = try readSlice(&reader) }
+        if try reader.readVarint() == 1 { late.crossed = try readSlice(&reader) }
+        for _ in 0..<(try reader.readVarint()) {
+            let at = Int64(bitPattern: try reader.read(UInt64.self))
+            late.waiting.append((at, try readSlice(&reader)))
+        }
+        return late
+    }
+
+    private func readSlice(_ reader: inout ByteReader) throws(SketchError) -> [SegmentWindow] {
         guard try reader.readVarint() == UInt64(plan.stream.segments.count) else {
             throw .corrupt(field: "segments", offset: 0)
         }
@@ -317,12 +396,7 @@ package final class StageTwoOperator: StageTwo {
                         baselines: baselines, monitored: monitored[index])
                 })
         }
-        let isFlipped = reader.left > 0
-        if isFlipped, try reader.read(UInt8.self) != Self.flippedMark {
-            throw .corrupt(field: "slice", offset: reader.offset)
-        }
-        try reader.finish()
-        return (segments, isFlipped)
+        return segments
     }
 
     package func restore(_ entry: StateEntry, epoch: Int) -> StateRestoration {
@@ -375,7 +449,7 @@ package final class StageTwoOperator: StageTwo {
         }
         let size = plan.stream.windows[closing.size]
         let first = size.slice(at: closing.window.startMs)
-        prefixBytes[closing.size] = nil
+        (prefixBytes[closing.size], lateBytes[closing.size]) = (nil, nil)
         guard
             var segments = windows[closing.size].slide(to: first..<first + size.sliceCount)
         else { return tally }

@@ -217,7 +217,7 @@ package final class Coordinator {
 
     private func receive(_ message: WorkerMessage) throws(ConnectorError) {
         switch message {
-        case .sealed(let slot, let paneStartMs, let partial, let origin):
+        case .sealed(let slot, let paneStartMs, let sourceMs, let partial, let origin):
             // Read again though a snapshot holds it, and perhaps not from its first row.
             if isInSnapshot(paneStartMs) { return }
             if unpublishedWindows(of: paneStartMs).isEmpty {
@@ -226,8 +226,8 @@ package final class Coordinator {
                 return
             }
             hasNews = true
-            slots[slot].origins[paneStartMs] = origin
-            pending.add(partial, slot: slot, startMs: paneStartMs)
+            slots[slot].note(origin, ofPane: paneStartMs)
+            pending.add(partial, slot: slot, sourceMs: sourceMs, startMs: paneStartMs)
             pendingBytes += partial.byteCount
         case .entered(let beforeMs):
             incompleteBeforeMs = max(incompleteBeforeMs, beforeMs)
@@ -330,9 +330,8 @@ package final class Coordinator {
     private func mergePanes(endingBy watermarkMs: Int64, isSettled: Bool) {
         let paneMs = plan.stream.paneMs
         while let startMs = pending.firstMs, startMs <= watermarkMs - paneMs {
-            var partials = pending.removeFirst()
+            let partials = pending.removeFirst()
             pendingBytes -= partials.reduce(0) { $0 + $1.partial.byteCount }
-            partials.sort { $0.slot < $1.slot }
             let windows = unpublishedWindows(of: startMs)
             guard !windows.isEmpty else {
                 if !progress.isRebuilding { progress.totals.latePartials += partials.count }
@@ -344,11 +343,16 @@ package final class Coordinator {
             for window in windows {
                 openWindows[window] = max(openWindows[window] ?? TimeLimit.never, reference)
             }
-            let merged = partials.map(\.partial)
-            stage.merge(merged, into: windows.map { ($0.window, $0.size) })
+            let targets = windows.map { ($0.window, $0.size) }
+            var rest = partials[...]
+            while let sourceMs = rest.first?.sourceMs {
+                let next = rest.prefix { $0.sourceMs == sourceMs }
+                stage.merge(next.map(\.partial), of: sourceMs, in: startMs, into: targets)
+                rest = rest.dropFirst(next.count)
+            }
             guard isSettled else { continue }
             stage.observe(
-                merged,
+                partials.map(\.partial),
                 in: PaneArrival(
                     startMs: startMs, endMs: startMs + paneMs, referenceMs: reference))
         }

@@ -15,6 +15,7 @@ package struct SlotSnapshot: Sendable {
     package var next: Int64
     package var clock: PartitionClock.Reading
     package var watermarkMs: Int64
+    /// By when they are sealed: those of what came late stand with the pane that it came in.
     package var openPanes: [(startMs: Int64, origin: PaneOrigin)]
     /// A floor that waits to be recorded, at `next`.
     package var pendingFloorMs: Int64?
@@ -62,7 +63,10 @@ package struct WorkerTally: Sendable, Equatable {
     package var deadLetters: Int64 = 0
     package var filteredOut: Int64 = 0
     package var filteredNull: Int64 = 0
+    /// Rows that came too late for all their windows.
     package var late: Int64 = 0
+    /// Of `rows`: those that came too late for some of their windows, and count in the others.
+    package var lateForSome: Int64 = 0
     package var quarantined: Int64 = 0
     /// Records that came behind the end that `--until-end` had fixed: as if they were not there.
     package var beyondEnd: Int64 = 0
@@ -101,6 +105,7 @@ package struct WorkerTally: Sendable, Equatable {
         filteredOut += other.filteredOut
         filteredNull += other.filteredNull
         late += other.late
+        lateForSome += other.lateForSome
         quarantined += other.quarantined
         beyondEnd += other.beyondEnd
         setAside.add(other.setAside)
@@ -114,7 +119,10 @@ package struct WorkerTally: Sendable, Equatable {
 
 /// What a worker tells the coordinator, in order.
 package enum WorkerMessage: Sendable {
-    case sealed(slot: Int, paneStartMs: Int64, partial: any Partial, origin: PaneOrigin)
+    /// `sourceMs`: the pane itself, or an earlier start of windows that its rows belong to, which came late
+    /// while the pane was filling.
+    case sealed(
+        slot: Int, paneStartMs: Int64, sourceMs: Int64, partial: any Partial, origin: PaneOrigin)
     /// A partition was entered inside its log: windows that begin before this are not whole.
     case entered(beforeMs: Int64)
     /// Dead letters and late rows.
@@ -138,7 +146,7 @@ package enum WorkerMessage: Sendable {
 
     package var byteCount: Int {
         switch self {
-        case .sealed(_, _, let partial, _): partial.byteCount + 64
+        case .sealed(_, _, _, let partial, _): partial.byteCount + 64
         case .letters(let records): records.reduce(64) { $0 + $1.byteCount }
         default: 64
         }

@@ -29,6 +29,12 @@ struct PartitionSlot {
         self.floors = floors
     }
 
+    /// Notes where a sealed pane began; what came late in it may have come before its own first row.
+    mutating func note(_ origin: PaneOrigin, ofPane startMs: Int64) {
+        if let known = origins[startMs], known.firstOffset < origin.firstOffset { return }
+        origins[startMs] = origin
+    }
+
     mutating func record(floorMs: Int64, at offset: Int64) {
         floors.append(RecordedFloor(offset: offset, floorMs: floorMs))
     }

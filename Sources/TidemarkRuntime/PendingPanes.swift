@@ -6,7 +6,8 @@ import TidemarkDataflow
 /// for often.
 /// - Complexity: O(1) for a pane that starts last, as nearly all do, and for taking the first.
 struct PendingPanes {
-    typealias Parts = [(slot: Int, partial: any Partial)]
+    /// `sourceMs`: where the rows belong; the pane itself, or an earlier one for which they came late.
+    typealias Parts = [(slot: Int, sourceMs: Int64, partial: any Partial)]
 
     private var panes: [Int64: Parts] = [:]
     /// Starts, ascending; those before `head` were taken.
@@ -19,7 +20,7 @@ struct PendingPanes {
     /// The start of the first one; nil without any.
     var firstMs: Int64? { head < starts.count ? starts[head] : nil }
 
-    mutating func add(_ partial: any Partial, slot: Int, startMs: Int64) {
+    mutating func add(_ partial: any Partial, slot: Int, sourceMs: Int64, startMs: Int64) {
         if panes[startMs] == nil {
             var (low, high) = (head, starts.count)
             if let last = starts.last, last < startMs { low = high }
@@ -29,10 +30,11 @@ struct PendingPanes {
             }
             starts.insert(startMs, at: low)
         }
-        panes[startMs, default: []].append((slot, partial))
+        panes[startMs, default: []].append((slot, sourceMs, partial))
     }
 
-    /// Takes the first pane out; nothing without one.
+    /// Takes the first pane out, in canonical order: itself before what came late in it, of later panes
+    /// before earlier ones, partition by partition; nothing without one.
     mutating func removeFirst() -> Parts {
         guard let startMs = firstMs else { return [] }
         head += 1
@@ -40,6 +42,8 @@ struct PendingPanes {
             starts.removeFirst(head)
             head = 0
         }
-        return panes.removeValue(forKey: startMs) ?? []
+        return (panes.removeValue(forKey: startMs) ?? []).sorted {
+            $0.sourceMs == $1.sourceMs ? $0.slot < $1.slot : $0.sourceMs > $1.sourceMs
+        }
     }
 }

@@ -33,11 +33,23 @@ struct WindowCalendar {
         return found
     }
 
-    /// The end of the last window that a pane lies in.
-    func lastEndMs(of paneStartMs: Int64) -> Int64 {
+    /// The end of the last window that a time, or the pane that starts then, lies in.
+    func lastEndMs(of ms: Int64) -> Int64 {
         windows.map {
-            paneStartMs.flooredDivision(by: $0.stepMs) * $0.stepMs + $0.lengthMs
+            ms.flooredDivision(by: $0.stepMs) * $0.stepMs + $0.lengthMs
         }.max() ?? TimeLimit.never
+    }
+
+    /// The end of the first window that a time lies in.
+    func firstEndMs(of ms: Int64) -> Int64 {
+        windows.map {
+            ((ms - $0.lengthMs).flooredDivision(by: $0.stepMs) + 1) * $0.stepMs + $0.lengthMs
+        }.min() ?? TimeLimit.never
+    }
+
+    /// The last start of a window up to a time: times that have the same one lie in the same windows.
+    func sliceStartMs(of ms: Int64) -> Int64 {
+        windows.map { ms.flooredDivision(by: $0.stepMs) * $0.stepMs }.max() ?? ms
     }
 
     /// The first end of a window after a watermark; `nil` before there is one.

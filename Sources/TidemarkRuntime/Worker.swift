@@ -93,7 +93,7 @@ package final class Worker {
         /// Floors of an earlier process, ascending by offset.
         var floors: [RecordedFloor]
         var pendingFloorMs: Int64?
-        /// Ascending by start.
+        /// Ascending by when they are due, then by start.
         var open: [OpenPane] = []
         /// Panes of a leap of the record time that was contradicted, to be thrown away after the batch.
         var withdrawn: [OpenPane] = []
@@ -110,7 +110,10 @@ package final class Worker {
     }
 
     private struct OpenPane {
+        /// Where its rows belong: the pane, or an earlier start of windows that they came late for.
         var startMs: Int64
+        /// The pane with which it is sealed.
+        var dueMs: Int64
         var id: Int32
         var origin: PaneOrigin
         /// Of rows by the word of a leap alone: of all rows where the pane may be given up.
@@ -119,6 +122,7 @@ package final class Worker {
 
     package let index: Int
     private let plan: StreamPlan
+    private let calendar: WindowCalendar
     private let reader: any SourceReader
     private let stage: any StageOne
     private let letters: any LetterWriter
@@ -155,6 +159,7 @@ package final class Worker {
     ) {
         self.index = index
         self.plan = plan
+        calendar = WindowCalendar(windows: plan.windows, paneMs: plan.paneMs)
         self.reader = reader
         self.stage = stage
         self.letters = letters
@@ -256,7 +261,7 @@ package final class Worker {
         SlotSnapshot(
             slot: task.slot, next: task.next, clock: task.clock.reading,
             watermarkMs: task.clock.watermarkMs,
-            openPanes: task.open.map { ($0.startMs, $0.origin) },
+            openPanes: task.open.map { ($0.dueMs, $0.origin) },
             pendingFloorMs: task.pendingFloorMs)
     }
 
@@ -405,6 +410,13 @@ package final class Worker {
                     }
                     unsafe rows.pane[row] = paneId
                     countRow(paneStartMs, &task)
+                case .late where calendar.lastEndMs(of: eventMs) > paneOf(sealedMs):
+                    unsafe rows.pane[row] = takeLate(eventMs, sealedMs, &task, offset, before)
+                    if !isReread { tally.rows += 1 }
+                    if calendar.firstEndMs(of: eventMs) <= paneOf(sealedMs) {
+                        if !isReread { tally.lateForSome += 1 }
+                        task.counts.late += 1
+                    }
                 case .late:
                     fate = .late
                     if !isReread {
@@ -444,8 +456,7 @@ package final class Worker {
                 }
                 if fate != .row, sealedMs != TimeLimit.never {
                     // Counted in the oldest pane that is still open: its own has left.
-                    let current = sealedMs.flooredDivision(by: paneMs) * paneMs
-                    unsafe rows.pane[row] = openPane(&task, current, offset, before)
+                    unsafe rows.pane[row] = openPane(&task, paneOf(sealedMs), offset, before)
                     if fate == .late, !isReread,
                         let letter = letters.lateRow(
                             batch, row: row, partition: task.partition,
@@ -460,6 +471,23 @@ package final class Worker {
         tally.refusedLeaps += task.clock.refusedLeapCount - refusedLeaps
         tasks[place] = task
         return row
+    }
+
+    /// The start of the pane that holds a time.
+    private func paneOf(_ ms: Int64) -> Int64 { ms.flooredDivision(by: plan.paneMs) * plan.paneMs }
+
+    /// Where a row counts whose pane is sealed, and of which a window is open: in the pane of the watermark
+    /// where that lies in the same windows, else beside it.
+    private func takeLate(
+        _ eventMs: Int64, _ watermarkMs: Int64, _ task: inout Task, _ offset: Int64,
+        _ before: PartitionClock.Reading
+    ) -> Int32 {
+        let currentMs = paneOf(watermarkMs)
+        let sliceMs = calendar.sliceStartMs(of: eventMs)
+        guard sliceMs != calendar.sliceStartMs(of: currentMs) else {
+            return openPane(&task, currentMs, offset, before)
+        }
+        return openPane(&task, sliceMs, dueMs: currentMs, offset, before)
     }
 
     /// Counts a row in a pane that starts after all that the reference clock reaches.
@@ -550,12 +578,17 @@ package final class Worker {
         max(0, offset - max(task.next, task.committedNext))
     }
 
+    /// The pane that is open for rows of `startMs`, or (`dueMs`) for those that came late in a later one.
     private func openPane(
-        _ task: inout Task, _ startMs: Int64, _ offset: Int64, _ before: PartitionClock.Reading
+        _ task: inout Task, _ startMs: Int64, dueMs: Int64? = nil, _ offset: Int64,
+        _ before: PartitionClock.Reading
     ) -> Int32 {
+        let key = (dueMs ?? startMs, startMs)
         var place = task.open.count
-        while place > 0, task.open[place - 1].startMs >= startMs { place -= 1 }
-        if place < task.open.count, task.open[place].startMs == startMs {
+        while place > 0, (task.open[place - 1].dueMs, task.open[place - 1].startMs) >= key {
+            place -= 1
+        }
+        if place < task.open.count, (task.open[place].dueMs, task.open[place].startMs) == key {
             return task.open[place].id
         }
         let id: Int32
@@ -565,10 +598,12 @@ package final class Worker {
             id = paneCount
             paneCount += 1
         }
-        stage.open(pane: Int(id), startMs: startMs, partition: task.partition)
+        stage.open(
+            pane: Int(id), startMs: startMs, arrivalMs: dueMs, partition: task.partition)
         task.open.insert(
             OpenPane(
-                startMs: startMs, id: id, origin: PaneOrigin(firstOffset: offset, clock: before)),
+                startMs: startMs, dueMs: dueMs ?? startMs, id: id,
+                origin: PaneOrigin(firstOffset: offset, clock: before)),
             at: place)
         return id
     }
@@ -581,12 +616,12 @@ package final class Worker {
         }
         tasks[place].withdrawn = []
         let watermark = tasks[place].clock.watermarkMs
-        while let pane = tasks[place].open.first, all || pane.startMs + plan.paneMs <= watermark {
+        while let pane = tasks[place].open.first, all || pane.dueMs + plan.paneMs <= watermark {
             tasks[place].open.removeFirst()
             freePanes.append(pane.id)
             post(
                 .sealed(
-                    slot: tasks[place].slot, paneStartMs: pane.startMs,
+                    slot: tasks[place].slot, paneStartMs: pane.dueMs, sourceMs: pane.startMs,
                     partial: stage.seal(pane: Int(pane.id)), origin: pane.origin))
         }
     }

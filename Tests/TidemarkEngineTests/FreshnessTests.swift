@@ -50,22 +50,9 @@ private enum FreshnessByHand {
         _ plan: Plan, _ partitions: [SimulatedPartition],
         _ floors: [TopicPartition: [RecordedFloor]]
     ) -> [String] {
-        var byPane = plan
-        byPane.stream.windows = [
-            WindowPlan(lengthMs: plan.stream.paneMs, stepMs: plan.stream.paneMs)
-        ]
-        let naive = NaiveRecompute(plan: byPane, partitions: partitions, floors: floors)
+        let naive = NaiveRecompute(plan: plan, partitions: partitions, floors: floors)
         let mergedMs = naive.watermarks.min() ?? .min
-        // By the start of a pane: the groups with a row in it.
-        var panes: [Int64: Set<String>] = [:]
-        for (key, cell) in naive.cells {
-            let parts = key.split(separator: "/")
-            guard let start = parts.last.flatMap({ Int64($0) }),
-                start + plan.stream.paneMs <= mergedMs
-            else { continue }
-            let model = String(parts[1].dropFirst("model=".count))
-            panes[start, default: []].formUnion(cell.total > 0 ? [model] : [])
-        }
+        let panes = naive.heard.filter { $0.key + plan.stream.paneMs <= mergedMs }
         return plan.stream.freshness.flatMap { events($0, panes, plan.stream.paneMs) }
     }
 

@@ -252,7 +252,7 @@ private func eventTime(_ record: SimulatedRecord) -> Int64? {
 /// The defect of deciding by the watermark that the batch began with.
 private final class LateByBatch: StageOne {
     private let inner: any StageOne
-    private var open: [Int: (startMs: Int64, partition: TopicPartition)] = [:]
+    private var open: [Int: (startMs: Int64, isOwn: Bool, partition: TopicPartition)] = [:]
     private var known: Set<Int> = []
 
     init(_ inner: any StageOne) { self.inner = inner }
@@ -264,9 +264,10 @@ private final class LateByBatch: StageOne {
     func deadLetterReason(_ batch: RecordBatch, row: Int) -> DeadLetterReason {
         inner.deadLetterReason(batch, row: row)
     }
-    func open(pane id: Int, startMs: Int64, partition: TopicPartition) {
-        open[id] = (startMs, partition)
-        inner.open(pane: id, startMs: startMs, partition: partition)
+    func open(pane id: Int, startMs: Int64, arrivalMs: Int64?, partition: TopicPartition) {
+        open[id] = (startMs, arrivalMs == nil, partition)
+        inner.open(
+            pane: id, startMs: startMs, arrivalMs: arrivalMs, partition: partition)
     }
     func fold(_ batch: RecordBatch, rows: RowTable) {
         for row in 0..<batch.rowCount {
@@ -275,7 +276,7 @@ private final class LateByBatch: StageOne {
             let slot = unsafe Int32(batch.partition[row])
             for (id, pane) in open
             where known.contains(id) && pane.partition.partition == slot
-                && pane.startMs <= time && time < pane.startMs + 10_000
+                && pane.startMs <= time && time < pane.startMs + 10_000 && pane.isOwn
             {
                 unsafe rows.fate[row] = RowTable.Fate.row.rawValue
                 unsafe rows.pane[row] = Int32(id)

@@ -179,8 +179,9 @@ private final class DropsRowsInSilence: StageOne {
     func deadLetterReason(_ batch: RecordBatch, row: Int) -> DeadLetterReason {
         inner.deadLetterReason(batch, row: row)
     }
-    func open(pane id: Int, startMs: Int64, partition: TopicPartition) {
-        inner.open(pane: id, startMs: startMs, partition: partition)
+    func open(pane id: Int, startMs: Int64, arrivalMs: Int64?, partition: TopicPartition) {
+        inner.open(
+            pane: id, startMs: startMs, arrivalMs: arrivalMs, partition: partition)
     }
     func fold(_ batch: RecordBatch, rows: RowTable) {
         for row in 0..<batch.rowCount where unsafe rows.fate[row] == RowTable.Fate.row.rawValue {

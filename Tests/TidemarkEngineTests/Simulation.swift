@@ -719,6 +719,8 @@ struct NaiveRecompute {
     var lateRows: Set<String> = []
     /// By partition, the final watermark.
     var watermarks: [Int64] = []
+    /// By the start of a pane: models of which a row that counts came while it was the newest, or was its own.
+    var heard: [Int64: Set<String>] = [:]
 
     init(plan: Plan, partitions: [SimulatedPartition], floors: [TopicPartition: [RecordedFloor]]) {
         let source = plan.stream.source
@@ -729,7 +731,7 @@ struct NaiveRecompute {
             var floor: Int64?
             var pending = (floors[partition.name] ?? []).sorted { $0.offset < $1.offset }
             // Rows that count, unless the leap that they came by is contradicted.
-            var counted: [(row: Row, time: Int64, pane: Int64)] = []
+            var counted: [(row: Row, time: Int64, pane: Int64, closed: Int64)] = []
             func watermark() -> Int64? {
                 [greatest.map { $0 - source.outOfOrdernessMs }, floor].compactMap(\.self).max()
             }
@@ -777,14 +779,27 @@ struct NaiveRecompute {
                     greatest = Swift.max(greatest ?? .min, Swift.min(time, reference))
                 }
                 if isLate, let before {
-                    lateRows.insert("\(at) late")
-                    count(row, before, plan) { $0.late += 1 }
-                    continue
+                    // By length: in windows that the watermark has not passed, or late in those of the watermark.
+                    var isLost = true
+                    for window in plan.stream.windows {
+                        if Self.windows(window, pane).contains(where: { $0 + window.lengthMs > before }) {
+                            isLost = false
+                        } else {
+                            count(row, before, window, plan) { $0.late += 1 }
+                        }
+                    }
+                    if isLost {
+                        lateRows.insert("\(at) late")
+                        continue
+                    }
+                    heard[Self.pane(before, plan), default: []].insert(row.model)
+                } else {
+                    heard[pane, default: []].insert(row.model)
                 }
-                counted.append((row, time, pane))
+                counted.append((row, time, pane, isLate ? before ?? .min : .min))
             }
-            for (row, time, _) in counted {
-                count(row, time, plan) { cell in
+            for (row, time, _, closed) in counted {
+                count(row, time, plan, after: closed) { cell in
                     cell.total += 1
                     switch row.x {
                     case .value(let x):
@@ -803,17 +818,39 @@ struct NaiveRecompute {
         }
     }
 
+    /// Starts of the windows of a length that hold a pane.
+    private static func windows(_ window: WindowPlan, _ pane: Int64) -> [Int64] {
+        var starts: [Int64] = []
+        var start = pane / window.stepMs * window.stepMs
+        while start + window.lengthMs > pane {
+            starts.append(start)
+            start -= window.stepMs
+        }
+        return starts
+    }
+
+    private static func pane(_ time: Int64, _ plan: Plan) -> Int64 {
+        time / plan.stream.paneMs * plan.stream.paneMs
+    }
+
+    /// `after`: in windows that end after it alone.
     private mutating func count(
-        _ row: Row, _ time: Int64, _ plan: Plan, _ change: (inout Cell) -> Void
+        _ row: Row, _ time: Int64, _ plan: Plan, after closed: Int64 = .min,
+        _ change: (inout Cell) -> Void
     ) {
-        let pane = time / plan.stream.paneMs * plan.stream.paneMs
         for window in plan.stream.windows {
-            var start = pane / window.stepMs * window.stepMs
-            while start + window.lengthMs > pane {
-                let key = "by-model/model=\(row.model)/x/\(window.lengthMs / 1000)s/\(start)"
-                change(&cells[key, default: Cell()])
-                start -= window.stepMs
-            }
+            count(row, time, window, plan, after: closed, change)
+        }
+    }
+
+    private mutating func count(
+        _ row: Row, _ time: Int64, _ window: WindowPlan, _ plan: Plan, after closed: Int64 = .min,
+        _ change: (inout Cell) -> Void
+    ) {
+        for start in Self.windows(window, Self.pane(time, plan))
+        where start + window.lengthMs > closed {
+            let key = "by-model/model=\(row.model)/x/\(window.lengthMs / 1000)s/\(start)"
+            change(&cells[key, default: Cell()])
         }
     }
 

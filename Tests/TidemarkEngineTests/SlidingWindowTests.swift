@@ -205,6 +205,101 @@ private struct Total: Subtractable, Equatable {
         }
     }
 
+    // MARK: What comes late
+
+    /// What is in a window, and in which order it was merged.
+    private struct Bag: Mergeable, Equatable {
+        var items: [Int]
+        mutating func merge(_ next: Bag) { items += next.items }
+    }
+
+    /// Windows of slices of which some come late, by start: reading begins at slice `first`, and (`stops`)
+    /// goes through the state that is kept now and then.
+    private func lateWindows(
+        seed: UInt64, length: Int64, from first: Int64, stops: Bool
+    ) -> [Int64: Bag] {
+        var random = SeededRandom(seed)
+        var window = TwoStackWindow<Bag>(length: length)
+        var found: [Int64: Bag] = [:]
+        var number = 0
+        for index in Int64(-40)..<80 {
+            var late: [(source: Int64, bag: Bag)] = []
+            let hasOwn = random.chance(0.8)
+            for _ in 0..<random.below(4) {
+                number += 1
+                late.append((index - 1 - Int64(random.below(12)), Bag(items: [number])))
+            }
+            number += 1
+            // Read from the first row of the first slice on.
+            guard index >= first else { continue }
+            if hasOwn { window.insert(Bag(items: [number]), at: index) }
+            for one in late where index - one.source < length {
+                window.insert(late: one.bag, of: one.source, at: index)
+            }
+            let start = index + 1 - length
+            guard start >= first else { continue }
+            if stops, index % 7 == 0 { window = restarted(window, length: length, from: start) }
+            found[start] = window.slide(to: start..<start + length)
+        }
+        return found
+    }
+
+    /// As a snapshot keeps it.
+    private func restarted(
+        _ window: TwoStackWindow<Bag>, length: Int64, from start: Int64
+    ) -> TwoStackWindow<Bag> {
+        var copy = TwoStackWindow<Bag>(length: length)
+        for index in (start..<start + 2 * length).reversed() {
+            if let late = window.latecomers(index) { copy.restore(late: late, at: index) }
+            guard let slice = window[index] else { continue }
+            if window.isFlipped(index) {
+                copy.restore(flipped: slice, at: index)
+            } else {
+                copy.insert(slice, at: index)
+            }
+        }
+        return copy
+    }
+
+    @Test func `what comes late is in each window that holds it and its arrival, in one order`() {
+        for seed in UInt64(0)..<300 {
+            let length = Int64(1 + seed % 17)
+            let whole = lateWindows(seed: seed, length: length, from: -40, stops: false)
+            // By hand: who belongs to a window.
+            var random = SeededRandom(seed)
+            var want: [Int64: Set<Int>] = [:]
+            var number = 0
+            for index in Int64(-40)..<80 {
+                let hasOwn = random.chance(0.8)
+                for _ in 0..<random.below(4) {
+                    number += 1
+                    let source = index - 1 - Int64(random.below(12))
+                    for start in (index - length + 1)..<max(source + 1, index - length + 1) {
+                        want[start, default: []].insert(number)
+                    }
+                }
+                number += 1
+                if hasOwn {
+                    for start in (index - length + 1)...index {
+                        want[start, default: []].insert(number)
+                    }
+                }
+            }
+            for (start, bag) in whole {
+                #expect(Set(bag.items) == want[start] ?? [], "seed \(seed), window \(start)")
+                #expect(Set(bag.items).count == bag.items.count, "seed \(seed)")
+            }
+            #expect(Set(want.keys.filter { -40 <= $0 && $0 <= 80 - length }) == Set(whole.keys))
+            let stopped = lateWindows(seed: seed, length: length, from: -40, stops: true)
+            #expect(stopped == whole, "seed \(seed) through its state")
+            for first in [Int64(-33), -8, 0, 21] {
+                let later = lateWindows(seed: seed, length: length, from: first, stops: false)
+                #expect(
+                    later == whole.filter { $0.key >= first }, "seed \(seed) from \(first)")
+            }
+        }
+    }
+
     // MARK: Quantiles
 
     /// Windows of 60 slices of 500 values, sketched as stage 2 does: by start, the sketch's bytes and

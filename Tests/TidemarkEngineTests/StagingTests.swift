@@ -177,7 +177,7 @@ private func folded(
         let second = StageTwoOperator(plan: plan, baselines: [simulationBaseline])
         let start = Int64(pane) * 60_000
         let window = Window(startMs: start, endMs: start + 60_000)
-        second.merge([partial], into: [(window, 0)])
+        second.merge([partial], of: start, in: start, into: [(window, 0)])
         var published = Published()
         _ = second.close(
             WindowClosing(window: window, size: 0, complete: true, rev: 0, backfill: false)
