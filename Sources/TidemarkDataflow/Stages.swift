@@ -27,7 +27,7 @@ package final class RowTable {
         /// The filter was false, or null.
         case filteredOut
         case filteredNull
-        /// Its pane was sealed.
+        /// All windows of its time are over for its partition.
         case late
         /// Too far ahead of the reference clock.
         case quarantined

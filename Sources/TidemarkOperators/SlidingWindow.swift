@@ -101,8 +101,9 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
         body(&slices[index, default: make()])
     }
 
-    /// Adds what belongs to the slice `source` and came while the later slice `index` was filling, which
-    /// no window has read yet. Windows that hold both have it; the two are less than a window apart.
+    /// Adds what belongs to a slice and came while a later one was filling, less than a window apart.
+    ///
+    /// Windows that hold both have it. `index` is the later one, which no window has read yet.
     package mutating func insert(late slice: Slice, of source: Int64, at index: Int64) {
         precondition(source < index && index - source < length, "no window holds both")
         precondition(

@@ -83,7 +83,7 @@ package struct PartitionClock: Sendable, Equatable {
 
     /// Decides on one record and learns from it.
     ///
-    /// A row is late when its pane was sealed before it came. A row more than the skew ahead of the
+    /// A row is late when its pane was sealed before it came; whether a window of it is open, the calendar says. A row more than the skew ahead of the
     /// reference clock (and of its own record time, while that is a leap that may come true) is
     /// quarantined. All others count.
     ///
@@ -99,7 +99,7 @@ package struct PartitionClock: Sendable, Equatable {
             (nowMs, withdrawnMs) = follow(Self.isTime(recordMs) ? recordMs : eventMs)
         }
         if nowMs != TimeLimit.never, eventMs > nowMs + skewMs { return (.quarantined, withdrawnMs) }
-        // The pane's end is compared, not the row's time: rows are late by pane.
+        // The pane's end is compared, not the row's time.
         let isLate =
             watermarkMs != TimeLimit.never
             && eventMs < watermarkMs

@@ -71,7 +71,7 @@ struct SourceWatch {
         _ partitions: [PartitionSlot], _ input: WorkerTally, _ nowNs: Int64
     ) -> [SourceCondition] {
         let records = input.records - seen.records
-        let late = input.late - seen.late
+        let late = input.late + input.lateForSome - seen.late - seen.lateForSome
         let aside = input.quarantined + input.withdrawn - seen.quarantined - seen.withdrawn
         let oddTimes = input.oddTimes - seen.oddTimes
         let leaps = input.refusedLeaps - seen.refusedLeaps
@@ -106,8 +106,8 @@ struct SourceWatch {
                     .lateRows, value: lateShare,
                     threshold: max(Self.shareMax, Self.timesUsual * usualLateShare),
                     summary:
-                        "\(sum.late) of \(sum.records) rows of the last minute came too late for their"
-                        + " windows" + Self.worst(partitions) { $0.late }
+                        "\(sum.late) of \(sum.records) rows of the last minute came too late for windows"
+                        + " that they belong to" + Self.worst(partitions) { $0.late }
                         + ": a clock that is ahead moved the watermark, or out_of_orderness is too small"
                 ))
         }

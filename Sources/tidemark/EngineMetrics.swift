@@ -54,6 +54,10 @@ final class EngineMetrics {
                 "Offsets passed over: control records, aborted and compacted ones."
             ) { $0.input.skipped },
             counter(
+                "tidemark_rows_late_for_some_windows_total",
+                "Rows that came too late for some of their windows, and count in the others."
+            ) { $0.input.lateForSome },
+            counter(
                 "tidemark_times_assumed_utc_total",
                 "Event times without an offset that were read as UTC."
             ) { $0.input.assumedUTC },

@@ -90,6 +90,7 @@ struct RunSummary {
         json.member("rows", totals.input.rows)
         json.member("dead_letters", totals.input.deadLetters)
         json.member("late", totals.input.late)
+        json.member("late_for_some", totals.input.lateForSome)
         json.member("quarantined", totals.input.quarantined)
         json.member("withdrawn", totals.input.withdrawn)
         json.member("odd_record_times", totals.input.oddTimes)
@@ -184,6 +185,8 @@ struct RunSummary {
         note(input.beyondEnd, "beyond the end")
         note(input.reread, "read again to rebuild")
         note(input.skipped, "offsets without a record")
+        note(
+            input.lateForSome, "of those in windows came too late for some windows, not for others")
         note(Int64(totals.latePartials), "late partials")
         note(input.oddTimes, "record times that are none")
         note(input.refusedLeaps, "leaps of the record time that were not believed")

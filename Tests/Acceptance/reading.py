@@ -73,6 +73,43 @@ class Reading(unittest.TestCase):
         summary, _, _ = run(path, b"%d,m,n,1\n" % T0, "headless.csv")
         self.assertEqual((summary["headers"], summary["rows"]), (0, 1))
 
+    def test_late_rows_count_in_windows_that_are_open(self):
+        late = "name: rows\nsource:\n  topic: rows\n  schema: { ts: time_ms, model: model, x: number }\nwindows: %s\noutputs: { late: rows-late }\n"
+        t = 1705276800000
+
+        def sums(windows, rows):
+            data = "".join(json.dumps({"ts": t + ms, "model": "a", "x": x}) + "\n" for ms, x in rows)
+            # The volume monitor is there by itself and learns: nothing is tested, and that is said.
+            summary, out, _ = run(topology(late % windows, "late.yaml"), data.encode(), "late.ndjson", ok=None)
+            found = {}
+            for r in lines(out / "rows-aggregates.ndjson"):
+                v = r["value"]
+                if v.get("column") == "x":
+                    span = v["window"]["end"] - v["window"]["start"]
+                    found[span // 60000, (v["window"]["start"] - t) // 60000] = (
+                        round(v.get("mean", 0) * v["rows"]["value"]), v["rows"]["total"], v["rows"]["late"])
+            return summary, found, [r["headers"]["offset"] for r in lines(out / "rows-late.ndjson")]
+
+        five = [(0, 1), (70000, 2), (1, 4), (59999, 8), (60000, 16)]
+        summary, found, letters = sums("[5m]", five)
+        self.assertEqual((found, letters), ({(5, 0): (31, 5, 0)}, []))
+        self.assertEqual((summary["late"], summary["late_for_some"]), (0, 0))
+        # Of a length whose window is over they are late.
+        summary, found, letters = sums("[1m, 5m]", five)
+        self.assertEqual(found, {(5, 0): (31, 5, 0), (1, 0): (1, 1, 0), (1, 1): (18, 2, 2)})
+        self.assertEqual((summary["late"], summary["late_for_some"], letters), (0, 2, []))
+        rows = list(zip([0, 59999, 60000, 69999, 59998, 70000, 59999, 60000, 200000, 190000, 179999, 189999],
+                        [2 ** n for n in range(12)]))
+        summary, found, letters = sums("[3m every 1m]", rows)
+        self.assertEqual(found, {
+            (3, -2): (19, 3, 0), (3, -1): (255, 8, 0), (3, 0): (255, 8, 0),
+            (3, 1): (4012, 8, 0), (3, 2): (3840, 4, 0), (3, 3): (2816, 3, 0)})
+        self.assertEqual((summary["late"], summary["late_for_some"], letters), (0, 2, []))
+        # Late for every window there is.
+        summary, found, letters = sums("[1m]", rows)
+        self.assertEqual(found, {(1, 0): (19, 3, 0), (1, 1): (172, 4, 1), (1, 3): (2816, 3, 1)})
+        self.assertEqual((summary["late"], summary["late_for_some"], letters), (2, 0, ["6", "10"]))
+
     def test_letters_of_a_file_name_it_and_the_line(self):
         path = topology(CSV, "rows.yaml")
         data = written(self.rows[:2], ["ts", "model", "note", "age"]) + b"yesterday,m,n,1\r\n"

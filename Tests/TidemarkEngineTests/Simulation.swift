@@ -782,7 +782,9 @@ struct NaiveRecompute {
                     // By length: in windows that the watermark has not passed, or late in those of the watermark.
                     var isLost = true
                     for window in plan.stream.windows {
-                        if Self.windows(window, pane).contains(where: { $0 + window.lengthMs > before }) {
+                        if Self.windows(window, pane).contains(where: {
+                            $0 + window.lengthMs > before
+                        }) {
                             isLost = false
                         } else {
                             count(row, before, window, plan) { $0.late += 1 }

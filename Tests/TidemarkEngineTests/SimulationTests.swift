@@ -35,11 +35,11 @@ func simulate(
         seed % 6 == 5
         ? [WindowPlan(lengthMs: 120_000, stepMs: 10_000)]
         : isWhole
-        ? [WindowPlan(lengthMs: 60_000, stepMs: 60_000)]
-        : [
-            WindowPlan(lengthMs: 60_000, stepMs: 20_000),
-            WindowPlan(lengthMs: 30_000, stepMs: 30_000),
-        ]
+            ? [WindowPlan(lengthMs: 60_000, stepMs: 60_000)]
+            : [
+                WindowPlan(lengthMs: 60_000, stepMs: 20_000),
+                WindowPlan(lengthMs: 30_000, stepMs: 30_000),
+            ]
     // Windows of a minute are then written out while they are open, again and again.
     let isShort = random.chance(0.5)
     var plan = simulationPlan(
