@@ -286,7 +286,7 @@ struct LearnedBaselines {
             }
             learn(
                 Place(baseline: use.baseline, segment: segment, size: closing.size),
-                group: cell.shape.part, closing, rows: cell.rowCount,
+                group: cell.shape.part, closing, rows: cell.rowCount, isPresent: true,
                 cells: cells, alerts: alerts)
         }
     }
@@ -305,10 +305,11 @@ struct LearnedBaselines {
 
     /// Takes a closed window in.
     ///
-    /// `rows`: 0 where a known group has none in the window.
+    /// `rows`: 0 where a known group has none in the window. `isPresent`: something of it was published, if only
+    /// that its rows came too late.
     mutating func learn(
-        _ place: Place, group: [UInt8], _ closing: WindowClosing, rows: Int64, cells: [UInt64],
-        alerts: AlertStates
+        _ place: Place, group: [UInt8], _ closing: WindowClosing, rows: Int64, isPresent: Bool,
+        cells: [UInt64], alerts: AlertStates
     ) {
         // Of an incomplete window nothing is learned; it comes again.
         guard closing.complete, let learning = learning(place) else { return }
@@ -323,7 +324,7 @@ struct LearnedBaselines {
             ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
         if memories[place]?[group] == nil { byteCount += memory.byteCount }
         memories[place, default: [:]][group] = memory
-        if rows > 0 {
+        if isPresent {
             awake[place, default: []].insert(group)
             setSilence(place, group: group, nil)
         }

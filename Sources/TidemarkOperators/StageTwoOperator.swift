@@ -650,7 +650,9 @@ package final class StageTwoOperator: StageTwo {
             }
             if let now { learned.setSilence(owner, group: group, now) }
             for place in places {
-                learned.learn(place, group: group, closing, rows: 0, cells: [], alerts: alerts)
+                learned.learn(
+                    place, group: group, closing, rows: 0, isPresent: false, cells: [],
+                    alerts: alerts)
             }
         }
     }
