@@ -44,6 +44,7 @@ package final class StageTwoOperator: StageTwo {
     /// By column: the first segment that watches it; rows are counted there.
     private let homes: [Int?]
     private var snapshots = WindowSnapshots()
+    private var blindNotices: BlindNotices
 
     private let rank: @Sendable ([UInt8]) -> UInt64
 
@@ -56,6 +57,7 @@ package final class StageTwoOperator: StageTwo {
     ) {
         self.rank = rank
         self.plan = plan
+        blindNotices = BlindNotices(plan)
         self.baselines = baselines
         windows = plan.stream.windows.map { TwoStackWindow(length: $0.sliceCount) }
         sliceBytes = windows.map { _ in [:] }
@@ -547,6 +549,7 @@ package final class StageTwoOperator: StageTwo {
 
     /// Counts what monitors said of a record's window.
     private func count(_ record: AggregateRecord, _ tally: inout WindowTally) {
+        tally.notices += blindNotices.notices(of: record)
         for verdict in record.verdicts {
             tally.verdicts.add(verdict.verdict, of: verdict.monitor)
             if verdict.verdict == "no_baseline" {

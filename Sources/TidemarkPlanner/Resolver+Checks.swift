@@ -80,7 +80,10 @@ extension Resolver {
                         + (known.isNumeric ? "numbers" : "categories"),
                     expected: "\(Self.article(column.type)) "
                         + "(\(columnPlaces[index].line):\(columnPlaces[index].column))",
-                    suggestion: "build it again, or another type")
+                    suggestion:
+                        "`tidemark baseline build --topology`, which reads it as this file says; or"
+                        + " `\(column.name): { \(Self.roleText(column))type: \(known.isNumeric ? "number" : "category") }`"
+                )
                 continue
             }
             if case .named(let tests) = read.plan.tests {
@@ -258,6 +261,11 @@ extension Resolver {
             suggestion: "`trailing: \(durationText(longest))`, "
                 + "or `windows` with longer ones in `\(read.plan.name)`")
         return true
+    }
+
+    /// `role: label, ` where a column has a role of its own.
+    private static func roleText(_ column: ColumnPlan) -> String {
+        column.role == .feature ? "" : "role: \(column.role.rawValue), "
     }
 
     private func canBeTested(_ index: Int) -> Bool {

@@ -718,11 +718,25 @@ windows: [{windows}]
         r = random.Random(SEED)
         plan = self.plan("monitors: { lately: { drift: [x], against: { trailing: 10m }, windows: [1m] }, volume: off }\n".replace("x]", "x]"), name="miss.yaml")
         plan.write_text(plan.read_text().replace("x: number", "x: { type: number, expect: { range: [0, 1] } }"))
+        plan.write_text(plan.read_text().replace("22:20:00Z", "22:40:00Z"))
         rows = [{"ts": T0 + i * 100, "model": "m", "x": r.gauss(500 if i < 9000 else 900, 10)} for i in range(12_000)]
         _, out = run_lines(rows, plan, name="miss")
         said = {v["verdict"] for _, v in verdicts_of(out["t-aggregates"], "lately")}
         self.assertIn("blind", said)
         self.assertFalse(said & {"ok", "drift"}, said)
+        # Why, and what would be right, is said once.
+        done = tidemark("run", plan, "--input", WORK / "miss.ndjson", "--output", WORK / "miss-out", "--until-end", ok=None)
+        self.assertEqual(done.stderr.count("lie above the bins of a learned baseline"), 1, done.stderr)
+        line, = [line for line in done.stderr.split("\n") if "above the bins" in line]
+        for word in ("monitor=lately", "column=x", "share=1.0", 'bins="0.0 to 1.0"'):
+            self.assertIn(word, line)
+        values = re.search(r'values="([0-9.]+) to ([0-9.]+)"', line)
+        self.assertTrue(450 < float(values[1]) < 490 and 510 < float(values[2]) < 550, line)
+        # In bins that hold the values drift is found, and nothing is said.
+        plan.write_text(plan.read_text().replace("range: [0, 1]", "range: [450, 950]"))
+        done = tidemark("run", plan, "--input", WORK / "miss.ndjson", "--output", WORK / "miss-out", "--until-end", ok=None)
+        self.assertNotIn("learned baseline", done.stderr)
+        self.assertIn("drift", {v["verdict"] for _, v in verdicts_of(lines(WORK / "miss-out/t-aggregates.ndjson"), "lately")})
 
     def test_a_group_that_the_file_lacks_has_no_baseline_unless_it_falls_back(self):
         r = random.Random(SEED)
