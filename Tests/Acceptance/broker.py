@@ -75,7 +75,12 @@ class Broker:
         producer = self.client("producer", **{"enable.idempotence": True, "message.max.bytes": 20_000_000})
         for row in rows:
             own = {key: value(row) if callable(value) else value for key, value in more.items()}
-            producer.produce(topic, row if isinstance(row, bytes) else json.dumps(row).encode(), **own)
+            while True:
+                try:
+                    producer.produce(topic, row if isinstance(row, bytes) else json.dumps(row).encode(), **own)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
         if producer.flush(30):
             raise RuntimeError(f"{topic} did not take all records")
 

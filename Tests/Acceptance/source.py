@@ -262,6 +262,22 @@ monitors: {{ drift: off, volume: off, freshness: {{ freshness: 1h }} }}
         self.assertTrue(run.says("foreign_offsets", 10), run.log())
         self.assertEqual(run.stop(), 0)
 
+    def test_a_burst_of_dead_letters_pages_at_once_and_reading_stops(self):
+        path = self.make("burst")
+        self.put("burst", [{"ts": now(), "model": "m", "x": 1} for _ in range(50)] + [b"ts,model,x\n"] * 130_000)
+        run = Run(path, self.environment)
+        # Long before the minute is over.
+        self.assertTrue(run.says("reading has stopped", 30), run.log())
+        self.assertTrue(run.says("monitor=bad_rows", 10), run.log())
+        time.sleep(1)
+        self.assertEqual(run.stop(), 0)
+        page, = [json.loads(m.value()) for m in self.read("burst-alerts") if b'"bad_rows"' in m.value()]
+        self.assertEqual((page["state"], page["severity"]), ("firing", "page"))
+        self.assertGreater(page["value"], 0.9)
+        letters = self.read("burst-dead-letters")
+        self.assertEqual({dict(m.headers())["reason"] for m in letters}, {b"not_json"})
+        self.assertLessEqual(100_000 - 4_096, len(letters))
+
     def test_what_is_too_long_stops_nothing(self):
         path = self.make("long", max_message_bytes=8_000_000)
         rows = [{"ts": now() - 60_000 + i * 10, "model": "m", "x": 1} for i in range(1000)]
