@@ -1,14 +1,52 @@
 #include "http.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+// libmicrohttpd is loaded when the first server is started, not with the program: it brings a TLS library along, which
+// is not used here and would make every start a millisecond longer.
+static struct {
+    __typeof__(MHD_start_daemon) *start_daemon;
+    __typeof__(MHD_stop_daemon) *stop_daemon;
+    __typeof__(MHD_create_response_from_buffer) *create_response_from_buffer;
+    __typeof__(MHD_add_response_header) *add_response_header;
+    __typeof__(MHD_queue_response) *queue_response;
+    __typeof__(MHD_destroy_response) *destroy_response;
+} mhd;
+
+static pthread_once_t loaded = PTHREAD_ONCE_INIT;
+// Why it could not be loaded; empty if it was.
+static char load_problem[256];
+
+static void load(void) {
+    // The name of its binary interface: what the header that this is built with declares.
+    void *library = dlopen("libmicrohttpd.so.12", RTLD_NOW | RTLD_LOCAL);
+    const struct {
+        const char *name;
+        void **place;
+    } wanted[] = {
+        {"MHD_start_daemon", (void **)&mhd.start_daemon},
+        {"MHD_stop_daemon", (void **)&mhd.stop_daemon},
+        {"MHD_create_response_from_buffer", (void **)&mhd.create_response_from_buffer},
+        {"MHD_add_response_header", (void **)&mhd.add_response_header},
+        {"MHD_queue_response", (void **)&mhd.queue_response},
+        {"MHD_destroy_response", (void **)&mhd.destroy_response},
+    };
+    for (size_t i = 0; library != NULL && i < sizeof wanted / sizeof *wanted; i++) {
+        *wanted[i].place = dlsym(library, wanted[i].name);
+        if (*wanted[i].place == NULL) library = NULL;
+    }
+    if (library == NULL) snprintf(load_problem, sizeof load_problem, "libmicrohttpd is needed: %s", dlerror());
+}
 
 struct tm_http_server {
     struct MHD_Daemon *daemon;
@@ -37,17 +75,17 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
     tm_http_answer given = {.status = 500};
     server->handler(server->context, method, url, &given);
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(given.length, given.body, MHD_RESPMEM_MUST_FREE);
+        mhd.create_response_from_buffer(given.length, given.body, MHD_RESPMEM_MUST_FREE);
     if (response == NULL) {
         free(given.body);
         return MHD_NO;
     }
-    if (given.content_type) MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, given.content_type);
-    if (given.allow) MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, given.allow);
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    enum MHD_Result queued = MHD_queue_response(connection, given.status, response);
-    MHD_destroy_response(response);
+    if (given.content_type) mhd.add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, given.content_type);
+    if (given.allow) mhd.add_response_header(response, MHD_HTTP_HEADER_ALLOW, given.allow);
+    mhd.add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    mhd.add_response_header(response, "X-Content-Type-Options", "nosniff");
+    enum MHD_Result queued = mhd.queue_response(connection, given.status, response);
+    mhd.destroy_response(response);
     return queued;
 }
 
@@ -83,6 +121,11 @@ static unsigned short port_of(int socket) {
 
 tm_http_server *tm_http_start(const char *address, unsigned short port, tm_http_handler handler, void *context,
                               const char **problem) {
+    pthread_once(&loaded, load);
+    if (load_problem[0] != 0) {
+        *problem = load_problem;
+        return NULL;
+    }
     int at = listening(address, port, problem);
     if (at < 0) return NULL;
     tm_http_server *server = malloc(sizeof *server);
@@ -93,7 +136,7 @@ tm_http_server *tm_http_start(const char *address, unsigned short port, tm_http_
     }
     *server = (tm_http_server){.handler = handler, .context = context, .port = port_of(at)};
     // One thread for all connections: what is served is small, and comes from memory.
-    server->daemon = MHD_start_daemon(
+    server->daemon = mhd.start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, &answer, server, MHD_OPTION_LISTEN_SOCKET, at,
         MHD_OPTION_CONNECTION_LIMIT, 64u, MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)16384, MHD_OPTION_END);
@@ -109,6 +152,6 @@ tm_http_server *tm_http_start(const char *address, unsigned short port, tm_http_
 unsigned short tm_http_port(const tm_http_server *server) { return server->port; }
 
 void tm_http_stop(tm_http_server *server) {
-    MHD_stop_daemon(server->daemon);
+    mhd.stop_daemon(server->daemon);
     free(server);
 }

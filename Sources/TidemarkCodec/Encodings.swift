@@ -70,7 +70,7 @@ package func base64Decoded(_ text: some Sequence<UInt8>) -> [UInt8]? {
 /// SHA-256 in hex.
 package func sha256Hex(_ bytes: [UInt8]) -> String {
     var digest = [UInt8](repeating: 0, count: 32)
-    unsafe _ = SHA256(bytes, bytes.count, &digest)
+    unsafe tidemark_sha256(bytes, bytes.count, &digest)
     let hex = Array("0123456789abcdef".utf8)
     var text: [UInt8] = []
     for byte in digest {
