@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstring>
 
-size_t tm_json_write_number(double value, char *text) {
-    // Beyond, other notations begin.
-    if (!(std::fabs(value) >= 0.0001 && std::fabs(value) < 9007199254740992.0)) return 0;
+/// The shortest text of a number from 0.0001 to `below`, where other notations begin.
+template <typename Number> static size_t writePlain(Number value, Number below, char *text) {
+    if (!(std::fabs(value) >= static_cast<Number>(0.0001) && std::fabs(value) < below)) return 0;
     // d.ddde±dd, the shortest that reads back, and of those the nearest.
     char shortest[32];
     const char *end =
@@ -38,3 +38,7 @@ size_t tm_json_write_number(double value, char *text) {
     memcpy(out + whole + 1, digits + whole, count - whole);
     return static_cast<size_t>(out + count + 1 - text);
 }
+
+size_t tm_json_write_number(double value, char *text) { return writePlain(value, 9007199254740992.0, text); }
+
+size_t tm_json_write_float(float value, char *text) { return writePlain(value, 16777216.0f, text); }

@@ -160,7 +160,15 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         if number.magnitude <= 0x1p24, number == number.rounded(.towardZero) {
             return value(Int64(number))
         }
-        write(number.description)
+        reserve(32)
+        let comma = needsComma ? 1 : 0
+        let length = unsafe tm_json_write_float(
+            number,
+            UnsafeMutableRawPointer(start + count + comma).assumingMemoryBound(to: CChar.self))
+        guard length > 0 else { return write(number.description) }
+        separate()
+        count &+= length
+        needsComma = true
     }
 
     package mutating func null() { write("null") }

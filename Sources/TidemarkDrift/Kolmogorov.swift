@@ -107,33 +107,83 @@ private func matrixLower(_ d: Double, _ n: Int) -> Double {
         matrix[(size - 1) * size + i] -= pow(h, Double(size - i))
     }
     if 2 * h - 1 > 0 { matrix[(size - 1) * size] += pow(2 * h - 1, Double(size)) }
+    // Each is divided by (i − j + 1)!, factor by factor; all but those of the first column and of the last row are 1
+    // before that.
+    var quotients = [Double](repeating: 1, count: size + 1)
+    for g in 1...size { quotients[g] = quotients[g - 1] / Double(g) }
     for i in 0..<size {
         for j in 0..<size where i - j + 1 > 0 {
-            for g in 1...(i - j + 1) { matrix[i * size + j] /= Double(g) }
-        }
-    }
-    func product(_ a: [Double], _ b: [Double]) -> [Double] {
-        var c = [Double](repeating: 0, count: size * size)
-        for i in 0..<size {
-            for k in 0..<size where a[i * size + k] != 0 {
-                let factor = a[i * size + k]
-                for j in 0..<size { c[i * size + j] += factor * b[k * size + j] }
+            if j > 0, i < size - 1 {
+                matrix[i * size + j] = quotients[i - j + 1]
+            } else {
+                for g in 1...(i - j + 1) { matrix[i * size + j] /= Double(g) }
             }
         }
-        return c
     }
-    var power: [Double]?
+    // Of the power one element is asked for. So of a product with a square one row is carried along, and of the
+    // last square one column: both are sums over the same terms in the same order as in the whole product.
+    let middle = k - 1
+    var row: [Double]?
     var square = matrix
     var rest = n
-    while true {
-        if rest & 1 == 1 { power = power.map { product($0, square) } ?? square }
+    while rest > 1 {
+        if rest & 1 == 1 {
+            row =
+                row.map { rowProduct($0, square, size) }
+                ?? Array(square[middle * size..<(middle + 1) * size])
+        }
         rest >>= 1
-        if rest == 0 { break }
-        square = product(square, square)
+        if rest > 1 { square = matrixProduct(square, square, size) }
     }
-    var lower = power?[(k - 1) * size + k - 1] ?? 0
+    // Here `square` still has to be squared once, unless there is one value alone.
+    var column = (0..<size).map { square[$0 * size + middle] }
+    if n > 1 { column = columnProduct(square, column, size) }
+    var lower = 0.0
+    if let row {
+        for g in 0..<size where row[g] != 0 { lower += row[g] * column[g] }
+    } else {
+        lower = column[middle]
+    }
     for i in 1...n { lower *= Double(i) / Double(n) }
     return lower
+}
+
+/// A product of two matrices that stand row by row; every sum goes up the inner index.
+///
+/// - Complexity: O(size³).
+private func matrixProduct(_ a: [Double], _ b: [Double], _ size: Int) -> [Double] {
+    precondition(a.count == size * size && b.count == size * size, "square matrices")
+    // In bounds: as the precondition has it. Checked element by element it would take twice as long.
+    return unsafe [Double](unsafeUninitializedCapacity: size * size) { c, count in
+        unsafe c.initialize(repeating: 0)
+        unsafe b.withUnsafeBufferPointer { b in
+            for i in 0..<size {
+                for g in 0..<size where a[i * size + g] != 0 {
+                    let factor = a[i * size + g]
+                    for j in 0..<size { unsafe c[i * size + j] += factor * b[g * size + j] }
+                }
+            }
+        }
+        count = size * size
+    }
+}
+
+/// A row times a matrix, as `matrixProduct` has that row.
+private func rowProduct(_ row: [Double], _ b: [Double], _ size: Int) -> [Double] {
+    var sums = [Double](repeating: 0, count: size)
+    for g in 0..<size where row[g] != 0 {
+        for j in 0..<size { sums[j] += row[g] * b[g * size + j] }
+    }
+    return sums
+}
+
+/// A matrix times a column, as `matrixProduct` has that column.
+private func columnProduct(_ a: [Double], _ column: [Double], _ size: Int) -> [Double] {
+    (0..<size).map { i in
+        var sum = 0.0
+        for g in 0..<size where a[i * size + g] != 0 { sum += a[i * size + g] * column[g] }
+        return sum
+    }
 }
 
 /// P(D < d) of more than 140 values: the limit and three terms of its expansion in 1/√n.

@@ -149,19 +149,32 @@ package final class FileSink: Sink, @unchecked Sendable {
         json.key("headers")
         json.beginObject()
         for (place, header) in record.headers.enumerated() {
-            // Several of one name are a list, where the first of them stands.
-            let values = record.headers.lazy.filter { $0.name == header.name }.map(\.value)
-            let isRepeated = values.count > 1
-            if isRepeated, record.headers[..<place].contains(where: { $0.name == header.name }) {
+            // Nearly all names come once: a look at their lengths tells most of them apart.
+            let isRepeated = record.headers.indices.contains {
+                $0 != place && isOneName(record.headers[$0].name, header.name)
+            }
+            guard isRepeated else {
+                let isText = isText(header.value)
+                json.key(text: isText ? header.name : header.name + "_base64")
+                if isText {
+                    json.value(utf8: header.value)
+                } else {
+                    json.value(base64: header.value)
+                }
                 continue
             }
-            let isText = values.allSatisfy { String(validating: $0, as: UTF8.self) != nil }
-            json.key(text: isText ? header.name : header.name + "_base64")
-            if isRepeated { json.beginArray() }
-            for value in values {
-                if isText { json.value(utf8: value) } else { json.value(base64: value) }
+            // Several of one name are a list, where the first of them stands.
+            if record.headers[..<place].contains(where: { isOneName($0.name, header.name) }) {
+                continue
             }
-            if isRepeated { json.endArray() }
+            let values = record.headers.filter { isOneName($0.name, header.name) }.map(\.value)
+            let areTexts = values.allSatisfy(isText)
+            json.key(text: areTexts ? header.name : header.name + "_base64")
+            json.beginArray()
+            for value in values {
+                if areTexts { json.value(utf8: value) } else { json.value(base64: value) }
+            }
+            json.endArray()
         }
         json.endObject()
         if let value = record.value {
@@ -182,8 +195,16 @@ package final class FileSink: Sink, @unchecked Sendable {
         json.newline()
     }
 
+    private static func isOneName(_ one: String, _ other: String) -> Bool {
+        one.utf8.count == other.utf8.count && one == other
+    }
+
+    private static func isText(_ bytes: [UInt8]) -> Bool {
+        bytes.allSatisfy { $0 < 0x80 } || String(validating: bytes, as: UTF8.self) != nil
+    }
+
     private static func text(_ name: String, _ bytes: [UInt8], _ json: inout JSONWriter) {
-        if bytes.allSatisfy({ $0 < 0x80 }) || String(validating: bytes, as: UTF8.self) != nil {
+        if isText(bytes) {
             json.key(text: name)
             json.value(utf8: bytes)
         } else {

@@ -211,8 +211,9 @@ final class FileReader: SourceReader {
     /// Rows for the complete records at hand.
     private func handOut(_ batch: RecordBatch) {
         // The records lie in the arena: a batch of them is bounded by its rows alone.
-        while batch.rowCount < batch.rowCountMax {
-            guard let newline = scanner == nil ? lineEnd(batch) : rowEnd(batch) else { break }
+        if scanner == nil { handOutLines(batch) }
+        while scanner != nil, batch.rowCount < batch.rowCountMax {
+            guard let newline = rowEnd(batch) else { break }
             append(batch, recordEnd: newline)
             start = newline + 1
             searched = start
@@ -232,10 +233,55 @@ final class FileReader: SourceReader {
         return unsafe found - UnsafeMutableRawPointer(arena)
     }
 
-    private func lineEnd(_ batch: RecordBatch) -> Int? {
-        let found = newline(batch, from: searched)
-        if found == nil { searched = end }
-        return found
+    /// Rows for the lines at hand: what `append` does, without a look at what only rows of CSV have.
+    private func handOutLines(_ batch: RecordBatch) {
+        let rowCountMax = batch.rowCountMax
+        let partition = unsafe batch.partition
+        let offset = unsafe batch.offset
+        let recordTimeMs = unsafe batch.recordTimeMs
+        let valueStart = unsafe batch.valueStart
+        let valueLength = unsafe batch.valueLength
+        let keyStart = unsafe batch.keyStart
+        let keyLength = unsafe batch.keyLength
+        let valueLengthWhole = unsafe batch.valueLengthWhole
+        let headersLength = unsafe batch.headersLength
+        let lines = unsafe batch.line
+        let bytes = unsafe UnsafeRawPointer(batch.arena)
+        let slot = UInt16(truncatingIfNeeded: slot)
+        let (lengthMax, last) = (recordByteCountMax, end)
+        // What changes with each line stands in variables until all are done: in the object it would be written each time.
+        var (row, at, from) = (batch.rowCount, start, searched)
+        var (number, lineNumber, dropped) = (next, line, droppedCount)
+        while row < rowCountMax {
+            guard from < last, let found = unsafe memchr(bytes + from, 0x0a, last - from) else {
+                from = last
+                break
+            }
+            let newline = unsafe UnsafeRawPointer(found) - bytes
+            let length = newline - at
+            let whole = Int64(length) + dropped
+            dropped = 0
+            let isTooLong = whole > Int64(lengthMax)
+            let kept = isTooLong ? min(Self.keptByteCount, length) : length
+            unsafe partition[row] = slot
+            unsafe offset[row] = number
+            unsafe recordTimeMs[row] = TimeLimit.never
+            unsafe keyStart[row] = 0
+            unsafe keyLength[row] = -1
+            unsafe valueStart[row] = UInt32(truncatingIfNeeded: at)
+            unsafe valueLength[row] = Int32(truncatingIfNeeded: kept)
+            unsafe valueLengthWhole[row] = whole
+            unsafe headersLength[row] = 0
+            unsafe lines[row] = lineNumber
+            number += 1
+            lineNumber += 1
+            row += 1
+            at = newline + 1
+            from = at
+        }
+        (start, searched) = (at, from)
+        (next, line, droppedCount) = (number, lineNumber, dropped)
+        batch.use(rowCount: row, arenaCount: batch.arenaCount)
     }
 
     /// The end of a row: of its line, but where quotes hold the line end.

@@ -127,13 +127,11 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
         try throwPending()
         let before = unsafe intake.pointee.byteCount
         let repeatsBefore = unsafe intake.pointee.repeatCount
-        unsafe intake.pointee.rows = unsafe IntakeRows(batch)
+        let rows = unsafe intake.pointee.rows
+        unsafe rows.initialize(to: IntakeRows(batch))
         takeRound()
-        if unsafe intake.pointee.rows?.count == 0, bell.wait(timeoutMs: timeoutMs) { takeRound() }
-        if let rows = unsafe intake.pointee.rows {
-            unsafe batch.use(rowCount: rows.count, arenaCount: rows.arenaCount)
-        }
-        unsafe intake.pointee.rows = nil
+        if unsafe rows.pointee.count == 0, bell.wait(timeoutMs: timeoutMs) { takeRound() }
+        unsafe batch.use(rowCount: rows.pointee.count, arenaCount: rows.pointee.arenaCount)
         counters.polls.add()
         if batch.rowCount > 0 {
             counters.rows.add(UInt64(batch.rowCount))
@@ -152,16 +150,16 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
         for turn in lanes.indices {
             let index = (first + turn) % lanes.count
             if lanes[index].isPaused { continue }
-            let rowsBefore = unsafe intake.pointee.rows?.count ?? 0
+            let rows = unsafe intake.pointee.rows
+            let rowsBefore = unsafe rows.pointee.count
             let bytesBefore = unsafe intake.pointee.byteCount
             unsafe rd_kafka_consume_callback_queue(lanes[index].queue, 0, takeMessage, intake)
-            guard let rows = unsafe intake.pointee.rows else { return }
-            let taken = unsafe rows.count - rowsBefore
+            let taken = unsafe rows.pointee.count - rowsBefore
             if taken > 0 {
                 unsafe wakeFetch(
                     index, rowCount: taken, byteCount: Int(intake.pointee.byteCount &- bytesBefore))
             }
-            if unsafe rows.isFull(intake.pointee.batchBytesMax) {
+            if unsafe rows.pointee.isFull(intake.pointee.batchBytesMax) {
                 first = (index + 1) % lanes.count
                 return
             }
@@ -316,8 +314,8 @@ struct Intake {
     let positions: UnsafeMutablePointer<Int64>
     let topicCount: Int
     let topics: UnsafeMutablePointer<Topic>
-    /// The batch being filled; only inside `poll`.
-    var rows: IntakeRows?
+    /// The batch being filled; made anew by each `poll`, and nothing outside of one.
+    let rows: UnsafeMutablePointer<IntakeRows>
     var byteCount: UInt64 = 0
     var repeatCount: UInt64 = 0
     /// The client hands out values where they lie in the answer of the broker.
@@ -350,6 +348,7 @@ struct Intake {
         unsafe valuesAreInPlace = kafkaLibraryNumber() < 0x0300_0000
         unsafe self.recordBytesMax = recordBytesMax
         unsafe self.batchBytesMax = batchBytesMax
+        unsafe rows = .allocate(capacity: 1)
         let slotCount = (starts.map(\.slot).max() ?? -1) + 1
         unsafe self.slotCount = slotCount
         unsafe positions = .allocate(capacity: max(1, slotCount))
@@ -380,6 +379,7 @@ struct Intake {
             unsafe topics[place].slots.deallocate()
         }
         unsafe topics.deallocate()
+        unsafe rows.deallocate()
         unsafe positions.deallocate()
         unsafe errorText.deallocate()
     }
@@ -447,9 +447,11 @@ struct IntakeRows {
         unsafe count = batch.rowCount
     }
 
-    /// Copies one record.
+    /// Copies one record; true if no other should follow.
     ///
     /// A key or value that is there and empty has a pointer, one that is not there has none.
+    ///
+    /// - `message`: what is asked for its headers; `nil` if it has none.
     mutating func append(
         slot: Int,
         offset at: Int64,
@@ -458,8 +460,10 @@ struct IntakeRows {
         keyLength: Int,
         value: UnsafeMutableRawPointer?,
         valueLength: Int,
-        valueLengthWhole: Int
-    ) {
+        valueLengthWhole: Int,
+        message: UnsafeMutablePointer<rd_kafka_message_t>?,
+        arenaCountMax: Int
+    ) -> Bool {
         let row = unsafe count
         precondition(unsafe row < countMax, "the call ends at a full batch")
         if unsafe arenaCount + keyLength + valueLength > arenaCapacity {
@@ -486,6 +490,15 @@ struct IntakeRows {
         }
         unsafe headersLength[row] = 0
         unsafe count = row + 1
+        if let message = unsafe message {
+            var headers: OpaquePointer?
+            if unsafe rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR,
+                let headers = unsafe headers
+            {
+                unsafe append(headers: headers)
+            }
+        }
+        return unsafe isFull(arenaCountMax)
     }
 
     /// Copies the headers of the record that was appended last, in the form of `RecordHeader`.
@@ -564,9 +577,10 @@ private func takeMessage(
     let keyKept = unsafe keyLength > lengthMax ? min(keyLength, Intake.keptBytes) : keyLength
     var type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
     let timeMs = unsafe rd_kafka_message_timestamp(raw, &type)
-    guard unsafe intake.pointee.rows != nil else { return }
+    let asks =
+        unsafe !intake.pointee.valuesAreInPlace || mayHaveHeaders(raw.pointee.payload, length)
     // Straight into the raw rows: through the batch's properties it would take four times as long.
-    unsafe intake.pointee.rows?.append(
+    let isFull = unsafe intake.pointee.rows.pointee.append(
         slot: slot,
         offset: offset,
         timeMs: timeMs < 0 ? TimeLimit.never : timeMs,
@@ -574,22 +588,14 @@ private func takeMessage(
         keyLength: keyKept,
         value: raw.pointee.payload,
         valueLength: kept,
-        valueLengthWhole: length
+        valueLengthWhole: length,
+        message: asks ? raw : nil,
+        arenaCountMax: intake.pointee.batchBytesMax
     )
-    if unsafe !intake.pointee.valuesAreInPlace || mayHaveHeaders(raw.pointee.payload, length) {
-        var headers: OpaquePointer?
-        if unsafe rd_kafka_message_headers(raw, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR,
-            let headers = unsafe headers
-        {
-            unsafe intake.pointee.rows?.append(headers: headers)
-        }
-    }
     unsafe intake.pointee.positions[slot] = offset + 1
     unsafe intake.pointee.byteCount &+= UInt64(length &+ keyLength)
-    if unsafe intake.pointee.rows?.isFull(intake.pointee.batchBytesMax) ?? true {
-        // Ends the call; `rd_kafka_queue_yield` would not.
-        unsafe rd_kafka_yield(intake.pointee.client)
-    }
+    // Ends the call; `rd_kafka_queue_yield` would not.
+    if isFull { unsafe rd_kafka_yield(intake.pointee.client) }
 }
 
 /// Whether a message may have headers: false only where its bytes say that it has none.
@@ -602,8 +608,16 @@ private func takeMessage(
 /// nothing behind it is looked at, and the client is asked.
 /// - Complexity: O(1).
 /// - Source: the record format of Kafka's protocol guide; lengths and counts are zigzag varints.
+@inline(__always)
 package func mayHaveHeaders(_ value: UnsafeRawPointer?, _ length: Int) -> Bool {
     guard let value = unsafe value, length > 0 else { return true }
+    if length >= 64, length < 8192 {
+        // Two bytes, as nearly all have.
+        let varint = length << 2 & 0x7f00 | length << 1 & 0x7f | 0x80
+        let front = unsafe value.loadUnaligned(fromByteOffset: -2, as: UInt16.self)
+        return unsafe Int(front.littleEndian) != varint
+            || value.load(fromByteOffset: length, as: UInt8.self) != 0
+    }
     var rest = UInt64(length) << 1
     // Backwards from the value: the last byte of the varint has no high bit, the others do.
     var byteCount = 1

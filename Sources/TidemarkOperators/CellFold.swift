@@ -37,15 +37,15 @@ final class CellFold {
         _ numbers: UnsafeMutablePointer<Double>, into cell: GroupCell, _ index: Int,
         rows: UnsafePointer<UInt16>, count: Int
     ) {
-        let shape = cell.shape.columns[index]
+        let shape = cell.shape.foldings[index]
         let run = unsafe shape.wantsRun ? self.run : nil
-        let bins = unsafe cell.counters + shape.firstCounterStart
+        let bins = unsafe cell.counters + shape.counterStart
         var kept: Int
         switch shape.sums {
         case .exact(let sums):
             kept = unsafe foldExact(
                 column: numbers, rows: rows, count: count, plan: sums, cell: cell.exact + index,
-                edges: shape.firstEdges, edgeCount: shape.firstEdgeCount, bins: bins, run: run)
+                edges: shape.edges, edgeCount: shape.edgeCount, bins: bins, run: run)
         case .ordered:
             kept = unsafe foldOrdered(
                 column: numbers, rows: rows, count: count, cell: cell.ordered + index, run: run)
@@ -63,7 +63,7 @@ final class CellFold {
             unsafe wide.update(wideRun, count: kept)
         }
         guard shape.hasFurtherBinnings else { return }
-        for binning in shape.binnings.dropFirst() where !binning.isShared {
+        for binning in cell.shape.columns[index].binnings.dropFirst() where !binning.isShared {
             guard case .exact(let sums) = shape.sums else { continue }
             // Another baseline with edges of its own: bins alone, into a cell that is thrown away.
             var spare = NumericCell()

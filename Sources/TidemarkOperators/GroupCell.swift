@@ -178,11 +178,11 @@ final class GroupCell: @unchecked Sendable {
 
     /// Begins to fetch what folding numbers of a column changes.
     func prefetch(_ index: Int) {
-        let column = shape.columns[index]
+        let column = shape.foldings[index]
         unsafe prefetchForWriting(exact + index, byteCount: MemoryLayout<NumericCell>.size)
         unsafe prefetchForWriting(
-            counters + column.firstCounterStart,
-            byteCount: min(24, column.firstEdgeCount) * MemoryLayout<UInt64>.size)
+            counters + column.counterStart,
+            byteCount: min(24, column.edgeCount) * MemoryLayout<UInt64>.size)
         if column.wantsRun {
             unsafe prefetchForWriting(kll + index, byteCount: MemoryLayout<KLLSketch>.size)
         }
@@ -190,7 +190,7 @@ final class GroupCell: @unchecked Sendable {
 
     /// Begins to fetch where the sketch's next values go; the sketch itself is there.
     func prefetchRun(_ index: Int) {
-        if shape.columns[index].wantsRun { unsafe kll[index].prefetch() }
+        if shape.foldings[index].wantsRun { unsafe kll[index].prefetch() }
     }
 
     /// Begins to fetch what leads to the columns; the cell itself is there.
@@ -214,14 +214,14 @@ final class GroupCell: @unchecked Sendable {
 
     /// Begins to fetch the levels of all sketches; `prefetchForClosing` was long ago.
     func prefetchLevels() {
-        for index in 0..<columnCount where shape.columns[index].wantsRun {
+        for index in 0..<columnCount where shape.foldings[index].wantsRun {
             unsafe kll[index].prefetchLevels()
         }
     }
 
     /// Begins to fetch what a column's sketch holds; `prefetchLevels` was some time ago.
     func prefetchItems(_ index: Int) {
-        if index < columnCount, shape.columns[index].wantsRun { unsafe kll[index].prefetchItems() }
+        if index < columnCount, shape.foldings[index].wantsRun { unsafe kll[index].prefetchItems() }
     }
 
     /// The quantiles of a column that is not kept in KLL over f32.

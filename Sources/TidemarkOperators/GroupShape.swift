@@ -74,6 +74,24 @@ final class ColumnShape: @unchecked Sendable {
         }
     }
 
+    /// What a fold of numbers asks of the shape of their column.
+    ///
+    /// A copy of it in place of the shape: nothing in it is counted by reference, and a shape, with the list that
+    /// it stands in, would be held and let go for each run of rows.
+    @safe
+    struct Folding: @unchecked Sendable, BitwiseCopyable {
+        // The edges are those of the shape, which whoever has the group's shape keeps.
+        let sums: Sums
+        /// The values go into a KLL sketch over f32.
+        let wantsRun: Bool
+        /// The first binning: its edges and where its counters begin.
+        let edges: UnsafeMutablePointer<Double>?
+        let edgeCount: Int
+        let counterStart: Int
+        /// Binnings after the first with counters of their own.
+        let hasFurtherBinnings: Bool
+    }
+
     /// Cells of a category that no file names the largest values of.
     static let hashedCellCount = 32
 
@@ -88,12 +106,15 @@ final class ColumnShape: @unchecked Sendable {
     let learned: Binning?
     /// The values go into a KLL sketch over f32.
     let wantsRun: Bool
-    /// The first binning, of a number: its edges and where its counters begin.
-    let firstEdges: UnsafeMutablePointer<Double>?
-    let firstEdgeCount: Int
-    let firstCounterStart: Int
-    /// Binnings after the first with counters of their own.
-    let hasFurtherBinnings: Bool
+
+    /// What folding asks of it.
+    var folding: Folding {
+        unsafe Folding(
+            sums: sums, wantsRun: wantsRun, edges: binnings.first?.edges,
+            edgeCount: binnings.first?.edgeCount ?? 0,
+            counterStart: binnings.first?.counterStart ?? 0,
+            hasFurtherBinnings: binnings.dropFirst().contains { !$0.isShared })
+    }
 
     /// A shape of a column in a group.
     ///
@@ -191,10 +212,6 @@ final class ColumnShape: @unchecked Sendable {
         learned = learns && (hasHistogram || !column.type.isNumeric) ? binnings.first : nil
         self.binnings = binnings
         wantsRun = column.summary.quantileSketch == .kll && !column.summary.quantiles.isEmpty
-        unsafe firstEdges = binnings.first?.edges
-        firstEdgeCount = binnings.first?.edgeCount ?? 0
-        firstCounterStart = binnings.first?.counterStart ?? 0
-        hasFurtherBinnings = binnings.dropFirst().contains { !$0.isShared }
         if column.type.isNumeric {
             if let range = wanted.first?.range {
                 sums = .exact(SumPlan(from: range.0, to: range.1))
@@ -236,6 +253,8 @@ final class GroupShape: Sendable {
     /// First 64 bits of MurmurHash3_x64_128, seed 9001, of the part: slot and rank of the group.
     let hash: UInt64
     let columns: [ColumnShape]
+    /// By column.
+    let foldings: [ColumnShape.Folding]
     /// Counters of all binnings of all columns.
     let counterCount: Int
     /// Whether a column keeps quantiles in another sketch than KLL over f32.
@@ -254,6 +273,7 @@ final class GroupShape: Sendable {
         part = values.part
         hash = textHash(part)
         columns = other.columns
+        foldings = other.foldings
         counterCount = other.counterCount
         hasWideQuantiles = other.hasWideQuantiles
         hasExtras = other.hasExtras
@@ -290,6 +310,7 @@ final class GroupShape: Sendable {
                     && monitored.contains { stream.baselines[$0].learning != nil },
                 counterStart: &counterCount)
         }
+        foldings = columns.map(\.folding)
         self.counterCount = counterCount
         hasExtras = columns.contains { $0.column.summary.hasExtras }
         correlations =

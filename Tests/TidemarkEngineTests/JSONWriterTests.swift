@@ -38,4 +38,36 @@ import TidemarkKernels
             }
         }
     }
+
+    @Test func `an f32 is the shortest text that reads back as that f32`() {
+        let seed: UInt64 = 21
+        let random = CounterRandom(key: seed)
+        var numbers: [Float] = [
+            0.1, 0.0001, 0.00010000001, 0.000099999994, 1e-5, .leastNonzeroMagnitude, 0.5, 1.5,
+            8_388_607.5, 16_777_215, 16_777_216, 16_777_218, 1e16, .greatestFiniteMagnitude, 0.3,
+            99.99999,
+        ]
+        for place in 0..<UInt64(200_000) {
+            let bits = random.draw(place)
+            let any = Float(bitPattern: UInt32(truncatingIfNeeded: bits))
+            numbers.append(any.isFinite ? any : 0.25)
+            numbers += [
+                Float(Int64(bitPattern: bits)) * 0x1p-60, Float(bits % 1_000_000) / 1_000,
+            ]
+        }
+        for number in numbers {
+            for number in [number, -number] {
+                let whole = number.rounded(.towardZero) == number && abs(number) <= 0x1p24
+                let expected = whole ? "\(Int64(number))" : number.description
+                var json = JSONWriter()
+                json.beginArray()
+                json.value(number)
+                json.value(number)
+                json.endArray()
+                #expect(
+                    String(decoding: json.bytes, as: UTF8.self) == "[\(expected),\(expected)]",
+                    "seed \(seed)")
+            }
+        }
+    }
 }

@@ -170,6 +170,8 @@ int tm_json_document_next(tm_json_document *document, tm_json_event *event);
 /// Writes the shortest text that reads back as the same double, without an exponent, of 25 letters at
 /// most; returns how many, or 0 where another notation is wanted (an exponent, or a whole number).
 size_t tm_json_write_number(double value, char *text);
+/// The same for a float: it has the digits that a float needs.
+size_t tm_json_write_float(float value, char *text);
 
 #ifdef __cplusplus
 }
