@@ -94,7 +94,7 @@ package struct RunSettings: Sendable {
     package static let unitBytesMin = 16 << 10
     /// Of the first unit, as how fast results leave is not known yet.
     ///
-    /// Each that is through soon doubles it.
+    /// Each that is through soon doubles it, and more where its pace says so.
     package static let unitBytesFirst = 256 << 10
     /// A unit that takes longer makes the next ones smaller, ms.
     package static let unitMsMax: Int64 = 5_000

@@ -497,7 +497,9 @@ package final class Coordinator {
             unitBytesMax = max(
                 min(most, RunSettings.unitBytesMin), min(unitBytesMax / 2, Int(fitting)))
         } else if unitBytesMax < most, tookMs < RunSettings.unitMsMax / 4 {
-            unitBytesMax = min(most, unitBytesMax * 2)
+            // Twice as much, or what takes half of that time at the pace of this one.
+            let fitting = Int64(unitBytes) * RunSettings.unitMsMax / (2 * max(1, tookMs))
+            unitBytesMax = min(most, max(unitBytesMax * 2, Int(fitting)))
         }
         progress.unitBytesMax = unitBytesMax
         progress.lastUnitMs = tookMs
