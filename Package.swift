@@ -78,8 +78,8 @@ let package = Package(
         module("TidemarkCore"),
         module("TidemarkKernels", ["CKernels"]),
         module("TidemarkSketches", ["TidemarkKernels"]),
-        module("TidemarkDrift", ["TidemarkKernels", "TidemarkSketches", "CTails"]),
-        module("TidemarkAlerts", ["TidemarkCore"]),
+        module("TidemarkDrift", ["CTails"]),
+        module("TidemarkAlerts"),
         module("TidemarkBatch", ["TidemarkCore"]),
         module(
             "TidemarkCodec",
@@ -91,13 +91,13 @@ let package = Package(
                 "TidemarkCore", "TidemarkKernels", "TidemarkSketches", "TidemarkDrift",
                 "TidemarkAlerts", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
             ]),
-        module("TidemarkTopology", ["TidemarkCore", "CYAML"]),
+        module("TidemarkTopology", ["CYAML"]),
         module("TidemarkPlanner", ["TidemarkCore", "TidemarkTopology", "TidemarkDataflow"]),
         module("TidemarkTelemetry", ["TidemarkCore"]),
         module("TidemarkHTTP", ["CHTTP"]),
         module(
             "TidemarkRuntime",
-            ["TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry"]),
+            ["TidemarkCore", "TidemarkBatch", "TidemarkDataflow"]),
         module(
             "TidemarkKafka",
             ["TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry", "CRdKafka"]),
@@ -110,9 +110,9 @@ let package = Package(
         .executableTarget(
             name: "tidemark",
             dependencies: [
-                "TidemarkCore", "TidemarkKernels", "TidemarkSketches", "TidemarkDrift",
-                "TidemarkAlerts", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
-                "TidemarkOperators", "TidemarkTopology", "TidemarkPlanner", "TidemarkTelemetry",
+                "TidemarkCore", "TidemarkKernels", "TidemarkSketches", "TidemarkAlerts",
+                "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow", "TidemarkOperators",
+                "TidemarkTopology", "TidemarkPlanner", "TidemarkTelemetry",
                 "TidemarkRuntime", "TidemarkKafka", "TidemarkFiles", "TidemarkHTTP", "CAllocator",
             ],
             swiftSettings: swift,

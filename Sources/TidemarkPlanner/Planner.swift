@@ -1,17 +1,5 @@
 package import TidemarkDataflow
-package import TidemarkTopology
-
-/// Why a baseline file can't be used: follows its path in a message (`is no JSON: …`).
-package struct BaselineProblem: Error, Sendable, Equatable {
-    package var message: String
-    package init(_ message: String) { self.message = message }
-}
-
-/// Why a file can't be read: follows its path in a message (`does not exist`, `is a directory`).
-package struct FileProblem: Error, Sendable, Equatable {
-    package var message: String
-    package init(_ message: String) { self.message = message }
-}
+import TidemarkTopology
 
 /// Makes plans of topologies.
 ///
@@ -180,52 +168,5 @@ extension Node {
                     })
             }
         return Node(kind: kind, place: moved(place))
-    }
-}
-
-/// What became of a topology.
-package struct PlanResult: Sendable {
-    /// `nil` exactly if a diagnostic is an error.
-    package var plan: Plan?
-    /// Hash of what shapes the data, 16 hex digits.
-    package var dataHash: String
-    /// In order of place.
-    package var diagnostics: [Diagnostic]
-    package var facts: PlanFacts
-}
-
-/// What `tidemark plan` prints beside the plan.
-package struct PlanFacts: Sendable {
-    /// By place of the baseline; `nil` where it is learned.
-    package var baselines: [BaselineSummary?] = []
-    package var budget = Budget()
-    /// By place of the segment: how many groups are expected, and whether a baseline counted them.
-    package var groups: [(count: Int, isCounted: Bool)] = []
-    /// What groups take; `nil` where there are errors.
-    package var memory: MemoryEstimate?
-    /// Tests a period over all alerting monitors of a severity.
-    package var testsPerPeriod: [Severity: Double] = [:]
-
-    package init() {}
-}
-
-/// False alerts that are expected; `nil`: off.
-package struct Budget: Sendable, Equatable {
-    package struct Rate: Sendable, Equatable {
-        package var count: Double
-        package var periodMs: Int64
-    }
-    package var page: Rate? = Rate(count: 1, periodMs: weekMs)
-    package var warn: Rate? = Rate(count: 1, periodMs: dayMs)
-    package var info: Rate? = Rate(count: 1, periodMs: hourMs)
-
-    package init() {}
-
-    package func rate(of severity: Severity) -> Rate? {
-        switch severity {
-        case .page: page
-        case .warn: warn
-        case .info: info
-        }
     }
 }

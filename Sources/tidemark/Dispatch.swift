@@ -6,9 +6,6 @@ import TidemarkOperators
 import TidemarkPlanner
 import TidemarkTopology
 
-/// The program's version.
-let programVersion = "0.1.0"
-
 /// Runs one command line.
 ///
 /// - Returns: the exit code.
@@ -73,21 +70,6 @@ private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
 
 // MARK: run, lint, plan
 
-/// Prints a topology's findings; loads the plan and its baselines if there is no error.
-func load(_ path: String, _ invocation: Invocation, quietly: Bool = false) -> LoadedPlan? {
-    let result = planTopology(path, invocation)
-    let shown = quietly ? result.diagnostics.filter { $0.severity != .note } : result.diagnostics
-    printError(report(shown, overrides: invocation.values("--set"), format: "text"))
-    guard let plan = result.plan else { return nil }
-    do throws(BaselineTable.Problem) {
-        return LoadedPlan(
-            plan: plan, dataHash: result.dataHash, baselines: try loadBaselines(plan), path: path)
-    } catch {
-        printError("tidemark: baseline \(error.message)\n")
-        return nil
-    }
-}
-
 private func runCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     let isShadow = invocation.has("--no-alerts")
     let suffix = invocation.value("--suffix")
@@ -103,7 +85,7 @@ private func runCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
                 hint: "--suffix .shadow")
         }
     }
-    guard let loaded = load(invocation.arguments[0], invocation, quietly: true) else {
+    guard let loaded = loadTopology(invocation.arguments[0], invocation, quietly: true) else {
         return ExitCode.topology
     }
     var options = RunOptions(
@@ -140,13 +122,6 @@ private func isTopicByte(_ byte: UInt8) -> Bool {
     case 0x61...0x7a, 0x41...0x5a, 0x30...0x39, 0x2d, 0x2e, 0x5f: true
     default: false
     }
-}
-
-/// Says what went wrong with the environment.
-func printFailure(_ error: ConnectorError) -> Int32 {
-    printError("tidemark: \(error.message)\n")
-    if let hint = error.hint { printError("  try: \(hint)\n") }
-    return ExitCode.environment
 }
 
 /// The finding about two topologies of one call that have the same `app`.

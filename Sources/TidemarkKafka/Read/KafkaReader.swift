@@ -326,8 +326,6 @@ struct Intake {
     var errorSlot = -1
     let errorText: UnsafeMutablePointer<CChar>
     static let errorTextCapacity = 256
-    /// Of a record over the limit these bytes are kept.
-    static let keptBytes = 64 << 10
 
     @unsafe
     struct Topic {
@@ -573,8 +571,8 @@ private func takeMessage(
     let lengthMax = unsafe intake.pointee.recordBytesMax
     let length = unsafe raw.pointee.len
     let keyLength = unsafe raw.pointee.key_len
-    let kept = unsafe length > lengthMax ? min(length, Intake.keptBytes) : length
-    let keyKept = unsafe keyLength > lengthMax ? min(keyLength, Intake.keptBytes) : keyLength
+    let kept = length > lengthMax ? min(length, foreignBytesKept) : length
+    let keyKept = keyLength > lengthMax ? min(keyLength, foreignBytesKept) : keyLength
     var type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
     let timeMs = unsafe rd_kafka_message_timestamp(raw, &type)
     let asks =

@@ -257,12 +257,6 @@ func bars(_ counts: [Int64]) -> String {
     }.joined()
 }
 
-func shortNumber(_ number: Double?) -> String {
-    guard let number else { return "-" }
-    return number.magnitude >= 1e6 || (number != 0 && number.magnitude < 1e-3)
-        ? "\(number)" : fixed(number, 3)
-}
-
 extension String {
     func leftPadded(_ width: Int) -> String {
         String(repeating: " ", count: max(0, width - count)) + self

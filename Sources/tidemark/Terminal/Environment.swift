@@ -2,6 +2,9 @@ import Glibc
 import TidemarkKafka
 import TidemarkKernels
 
+/// The program's version.
+let programVersion = "0.1.0"
+
 /// Why this processor cannot run the program, in words; `nil` if it can.
 ///
 /// Looked at first: what is compiled for a newer processor would end in an illegal instruction.

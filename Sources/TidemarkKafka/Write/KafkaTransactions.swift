@@ -145,7 +145,7 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
     private func fitted(_ record: OutputRecord) -> OutputRecord {
         let count = record.value?.count ?? 0
         if record.form == .foreign {
-            return unsafe count > foreignBytesMax ? record.shortened(to: Intake.keptBytes) : record
+            return count > foreignBytesMax ? record.shortened(to: foreignBytesKept) : record
         }
         guard let most = ownBytesMax[record.topic], count > most else { return record }
         return record.replaced(byteCount: count, most: most)

@@ -152,3 +152,9 @@ extension Double {
     var naturalLogarithm: Double { Glibc.log(self) }
     func clamped(_ lo: Double, _ hi: Double) -> Double { Swift.min(hi, Swift.max(lo, self)) }
 }
+
+func shortNumber(_ number: Double?) -> String {
+    guard let number else { return "-" }
+    return number.magnitude >= 1e6 || (number != 0 && number.magnitude < 1e-3)
+        ? "\(number)" : fixed(number, 3)
+}

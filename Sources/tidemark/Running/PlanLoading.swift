@@ -103,3 +103,25 @@ func report(_ diagnostics: [Diagnostic], overrides: [String], format: String) ->
 func sourceText(_ path: String) -> String? {
     (try? readWholeFile(path)).map { String(decoding: $0, as: UTF8.self) }
 }
+
+/// Prints a topology's findings; loads the plan and its baselines if there is no error.
+func loadTopology(_ path: String, _ invocation: Invocation, quietly: Bool = false) -> LoadedPlan? {
+    let result = planTopology(path, invocation)
+    let shown = quietly ? result.diagnostics.filter { $0.severity != .note } : result.diagnostics
+    printError(report(shown, overrides: invocation.values("--set"), format: "text"))
+    guard let plan = result.plan else { return nil }
+    do throws(BaselineTable.Problem) {
+        return LoadedPlan(
+            plan: plan, dataHash: result.dataHash, baselines: try loadBaselines(plan), path: path)
+    } catch {
+        printError("tidemark: baseline \(error.message)\n")
+        return nil
+    }
+}
+
+/// Says what went wrong with the environment.
+func printFailure(_ error: ConnectorError) -> Int32 {
+    printError("tidemark: \(error.message)\n")
+    if let hint = error.hint { printError("  try: \(hint)\n") }
+    return ExitCode.environment
+}

@@ -54,7 +54,9 @@ func demoCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         return ExitCode.environment
     }
     let path = invocation.value("--topology") ?? "topologies/demo.yaml"
-    guard var loaded = load(path, invocation, quietly: true) else { return ExitCode.topology }
+    guard var loaded = loadTopology(path, invocation, quietly: true) else {
+        return ExitCode.topology
+    }
     do throws(ConnectorError) {
         return try demo(&loaded, seed: seed, count: count, seconds: seconds)
     } catch {

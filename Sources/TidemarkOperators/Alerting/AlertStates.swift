@@ -371,3 +371,26 @@ extension StateFrame {
         }
     }
 }
+
+/// `alert/monitor/segment/size/column/group`.
+extension StateKeys {
+    func alert(_ series: AlertSeries) -> [UInt8] {
+        Self.joined([
+            Array("alert".utf8), monitors[series.monitor], segments[series.segment],
+            sizes[series.size], series.column.map { columns[$0] } ?? Self.whole, series.group,
+        ])
+    }
+
+    func alert(_ key: [UInt8]) -> AlertSeries? {
+        let parts = Self.parts(key)
+        guard parts.count == 6, parts[0] == Array("alert".utf8),
+            let monitor = monitors.firstIndex(of: parts[1]),
+            let segment = segments.firstIndex(of: parts[2]),
+            let size = sizes.firstIndex(of: parts[3])
+        else { return nil }
+        let column = columns.firstIndex(of: parts[4])
+        guard column != nil || parts[4] == Self.whole else { return nil }
+        return AlertSeries(
+            monitor: monitor, segment: segment, size: size, column: column, group: parts[5])
+    }
+}

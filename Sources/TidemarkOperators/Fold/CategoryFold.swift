@@ -1,0 +1,41 @@
+import TidemarkDataflow
+
+/// Turns counts by code into mergeable summaries.
+enum CategoryFold {
+    /// A cell that comes to this many different texts is folded early: by its own rows alone, so that
+    /// the result does not depend on batches.
+    static let distinctCountMax = 16_384
+
+    static func flushAll(
+        _ cell: GroupCell, fields: [Int], texts: TextTable, tables: CodeTables
+    ) {
+        for (index, shape) in cell.shape.columns.enumerated() where shape.column.type.isText {
+            flush(cell, index, field: fields[index], texts: texts)
+            unsafe tables.give(index, cell.codes[index].takeTable())
+        }
+    }
+
+    static func flush(
+        _ cell: GroupCell, _ index: Int, field: Int, texts: TextTable
+    ) {
+        guard unsafe cell.codes[index].distinctCount > 0, let summary = cell.categories[index]
+        else { return }
+        let shape = cell.shape.columns[index]
+        let plan = shape.column.summary
+        summary.valueCount += unsafe cell.codes[index].valueCount
+        unsafe texts.summarise(
+            cell.codes[index], field: field, into: summary, distinct: plan.distinctLgK != nil,
+            frequent: plan.topCount != nil)
+        let known = shape.binnings.isEmpty ? [] : texts.all(field)
+        if let extras = cell.extras(index) {
+            extras.add(unsafe texts.counted(cell.codes[index], field: field))
+        }
+        for binning in shape.binnings {
+            unsafe cell.codes[index].forEach { code, count in
+                let place = binning.cell(of: known[Int(code)].hash)
+                unsafe cell.counters[binning.counterStart + place] += UInt64(count)
+            }
+        }
+        unsafe cell.codes[index].reset()
+    }
+}
