@@ -76,6 +76,13 @@ extension TwoSample {
             #expect(near(ours, p, 1e-3) || abs(ours - p) < 1e-7, "\(d) \(n): \(ours), \(p)")
         }
         #expect(ksUpper(0, 10, 10) == 1 && ksUpper(1, 1, 1) == 1)
+        // Wholly apart: two of all orders of the values; the sum over paths comes to the same.
+        #expect(near(ksUpper(1, 2, 3), 0.2, 1e-15) && near(ksUpper(1, 3, 2), 0.2, 1e-15))
+        #expect(near(ksUpper(1, 1, 99_999), 2e-5, 1e-12))
+        for (n, m) in [(1, 7), (4, 9), (12, 30), (40, 41)] as [(UInt64, UInt64)] {
+            let below = 1 - 0.4 / Double(n * m)
+            #expect(near(ksUpper(1, n, m), ksUpper(below, n, m), 1e-12), "\(n) and \(m)")
+        }
         // The limit of Kolmogorov says 4e-6 here, the exact law 3.58e-6.
         #expect(abs(ksUpper(0.119_8, 500, 5_000) / 3.58e-6 - 1) < 0.1)
     }
