@@ -33,7 +33,9 @@ package struct Column {
     package var codes: UnsafeMutablePointer<UInt32>?
     /// Rows without a value, ascending, and why.
     package var exceptionRows: UnsafeMutablePointer<UInt16>
+    /// `ValueState` of each of those rows, as its raw value.
     package var exceptionStates: UnsafeMutablePointer<UInt8>
+    /// How many rows have no value; so many places of both lists are in use.
     package var exceptionCount = 0
 }
 
@@ -42,13 +44,17 @@ package struct Column {
 /// One a worker, filled again for each batch. The owner is the worker.
 @safe
 package final class ColumnBatch {
+    /// What a column's values are kept as: `Double`, milliseconds, or codes of a dictionary.
     package enum Storage: Sendable { case numbers, times, codes }
 
+    /// Rows that the columns hold.
     package let rowCountMax: Int
+    /// In the order in which the decoder was given its fields.
     package var columns: [Column]
     /// A decoder's verdict by row: 0 is a row; other values are the decoder's own.
     package let verdicts: UnsafeMutablePointer<UInt8>
 
+    /// Columns of these kinds; each takes 3 bytes a row beside its values.
     package init(storage: [Storage], rowCountMax: Int) {
         self.rowCountMax = rowCountMax
         unsafe verdicts = .allocate(capacity: rowCountMax)

@@ -9,10 +9,12 @@ import TidemarkCore
 package final class RecordBatch {
     /// Rows that the arrays hold.
     package let rowCountMax: Int
+    /// Rows that are in it.
     package private(set) var rowCount = 0
 
     /// The slot of the row's input partition (its place in the canonical order of partitions).
     package let partition: UnsafeMutablePointer<UInt16>
+    /// The record's offset in its partition; of a file its number, from 0.
     package let offset: UnsafeMutablePointer<Int64>
     /// Record time, ms since 1970; `TimeLimit.never` where the record has none.
     package let recordTimeMs: UnsafeMutablePointer<Int64>
@@ -20,6 +22,7 @@ package final class RecordBatch {
     package let valueStart: UnsafeMutablePointer<UInt32>
     /// Bytes of the value that are in the arena; -1 is a tombstone.
     package let valueLength: UnsafeMutablePointer<Int32>
+    /// Where the key begins in `arena`.
     package let keyStart: UnsafeMutablePointer<UInt32>
     /// -1: the record has no key.
     package let keyLength: UnsafeMutablePointer<Int32>
@@ -35,12 +38,17 @@ package final class RecordBatch {
 
     /// Payload bytes; at least `padding` readable bytes follow the last one.
     package private(set) var arena: UnsafeMutableRawPointer
+    /// Bytes that the arena takes without growing.
     package private(set) var arenaCapacity: Int
+    /// Bytes of it that are in use.
     package private(set) var arenaCount = 0
 
     /// Readable bytes after the last payload that decoders may count on.
     package static let padding = 64
 
+    /// An empty batch.
+    ///
+    /// - Precondition: at most 4,096 rows: row numbers are 16 bits elsewhere.
     package init(rowCountMax: Int, arenaCapacity: Int) {
         precondition(rowCountMax > 0 && rowCountMax <= 4096, "row numbers are 16 bits")
         self.rowCountMax = rowCountMax
@@ -78,6 +86,7 @@ package final class RecordBatch {
     /// A batch is also full when its bytes reach this, however few its rows.
     package static let byteCountMax = 4 << 20
 
+    /// No row fits any more, or its bytes are many enough.
     package var isFull: Bool { rowCount == rowCountMax || arenaCount >= Self.byteCountMax }
 
     /// Forgets all rows, but not the arena's bytes: for a source that reads blocks into it and

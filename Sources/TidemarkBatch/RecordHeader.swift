@@ -4,6 +4,7 @@
 /// there is no value) as 32-bit little-endian numbers, then the bytes of both. Whoever fills an arena from C
 /// writes the same form.
 package struct RecordHeader: Sendable, Equatable {
+    /// UTF-8 by convention; Kafka does not check it.
     package var name: [UInt8]
     /// `nil`: the header has none, which is not the same as an empty one.
     package var value: [UInt8]?

@@ -63,16 +63,20 @@ package indirect enum JSONValue: Sendable, Equatable {
             as: UTF8.self)
     }
 
+    /// The value of a member, the last one of that name; `nil`: there is none, or this is no
+    /// object.
     package subscript(name: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.last { $0.name == name }?.value
     }
 
+    /// The text; `nil`: it is none, as a number is none.
     package var asText: String? {
         if case .text(let text) = self { return text }
         return nil
     }
 
+    /// The number, rounded if it is an integer beyond 2^53; `nil`: it is none.
     package var asNumber: Double? {
         switch self {
         case .integer(let value): Double(value)
@@ -81,6 +85,7 @@ package indirect enum JSONValue: Sendable, Equatable {
         }
     }
 
+    /// The number, if it is whole and fits; else `nil`: 5.0 is 5.
     package var asInteger: Int64? {
         switch self {
         case .integer(let value): value
@@ -89,16 +94,19 @@ package indirect enum JSONValue: Sendable, Equatable {
         }
     }
 
+    /// The boolean; `nil`: it is none.
     package var asBoolean: Bool? {
         if case .boolean(let value) = self { return value }
         return nil
     }
 
+    /// The elements; `nil`: it is no array.
     package var asArray: [JSONValue]? {
         if case .array(let values) = self { return values }
         return nil
     }
 
+    /// The members, in the order of the document; `nil`: it is no object.
     package var asObject: [(name: String, value: JSONValue)]? {
         if case .object(let members) = self { return members }
         return nil
@@ -123,5 +131,6 @@ package indirect enum JSONValue: Sendable, Equatable {
 
 /// The bytes are no JSON document.
 package struct JSONError: Error, Equatable, Sendable {
+    /// What the parser says.
     package var reason: String
 }

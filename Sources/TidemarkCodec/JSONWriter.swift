@@ -13,6 +13,7 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
     package private(set) var count = 0
     private var needsComma = false
 
+    /// An empty text, with room for so many bytes.
     package init(capacity: Int = 256) {
         self.capacity = max(64, capacity)
         unsafe start = .allocate(capacity: self.capacity)
@@ -40,9 +41,13 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         needsComma = false
     }
 
+    /// `{`; a comma before it where one belongs.
     package mutating func beginObject() { open(0x7b) }
+    /// `}`.
     package mutating func endObject() { close(0x7d) }
+    /// `[`; a comma before it where one belongs.
     package mutating func beginArray() { open(0x5b) }
+    /// `]`.
     package mutating func endArray() { close(0x5d) }
 
     /// A list of objects, of whose members `body` writes those of one.
@@ -75,6 +80,7 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         needsComma = false
     }
 
+    /// A name of any letters: it is escaped.
     package mutating func key(text name: String) {
         separate()
         quote(name)
@@ -82,6 +88,7 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         needsComma = false
     }
 
+    /// A text, in quotes and escaped.
     package mutating func value(_ text: String) {
         separate()
         quote(text)
@@ -107,9 +114,12 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         needsComma = true
     }
 
+    /// `true` or `false`.
     package mutating func value(_ flag: Bool) { write(flag ? "true" : "false") }
+    /// A whole number.
     package mutating func value(_ number: Int) { value(Int64(number)) }
 
+    /// A whole number.
     package mutating func value(_ number: Int64) {
         separate()
         needsComma = true
@@ -171,6 +181,7 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         needsComma = true
     }
 
+    /// `null`.
     package mutating func null() { write("null") }
 
     /// JSON text made elsewhere.
@@ -180,20 +191,24 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         needsComma = true
     }
 
+    /// A name that needs no escapes, and a text.
     package mutating func member(_ name: StaticString, _ text: String) {
         key(name)
         value(text)
     }
 
+    /// A name that needs no escapes, and a whole number.
     package mutating func member(_ name: StaticString, _ number: Int64) {
         key(name)
         value(number)
     }
 
+    /// A name that needs no escapes, and a whole number.
     package mutating func member(_ name: StaticString, _ number: Int) {
         member(name, Int64(number))
     }
 
+    /// A name that needs no escapes, and `true` or `false`.
     package mutating func member(_ name: StaticString, _ flag: Bool) {
         key(name)
         value(flag)

@@ -13,6 +13,7 @@ package enum FieldKind: Int32, Sendable {
     case boolean
     case timeS, timeMs, timeUs, timeNs, timeText
 
+    /// What its values are kept as.
     package var storage: ColumnBatch.Storage {
         switch self {
         case .number, .integer: .numbers
@@ -24,13 +25,18 @@ package enum FieldKind: Int32, Sendable {
 
 /// A wanted path of a record.
 package struct Field: Sendable {
+    /// One step on the way to the value.
     package enum Step: Sendable {
         case key(String)
         case index(Int)
     }
+    /// How the value is read.
     package var kind: FieldKind
+    /// The way from the record to the value; of CSV the field's name alone.
     package var path: [Step]
+    /// `"12.5"` is read as 12.5 in a number.
     package var acceptText: Bool
+    /// Texts that mean null.
     package var nullValues: [String]
     /// What a time without an offset means, of a time that is a text; `nil`: UTC, and the decoder counts
     /// such times.
@@ -76,6 +82,7 @@ package enum DecodeVerdict: UInt8, Sendable {
         }
     }
 
+    /// What is wrong, in words, where nothing better can be said of the bytes.
     package var detail: String {
         switch self {
         case .row, .tombstone: ""
@@ -108,6 +115,7 @@ package enum DecodeVerdict: UInt8, Sendable {
 /// - Complexity: one pass over the bytes; nothing is allocated a record, but for new texts.
 @safe
 package final class RecordDecoder {
+    /// What `decode` fills.
     package let columns: ColumnBatch
     private let handle: OpaquePointer
     private let fields: [Field]

@@ -16,6 +16,7 @@ import TidemarkCore
 /// is never taken for a newer version. A version reads every earlier one. A later one is refused, never skipped: going back to an older
 /// version of tidemark needs `tidemark reset`, unless the formats are the same.
 package struct StateFrame: Sendable, Equatable {
+    /// The newest version that is read; a frame says the one in which its kind last changed.
     package static let version: UInt8 = 5
     /// Payloads above it are damaged, whatever they say.
     package static let payloadBytesMax = 64 << 20
@@ -47,9 +48,13 @@ package struct StateFrame: Sendable, Equatable {
         }
     }
 
+    /// What the payload is.
     package var kind: Kind
+    /// The state epoch: a frame of another one is not used.
     package var epoch: Int
+    /// End of the last window that is in it, ms; kinds without windows say what it is for them.
     package var appliedThroughMs: Int64
+    /// What is kept, in the kind's own form.
     package var payload: [UInt8]
 
     package init(kind: Kind, epoch: Int, appliedThroughMs: Int64, payload: [UInt8]) {
@@ -65,6 +70,7 @@ package struct StateFrame: Sendable, Equatable {
         case damaged(String)
     }
 
+    /// The frame's bytes; LZ4 where that makes the payload shorter.
     package func encoded() -> [UInt8] {
         // An empty frame alone has as many bytes: nothing so short gets shorter.
         let compressed = payload.count <= 15 ? payload : Self.compress(payload)

@@ -1,8 +1,10 @@
 /// A partition of an input topic.
 ///
-/// A file is partition 0 of a topic named after it.
+/// A file is partition 0 of the topic that it stands in for.
 package struct TopicPartition: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// As the cluster names it; of a file the topic that it stands in for, or the topology's name.
     package let topic: String
+    /// Numbered from 0, as in Kafka.
     package let partition: Int32
 
     package init(topic: String, partition: Int32) {
@@ -22,10 +24,13 @@ package struct TopicPartition: Hashable, Comparable, Sendable, CustomStringConve
 ///
 /// Bytes are final: a sink adds nothing.
 package struct OutputRecord: Sendable {
+    /// Where it is written; a file sink has a file for each.
     package var topic: String
+    /// `nil`: the record has none, and its partition is chosen by `partitionKey` or by the client.
     package var key: [UInt8]?
     /// `nil` is a tombstone.
     package var value: [UInt8]?
+    /// In the order in which they are written; a name may come more than once.
     package var headers: [(name: String, value: [UInt8])]
     /// The bytes that choose the partition by murmur2, as Kafka's Java producer has it: those of
     /// the series, so that it stays in order.
@@ -35,6 +40,7 @@ package struct OutputRecord: Sendable {
     /// How a file sink writes the value.
     package var form: Form
 
+    /// What kind of bytes the value is: only a sink that writes text needs to know.
     package enum Form: Sendable {
         /// JSON, put into the line as it is.
         case json

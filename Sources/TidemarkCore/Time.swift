@@ -25,15 +25,21 @@ package protocol TimeSource: Sendable {
 
 /// A half-open interval of event time, aligned to 1970: `startMs ..< endMs`.
 package struct Window: Hashable, Comparable, Sendable {
+    /// The first millisecond that belongs to it.
     package let startMs: Int64
+    /// The first millisecond that does not.
     package let endMs: Int64
 
+    /// A window of at least a millisecond.
+    ///
+    /// - Precondition: `startMs < endMs`.
     package init(startMs: Int64, endMs: Int64) {
         precondition(startMs < endMs, "the planner rejects an empty window")
         self.startMs = startMs
         self.endMs = endMs
     }
 
+    /// Milliseconds.
     package var lengthMs: Int64 { endMs - startMs }
 
     /// By end, then the longer one first: the order in which windows close.

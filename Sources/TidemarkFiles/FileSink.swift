@@ -36,6 +36,7 @@ package final class FileSink: Sink, @unchecked Sendable {
         self.inputs = inputs
     }
 
+    /// Makes the directory and opens a file for each topic.
     package func check(topics: [String]) throws(ConnectorError) {
         if unsafe mkdir(directory, 0o777) != 0, errno != EEXIST {
             throw ConnectorError(
@@ -97,6 +98,7 @@ package final class FileSink: Sink, @unchecked Sendable {
         return 0
     }
 
+    /// Takes the record always: what is buffered is written out when it is much.
     package func produce(_ record: OutputRecord) throws(ConnectorError) -> Bool {
         guard let output = outputs[record.topic] else {
             throw ConnectorError(.environment, "\(record.topic) is no output of this run")
@@ -107,8 +109,10 @@ package final class FileSink: Sink, @unchecked Sendable {
         return true
     }
 
+    /// Records that are buffered and not written.
     package var outstandingCount: Int { bufferedCount }
 
+    /// Writes what is buffered; where the file goes on, to the disk.
     package func service(timeoutMs: Int) throws(ConnectorError) {
         for (topic, output) in outputs where output.lines.count > 0 {
             var at = 0
@@ -137,6 +141,7 @@ package final class FileSink: Sink, @unchecked Sendable {
         bufferedCount = 0
     }
 
+    /// Closes the files; what is still buffered is lost.
     package func close(withinMs: Int64) {
         for output in outputs.values { Glibc.close(output.descriptor) }
         outputs = [:]

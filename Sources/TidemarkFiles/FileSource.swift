@@ -11,11 +11,15 @@ package import TidemarkDataflow
 ///
 /// Without an end (`follows`) it waits at the end of the file for lines to be added.
 package final class FileSource: Source, @unchecked Sendable {
+    /// A file has one partition for ever.
     package let hasGrown = false
     private let path: String
     private let topic: String
     private let recordByteCountMax: Int
+    /// What stands for "now": the time that the topology names, or the file's modification time,
+    /// ms.
     package let fixedReferenceMs: Int64?
+    /// The reader says when the end is reached.
     package let isBounded = true
     private let descriptor: Int32
     /// Between the fields of a row; `nil`: a record is a line.
@@ -116,6 +120,7 @@ package final class FileSource: Source, @unchecked Sendable {
         return nil
     }
 
+    /// One partition, whose end is not known before it was read.
     package func extents() throws(ConnectorError) -> [PartitionExtent] {
         [
             PartitionExtent(
@@ -123,10 +128,12 @@ package final class FileSource: Source, @unchecked Sendable {
         ]
     }
 
+    /// A file is read from its beginning.
     package func firstOffset(_ extent: PartitionExtent, start: SourcePlan.Start)
         throws(ConnectorError) -> Int64
     { 0 }
 
+    /// A reader for each worker; only the one that the partition is assigned to reads.
     package func open(_ assignments: [[PartitionStart]]) throws(ConnectorError)
         -> [any SourceReader]
     {
@@ -137,7 +144,9 @@ package final class FileSource: Source, @unchecked Sendable {
         }
     }
 
+    /// Not known: nobody counts the records of a file beforehand.
     package func endOffsets() -> [Int64?] { [nil] }
+    /// Readers keep the file open for as long as they live.
     package func close(withinMs: Int64) {}
 }
 

@@ -13,6 +13,7 @@ package final class FileState: StateReader {
     /// `topic`: what the state topic is called where there is a cluster.
     package init(directory: String, topic: String) { path = "\(directory)/\(topic).ndjson" }
 
+    /// The entries of the file, the newest of each key, in no order.
     package func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) {
         for (key, line) in try latest() {
             take(StateEntry(key: key, value: line.value))

@@ -11,6 +11,7 @@ package struct HTTPRequest: Sendable, Equatable {
 
 /// What is answered to a request.
 package struct HTTPAnswer: Sendable, Equatable {
+    /// What the bytes are, as the header says it.
     package enum ContentType: Sendable {
         case text
         /// The text format of Prometheus.
@@ -18,18 +19,23 @@ package struct HTTPAnswer: Sendable, Equatable {
         case json
     }
 
+    /// The status code: 200, 404 and so on.
     package var status: Int
+    /// What the body is.
     package var contentType: ContentType
+    /// Left away by the server in the answer to HEAD.
     package var body: [UInt8]
     /// With status 405: the methods that are allowed.
     fileprivate var saysAllowed = false
 
+    /// An answer whose bytes are made already.
     package init(status: Int = 200, _ contentType: ContentType, bytes: [UInt8]) {
         self.status = status
         self.contentType = contentType
         body = bytes
     }
 
+    /// An answer of text that is not plain.
     package init(status: Int = 200, _ contentType: ContentType, text: String) {
         self.init(status: status, contentType, bytes: Array(text.utf8))
     }
@@ -48,6 +54,7 @@ package struct HTTPAnswer: Sendable, Equatable {
 
 /// Where a server listens: a numeric address and a port.
 package struct HTTPAddress: Sendable, Equatable, CustomStringConvertible {
+    /// A numeric address, IPv6 without brackets.
     package var host: String
     /// 0: a free one.
     package var port: UInt16
@@ -85,6 +92,7 @@ package struct HTTPAddress: Sendable, Equatable, CustomStringConvertible {
 
 /// Why a server could not start.
 package struct HTTPProblem: Error, Equatable {
+    /// The address and the system's reason, for a person.
     package var message: String
 }
 

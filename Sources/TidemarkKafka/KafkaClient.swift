@@ -7,8 +7,11 @@ package import TidemarkTelemetry
 ///
 /// Source and offsets share one consumer, whose partitions are assigned by hand.
 package final class KafkaClient: Sendable {
+    /// The input topics.
     package let source: KafkaSource
+    /// The positions of the application's group; it shares the source's consumer.
     package let offsets: KafkaOffsets
+    /// Questions to the cluster about topics and groups.
     package let admin: KafkaAdmin
 
     /// So many partitions share the client's queue, whether or not there are as many: how many there

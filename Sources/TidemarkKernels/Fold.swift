@@ -131,8 +131,11 @@ package func maximum(
 @safe
 package struct LevelItems<Item: BitwiseCopyable>: BitwiseCopyable {
     // As `tk_level` lays it out.
+    /// The level's items, in the order in which the sketch keeps them.
     package let items: UnsafePointer<Item>
+    /// How many.
     package let count: Int
+    /// The logarithm of what an item weighs, to base 2.
     package let level: Int
 
     /// `count` items from `items` on; `level` is below 64.

@@ -5,11 +5,17 @@ package import TidemarkDataflow
 
 /// The parts that a run is put together from; the executable and the simulation make them.
 package struct EngineParts {
+    /// What is read.
     package var source: any Source
+    /// Where results and positions go.
     package var log: any CommitLog
+    /// Makes the stage of one worker; called once a worker.
     package var makeStageOne: () -> any StageOne
+    /// Makes the coordinator's stage; called again where a start is tried again.
     package var makeStageTwo: () -> any StageTwo
+    /// Makes dead letters, late and quarantined rows; shared by all workers.
     package var letters: any LetterWriter
+    /// The clock of the process.
     package var time: any TimeSource
 
     package init(
@@ -28,13 +34,17 @@ package struct EngineParts {
 
 /// What became of a partition's committed position at the start.
 package struct StartReport: Sendable, Equatable {
+    /// Whose.
     package var partition: TopicPartition
+    /// Where reading begins: low-water, or the first record where nothing can be rebuilt.
     package var offset: Int64
+    /// The committed offset; records below it are read without being published.
     package var next: Int64
     /// Records before `offset` that are in the log and were never read, where nothing was committed.
     package var passedOver: Int64 = 0
     /// Records that were to be read next, and are not in the log any more.
     package var lost: Int64 = 0
+    /// How the committed position could be used.
     package enum Kind: Sendable, Equatable {
         /// Nothing was committed.
         case fresh
@@ -47,11 +57,13 @@ package struct StartReport: Sendable, Equatable {
         /// Low-water is gone from the log (retention): the first windows are incomplete.
         case expired
     }
+    /// How the committed position could be used.
     package var kind: Kind
 }
 
 /// What the state topic held at the start.
 package struct StateReport: Sendable {
+    /// Entries that were restored.
     package var taken = 0
     /// Of earlier state epochs; taken away with the first commit.
     package var stale = 0
@@ -66,11 +78,17 @@ package struct StateReport: Sendable {
 
 /// A run, put together and not yet moving: workers and coordinator that can be stepped.
 package final class Engine {
+    /// Each reads some of the partitions.
     package let workers: [Worker]
+    /// Merges what they hand over, publishes and commits.
     package let coordinator: Coordinator
+    /// The queue from workers to the coordinator.
     package let mailbox: Mailbox
+    /// What the coordinator tells each worker, in their order.
     package let controls: [WorkerControl]
+    /// What became of the committed positions, in canonical order of partitions.
     package let reports: [StartReport]
+    /// What became of the state topic's entries.
     package let state: StateReport
     /// Partitions that the topic has grown by since the last commit.
     package let joining: [TopicPartition]

@@ -9,6 +9,7 @@ package import TidemarkCore
 /// both are written to the same place: a line that is logged takes the status line away and draws it
 /// again below.
 package final class Log: Sendable {
+    /// How much a line matters; each level holds those above it.
     package enum Level: Int, Sendable, Comparable, CaseIterable {
         case debug, info, warning, error
 
@@ -35,8 +36,10 @@ package final class Log: Sendable {
         }
     }
 
+    /// What belongs to an event, in the order in which it is shown.
     package typealias Fields = KeyValuePairs<String, any CustomStringConvertible>
 
+    /// Lines below this level are not written.
     package let levelMin: Level
     private let time: any TimeSource
     /// `<4>` instead of the time, for journald, which adds its own.
@@ -58,9 +61,13 @@ package final class Log: Sendable {
         self.write = write ?? writeToStandardError
     }
 
+    /// What helps only whoever looks for a fault.
     package func debug(_ event: String, _ fields: Fields = [:]) { log(.debug, event, fields) }
+    /// What is as it should be.
     package func info(_ event: String, _ fields: Fields = [:]) { log(.info, event, fields) }
+    /// What somebody should look at, though nothing has to be done now.
     package func warning(_ event: String, _ fields: Fields = [:]) { log(.warning, event, fields) }
+    /// What somebody has to act on.
     package func error(_ event: String, _ fields: Fields = [:]) { log(.error, event, fields) }
 
     /// Writes one line, unless the level is below what is asked for.

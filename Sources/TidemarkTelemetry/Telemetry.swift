@@ -120,6 +120,7 @@ package final class Counter: Sendable {
 
     fileprivate init() {}
 
+    /// Counts on; wraps around at 2^64.
     package func add(_ amount: UInt64 = 1) {
         total.wrappingAdd(amount, ordering: .relaxed)
     }
@@ -129,6 +130,7 @@ package final class Counter: Sendable {
         self.total.max(total, ordering: .relaxed)
     }
 
+    /// The total as it is now.
     package var value: UInt64 { total.load(ordering: .relaxed) }
 }
 
@@ -138,10 +140,12 @@ package final class Gauge: Sendable {
 
     fileprivate init() {}
 
+    /// Takes the place of the earlier value.
     package func set(_ value: Double) {
         bits.store(value.bitPattern, ordering: .relaxed)
     }
 
+    /// As it was last set; 0 before.
     package var value: Double { Double(bitPattern: bits.load(ordering: .relaxed)) }
 }
 
@@ -165,6 +169,7 @@ package final class Histogram: Sendable {
 
     fileprivate init() {}
 
+    /// Counts a duration, nanoseconds; a negative one as 0.
     package func observe(ns: Int64) {
         let ns = UInt64(max(0, ns))
         let seconds = Double(ns) / 1e9
@@ -177,6 +182,7 @@ package final class Histogram: Sendable {
         }
     }
 
+    /// Observations, those beyond the last bound among them.
     package var count: UInt64 { state.withLock { $0.count } }
 
     fileprivate var snapshot: State { state.withLock { $0 } }

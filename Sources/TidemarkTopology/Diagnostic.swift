@@ -2,7 +2,9 @@
 package struct Place: Sendable, Hashable, Comparable {
     /// As it was named: a path, or `--set`.
     package var file: String
+    /// From 1.
     package var line: Int
+    /// From 1, in characters.
     package var column: Int
 
     package init(file: String, line: Int, column: Int) {
@@ -18,20 +20,27 @@ package struct Place: Sendable, Hashable, Comparable {
 
 /// Something to say about a place in a topology: what was found, what was expected, what to do.
 package struct Diagnostic: Sendable, Hashable {
+    /// A topology with an error does not run; a note asks for nothing.
     package enum Severity: String, Sendable, CaseIterable { case error, warning, note }
 
+    /// As it was named: a path, or `--set`.
     package var file: String
     /// From 1.
     package var line: Int
     /// From 1, in characters.
     package var column: Int
+    /// Whether the topology can run all the same.
     package var severity: Severity
     /// `unknown-key`: `tidemark explain` knows it.
     package var rule: String
+    /// What was found, for a person.
     package var message: String
+    /// What could have stood there; `nil`: there is no one thing to name.
     package var expected: String?
+    /// What to write or to run instead; `nil`: nobody can know.
     package var suggestion: String?
 
+    /// A finding about a place.
     package init(
         _ rule: String, _ severity: Severity = .error, at place: Place, _ message: String,
         expected: String? = nil, suggestion: String? = nil
@@ -46,6 +55,7 @@ package struct Diagnostic: Sendable, Hashable {
         self.suggestion = suggestion
     }
 
+    /// Where it is.
     package var place: Place { Place(file: file, line: line, column: column) }
 
     /// Three lines, then the line of the source with a caret under the place, if `source` is given.

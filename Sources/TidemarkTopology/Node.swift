@@ -2,19 +2,25 @@
 ///
 /// YAML's own types are not read.
 package struct Node: Sendable, Equatable {
+    /// The text as it was written, or what it is made of.
     package indirect enum Kind: Sendable, Equatable {
         case scalar(text: String, style: Style)
         case list([Node])
         case map([Entry])
     }
 
+    /// How a text was written: a quoted one is a text even if it looks like a number or null.
     package enum Style: Sendable, Equatable {
         case plain, quoted, block
     }
 
+    /// One line of a map; keys are in the order of the file.
     package struct Entry: Sendable, Equatable {
+        /// Without quotes.
         package var key: String
+        /// Where the key stands.
         package var keyPlace: Place
+        /// What stands behind it.
         package var value: Node
 
         package init(key: String, keyPlace: Place, value: Node) {
@@ -24,7 +30,9 @@ package struct Node: Sendable, Equatable {
         }
     }
 
+    /// What it is.
     package var kind: Kind
+    /// Where it begins.
     package var place: Place
 
     package init(kind: Kind, place: Place) {
@@ -43,11 +51,13 @@ package struct Node: Sendable, Equatable {
         return nil
     }
 
+    /// Those of a map; `nil`: it is none.
     package var entries: [Entry]? {
         if case .map(let entries) = kind { return entries }
         return nil
     }
 
+    /// Those of a list; `nil`: it is none.
     package var items: [Node]? {
         if case .list(let items) = kind { return items }
         return nil
@@ -62,6 +72,7 @@ package struct Node: Sendable, Equatable {
     /// `off`, or the `false` that other YAML tools make of it.
     package var isOff: Bool { text == "off" || text == "false" }
 
+    /// The value of a key; `nil`: there is none, or this is no map.
     package subscript(key: String) -> Node? { entries?.first { $0.key == key }?.value }
 
     /// This without some of its keys.

@@ -2,8 +2,11 @@ import CYAML
 
 /// What one file may hold.
 package enum YAMLLimit {
+    /// 1 MiB.
     package static let byteCountMax = 1 << 20
+    /// Lists and maps within each other.
     package static let depthMax = 32
+    /// Values of the whole file, lists and maps among them.
     package static let nodeCountMax = 100_000
 }
 

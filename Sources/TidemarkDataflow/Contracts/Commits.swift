@@ -5,6 +5,7 @@ package import TidemarkCore
 ///
 /// Its bytes say of which state epoch it is and through which window it was applied.
 package struct StateEntry: Sendable, Equatable {
+    /// Names the entry within the application: what the topic is compacted by.
     package var key: [UInt8]
     /// `nil` takes the entry away.
     package var value: [UInt8]?
@@ -19,8 +20,11 @@ package struct StateEntry: Sendable, Equatable {
 ///
 /// A reader of the outputs sees all of it or nothing.
 package struct CommitUnit: Sendable {
+    /// In the order in which they are published.
     package var records: [OutputRecord]
+    /// State that changed; a key comes at most once.
     package var entries: [StateEntry]
+    /// Where the next process begins to read, by partition.
     package var offsets: [CommittedOffset]
 
     package init(records: [OutputRecord], entries: [StateEntry], offsets: [CommittedOffset]) {
@@ -30,7 +34,8 @@ package struct CommitUnit: Sendable {
     }
 }
 
-/// Where a run's results go and where its positions are kept: one unit of commit (D2).
+/// Where a run's results go and where its positions are kept, in units that are whole or not at
+/// all.
 ///
 /// Called by the coordinator alone.
 package protocol CommitLog: AnyObject, Sendable {
@@ -51,12 +56,14 @@ package protocol CommitLog: AnyObject, Sendable {
     /// Until then it is called again with the same unit. Whatever fails on the way and may go away
     /// by itself is tried again inside; an error that is thrown is the end of the run.
     func commit(_ unit: CommitUnit, waitMs: Int) throws(ConnectorError) -> Bool
+    /// Gives up everything, waiting at most so long; a unit that is not through is not committed.
     func close(withinMs: Int64)
     /// What keeps the unit at hand from getting through, if it was tried several times.
     var trouble: String? { get }
 }
 
 extension CommitLog {
+    /// Nothing to say: a log that does not retry.
     package var trouble: String? { nil }
 }
 
@@ -80,26 +87,33 @@ package enum TransactionError: Error, Sendable {
     case environment(ConnectorError)
 }
 
-/// A transactional producer, call by call (D16).
+/// A transactional producer, call by call, as Kafka has it.
 ///
 /// The order of calls is `TransactionLog`'s business.
 package protocol TransactionalProducer: AnyObject, Sendable {
+    /// What identifies the cluster; empty if nothing does.
     var clusterId: String { get }
+    /// Fails, with the command that helps, unless every topic can be written.
     func check(topics: [String]) throws(ConnectorError)
     /// Fences older producers of the same id and waits for their open transaction to be decided.
     func initialize(waitMs: Int) throws(TransactionError)
+    /// Begins a transaction; there is none open.
     func begin() throws(TransactionError)
     /// Takes the record, or returns false when the queue is full: call `service`, then try again.
     func produce(_ record: OutputRecord) throws(TransactionError) -> Bool
+    /// Lets acknowledgements in, waiting at most so long for one, ms.
     func service(waitMs: Int)
+    /// Adds positions of the application's group to the open transaction.
     func sendOffsets(_ offsets: [CommittedOffset], waitMs: Int) throws(TransactionError)
     /// Sends what is queued and commits.
     func commit(waitMs: Int) throws(TransactionError)
+    /// Gives the open transaction up: readers never see its records.
     func abort(waitMs: Int) throws(TransactionError)
     /// Throws the producer away and makes a new one, to be initialized, whose transactions may stay open
     /// for so long.
     func renew(timeoutMs: Int64) throws(ConnectorError)
     /// Stable positions: none while a transaction on them is undecided.
     func committed(_ partitions: [TopicPartition]) throws(ConnectorError) -> [CommittedOffset]
+    /// Gives up everything, waiting at most so long; an open transaction is left to the broker.
     func close(withinMs: Int64)
 }

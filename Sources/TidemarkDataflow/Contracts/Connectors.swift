@@ -3,6 +3,7 @@ package import TidemarkCore
 
 /// An input partition as it stands when the source is asked.
 package struct PartitionExtent: Sendable, Equatable {
+    /// Which one.
     package var partition: TopicPartition
     /// The first offset that can be read.
     package var beginning: Int64
@@ -20,7 +21,9 @@ package struct PartitionExtent: Sendable, Equatable {
 package struct PartitionStart: Sendable, Equatable {
     /// The partition's place in the canonical order: what `RecordBatch.partition` holds.
     package var slot: Int
+    /// Which one, as the source names it.
     package var partition: TopicPartition
+    /// The first offset to read.
     package var offset: Int64
 
     package init(slot: Int, partition: TopicPartition, offset: Int64) {
@@ -32,8 +35,11 @@ package struct PartitionStart: Sendable, Equatable {
 
 /// A position that a group committed, with its metadata.
 package struct CommittedOffset: Sendable, Equatable {
+    /// Whose position it is.
     package var partition: TopicPartition
+    /// The offset of the next record to read.
     package var next: Int64
+    /// What the process wrote beside it, as text; empty if somebody else set the position.
     package var metadata: String
 
     package init(partition: TopicPartition, next: Int64, metadata: String) {
@@ -45,6 +51,7 @@ package struct CommittedOffset: Sendable, Equatable {
 
 /// A connector failed; `message` says what to do, for a person.
 package struct ConnectorError: Error, Sendable, CustomStringConvertible {
+    /// What can be done about it.
     package enum Kind: Sendable {
         /// The environment is wrong (exit code 4): broker, topic, credentials, file.
         case environment
@@ -53,7 +60,9 @@ package struct ConnectorError: Error, Sendable, CustomStringConvertible {
         /// May go away by itself.
         case retriable
     }
+    /// Decides whether it is tried again, and the exit code.
     package var kind: Kind
+    /// What failed, in one sentence.
     package var message: String
     /// A command that would help, if there is one.
     package var hint: String?
@@ -147,11 +156,13 @@ package protocol Sink: AnyObject, Sendable {
     func service(timeoutMs: Int) throws(ConnectorError)
     /// Records taken and not yet acknowledged.
     var outstandingCount: Int { get }
+    /// Gives up everything, waiting at most so long for what is outstanding.
     func close(withinMs: Int64)
 }
 
-/// Where positions and their metadata are kept: a consumer group, or nowhere.
+/// Where positions and their metadata are kept: in a consumer group, or nowhere.
 package protocol OffsetStore: AnyObject, Sendable {
+    /// What was committed; a partition that nobody committed is left out.
     func committed(_ partitions: [TopicPartition]) throws(ConnectorError) -> [CommittedOffset]
     /// Stores all, synchronously.
     func commit(_ offsets: [CommittedOffset]) throws(ConnectorError)

@@ -3,6 +3,7 @@
 ///
 /// Seen by the process on its wall clock, like the silence of a source; no result depends on it.
 package struct SourceCondition: Sendable, Equatable {
+    /// What is so; the raw value names the alert's monitor and test.
     package enum Kind: String, Sendable, CaseIterable {
         /// Far more rows than usual are late.
         case lateRows = "late_rows"
@@ -21,6 +22,7 @@ package struct SourceCondition: Sendable, Equatable {
         /// The group has members, and none of them is ours.
         case foreignMembers = "foreign_members"
 
+        /// How loud the alert is: nobody is woken where rows are still counted in some window.
         package var severity: Severity {
             switch self {
             case .lateRows, .recordTimes: .warn
@@ -29,9 +31,11 @@ package struct SourceCondition: Sendable, Equatable {
         }
     }
 
+    /// What is so.
     package var kind: Kind
-    /// What it is measured by, and the bound that it is over.
+    /// What it is measured by; the unit depends on the kind.
     package var value: Double
+    /// The bound that `value` is over, in the same unit.
     package var threshold: Double
     /// For a person: which partition, how much, why.
     package var summary: String

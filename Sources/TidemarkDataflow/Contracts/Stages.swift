@@ -3,7 +3,9 @@ package import TidemarkCore
 
 /// Why a record is a dead letter: a stable name, and words for a person.
 package struct DeadLetterReason: Sendable, Equatable {
+    /// Stable: a header of the letter, and the reason in metrics (`not_json`).
     package var name: String
+    /// What stands in the record, in words; never a value of a feature.
     package var detail: String
 
     package init(_ name: String, _ detail: String) {
@@ -11,14 +13,16 @@ package struct DeadLetterReason: Sendable, Equatable {
         self.detail = detail
     }
 
+    /// The reason of a row whose event time lies outside `TimeLimit`.
     package static let eventTimeOutOfRange = "event_time_out_of_range"
 }
 
-/// What became of each row of a batch, filled by stage 1's decoder and the partition's clock.
+/// What became of each row of a batch, filled by stage 1's decoder and by the partition's clock.
 ///
 /// One a worker; the owner is the worker.
 @safe
 package final class RowTable {
+    /// What happens with a row.
     package enum Fate: UInt8, Sendable {
         /// Folded into its pane.
         case row = 0
@@ -35,12 +39,16 @@ package final class RowTable {
         case beyondEnd
     }
 
+    /// Rows that a batch may have.
     package let rowCountMax: Int
+    /// `Fate` of each row, as its raw value; `rowCountMax` places, owned by the table.
     package let fate: UnsafeMutablePointer<UInt8>
+    /// Event time of each row, ms; set where the fate is `row` or was decided by time.
     package let eventTimeMs: UnsafeMutablePointer<Int64>
     /// The open pane that the row belongs to, or (late and quarantined rows) counts in; -1: none.
     package let pane: UnsafeMutablePointer<Int32>
 
+    /// A table for batches of at most so many rows.
     package init(rowCountMax: Int) {
         self.rowCountMax = rowCountMax
         unsafe fate = .allocate(capacity: rowCountMax)
@@ -55,8 +63,10 @@ package final class RowTable {
     }
 }
 
-/// What stage 1 knows of a pane of one partition, handed over once: a pure function of the
-/// partition's records (D1).
+/// What stage 1 knows of a pane of one partition, handed over once.
+///
+/// A function of that partition's records alone: it does not depend on when they were read, or on
+/// others.
 package protocol Partial: AnyObject, Sendable {
     /// Memory it holds, bytes.
     var byteCount: Int { get }
@@ -98,7 +108,9 @@ extension StageOne {
     package func open(pane id: Int, startMs: Int64, partition: TopicPartition) {
         open(pane: id, startMs: startMs, arrivalMs: nil, partition: partition)
     }
+    /// A stage that reads no times without an offset.
     package var assumedUTCCount: Int64 { 0 }
+    /// A stage without groups.
     package func countUngrouped(
         _ rows: RowTable, rowCount: Int, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
         example: (Int) -> String
@@ -107,11 +119,16 @@ extension StageOne {
 
 /// What stage 2 needs to know of a window that closes.
 package struct WindowClosing: Sendable, Equatable {
+    /// Which one.
     package var window: Window
     /// The place of the length in `StreamPlan.windows`.
     package var size: Int
+    /// False if the input began or ended within the window, or went on without a partition that
+    /// could not be read.
     package var complete: Bool
+    /// How often the window was published before, when it was incomplete.
     package var rev: Int
+    /// The window was long over, in event time, when its first row was read.
     package var backfill: Bool
     /// How long it was over, in event time, when its first row was read; 0 where that is not known.
     package var ageMs: Int64
@@ -137,6 +154,7 @@ package struct WindowClosing: Sendable, Equatable {
 package struct Notice: Sendable {
     /// What it is, in words.
     package var event: String
+    /// What belongs to it, in the order in which it is shown.
     package var fields: [(name: String, value: String)]
 
     /// A notice with its fields.
@@ -148,11 +166,15 @@ package struct Notice: Sendable {
 
 /// Counts of what a closing window published.
 package struct WindowTally: Sendable {
+    /// Rows of the window, each counted once a segment.
     package var rows: Int64 = 0
+    /// Records of aggregates.
     package var aggregates = 0
+    /// Alerts that began to fire.
     package var alerts = 0
     /// What was met for the first time.
     package var notices: [Notice] = []
+    /// What monitors came to.
     package var verdicts = VerdictTally()
     /// How the rows of each column were counted in this window, in the first segment that watches it, at the
     /// first length of that segment's windows; empty where this window is of another length.
@@ -164,11 +186,13 @@ package struct WindowTally: Sendable {
 
 /// A minute in which too many records were dead letters.
 package struct Poison: Sendable, Equatable {
+    /// Records of that minute.
     package var recordCount: Int64
     /// Those that were dead letters, or quarantined.
     package var deadLetterCount: Int64
     /// On the wall clock, ms.
     package var startMs: Int64
+    /// Its end, or so far, on the wall clock, ms.
     package var endMs: Int64
 
     package init(recordCount: Int64, deadLetterCount: Int64, startMs: Int64, endMs: Int64) {
@@ -178,6 +202,7 @@ package struct Poison: Sendable, Equatable {
         self.endMs = endMs
     }
 
+    /// Dead letters a record, 0 to 1.
     package var share: Double {
         recordCount > 0 ? Double(deadLetterCount) / Double(recordCount) : 0
     }
@@ -198,7 +223,9 @@ package struct Arrival: Sendable, Equatable {
 
 /// A pane of all partitions, as it is merged.
 package struct PaneArrival: Sendable, Equatable {
+    /// Start of the pane, ms of event time.
     package var startMs: Int64
+    /// Its end, ms of event time.
     package var endMs: Int64
     /// The greatest reference clock at the first rows of its partials; `TimeLimit.never` where it is not
     /// known.
@@ -227,9 +254,12 @@ package enum StateRestoration: Sendable, Equatable {
 /// An open window of the runtime's: which one, and the greatest reference clock at the first rows of
 /// its panes.
 package struct WindowSnapshot: Sendable, Equatable {
+    /// Which one.
     package var window: Window
     /// The place of the length in `StreamPlan.windows`.
     package var size: Int
+    /// The greatest reference clock at the first rows of its panes, ms; `TimeLimit.never` where it
+    /// is not known.
     package var referenceMs: Int64
 
     package init(window: Window, size: Int, referenceMs: Int64) {
@@ -307,6 +337,7 @@ package protocol StageTwo: AnyObject {
 
 /// Makes the records that carry somebody else's bytes.
 package protocol LetterWriter: Sendable {
+    /// The letter of a record that could not be read, or whose event time is of no use.
     func deadLetter(
         _ batch: RecordBatch, row: Int, partition: TopicPartition, reason: DeadLetterReason
     ) -> OutputRecord
@@ -324,6 +355,7 @@ package protocol LetterWriter: Sendable {
 }
 
 extension LetterWriter {
+    /// Where it lies in its partition: what Kafka's own tools ask for.
     package func place(_ batch: RecordBatch, row: Int, partition: TopicPartition) -> String {
         "\(partition)@\(unsafe batch.offset[row])"
     }

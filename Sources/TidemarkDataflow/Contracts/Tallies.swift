@@ -49,7 +49,9 @@ package struct SetAsideTally: Sendable, Equatable {
 package struct VerdictTally: Sendable, Equatable {
     /// One kind of one monitor.
     package struct Entry: Sendable, Equatable {
+        /// The monitor's name.
         package var monitor: String
+        /// As records name it: `drift`, `ok`, `too_few` and so on.
         package var verdict: String
         /// (group, column, window)s of drift, (group, window)s of volume.
         package var count: Int64
@@ -97,6 +99,7 @@ package struct VerdictTally: Sendable, Equatable {
 
 /// How the rows of a column were counted over all closed windows of one segment and length.
 package struct ColumnTally: Sendable, Equatable {
+    /// Summed over groups and windows.
     package var rows = RowCounts()
     /// Closed windows in which there were rows and none of them had a value, in no group.
     package var emptyWindows = 0

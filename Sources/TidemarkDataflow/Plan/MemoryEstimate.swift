@@ -16,6 +16,9 @@ package struct MemoryEstimate: Sendable, Equatable {
     /// learned windows.
     package let groupBytes: [Int]
 
+    /// The estimate for a plan.
+    ///
+    /// - Complexity: O(segments × columns × monitors).
     package init(_ plan: Plan) {
         let stream = plan.stream
         let bound = stream.source.outOfOrdernessMs

@@ -11,21 +11,29 @@ package struct FreshnessPlan: Sendable, Equatable {
         case source, segment, group
     }
 
+    /// As the topology has it.
     package var name: String
+    /// The source, each segment, or each group.
     package var per = Per.source
     /// Places in `StreamPlan.segments`; none where it watches the source.
     package var segments: [Int] = []
+    /// Silence of this length fires, ms: wall time for the source, event time else.
     package var limitMs: Int64
     /// After so long a silence a group or segment is no longer expected: a week, or twice the limit
     /// where that is longer; ms of event time.
     package var forgetMs: Int64
+    /// How loud its alerts are.
     package var severity: Severity = .page
     /// Silences that were over for longer, by the reference clock, are published muted; ms.
     package var maxAgeMs: Int64 = 3_600_000
+    /// What its author says of it, for alerts.
     package var description: String?
+    /// The text of the alert; `nil`: one is written.
     package var summary: String?
+    /// A link, for alerts.
     package var runbook: String?
 
+    /// A monitor of the source, with everything else at its default.
     package init(name: String, limitMs: Int64) {
         self.name = name
         self.limitMs = limitMs
@@ -50,42 +58,63 @@ package struct VolumeRule: Sendable, Equatable {
     package var testCount: Int { (drop == nil ? 0 : 1) + (rise == nil ? 0 : 1) }
 }
 
-/// A monitor of drift (D9), for each (segment, group, column, window) of its reach, or of volume, for
-/// each (segment, group, window).
+/// A monitor of drift or of volume.
+///
+/// Drift is judged for each (segment, group, column, window) of its reach, volume for each
+/// (segment, group, window).
 package struct MonitorPlan: Sendable {
+    /// As the topology has it; part of the alerts' ids.
     package var name: String
+    /// What its author says of it, for alerts; `nil`: what the topology says of the whole.
     package var description: String?
     /// `nil`: it watches drift.
     package var volume: VolumeRule?
-    /// None where it watches volume.
+    /// Places in `StreamPlan.columns`; none where it watches volume.
     package var columns: [Int]
-    /// Places in `StreamPlan.segments` and `.windows`.
+    /// Places in `StreamPlan.segments`.
     package var segments: [Int]
+    /// Places in `StreamPlan.windows`.
     package var windows: [Int]
+    /// Place in `StreamPlan.baselines` of what windows are compared with.
     package var baseline: Int
-    /// `auto` is resolved by column: see `tests(for:)`.
+    /// How drift is measured; `automatic` chooses by the column's type.
     package var tests: Tests
+    /// The smallest effect worth hearing, in the unit of the test that measures it; `nil`: each
+    /// named test has its own.
     package var ignoreBelow: Double?
+    /// Values that a window needs; with fewer the verdict is `too_few`.
     package var minRows: Int64 = 500
     /// A group that the baseline's file does not have is compared with all rows of it together, where
     /// the file has those too; else it has no baseline.
     package var fallsBack = false
+    /// How loud its alerts are, and which alert budget it draws on.
     package var severity: Severity = .page
+    /// False: it publishes verdicts, and no alerts.
     package var alerts = true
-    /// It exists without being mentioned: nobody asked for what it has no verdict on.
+    /// The topology does not mention it: it is there by default, so that a missing verdict is no
+    /// news.
     package var isUnmentioned = false
+    /// How long drift must last before the alert fires.
     package var hold: Hold = .windows(1, of: 1)
+    /// How long it must be gone before the alert resolves.
     package var clearHold: Hold = .windows(2, of: 2)
     /// Resolves below this share of `ignoreBelow` (hysteresis).
     package var clearBelow = 0.8
+    /// An alert that fires so soon after the last one resolved is published muted, ms of event
+    /// time.
     package var coolDownMs: Int64 = 3_600_000
+    /// Alerts on windows that were over for longer when their first row was read are published
+    /// muted, ms.
     package var maxAgeMs: Int64 = 3_600_000
     /// An alert without a verdict for so long resolves: its group is gone.
     ///
     /// And what differs from a trailing baseline for so long is learned after all; ms of event time.
     package var resolveAfterMs = Self.resolveAfterMsDefault
+    /// A week.
     package static let resolveAfterMsDefault: Int64 = 7 * 86_400_000
+    /// The text of the alert, in which words in braces are filled in; `nil`: one is written.
     package var summary: String?
+    /// A link, for alerts.
     package var runbook: String?
     /// The p-value that a test must reach: the budget of the severity over the tests that run in
     /// its period; `nil` where the budget is off (then the effect alone decides).
@@ -93,6 +122,7 @@ package struct MonitorPlan: Sendable {
     /// Tests a period that `level` was reckoned with.
     package var testsPerPeriod: Double = 0
 
+    /// How the difference from a baseline is measured.
     package enum Tests: Sendable, Equatable {
         /// Significance by KS or chi-square, size by PSI.
         case automatic
@@ -100,8 +130,11 @@ package struct MonitorPlan: Sendable {
         case named([NamedTest])
     }
 
+    /// A test with the smallest effect of it that is worth hearing.
     package struct NamedTest: Sendable, Equatable {
+        /// Which one.
         package var test: DriftTest
+        /// In the test's own unit.
         package var ignoreBelow: Double
         package init(test: DriftTest, ignoreBelow: Double) {
             self.test = test
@@ -121,6 +154,8 @@ package struct MonitorPlan: Sendable {
     }
 }
 
+/// A way to compare a window with a baseline; the raw value is its name in the language and in
+/// records.
 package enum DriftTest: String, Sendable, CaseIterable {
     case psi, ks
     case chiSquare = "chi_square"
@@ -128,6 +163,7 @@ package enum DriftTest: String, Sendable, CaseIterable {
     case lInfinity = "l_infinity"
 }
 
+/// How loud an alert is: wake somebody, tell somebody, or keep for later.
 package enum Severity: String, Sendable, CaseIterable {
     case page, warn, info
 }

@@ -37,6 +37,9 @@ package struct ResultSize: Sendable, Equatable {
     /// Texts that the sketch of frequent ones holds.
     private static let frequentCount = 768
 
+    /// The sizes for a plan.
+    ///
+    /// - Complexity: O(columns).
     package init(_ plan: Plan) {
         let stream = plan.stream
         // Named in the value and, in escapes, in key and headers.

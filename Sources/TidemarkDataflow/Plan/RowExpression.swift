@@ -20,13 +20,15 @@ package indirect enum RowExpression: Sendable, Equatable {
     case negate(RowExpression)
     case call(RowFunction, [RowExpression])
 
+    /// Of numbers by size, of texts byte by byte; booleans only for equality.
     package enum Comparison: String, Sendable {
         case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
     }
+    /// Of doubles, as IEEE 754 has them.
     package enum Arithmetic: String, Sendable { case add, subtract, multiply, divide }
 }
 
-/// Functions of one row.
+/// Functions of one row; the raw value is the name in the language.
 package enum RowFunction: String, Sendable, CaseIterable {
     case abs, floor, ceil, round, sqrt, exp, log, least, greatest, coalesce
     case lower, upper, length
@@ -35,4 +37,5 @@ package enum RowFunction: String, Sendable, CaseIterable {
     case contains
 }
 
+/// What an expression's value is when it is not null.
 package enum ExpressionType: String, Sendable { case number, text, boolean }

@@ -1,15 +1,22 @@
 import TidemarkCore
 
+/// Topics that are written, and what is written to them.
 package struct OutputsPlan: Sendable {
-    /// `nil`: off.
+    /// The topic of results; `nil`: off.
     package var aggregates: String?
+    /// Kinds of sketches whose bytes are published.
     package var sketches: Set<SketchOutput> = []
+    /// The topic of alerts.
     package var alerts: String
+    /// The topic of records that could not be read.
     package var deadLetters: String
+    /// The topic of rows that came too late; `nil`: they are counted only.
     package var late: String?
     /// Rows that are further ahead of the reference clock than `skew`; `nil`: they are counted only.
     package var quarantined: String?
 
+    /// A kind of sketch; the raw value is its name in the topology and the last part of the
+    /// record's key.
     package enum SketchOutput: String, Sendable, CaseIterable {
         case kll, ddsketch, hll, frequent, moments, correlation, decayed
         case logLinear = "log_linear"
@@ -34,16 +41,20 @@ package struct OutputsPlan: Sendable {
     }
 }
 
+/// What is never exceeded.
 package struct Limits: Sendable {
+    /// Memory of queues, batches, panes, windows and state together.
     package var memoryBytes = 512 << 20
+    /// A longer record is a dead letter.
     package var recordBytes = 16 << 20
     /// Event time that a restart reads again at most, ms; beyond it open windows are written to the
     /// state topic.
     package var maxRereadMs: Int64 = 600_000
     /// More dead letters than this share of a minute's records, and reading stops; `nil`: never.
     package var badRowShare: Double? = 0.5
-    /// That minute, and the fewest records that say anything.
+    /// The minute that `badRowShare` is taken over, ms.
     package var badRowSpanMs: Int64 = 60_000
+    /// With fewer records in it, the share says nothing.
     package var badRowCountMin: Int64 = 100
     /// So many records in less than `badRowSpanMs` are enough.
     package var badRowBurstCount: Int64 = 100_000
@@ -76,25 +87,29 @@ package struct MemorySplit: Sendable, Equatable {
     }
 }
 
+/// How a plan is run; results do not depend on it.
 package struct RunSettings: Sendable {
     /// `nil`: one a core.
     package var workers: Int?
+    /// Rows of a batch, at most.
     package var batchRows = 4096
     /// The longest wait between commits.
     package var commitMs: Int64 = 1000
     /// SIGTERM to exit.
     package var stopWithinMs: Int64 = 30_000
+    /// Whether a crash may repeat results.
     package var delivery: Delivery = .exactlyOnce
     /// A process without news commits its positions all the same, so that one that another has
     /// replaced learns of it, and the group's offsets do not expire.
     package var heartbeatMs: Int64 = 5_000
     /// A unit of commit does not wait for the tick when its outputs are this large, bytes.
     package var unitBytesMax = 4 << 20
-    /// It takes no windows in beyond this where units take long to get through.
+    /// The smallest limit that a unit is given where units take long to get through, bytes.
     package static let unitBytesMin = 16 << 10
-    /// Of the first unit, as how fast results leave is not known yet.
+    /// What a unit may hold before the first one is through, bytes: how fast results leave is not
+    /// known yet.
     ///
-    /// Each that is through soon doubles it, and more where its pace says so.
+    /// Each unit that is through soon doubles it, and more where its pace says so.
     package static let unitBytesFirst = 256 << 10
     /// A unit that takes longer makes the next ones smaller, ms.
     package static let unitMsMax: Int64 = 5_000

@@ -10,18 +10,26 @@ package enum TextLimit {
 
 /// A source and what is watched on it.
 package struct StreamPlan: Sendable {
+    /// Where rows come from.
     package var source: SourcePlan
     /// All declared columns; other parts of the plan point at places in this list.
     package var columns: [ColumnPlan]
     /// The column of the event time; `nil`: Kafka record time.
     package var eventTimeColumn: Int?
+    /// Rows for which it is not true are left out everywhere; `nil`: all count.
     package var filter: RowExpression?
+    /// Ways to slice the rows.
     package var segments: [SegmentPlan]
+    /// Lengths of windows, each with its step.
     package var windows: [WindowPlan]
-    /// Divides every window length and step.
+    /// Length of a pane, what is folded and read again as one piece, ms; divides every window
+    /// length and step.
     package var paneMs: Int64
+    /// What windows are compared with; monitors point at places in this list.
     package var baselines: [BaselinePlan]
+    /// Monitors of drift and of volume.
     package var monitors: [MonitorPlan]
+    /// Monitors of silence.
     package var freshness: [FreshnessPlan] = []
     /// Columns whose covariances are kept, a list for each rule that asks, ascending.
     package var correlations: [[Int]] = []
@@ -43,32 +51,43 @@ package struct StreamPlan: Sendable {
     }
 }
 
+/// What is read, and when it is complete.
 package struct SourcePlan: Sendable {
     /// Kafka topics of one schema; empty if `file` is set.
     package var topics: [String]
     /// NDJSON; `-` is standard input.
     package var file: String?
+    /// Where an application without committed positions begins.
     package var start: Start = .committed
+    /// Records of open and aborted transactions are not read.
     package var isolationCommitted = true
+    /// Watermark of a partition: its greatest event time less this, ms.
     package var outOfOrdernessMs: Int64 = 10_000
+    /// Rows further ahead of the reference clock are quarantined, ms.
     package var skewMs: Int64 = 300_000
-    /// `nil`: off.
+    /// A partition that was read to its end and stays quiet so long does not hold up the others,
+    /// ms; `nil`: it always does.
     package var idleMs: Int64? = 30_000
     /// A partition that is quiet though its end was not reached, or is not known, holds the others for
     /// so long at most; `nil`: as long as it takes.
     package var holdMs: Int64? = 900_000
+    /// Partitions further ahead of the slowest are paused, ms of event time; `nil`: never.
     package var alignmentMs: Int64? = 60_000
-    /// A broker collects records for so long before it answers; 0: it answers with the first one.
+    /// So long a broker collects records before it answers, ms; 0: it answers with the first one.
     package var fetchWaitMs: Int64 = 0
+    /// What `skewMs` is counted from.
     package var clock: ReferenceClock = .record
+    /// How records are written.
     package var encoding = RecordEncoding.json
 
+    /// Where an application without committed positions begins.
     package enum Start: Sendable, Equatable {
         case committed, earliest, latest
         case time(ms: Int64)
     }
 
-    /// What "now" is to the quarantine of future rows (D7): never the wall clock.
+    /// What "now" is when rows from the future are quarantined: never the wall clock, so that a
+    /// replay quarantines the same rows.
     package enum ReferenceClock: Sendable, Equatable {
         /// The running maximum of Kafka record time.
         case record
@@ -92,9 +111,13 @@ package enum RecordEncoding: Sendable, Equatable {
 
 /// A declared column: where its value lies in a record, and what it is.
 package struct ColumnPlan: Sendable, Equatable {
+    /// As the topology has it, and records too.
     package var name: String
+    /// What it is for.
     package var role: ColumnRole
+    /// How its values are read.
     package var type: ColumnType
+    /// Where the value lies in a record; of CSV one key, the field's name.
     package var path: [PathStep]
     /// `"12.5"` is read as 12.5 in a number column.
     package var acceptText = false
@@ -115,11 +138,13 @@ package struct ColumnPlan: Sendable, Equatable {
     }
 }
 
+/// What a column is for; the raw value is its name in the language and in records.
 package enum ColumnRole: String, Sendable, CaseIterable {
     case feature, score, `class`, label, model, version, environment, segment, id, attribute
     case weight, time
 }
 
+/// How values of a column are read.
 package enum ColumnType: Sendable, Equatable {
     /// f64.
     case number
@@ -132,16 +157,20 @@ package enum ColumnType: Sendable, Equatable {
     case text
     case time(TimeUnit)
 
+    /// It has a mean and quantiles.
     package var isNumeric: Bool { self == .number || self == .integer }
+    /// Its values are kept as texts: they are counted by value, or only counted.
     package var isText: Bool { self == .category || self == .text || self == .boolean }
 }
 
+/// What a number that is a time counts in, since 1970.
 package enum TimeUnit: String, Sendable {
     case s, ms, us, ns
     /// A date and time of ISO 8601.
     case text
 }
 
+/// One step on the way from a record to a value: a member of an object, or an element of an array.
 package enum PathStep: Sendable, Equatable {
     case key(String)
     case index(Int)
@@ -155,10 +184,13 @@ package struct ColumnSummary: Sendable, Equatable {
     package var moments = false
     /// Smallest and greatest value.
     package var range = false
+    /// Counts in fixed bins; `nil`: off.
     package var histogram: HistogramPlan?
     /// Ranks in 0...1, in ascending order; empty: none.
     package var quantiles: [Double] = []
+    /// Accuracy of KLL: the rank error is 1.33% for 200, and falls nearly as 1/k.
     package var kllK = 200
+    /// Which sketch quantiles come from.
     package var quantileSketch = QuantileSketch.kll
     /// The largest relative error of a quantile, for DDSketch.
     package var relativeError = 0.01
@@ -199,6 +231,7 @@ package enum QuantileSketch: String, Sendable, CaseIterable {
     case ddsketch
 }
 
+/// Where the bins of a histogram begin and end.
 package enum HistogramPlan: Sendable, Equatable {
     /// The edges that the baseline in this place of `StreamPlan.baselines` has for the group.
     case baseline(Int)
@@ -208,9 +241,11 @@ package enum HistogramPlan: Sendable, Equatable {
 
 /// A way to slice rows; its name is `operator` in records.
 package struct SegmentPlan: Sendable {
+    /// As the topology has it.
     package var name: String
     /// Columns that make the group, sorted by dimension name; none: one group for all rows.
     package var dimensions: [(name: String, column: Int)]
+    /// Rows of the segment, within those that the stream's filter keeps; `nil`: all.
     package var condition: RowExpression?
     /// Groups kept; the rest merge into `other`.
     package var groupCountMax = 10_000
@@ -237,6 +272,7 @@ package struct SegmentPlan: Sendable {
 ///
 /// Aligned to 1970.
 package struct WindowPlan: Sendable, Hashable {
+    /// A multiple of the pane.
     package var lengthMs: Int64
     /// Divides the length.
     package var stepMs: Int64
@@ -253,11 +289,13 @@ package struct WindowPlan: Sendable, Hashable {
     package func slice(at ms: Int64) -> Int64 { ms.flooredDivision(by: stepMs) }
 }
 
+/// What windows are compared with: a file, or what is learned on the stream.
 package struct BaselinePlan: Sendable {
+    /// As the topology has it; a baseline written inside a monitor has a name made from it.
     package var name: String
-    /// Empty where it is learned.
+    /// The file; empty where the baseline is learned.
     package var path: String
-    /// SHA-256 of the file, hex.
+    /// SHA-256 of the file, hex; empty where the baseline is learned.
     package var contentHash: String
     /// How it is learned on the stream; `nil`: it is a file.
     package var learning: LearningPlan?
@@ -268,6 +306,7 @@ package struct BaselinePlan: Sendable {
         self.contentHash = contentHash
     }
 
+    /// A baseline that is learned on the stream.
     package init(name: String, learning: LearningPlan) {
         self.init(name: name, path: "", contentHash: "")
         self.learning = learning
@@ -287,6 +326,7 @@ package struct BaselinePlan: Sendable {
 /// those that start at a multiple of their length. It is in force in windows that start at or after
 /// the end of the last window it holds, never in one that it learned from.
 package struct LearningPlan: Sendable, Equatable {
+    /// Which windows are learned.
     package enum Span: String, Sendable {
         /// From the group's first window on, until it is complete.
         case first
@@ -294,8 +334,9 @@ package struct LearningPlan: Sendable, Equatable {
         case trailing
     }
 
+    /// The first ones, or the latest.
     package var span: Span
-    /// Rounded up to whole windows.
+    /// How far the span reaches, ms; rounded up to whole windows.
     package var lengthMs: Int64
     /// The trailing span ends so long before the window starts.
     package var skipMs: Int64 = 0
@@ -326,6 +367,7 @@ package struct LearningPlan: Sendable, Equatable {
 
 /// What the planner needs to know of a baseline file; the executable hands in what reads it.
 package struct BaselineSummary: Sendable {
+    /// SHA-256 of the file, hex.
     package var contentHash: String
     /// The canonical group parts that it holds (`model=churn`), or `*` for pooled.
     package var groups: [String]
@@ -336,7 +378,9 @@ package struct BaselineSummary: Sendable {
 
     /// An entry of which one cell, of many values, holds nearly all rows.
     package struct Blind: Sendable, Equatable {
+        /// The group's part, `model=churn`, or `*`.
         package var group: String
+        /// The column's name.
         package var column: String
         /// Of its rows, in that cell.
         package var share: Double
@@ -348,11 +392,15 @@ package struct BaselineSummary: Sendable {
         }
     }
 
+    /// A column that some group of the file has.
     package struct Column: Sendable {
+        /// As the file has it.
         package var name: String
+        /// Its cells are bins of numbers, else categories.
         package var isNumeric: Bool
         /// Bins between the edges, or categories.
         package var cellCount: Int
+        /// Rows of all groups together.
         package var rowCount: Int64
         package init(name: String, isNumeric: Bool, cellCount: Int, rowCount: Int64) {
             self.name = name

@@ -1,10 +1,12 @@
 /// A topic that a plan reads or writes, and what it must be like.
 package struct TopicNeed: Sendable, Equatable {
+    /// What a plan uses a topic for.
     package enum Role: String, Sendable {
         case source, aggregates, sketches, alerts, late, quarantined, state
         case deadLetters = "dead_letters"
     }
 
+    /// What a topic's `cleanup.policy` has to be.
     package enum Cleanup: String, Sendable {
         /// Records leave by age: a key comes again with another meaning.
         case delete
@@ -15,8 +17,11 @@ package struct TopicNeed: Sendable, Equatable {
         case any
     }
 
+    /// As the cluster names it.
     package var name: String
+    /// What the plan uses it for.
     package var role: Role
+    /// What its `cleanup.policy` has to be.
     package var cleanup: Cleanup
     /// Partitions that it may have.
     package var partitionCounts: ClosedRange<Int>
@@ -35,7 +40,9 @@ package struct TopicNeed: Sendable, Equatable {
 
     /// Bytes of one record: always, and at most.
     package struct RecordBytes: Sendable, Equatable {
+        /// A record of usual content has this many.
         package var sure: Int
+        /// A record of the longest texts and the most digits has this many.
         package var most: Int
     }
 
@@ -52,7 +59,9 @@ package struct TopicNeed: Sendable, Equatable {
 
 /// One setting of a topic, as Kafka names it.
 package struct TopicSetting: Sendable, Equatable, CustomStringConvertible {
+    /// Such as `retention.ms`.
     package var name: String
+    /// As text.
     package var value: String
 
     package init(_ name: String, _ value: String) {
@@ -76,10 +85,12 @@ package enum TopicState: Sendable, Equatable {
 package struct TopicFinding: Sendable, Equatable {
     /// The plan can't run so.
     package var isProblem: Bool
+    /// What is so and why it matters, for a person.
     package var text: String
     /// What would put it right.
     package var change: Change?
 
+    /// A step that an administrator can take.
     package enum Change: Sendable, Equatable {
         case create
         case set(TopicSetting)

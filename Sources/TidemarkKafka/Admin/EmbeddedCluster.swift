@@ -20,6 +20,7 @@ package final class EmbeddedCluster: @unchecked Sendable {
     package let bootstrap: String
     private let isClosed = Atomic<Bool>(false)
 
+    /// Starts it on free ports of the loopback interface.
     package init(brokers: Int = 1) throws(ConnectorError) {
         var configuration = Configuration()
         configuration.set("client.id", "embedded")
@@ -45,6 +46,7 @@ package final class EmbeddedCluster: @unchecked Sendable {
 
     deinit { close() }
 
+    /// Makes a topic of one replica.
     package func createTopic(_ name: String, partitions: Int) throws(ConnectorError) {
         let code = unsafe rd_kafka_mock_topic_create(cluster, name, Int32(partitions), 1)
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
@@ -68,6 +70,7 @@ package final class EmbeddedCluster: @unchecked Sendable {
             : rd_kafka_mock_broker_set_down(cluster, Int32(id))
     }
 
+    /// Ends it with all that it holds; a second call does nothing.
     package func close() {
         guard !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
         unsafe rd_kafka_mock_cluster_destroy(cluster)

@@ -5,11 +5,15 @@ import TidemarkTelemetry
 
 /// A record that a verb sends by hand.
 package struct HandRecord: Sendable {
+    /// Where it goes.
     package var topic: String
     /// `nil`: as Kafka's Java producer would place the key.
     package var partition: Int32?
+    /// `nil`: the record has none.
     package var key: [UInt8]?
+    /// `nil`: a tombstone.
     package var value: [UInt8]?
+    /// In the order in which they are written.
     package var headers: [(name: String, value: [UInt8])]
     /// Milliseconds since 1970; `nil`: now.
     package var timestampMs: Int64?
@@ -84,6 +88,7 @@ package final class HandTransaction {
         case refused(ConnectorError)
         case failed(ConnectorError)
 
+        /// What to say of it.
         package var error: ConnectorError {
             switch self {
             case .refused(let error), .failed(let error): error

@@ -4,12 +4,17 @@ package import TidemarkDataflow
 
 /// A record with everything it carries.
 package struct ScannedRecord: Sendable {
+    /// The partition that it lies in.
     package var place: TopicPartition
+    /// Its offset there.
     package var offset: Int64
     /// Milliseconds since 1970; `nil`: it has none.
     package var timestampMs: Int64?
+    /// `nil`: it has none.
     package var key: [UInt8]?
+    /// `nil`: a tombstone.
     package var value: [UInt8]?
+    /// In the order in which they were written; a name may come more than once.
     package var headers: [(name: String, value: [UInt8])]
 
     /// The last header of a name, as text.

@@ -117,6 +117,7 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
         unsafe intake.deallocate()
     }
 
+    /// Fills the batch, queue by queue in turn; an error waits until no rows are left.
     package func poll(into batch: RecordBatch, timeoutMs: Int) throws(ConnectorError) {
         batch.clear()
         isPolling.store(true, ordering: .sequentiallyConsistent)
@@ -166,6 +167,8 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
         }
     }
 
+    /// One past the last record taken, or past what was skipped behind it; 0 for a slot that is not
+    /// its own.
     package func position(_ slot: Int) -> Int64 {
         guard unsafe slot < intake.pointee.slotCount else { return 0 }
         return unsafe intake.pointee.positions[slot]
@@ -174,12 +177,15 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
     /// A topic has no end.
     package func isAtEnd(_ slot: Int) -> Bool { false }
 
+    /// Takes nothing more from the partition's queue; the client goes on fetching until that is
+    /// full.
     package func setPaused(_ paused: Bool, slot: Int) throws(ConnectorError) {
         for index in lanes.indices where lanes[index].slot == slot {
             lanes[index].isPaused = paused
         }
     }
 
+    /// Ends a wait of `poll`, from any thread.
     package func wake() { bell.ring() }
 
     /// Gives the queues back, once no poll is running; false if one still is after that time.

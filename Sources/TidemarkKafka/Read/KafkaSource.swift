@@ -8,6 +8,7 @@ import TidemarkTelemetry
 package final class KafkaSource: Source {
     /// Records carry times of their own.
     package let fixedReferenceMs: Int64? = nil
+    /// A topic has no end.
     package let isBounded = false
 
     private let handle: ClientHandle
@@ -96,6 +97,8 @@ package final class KafkaSource: Source {
         }
     }
 
+    /// Assigns all partitions at once, each forwarded to its reader; earlier readers are released
+    /// first.
     package func open(
         _ assignments: [[PartitionStart]]
     ) throws(ConnectorError) -> [any SourceReader] {
@@ -145,6 +148,7 @@ package final class KafkaSource: Source {
         return readers
     }
 
+    /// As the client last heard from the brokers; behind an open transaction nothing counts.
     package func endOffsets() -> [Int64?] {
         let known = state.withLock { $0.known }
         return known.map { extent in
@@ -167,6 +171,7 @@ package final class KafkaSource: Source {
         }
     }
 
+    /// Partitions whose leader does not answer, or that wait behind an open transaction.
     package func holds() -> [SourceHold?] {
         let known = state.withLock { $0.known }
         return known.map { extent in
@@ -178,10 +183,13 @@ package final class KafkaSource: Source {
         }
     }
 
+    /// As the last look at the group found.
     package var foreignMemberCount: Int { state.withLock { $0.watch }?.memberCount ?? 0 }
 
+    /// As the last look at the topics found.
     package var hasGrown: Bool { state.withLock { $0.watch }?.hasGrown ?? false }
 
+    /// Unassigns all partitions, once no reader polls.
     package func close(withinMs: Int64) {
         _ = release(withinMs: withinMs)
     }

@@ -35,6 +35,11 @@ package final class KafkaStateReader: StateReader {
         self.telemetry = telemetry
     }
 
+    /// Reads the topic up to the ends it has now, and hands over the newest entry of each key.
+    ///
+    /// - Memory: all entries at once.
+    ///
+    /// - Throws: if nothing comes for a while before the ends are reached: half of the state is none.
     package func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) {
         let targets = try highWaters()
         guard targets.contains(where: { $0.end > $0.beginning }) else { return }

@@ -163,12 +163,15 @@ final class LoadProducer {
 
 /// Loads newline-delimited records into a topic, fast: for benchmarks and tests.
 package enum KafkaLoader {
+    /// What was loaded.
     package struct Result: Sendable {
+        /// Lines that were sent; empty ones are left out.
         package var recordCount: Int
+        /// Bytes of their values.
         package var byteCount: Int
     }
 
-    /// Makes each line of the file a record without a key.
+    /// Makes each line of the file that is not empty a record without a key.
     ///
     /// Line i goes to partition i / `run` mod partitions. Waits until all are acknowledged.
     package static func load(

@@ -55,6 +55,7 @@ package final class KafkaOffsets: OffsetStore {
         return found
     }
 
+    /// Stores positions in the application's group, and waits until the cluster has them.
     package func commit(_ offsets: [CommittedOffset]) throws(ConnectorError) {
         guard !offsets.isEmpty else { return }
         try handle.checkFatal()

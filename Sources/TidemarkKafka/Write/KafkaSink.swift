@@ -143,10 +143,12 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         if unsafe producedCount == deliveries.pointee.count { unsafe deliveries.deallocate() }
     }
 
+    /// Asks for the partitions of every topic.
     package func check(topics: [String]) throws(ConnectorError) {
         for topic in topics { _ = try target(topic) }
     }
 
+    /// Puts the record into the client's queue; its bytes are copied.
     package func produce(_ record: OutputRecord) throws(ConnectorError) -> Bool {
         try throwFailure()
         let code = try send(record)
@@ -195,6 +197,7 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         return code
     }
 
+    /// Counts what was acknowledged meanwhile, and throws the first failure of a delivery.
     package func service(timeoutMs: Int) throws(ConnectorError) {
         unsafe rd_kafka_poll(handle.client, Int32(timeoutMs))
         let count = unsafe deliveries.pointee.count - deliveries.pointee.failedCount
@@ -205,8 +208,10 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         try throwFailure()
     }
 
+    /// Taken and neither acknowledged nor failed.
     package var outstandingCount: Int { unsafe producedCount - deliveries.pointee.count }
 
+    /// Waits so long for acknowledgements, then throws away what is left and says how much.
     package func close(withinMs: Int64) {
         guard !isClosed else { return }
         isClosed = true

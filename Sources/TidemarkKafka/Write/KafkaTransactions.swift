@@ -43,26 +43,32 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         sink = try make(timeoutMs, false)
     }
 
+    /// That of the group's offsets.
     package var clusterId: String { offsets.clusterId }
 
+    /// Asks for the partitions of every topic; the next producers ask for the same.
     package func check(topics: [String]) throws(ConnectorError) {
         self.topics = topics
         try sink.check(topics: topics)
     }
 
+    /// Positions of the application's group that no open transaction can change.
     package func committed(
         _ partitions: [TopicPartition]
     ) throws(ConnectorError) -> [CommittedOffset] { try offsets.committed(partitions) }
 
+    /// Fences older producers of the id; waits a second at least.
     package func initialize(waitMs: Int) throws(TransactionError) {
         unsafe try take(rd_kafka_init_transactions(sink.handle.client, Int32(max(waitMs, 1000))))
     }
 
+    /// Begins a transaction, and forgets the failures of the one before.
     package func begin() throws(TransactionError) {
         sink.reset()
         unsafe try take(rd_kafka_begin_transaction(sink.handle.client))
     }
 
+    /// Takes the record, cut down or replaced where the topic refused one of its size before.
     package func produce(_ record: OutputRecord) throws(TransactionError) -> Bool {
         let code: rd_kafka_resp_err_t
         do throws(ConnectorError) {
@@ -83,8 +89,10 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         }
     }
 
+    /// Lets delivery reports in.
     package func service(waitMs: Int) { unsafe rd_kafka_poll(sink.handle.client, Int32(waitMs)) }
 
+    /// Adds positions of the application's group to the transaction; waits a second at least.
     package func sendOffsets(
         _ positions: [CommittedOffset], waitMs: Int
     ) throws(TransactionError) {
@@ -104,10 +112,14 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
                 sink.handle.client, list.list, group, Int32(max(waitMs, 1000))))
     }
 
+    /// Sends what is queued and commits; waits a second at least.
     package func commit(waitMs: Int) throws(TransactionError) {
         unsafe try take(rd_kafka_commit_transaction(sink.handle.client, Int32(max(waitMs, 1000))))
     }
 
+    /// Aborts, then looks at why: a record that was too large makes later ones smaller.
+    ///
+    /// - Throws: `fatal` where only a new producer can go on.
     package func abort(waitMs: Int) throws(TransactionError) {
         unsafe try take(rd_kafka_abort_transaction(sink.handle.client, Int32(max(waitMs, 1000))))
         if let denial { throw .environment(denial) }
@@ -134,6 +146,7 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         throw .fatal(failure.error.message)
     }
 
+    /// A new producer that knows what was too large; the old one is left behind without waiting.
     package func renew(timeoutMs: Int64) throws(ConnectorError) {
         // Without waiting for it: what it holds is of no use, and `initialize` of the next decides.
         sink.discard()
@@ -167,6 +180,7 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         }
     }
 
+    /// As the sink does.
     package func close(withinMs: Int64) { sink.close(withinMs: withinMs) }
 
     /// Throws what a call of the library returned; `nil` is success.

@@ -8,6 +8,7 @@ import TidemarkDrift
 ///
 /// - Memory: 8 bytes a number and row; texts are counted, not kept.
 package final class BaselineBuilder {
+    /// How bins of a number column are chosen.
     package enum EdgeRule: Sendable {
         /// Equal bins where no value is frequent and none of them holds too much, else by quantiles.
         case automatic(bins: Int)
@@ -19,7 +20,9 @@ package final class BaselineBuilder {
         case table(BaselineTable)
     }
 
+    /// Equal bins lie over this share of the values, the same part cut off at both ends.
     package static let centralShare = 0.998
+    /// Categories that are counted by name; all others count as one.
     package static let categoryCountMax = 20
 
     private struct ColumnValues {
@@ -39,6 +42,7 @@ package final class BaselineBuilder {
     /// By group part: the first window's start, if only some windows are taken.
     private var firstWindows: [[UInt8]: Int64] = [:]
     private var values: [[UInt8]: [ColumnValues]] = [:]
+    /// Rows that were taken: of the groups' first windows, where only some are wanted.
     package private(set) var rowCount: Int64 = 0
     /// Records that are no rows.
     package private(set) var badCount: Int64 = 0

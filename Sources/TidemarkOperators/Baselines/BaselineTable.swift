@@ -9,6 +9,7 @@ package import TidemarkDataflow
 package struct BaselineTable: Sendable {
     /// One column of one group.
     package struct Entry: Sendable, Equatable {
+        /// Into which cells the values were counted.
         package enum Shape: Sendable, Equatable {
             /// Bin i holds `edges[i] <= x < edges[i+1]`. `isOpen`: the outer bins hold the tails,
             /// so that nothing is under or over.
@@ -16,9 +17,11 @@ package struct BaselineTable: Sendable {
             /// The largest categories, in descending order of count, and how many rows had others.
             case categorical(categories: [String], counts: [Int64], other: Int64)
         }
+        /// Cells with their counts.
         package var shape: Shape
         /// Rows that have a value.
         package var rowCount: Int64
+        /// Rows that were null.
         package var nullCount: Int64
         /// Numbers that have a bin of their own: what falls into it is known to be that value.
         package var atoms: [Double]
@@ -65,10 +68,13 @@ package struct BaselineTable: Sendable {
         }
     }
 
+    /// A line of the file.
     package struct Record: Sendable, Equatable {
         /// `model=churn`, or `*`: all groups together.
         package var group: String
+        /// The column's name.
         package var column: String
+        /// What is known of it in that group.
         package var entry: Entry
         package init(group: String, column: String, entry: Entry) {
             self.group = group
@@ -77,6 +83,7 @@ package struct BaselineTable: Sendable {
         }
     }
 
+    /// SHA-256 of the file, hex; empty where it comes from none.
     package var contentHash: String
     /// In the order of the file.
     package var records: [Record]
@@ -86,6 +93,7 @@ package struct BaselineTable: Sendable {
     /// Not of all rows together alone.
     private let hasGroups: Bool
 
+    /// A table of these lines; of two for one group and column the later one counts.
     package init(
         records: [Record], made: [(name: String, value: String)] = [], contentHash: String = ""
     ) {
@@ -151,6 +159,7 @@ package struct BaselineTable: Sendable {
 
     // MARK: The file
 
+    /// What the file says it is.
     package static let format = "tidemark-baseline"
 
     /// The most rows that a count of a file may stand for: sums of the counts of a thousand groups stay within 64
@@ -159,7 +168,9 @@ package struct BaselineTable: Sendable {
 
     /// Why a file is no baseline, in words for a person.
     package struct Problem: Error, Sendable, Equatable {
+        /// Follows the path in a message.
         package var message: String
+        /// A problem in these words.
         package init(_ message: String) { self.message = message }
     }
 

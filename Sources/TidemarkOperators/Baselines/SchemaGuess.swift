@@ -6,6 +6,7 @@ package import TidemarkDataflow
 /// Objects in records are looked into; a column of one is named by its key, or by the whole path where two
 /// would be the same.
 package struct SchemaGuess: Sendable {
+    /// What was found, in the order in which it was met.
     package private(set) var columns: [ColumnPlan] = []
     /// Places that make no column, and why: `tags (a list)`.
     package private(set) var leftOut: [String] = []

@@ -120,8 +120,10 @@ final class GroupCell: @unchecked Sendable {
 
     static let stateCount = 4
 
-    /// A cell without rows: `seed` keys the sketches' random choices (D11: operator, partition, group,
-    /// pane), memory is taken from `pool` and given back to it.
+    /// A cell without rows; memory is taken from `pool` and given back to it.
+    ///
+    /// `seed` keys the sketches' random choices. It is made of what the cell is for (group,
+    /// partition, pane or slice), so that a replay makes the same ones.
     convenience init(shape: GroupShape, seed: UInt64, pool: CellPool? = nil) {
         let seeds = (0..<shape.columns.count).lazy.map {
             seed &+ UInt64($0) &* 0x9e37_79b9_7f4a_7c15

@@ -94,6 +94,9 @@ package final class StageTwoOperator: StageTwo {
         }
     }
 
+    /// Of slices, of what is joined from them, and of learned and expected groups.
+    ///
+    /// - Complexity: O(slices); what did not change since the last call is not weighed again.
     package var byteCount: Int {
         var sum = learned.byteCount + freshness.byteCount
         for (size, window) in windows.enumerated() {
@@ -141,6 +144,8 @@ package final class StageTwoOperator: StageTwo {
 
     // MARK: Merging
 
+    /// Adds the partials to the slice of each window length; a slice is shared by all windows over
+    /// it.
     package func merge(
         _ partials: [any Partial], of sourceMs: Int64, in startMs: Int64,
         into targets: [(window: Window, size: Int)]
@@ -211,6 +216,7 @@ package final class StageTwoOperator: StageTwo {
         GroupRank(isNamed: keep[index].contains(part), hash: rank(part))
     }
 
+    /// Notes who has rows, where freshness of groups or segments is watched; else nothing.
     package func observe(_ partials: [any Partial], in pane: PaneArrival) {
         guard !freshness.isEmpty else { return }
         freshness.observe(partials.compactMap { $0 as? PanePartial }, in: pane) {
@@ -218,32 +224,40 @@ package final class StageTwoOperator: StageTwo {
         }
     }
 
+    /// As freshness of groups and segments has it.
     package func saySilences(throughMs: Int64, emit: (OutputRecord) -> Void) -> Int {
         freshness.say(throughMs: throughMs, emit: emit)
     }
 
+    /// As freshness of the source has it.
     package func observe(
         _ arrival: Arrival, emit: (OutputRecord) -> Void
     ) -> (alerts: Int, spoke: Bool) { silence.observe(arrival, emit: emit) }
 
+    /// As the alerts about the source have it.
     package func observe(
         _ conditions: [SourceCondition], nowMs: Int64, emit: (OutputRecord) -> Void
     ) -> (alerts: Int, spoke: Bool) {
         sourceAlerts.observe(conditions, nowMs: nowMs, emit: emit)
     }
 
+    /// Publishes the alert that reading has stopped.
     package func hold(_ poison: Poison, emit: (OutputRecord) -> Void) {
         emit(silence.hold(poison))
     }
 
+    /// That alert fires.
     package var isHoldOpen: Bool { silence.holdSinceMs != nil }
 
+    /// Resolves that alert, if it fires.
     package func release(_ calm: Poison, emit: (OutputRecord) -> Void) {
         if let record = silence.release(calm) { emit(record) }
     }
 
+    /// As freshness of the source restored it; `nil`: nothing was silent.
     package var silentSinceMs: Int64? { silence.sinceMs }
 
+    /// Publishes the resolutions that `restore` collected, once.
     package func resolveAbandoned(emit: (OutputRecord) -> Void) {
         for alert in abandoned.records { emit(alert.output(to: plan.outputs.alerts)) }
         abandoned = AbandonedAlerts(plan: plan)
@@ -251,6 +265,8 @@ package final class StageTwoOperator: StageTwo {
 
     // MARK: State
 
+    /// What alerts, baselines, silences and snapshots changed, by key; with the first of it the
+    /// topology's name.
     package func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry] {
         var entries =
             alerts.takeEntries(epoch: epoch) + learned.takeEntries(epoch: epoch)
@@ -271,8 +287,11 @@ package final class StageTwoOperator: StageTwo {
         return entries.sorted { $0.key.precedes($1.key) }
     }
 
+    /// Of learned baselines alone: what else changes is small beside them.
     package var pendingEntryBytes: Int { learned.pendingBytes }
 
+    /// Writes the first slice of each window: the later ones are first slices of other open
+    /// windows.
     package func snapshot(
         _ listed: [WindowSnapshot], throughMs: Int64, epoch: Int
     ) -> [StateEntry] {
@@ -298,6 +317,7 @@ package final class StageTwoOperator: StageTwo {
         return snapshots.write(states, throughMs: throughMs, epoch: epoch)
     }
 
+    /// Puts the slices of the snapshot back, in the form that they had: joined ones stay joined.
     package func restoreWindows(
         throughMs: Int64, publishedThroughMs: Int64
     ) -> [WindowSnapshot]? {
@@ -401,6 +421,7 @@ package final class StageTwoOperator: StageTwo {
         return segments
     }
 
+    /// Reads the frame, and gives it to whom its kind belongs to.
     package func restore(_ entry: StateEntry, epoch: Int) -> StateRestoration {
         let frame: StateFrame
         do throws(StateFrame.Rejection) {
@@ -440,6 +461,8 @@ package final class StageTwoOperator: StageTwo {
 
     // MARK: Closing
 
+    /// Slides the windows of that length on, limits the groups, then judges and publishes group by
+    /// group.
     package func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally {
         var tally = WindowTally()
         let start = decimalText(closing.window.startMs)

@@ -65,6 +65,7 @@ package final class StageOneOperator: StageOne {
         }
     }
 
+    /// Decodes, sets records aside that are none or whose texts are too long, then filters.
     package func decode(_ batch: RecordBatch, into rows: RowTable) {
         decoder.decode(batch)
         let count = batch.rowCount
@@ -108,6 +109,7 @@ package final class StageOneOperator: StageOne {
         }
     }
 
+    /// Looks at the record's bytes once more: only few records are asked about.
     package func deadLetterReason(_ batch: RecordBatch, row: Int) -> DeadLetterReason {
         let verdict = DecodeVerdict(rawValue: unsafe decoder.columns.verdicts[row]) ?? .syntax
         let value = unsafe batch.value(row)
@@ -161,8 +163,10 @@ package final class StageOneOperator: StageOne {
             name: column.name, token: decoder.lastToken(), kind: column.type.fieldKind)
     }
 
+    /// As the decoder counts them.
     package var assumedUTCCount: Int64 { decoder.assumedUTCCount }
 
+    /// Counts by dimension of any segment; a row that lacks two counts for both.
     package func countUngrouped(
         _ rows: RowTable, rowCount: Int, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
         example: (Int) -> String
@@ -180,6 +184,7 @@ package final class StageOneOperator: StageOne {
         }
     }
 
+    /// Opens the pane in each segment.
     package func open(
         pane id: Int, startMs: Int64, arrivalMs: Int64?, partition: TopicPartition
     ) {
@@ -189,15 +194,18 @@ package final class StageOneOperator: StageOne {
         }
     }
 
+    /// Folds the rows segment by segment; then dictionaries that grew too large are compacted.
     package func fold(_ batch: RecordBatch, rows: RowTable) {
         for segment in segments { segment.fold(batch, rows: rows) }
         compactDictionaries()
     }
 
+    /// What the pane holds, by segment.
     package func seal(pane id: Int) -> any Partial {
         PanePartial(segments: segments.map { $0.seal(pane: id) })
     }
 
+    /// Of cells that are open, and rows that wait to be folded.
     package var byteCount: Int {
         segments.reduce(0) { $0 + $1.byteCount }
     }

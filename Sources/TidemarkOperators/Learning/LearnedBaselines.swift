@@ -597,7 +597,9 @@ struct LearnedSum: Subtractable {
 
 /// One window of a group, as a learned baseline keeps it.
 package struct LearnedWindow: Sendable, Equatable {
+    /// Its start, ms; its length is that of the baseline's windows.
     package let startMs: Int64
+    /// Rows of the group in it.
     package let rows: Int64
     /// Varints (LEB128), a cell each.
     fileprivate let cells: [UInt8]
@@ -650,7 +652,9 @@ package struct LearnedHead: Sendable, Equatable {
     package var seenDay: Int64
     /// End of the last window that was added up here; those before are not kept one by one.
     package var throughMs: Int64 = .min
+    /// Windows that were added up here.
     package var windows: Int64 = 0
+    /// Rows of those windows.
     package var rows: Int64 = 0
     fileprivate var squares: UInt128 = 0
     fileprivate var cells: [UInt64] = []

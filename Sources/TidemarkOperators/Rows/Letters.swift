@@ -31,6 +31,7 @@ package struct RecordLetters: LetterWriter {
         revision = plan.revision
     }
 
+    /// A dead letter, with its reason and what stands in the record.
     package func deadLetter(
         _ batch: RecordBatch, row: Int, partition: TopicPartition, reason: DeadLetterReason
     ) -> OutputRecord {
@@ -39,6 +40,7 @@ package struct RecordLetters: LetterWriter {
             [("reason", reason.name), ("detail", reason.detail)])
     }
 
+    /// A late row, with the pane that its time belongs to; `nil` where they are counted only.
     package func lateRow(
         _ batch: RecordBatch, row: Int, partition: TopicPartition, paneStartMs: Int64
     ) -> OutputRecord? {
@@ -47,11 +49,13 @@ package struct RecordLetters: LetterWriter {
         }
     }
 
+    /// Of a file its line, from 1.
     package func place(_ batch: RecordBatch, row: Int, partition: TopicPartition) -> String {
         guard let file else { return "\(partition)@\(unsafe batch.offset[row])" }
         return "\(file == "-" ? "standard input" : file):\(unsafe batch.line[row])"
     }
 
+    /// A row from the future, and how far it is ahead; `nil` where they are counted only.
     package func quarantinedRow(
         _ batch: RecordBatch, row: Int, partition: TopicPartition, aheadMs: Int64?
     ) -> OutputRecord? {

@@ -8,15 +8,21 @@ package import TidemarkDataflow
 /// Numbers are vectors in which NaN is null; conditions are bytes: false, true, null. A condition
 /// on one text column is decided once a dictionary code, then looked up. The owner is one worker.
 package final class RowFilter {
+    /// What a condition is for a row, a byte each.
     package enum Truth {
+        /// It is false.
         package static let no: UInt8 = 0
+        /// It is true.
         package static let yes: UInt8 = 1
+        /// It is null: a value that it needs is missing.
         package static let null: UInt8 = 2
     }
 
     /// Where a column of the plan lies in the decoder's columns.
     package struct Input {
+        /// Place among the decoder's columns.
         package var field: Int
+        /// How the column's values are read.
         package var type: ColumnType
         package init(field: Int, type: ColumnType) {
             self.field = field

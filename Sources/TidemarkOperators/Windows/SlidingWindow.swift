@@ -7,7 +7,9 @@ import TidemarkCore
 /// aggregated: counts are taken away again (`SubtractOnEvictWindow`), summaries that cannot be are
 /// kept in `TwoStackWindow`. A window of one slice costs no merge in either.
 package protocol SlidingWindow {
+    /// What is between two neighbouring starts of windows.
     associatedtype Slice
+    /// What the slices of a window come to.
     associatedtype Aggregate
     /// Adds a slice that no earlier slide has passed, and that is not there yet.
     mutating func insert(_ slice: Slice, at index: Int64)
@@ -87,6 +89,7 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
         self.length = length
     }
 
+    /// Puts a slice where none is; it takes the place of what came there by `update`.
     package mutating func insert(_ slice: Slice, at index: Int64) {
         update(at: index, default: slice) { $0 = slice }
     }
@@ -127,6 +130,7 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
         if sum == nil { sum = slice } else { sum?.merge(slice) }
     }
 
+    /// What the window's slices come to, with what came late for them.
     package mutating func slide(to range: Range<Int64>) -> Slice? {
         precondition(Int64(range.count) == length, "windows are of one length")
         let first = range.lowerBound
@@ -242,6 +246,7 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
 
 /// Sums of which a part can be taken away again, exactly: counts.
 package protocol Subtractable {
+    /// What is added and taken away.
     associatedtype Slice
     /// Nothing.
     init()
@@ -280,6 +285,7 @@ package struct SubtractOnEvictWindow<Sum: Subtractable>: SlidingWindow {
         if range.contains(index) { sum.add(slice) }
     }
 
+    /// Adds what the range newly holds and subtracts what it left; `nil` where no slice lies in it.
     package mutating func slide(to next: Range<Int64>) -> Sum? {
         if range.lowerBound <= next.lowerBound, next.lowerBound < range.upperBound,
             range.upperBound <= next.upperBound

@@ -3,8 +3,8 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkSketches
 
-/// The open windows on their way to the state topic and back, where re-reading their rows would take
-/// too long (D3, `limits.max_reread`).
+/// The open windows on their way to the state topic and back, where re-reading their rows would
+/// take longer than `limits.max_reread`.
 ///
 /// A snapshot is all open windows as they are after the panes that end by a time: each as parts of at
 /// most `partBytes`, and a list of them. Two take turns in two sets of keys, and the older one goes

@@ -3,13 +3,17 @@ package import TidemarkTopology
 
 /// Why a baseline file can't be used: follows its path in a message (`is no JSON: …`).
 package struct BaselineProblem: Error, Sendable, Equatable {
+    /// Follows the path.
     package var message: String
+    /// A problem in these words.
     package init(_ message: String) { self.message = message }
 }
 
 /// Why a file can't be read: follows its path in a message (`does not exist`, `is a directory`).
 package struct FileProblem: Error, Sendable, Equatable {
+    /// Follows the path.
     package var message: String
+    /// A problem in these words.
     package init(_ message: String) { self.message = message }
 }
 
@@ -21,6 +25,7 @@ package struct PlanResult: Sendable {
     package var dataHash: String
     /// In order of place.
     package var diagnostics: [Diagnostic]
+    /// What was found out on the way; without a plan, as far as it goes.
     package var facts: PlanFacts
 }
 
@@ -28,6 +33,7 @@ package struct PlanResult: Sendable {
 package struct PlanFacts: Sendable {
     /// By place of the baseline; `nil` where it is learned.
     package var baselines: [BaselineSummary?] = []
+    /// As the topology has it.
     package var budget = Budget()
     /// By place of the segment: how many groups are expected, and whether a baseline counted them.
     package var groups: [(count: Int, isCounted: Bool)] = []
@@ -41,16 +47,23 @@ package struct PlanFacts: Sendable {
 
 /// False alerts that are expected; `nil`: off.
 package struct Budget: Sendable, Equatable {
+    /// So many in a period.
     package struct Rate: Sendable, Equatable {
+        /// False alerts.
         package var count: Double
+        /// Milliseconds.
         package var periodMs: Int64
     }
+    /// Of all monitors of severity page together.
     package var page: Rate? = Rate(count: 1, periodMs: weekMs)
+    /// Of all monitors of severity warn together.
     package var warn: Rate? = Rate(count: 1, periodMs: dayMs)
+    /// Of all monitors of severity info together.
     package var info: Rate? = Rate(count: 1, periodMs: hourMs)
 
     package init() {}
 
+    /// That of one severity; `nil`: off, then the effect alone decides.
     package func rate(of severity: Severity) -> Rate? {
         switch severity {
         case .page: page

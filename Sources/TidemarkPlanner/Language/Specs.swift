@@ -28,17 +28,22 @@ package struct FieldSpec: Sendable {
         case any(String)
     }
 
+    /// As it stands in a topology.
     package var name: String
+    /// What values it takes.
     package var kind: Kind
     /// `off` is a value, too.
     package var takesOff: Bool
+    /// A topology without it is refused.
     package var isRequired: Bool
     /// As an op writes it; `nil`: none.
     package var defaultText: String?
+    /// What it is for, in a few words.
     package var help: String
     /// The full language knows it; this version refuses it.
     package var isLater: Bool
 
+    /// A key and its default, as an op writes it.
     package init(
         _ name: String, _ kind: Kind, _ defaultText: String?, off: Bool = false,
         required: Bool = false, later: Bool = false, _ help: String
@@ -153,8 +158,11 @@ package struct OperatorSpec: Sendable {
     package var name: String
     /// Where it stands: `source`, `segments.*`, or nothing for the top level.
     package var path: String
+    /// What it is for, in a few words.
     package var summary: String
+    /// In the order in which they are listed.
     package var fields: [FieldSpec]
+    /// YAML, a few lines.
     package var example: String
 
     package init(
@@ -167,6 +175,7 @@ package struct OperatorSpec: Sendable {
         self.example = example
     }
 
+    /// The key of that name; `nil`: the part has none.
     package func field(_ name: String) -> FieldSpec? { fields.first { $0.name == name } }
 }
 

@@ -1,7 +1,7 @@
 import TidemarkDataflow
 import TidemarkTopology
 
-/// Reads row expressions (section 3 of the language): text → typed tree, errors with their place.
+/// Reads row expressions: from text to a typed tree, errors with their place.
 struct ExpressionReader {
     private enum Token: Equatable {
         case number(Double)

@@ -13,6 +13,7 @@ import TidemarkCore
 ///
 /// Every decision is a function of the partition's records and floors alone.
 package struct PartitionClock: Sendable, Equatable {
+    /// What happens with a row, as far as time decides it.
     package enum Admission: Equatable {
         case inTime
         case late
@@ -23,7 +24,9 @@ package struct PartitionClock: Sendable, Equatable {
     package struct Reading: Sendable, Equatable {
         /// The greatest event time, each taken no further than the reference clock at its row.
         package var maxEventMs = TimeLimit.never
+        /// The greatest record time that is believed, ms; `TimeLimit.never` before the first.
         package var referenceMs = TimeLimit.never
+        /// The greatest recorded floor under the watermark, ms; `TimeLimit.never`: there is none.
         package var floorMs = TimeLimit.never
         /// The least record time of a leap that is not believed yet; `never`: there is none.
         package var leapMs = TimeLimit.never
@@ -34,6 +37,7 @@ package struct PartitionClock: Sendable, Equatable {
         package init() {}
     }
 
+    /// What a commit keeps, after the last record.
     package private(set) var reading: Reading
     /// Panes that end at or before it are sealed.
     package private(set) var watermarkMs = TimeLimit.never
@@ -83,9 +87,10 @@ package struct PartitionClock: Sendable, Equatable {
 
     /// Decides on one record and learns from it.
     ///
-    /// A row is late when its pane was sealed before it came; whether a window of it is open, the calendar says. A row more than the skew ahead of the
-    /// reference clock (and of its own record time, while that is a leap that may come true) is
-    /// quarantined. All others count.
+    /// A row is late when its pane was sealed before it came. (Whether one of its longer windows is
+    /// still open is the calendar's to say.) A row more than the skew ahead of the reference clock,
+    /// and of its own record time while that is a leap that may come true, is quarantined. All
+    /// others count.
     ///
     /// - Returns: the verdict, and `withdrawnMs`: panes that start after it hold rows of a leap that was
     ///   just contradicted, and nothing else; they are given up. `nil`: there are none.

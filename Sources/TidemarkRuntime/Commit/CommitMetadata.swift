@@ -1,10 +1,12 @@
 import TidemarkCore
 
-/// A floor under a partition's watermark: a decision that the log does not hold, so that it is
-/// written down before it is obeyed (D1).
+/// A floor under a partition's watermark: a decision that cannot be read from the log.
+///
+/// It is written down with a commit before it is obeyed, so that a restart decides the same.
 package struct RecordedFloor: Sendable, Equatable {
     /// It counts from this record on.
     package var offset: Int64
+    /// The watermark is at least this from then on, ms.
     package var floorMs: Int64
 
     package init(offset: Int64, floorMs: Int64) {
@@ -13,15 +15,18 @@ package struct RecordedFloor: Sendable, Equatable {
     }
 }
 
-/// What a commit says beside the next offset, in the group's own offset record (D3).
+/// What a commit says beside the next offset, in the group's own offset record.
 ///
 /// From it and the log a process rebuilds what was in memory: it seeks to `low`, reads to `next`
 /// without publishing, and goes on.
 package struct CommitMetadata: Sendable, Equatable {
+    /// `nameHash` of the application: another one's metadata is refused.
     package var applicationHash: UInt64
+    /// `nameHash` of the cluster's id: offsets of another cluster mean nothing here.
     package var clusterHash: UInt64
     /// Hash of what shapes the data: another one cannot use the floors and windows noted here.
     package var dataHash: UInt64
+    /// The offset that is committed; the same as in the offset record, else somebody moved it.
     package var next: Int64
     /// First row of the oldest pane that a window not yet published needs and no snapshot holds.
     package var low: Int64
@@ -31,9 +36,11 @@ package struct CommitMetadata: Sendable, Equatable {
     package var publishedThroughMs: Int64
     /// The greatest end of a window that was published with `complete:false`, and its `rev`.
     package var incompleteThroughMs: Int64
+    /// How often that window was published as incomplete before.
     package var incompleteRev: Int
     /// Windows that begin before it lack rows: the log was entered in its middle.
     package var enteredBeforeMs: Int64
+    /// Number of the state epoch: entries of earlier ones are taken away.
     package var stateEpoch: Int
     /// Counts the commits of the application, so that no two say the same.
     package var sequence: Int
@@ -42,6 +49,7 @@ package struct CommitMetadata: Sendable, Equatable {
     /// At most `floorCountMax` (the last place is kept for the end of the input), those that count at or after `low`.
     package var floors: [RecordedFloor]
 
+    /// Floors that fit into `byteCountMax` beside everything else.
     package static let floorCountMax = 5
     /// Above this a broker's own limit (4,095) would come into sight.
     package static let byteCountMax = 512

@@ -32,20 +32,26 @@ package final class DirectLog: CommitLog, @unchecked Sendable {
         self.reader = reader
     }
 
+    /// That of the offsets' cluster.
     package var clusterId: String { offsets.clusterId }
+    /// Fails unless every topic can be written, the state topic among them.
     package func check(topics: [String]) throws(ConnectorError) {
         try sink.check(topics: topics + [stateTopic].compactMap(\.self))
     }
     /// Nothing to fence with.
     package func takeOver() {}
+    /// As the offset store has them.
     package func committed(
         _ partitions: [TopicPartition]
     ) throws(ConnectorError) -> [CommittedOffset] { try offsets.committed(partitions) }
+    /// As the reader of the state topic has them; nothing where no state is kept.
     package func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) {
         try reader?.restore(take)
     }
+    /// Gives what is outstanding so long to be acknowledged.
     package func close(withinMs: Int64) { sink.close(withinMs: withinMs) }
 
+    /// Moves the unit on: records, then entries once those are acknowledged, then offsets.
     package func commit(_ unit: CommitUnit, waitMs: Int) throws(ConnectorError) -> Bool {
         while true {
             switch phase {

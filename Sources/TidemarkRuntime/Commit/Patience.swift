@@ -10,6 +10,7 @@ package struct Patience {
     private let time: any TimeSource
     private let deadlineNs: Int64
 
+    /// Calls are made again for so long from now, ms.
     package init(ms: Int64, time: any TimeSource) {
         self.time = time
         deadlineNs = time.nowNs() + ms * 1_000_000

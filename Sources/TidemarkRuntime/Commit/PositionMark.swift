@@ -3,8 +3,10 @@
 /// The next start finds no metadata there and begins the state epoch that the mark names: one that
 /// no record of state was ever written under.
 package struct PositionMark: Sendable, Equatable {
+    /// The state epoch that begins with these positions.
     package var stateEpoch: Int
 
+    /// A mark with the number of the new epoch.
     package init(stateEpoch: Int) { self.stateEpoch = stateEpoch }
 
     /// Reads a mark; `nil` if the text is none.
@@ -16,5 +18,6 @@ package struct PositionMark: Sendable, Equatable {
         stateEpoch = epoch
     }
 
+    /// As it stands in the offset's metadata.
     package var text: String { "by-hand \(stateEpoch)" }
 }

@@ -11,8 +11,10 @@ package struct ReplayMemory: Sendable, Equatable {
     /// Well below what brokers take (4,096 bytes by default).
     package static let byteCountMax = 3_500
 
+    /// Why a commit's text cannot be used, or cannot be made: there are too many gaps for its size.
     package enum Problem: Error, Equatable { case unreadable, tooManyGaps(Int) }
 
+    /// Everything before `next` was replayed, and nothing after it.
     package init(next: Int64 = 0) {
         self.next = next
         ranges = []
@@ -35,6 +37,9 @@ package struct ReplayMemory: Sendable, Equatable {
         }
     }
 
+    /// Whether a letter was replayed.
+    ///
+    /// - Complexity: O(log ranges).
     package func contains(_ offset: Int64) -> Bool {
         if offset < next { return true }
         var low = 0

@@ -1,7 +1,7 @@
 package import TidemarkCore
 package import TidemarkDataflow
 
-/// Delivery exactly once: a unit is one transaction of outputs, state entries and offsets (D16).
+/// Delivery exactly once: a unit is one transaction of outputs, state entries and offsets.
 ///
 /// A transaction begins late, when the whole unit is there, so that it is open for as long as it
 /// takes to send and no longer. The unit stays in memory until its outcome is known, so an abort
@@ -51,8 +51,9 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
     /// What brokers take as `transaction.max.timeout.ms` by default, ms.
     private static let transactionTimeoutMsMax: Int64 = 900_000
 
-    /// How often things went wrong, for metrics and tests.
+    /// Transactions that were aborted, for metrics and tests.
     package private(set) var abortCount = 0
+    /// Transactions of which it was not known at first whether they were committed.
     package private(set) var unknownCount = 0
     /// Of the last failure.
     package private(set) var lastReason = ""
@@ -72,14 +73,18 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
         self.initializeMs = initializeMs
     }
 
+    /// That of the producer's cluster.
     package var clusterId: String { producer.clusterId }
+    /// Attempts and the last reason, once a unit at hand failed a few times; else `nil`.
     package var trouble: String? {
         attemptCount >= Self.renewEvery ? "\(attemptCount) attempts: \(lastReason)" : nil
     }
+    /// Fails unless every topic can be written, the state topic among them.
     package func check(topics: [String]) throws(ConnectorError) {
         try producer.check(topics: topics + [stateTopic].compactMap(\.self))
     }
 
+    /// Takes the transactional id over, which ends an earlier process's open transaction.
     package func takeOver() throws(ConnectorError) {
         let deadlineNs = time.nowNs() + initializeMs * 1_000_000
         while true {
@@ -103,6 +108,8 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
         }
     }
 
+    /// Positions that no open transaction can change any more; what a later takeover is compared
+    /// with.
     package func committed(
         _ partitions: [TopicPartition]
     ) throws(ConnectorError) -> [CommittedOffset] {
@@ -111,10 +118,12 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
         return found
     }
 
+    /// As the reader of the state topic has them; nothing where no state is kept.
     package func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) {
         try reader?.restore(take)
     }
 
+    /// Aborts what is open, so that readers do not wait behind it, and gives the producer up.
     package func close(withinMs: Int64) {
         // What is open is aborted at once, not when its time is up: readers wait behind it.
         if phase != .idle, phase != .renewing {
@@ -123,6 +132,7 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
         producer.close(withinMs: withinMs)
     }
 
+    /// Moves the unit on through its transaction; see `CommitLog.commit`.
     package func commit(_ unit: CommitUnit, waitMs: Int) throws(ConnectorError) -> Bool {
         precondition(
             !unit.offsets.isEmpty, "a transaction carries offsets: without them nothing is checked")

@@ -7,6 +7,7 @@ package import TidemarkDataflow
 ///
 /// It is stepped, like a worker. Whoever steps it owns it.
 package final class Coordinator {
+    /// What a turn came to: something was done, there was nothing to do, or it is over.
     package enum Step: Equatable {
         case worked, idle, finished
     }
@@ -71,7 +72,9 @@ package final class Coordinator {
     private var isClosing = false
     private var isDone = false
 
+    /// How far the run is; refreshed with every turn.
     package private(set) var progress = RunProgress()
+    /// Why it ended; `nil` while it goes on, and after a good end.
     package private(set) var failure: ConnectorError?
     /// Windows that ended no longer ago than this, beside the bound, are live.
     private let liveMs: Int64 = 10_000
@@ -79,6 +82,10 @@ package final class Coordinator {
     private let commitSpacingMs: Int64 = 10
     private let maxAgeMs: Int64
 
+    /// A coordinator that has not moved yet.
+    ///
+    /// Functions are asked about the source: ends and holds by slot, others in the group, new
+    /// partitions.
     package init(
         plan: Plan, start: CoordinatorStart, mailbox: Mailbox, controls: [WorkerControl],
         alignment: Alignment, memory: MemoryGauge, stage: any StageTwo, log: any CommitLog,
@@ -165,6 +172,7 @@ package final class Coordinator {
         return Int(max(1, min(50, commitSpacingMs - sinceMs)))
     }
 
+    /// One turn: takes messages in, closes windows that are over, moves the commit on.
     package func step() -> Step {
         if isDone || failure != nil { return .finished }
         do throws(ConnectorError) {
@@ -567,7 +575,7 @@ package final class Coordinator {
     }
 
     /// Writes the open windows out, once: from here on a restart takes them from the state topic
-    /// and reads what came after (D3).
+    /// and reads what came after.
     private func takeSnapshot() -> [StateEntry] {
         let windows = openWindows.keys.sorted().map { open in
             WindowSnapshot(
@@ -628,7 +636,7 @@ package final class Coordinator {
 
     private var proposedFloors: [Int: Int64] = [:]
 
-    /// Proposes a floor for each partition that was read to its end and stayed quiet (D7).
+    /// Proposes a floor for each partition that was read to its end and stayed quiet for `idle`.
     private func proposeFloors() -> Bool {
         guard !untilEnd, let idleMs = plan.stream.source.idleMs else { return false }
         let (floors, forced) = slots.idleFloors(

@@ -3,17 +3,24 @@ package import TidemarkDataflow
 
 /// What a run did, for the closing summary.
 package struct RunTotals: Sendable, Equatable {
+    /// What workers counted.
     package var input = WorkerTally()
+    /// Windows that were closed.
     package var windows = 0
+    /// Records of aggregates.
     package var aggregates = 0
     /// CPU time of closing windows: joining slices, tests, records and bytes of sketches.
     package var closingCPUNs: Int64 = 0
+    /// Alerts that began to fire.
     package var alerts = 0
+    /// Units that were committed.
     package var commits = 0
     /// Partials that came after their windows were published; they are counted, not merged.
     package var latePartials = 0
+    /// Floors written down for quiet partitions, and for the end of the input.
     package var floorsRecorded = 0
-    /// Of them such as let windows go on without a partition whose end was not reached.
+    /// Of `floorsRecorded`: those by which windows go on without a partition whose end was not
+    /// reached.
     package var forcedFloors = 0
     /// Records that were not read and are not in the log any more, as offsets tell.
     package var lost: Int64 = 0
@@ -21,7 +28,9 @@ package struct RunTotals: Sendable, Equatable {
     package var passedOver: Int64 = 0
     /// Times that open windows were written out, since re-reading them would take too long.
     package var snapshots = 0
+    /// Bytes of state that those snapshots had.
     package var snapshotBytes = 0
+    /// What monitors came to, over all windows.
     package var verdicts = VerdictTally()
     /// By place in `StreamPlan.columns`; empty before the first window.
     package var columns: [ColumnTally] = []
@@ -83,10 +92,13 @@ package struct RunTotals: Sendable, Equatable {
 
 /// How far a run is, for progress and metrics.
 package struct RunProgress: Sendable {
+    /// What was done so far.
     package var totals = RunTotals()
     /// The merged watermark; `TimeLimit.never` before all partitions were heard of.
     package var watermarkMs = TimeLimit.never
+    /// Windows that hold a pane and are not closed.
     package var openWindows = 0
+    /// Panes that wait to be sealed by every partition.
     package var openPanes = 0
     /// Records between the position and the end of the log; `nil` where the end is not known.
     package var lag: Int64?
@@ -96,6 +108,7 @@ package struct RunProgress: Sendable {
     package var heldMs: Int64 = 0
     /// The next offset of each partition, in canonical order.
     package var positions: [Int64] = []
+    /// Records below the committed offsets are being read again; nothing is published from them.
     package var isRebuilding = false
     /// The circuit breaker: too many dead letters, nothing is read until the next start.
     package var isHolding = false
@@ -107,6 +120,7 @@ package struct RunProgress: Sendable {
     package var hasGrown = false
     /// What a person should know of, in the order in which it was met; `noticeCountMax` at most.
     package var notices: [Notice] = []
+    /// The most that are kept; later ones are lost.
     package static let noticeCountMax = 1_000
     /// What a person has to know of the source, as it is now.
     package var conditions: [SourceCondition] = []

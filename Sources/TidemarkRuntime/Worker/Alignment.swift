@@ -2,9 +2,10 @@ import Synchronization
 import TidemarkCore
 
 /// How far the input partitions are, so that none runs further ahead of the slowest than
-/// `alignment` (D7): low-water and the panes that are held stay near.
+/// `alignment`.
 ///
-/// While memory is over its limit nobody runs ahead at all.
+/// So a restart reads little again, and few panes are held at once. While memory is over its limit
+/// nobody runs ahead at all.
 ///
 /// Each worker says how far its own partitions are after every batch and is told at once which of
 /// them must wait, so that a partition overruns by one batch at most, however late the coordinator

@@ -4,6 +4,7 @@ package import TidemarkDataflow
 
 /// The coordinates of the first row of a pane in one partition: where a re-read must begin.
 package struct PaneOrigin: Sendable, Equatable {
+    /// Offset of that row.
     package var firstOffset: Int64
     /// The partition's clock before that row.
     package var clock: PartitionClock.Reading
@@ -11,9 +12,13 @@ package struct PaneOrigin: Sendable, Equatable {
 
 /// A partition as it stood at a step boundary.
 package struct SlotSnapshot: Sendable {
+    /// The partition's place in the canonical order.
     package var slot: Int
+    /// The first offset that was not read yet.
     package var next: Int64
+    /// The partition's clock before the record at `next`.
     package var clock: PartitionClock.Reading
+    /// Panes that end at or before it are sealed, ms.
     package var watermarkMs: Int64
     /// By when they are sealed: those of what came late stand with the pane that it came in.
     package var openPanes: [(startMs: Int64, origin: PaneOrigin)]
@@ -23,8 +28,11 @@ package struct SlotSnapshot: Sendable {
 
 /// What became of rows of a partition that are out of the ordinary, since the process began.
 package struct SlotCounts: Sendable, Equatable {
+    /// Rows whose windows were all over.
     package var late: Int64 = 0
+    /// Rows too far ahead of the reference clock.
     package var quarantined: Int64 = 0
+    /// Rows taken back with a leap that was contradicted.
     package var withdrawn: Int64 = 0
     /// How far the newest quarantined row was ahead of the reference clock.
     package var aheadMs: Int64 = 0
@@ -33,14 +41,19 @@ package struct SlotCounts: Sendable, Equatable {
 
 /// How far a partition is.
 package struct SlotProgress: Sendable, Equatable {
+    /// The partition's place in the canonical order.
     package var slot: Int
+    /// The next offset to read.
     package var position: Int64
+    /// Panes that end at or before it are sealed, ms.
     package var watermarkMs: Int64
     /// The watermark if the leap of the record time, for which it waits, were believed.
     package var hopedMs: Int64
+    /// The partition's reference clock, ms.
     package var referenceMs: Int64
     /// The leap; `TimeLimit.never`: there is none.
     package var leapMs: Int64
+    /// Since the process began.
     package var counts: SlotCounts
     /// Something may follow from it at once, beside a position that is one batch newer.
     package var isPressing: Bool
@@ -48,8 +61,11 @@ package struct SlotProgress: Sendable, Equatable {
 
 /// Counts of a worker since its last message.
 package struct WorkerTally: Sendable, Equatable {
+    /// Records that are new: `reread` are not in it.
     package var records: Int64 = 0
+    /// Bytes of their values.
     package var bytes: Int64 = 0
+    /// Rows that were folded into panes.
     package var rows: Int64 = 0
     /// Records that were passed over: without a value, and headers of CSV.
     package var tombstones: Int64 = 0
@@ -60,13 +76,17 @@ package struct WorkerTally: Sendable, Equatable {
     package var assumedUTC: Int64 = 0
     /// Rows in a group without a value of some dimension, by dimension and reason.
     package var ungrouped = SetAsideTally()
+    /// Records that could not be read, or without an event time of use.
     package var deadLetters: Int64 = 0
+    /// Rows for which the filter was false.
     package var filteredOut: Int64 = 0
+    /// Rows for which the filter was null.
     package var filteredNull: Int64 = 0
     /// Rows that came too late for all their windows.
     package var late: Int64 = 0
     /// Of `rows`: those that came too late for some of their windows, and count in the others.
     package var lateForSome: Int64 = 0
+    /// Rows too far ahead of the reference clock.
     package var quarantined: Int64 = 0
     /// Records that came behind the end that `--until-end` had fixed: as if they were not there.
     package var beyondEnd: Int64 = 0
@@ -93,6 +113,7 @@ package struct WorkerTally: Sendable, Equatable {
         rows + tombstones + deadLetters + filteredOut + filteredNull + late + quarantined
     }
 
+    /// Joins another tally.
     package mutating func add(_ other: WorkerTally) {
         records += other.records
         bytes += other.bytes
@@ -144,6 +165,7 @@ package enum WorkerMessage: Sendable {
         }
     }
 
+    /// What it weighs in the mailbox, about, bytes.
     package var byteCount: Int {
         switch self {
         case .sealed(_, _, _, let partial, _): partial.byteCount + 64
@@ -171,6 +193,7 @@ package final class Mailbox: @unchecked Sendable {
     /// A message that came since the queue was last empty does not wait for the next turn.
     private var isPressing = false
 
+    /// A mailbox that is full from so many bytes on.
     package init(byteCountMax: Int) {
         self.byteCountMax = byteCountMax
         unsafe mutex = .allocate(capacity: 1)
@@ -190,9 +213,12 @@ package final class Mailbox: @unchecked Sendable {
         unsafe mutex.deallocate()
     }
 
+    /// It holds as much as it may: workers wait.
     package var isFull: Bool { locked { byteCount >= byteCountMax } }
+    /// Everything was taken out.
     package var isEmpty: Bool { locked { head == messages.count } }
 
+    /// Puts a message behind the others, and wakes the coordinator if it is pressing.
     package func push(_ message: WorkerMessage) {
         let wakes = locked {
             messages.append(message)
@@ -220,6 +246,7 @@ package final class Mailbox: @unchecked Sendable {
         return waiterCount > 0
     }
 
+    /// Takes the oldest message out; `nil`: there is none.
     package func pop() -> WorkerMessage? {
         locked {
             guard head < messages.count else { return nil }

@@ -5,6 +5,7 @@ package import TidemarkDataflow
 
 /// What the coordinator asks of a worker; looked at between batches.
 package final class WorkerControl: Sendable {
+    /// All orders as they stand: a worker that looks late misses none.
     package struct Orders: Sendable {
         /// Answer with a snapshot once this is greater than the last one answered.
         package var barrierEpoch = 0
@@ -20,6 +21,7 @@ package final class WorkerControl: Sendable {
         package var isHolding = false
         /// The last barrier: nothing is read after it.
         package var isLast = false
+        /// The run is over: the worker does nothing more.
         package var isStopping = false
         package init() {}
     }
@@ -29,6 +31,7 @@ package final class WorkerControl: Sendable {
 
     package init() {}
 
+    /// Changes the orders; workers see it at their next step.
     package func give(_ change: (inout Orders) -> Void) {
         orders.withLock { change(&$0) }
         version.add(1, ordering: .releasing)
@@ -44,10 +47,13 @@ package final class WorkerControl: Sendable {
 
 /// What one partition needs to start.
 package struct TaskStart: Sendable {
+    /// Which partition, and from which offset.
     package var start: PartitionStart
     /// Records below it were counted and their letters written by an earlier process.
     package var committedNext: Int64
+    /// The partition's clock before the row at that offset.
     package var clock: PartitionClock.Reading
+    /// Floors of earlier processes that count from there on, ascending by offset.
     package var floors: [RecordedFloor]
     /// `--until-end`: records from here on are not there; `nil` where the reader says when it ends.
     package var end: Int64?
@@ -71,6 +77,7 @@ package struct TaskStart: Sendable {
 ///
 /// It is stepped: a thread does that in a run, the simulation in a test. Whoever steps it owns it.
 package final class Worker {
+    /// What a step came to.
     package enum Step: Equatable {
         case worked
         /// Nothing was there to read.
@@ -120,6 +127,7 @@ package final class Worker {
         var rowCount: Int64 = 0
     }
 
+    /// Its place among the workers, from 0.
     package let index: Int
     private let plan: StreamPlan
     private let calendar: WindowCalendar
@@ -151,6 +159,10 @@ package final class Worker {
     private var hasFailed = false
     private let pollTimeoutMs: Int
 
+    /// A worker of the partitions in `starts`, which belong to no other.
+    ///
+    /// `slotCount`: partitions of all workers. `pollTimeoutMs`: how long a step waits for a first
+    /// record.
     package init(
         index: Int, plan: StreamPlan, batchRows: Int, starts: [TaskStart], slotCount: Int,
         reader: any SourceReader, stage: any StageOne, letters: any LetterWriter,

@@ -80,6 +80,7 @@ package struct ExactCounts: ~Copyable, OrderFree, Sendable {
         join(other.items)
     }
 
+    /// Equal counts with memory of their own.
     package borrowing func copy() -> ExactCounts {
         var other = ExactCounts(capacity: capacity)
         other.items = items
@@ -100,6 +101,7 @@ package struct ExactCounts: ~Copyable, OrderFree, Sendable {
         return bytes
     }
 
+    /// The counts that `serialize` wrote.
     package init(bytes: [UInt8]) throws(SketchError) {
         self = try Self.read(bytes)
     }

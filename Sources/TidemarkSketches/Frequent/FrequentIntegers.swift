@@ -157,6 +157,7 @@ package struct FrequentIntegers: ~Copyable, Ordered {
         if lgSize > lgMax + 2 { grow(to: lgMax + 2) }
     }
 
+    /// An equal sketch with memory of its own.
     package borrowing func copy() -> FrequentIntegers {
         var other = FrequentIntegers(lgMax: lgMax)
         other.total = total

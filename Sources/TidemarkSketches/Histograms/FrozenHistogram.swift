@@ -110,6 +110,7 @@ package struct FrozenHistogram: ~Copyable, OrderFree, Sendable {
         otherCount &+= other.otherCount
     }
 
+    /// An equal histogram with memory of its own.
     package borrowing func copy() -> FrozenHistogram {
         var other = FrozenHistogram(edges: edges)
         other.cells = cells
@@ -128,6 +129,7 @@ package struct FrozenHistogram: ~Copyable, OrderFree, Sendable {
         return bytes
     }
 
+    /// The histogram that `serialize` wrote.
     package init(bytes: [UInt8]) throws(SketchError) {
         self = try Self.read(bytes)
     }

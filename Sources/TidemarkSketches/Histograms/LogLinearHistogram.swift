@@ -68,12 +68,14 @@ package struct LogLinearHistogram: ~Copyable, OrderFree, Sendable {
         }
     }
 
+    /// Adds the counts of the other one; the same bytes in any order.
     package mutating func merge(_ other: borrowing LogLinearHistogram) {
         positive.merge(other.positive)
         negative.merge(other.negative)
         zeroCount &+= other.zeroCount
     }
 
+    /// An equal histogram with memory of its own.
     package borrowing func copy() -> LogLinearHistogram {
         var other = LogLinearHistogram()
         other.positive = positive
@@ -149,6 +151,7 @@ package struct LogLinearHistogram: ~Copyable, OrderFree, Sendable {
         return bytes
     }
 
+    /// The histogram that `serialize` wrote.
     package init(bytes: [UInt8]) throws(SketchError) {
         self = try Self.read(bytes)
     }

@@ -64,12 +64,16 @@ package enum SketchError: Error, Equatable {
 /// Little-endian reads that throw where the bytes end.
 package struct ByteReader {
     private let bytes: [UInt8]
+    /// Bytes that were read.
     package private(set) var offset = 0
 
+    /// Reads these bytes from the first on.
     package init(_ bytes: [UInt8]) { self.bytes = bytes }
 
+    /// Bytes that are still to be read.
     package var left: Int { bytes.count - offset }
 
+    /// A little-endian number of the type's width.
     package mutating func read<T: FixedWidthInteger>(_: T.Type) throws(SketchError) -> T {
         let width = T.bitWidth / 8
         guard left >= width else {
@@ -83,14 +87,17 @@ package struct ByteReader {
         return value
     }
 
+    /// An f32, by its bits.
     package mutating func readFloat() throws(SketchError) -> Float {
         Float(bitPattern: try read(UInt32.self))
     }
 
+    /// An f64, by its bits.
     package mutating func readDouble() throws(SketchError) -> Double {
         Double(bitPattern: try read(UInt64.self))
     }
 
+    /// So many bytes as they are.
     package mutating func readBytes(_ count: Int) throws(SketchError) -> ArraySlice<UInt8> {
         guard left >= count else {
             throw .truncated(needed: offset + count, byteCount: bytes.count)
@@ -106,6 +113,7 @@ package struct ByteReader {
 }
 
 extension [UInt8] {
+    /// Appends a number of its type's width, lowest byte first.
     package mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
         var rest = value
         for _ in 0..<T.bitWidth / 8 {
@@ -120,6 +128,7 @@ extension [UInt8] {
 
 /// Unsigned numbers in groups of seven bits, lowest first: histograms hold many small ones.
 extension [UInt8] {
+    /// Appends a number in groups of seven bits, lowest first: 1 to 10 bytes.
     package mutating func append(varint value: UInt64) {
         var rest = value
         while rest >= 128 {
@@ -131,6 +140,7 @@ extension [UInt8] {
 }
 
 extension ByteReader {
+    /// A number as `append(varint:)` wrote it.
     package mutating func readVarint() throws(SketchError) -> UInt64 {
         var value: UInt64 = 0
         for shift in stride(from: 0 as UInt64, to: 64, by: 7) {

@@ -130,6 +130,7 @@ package struct Moments: ~Copyable, Ordered, Sendable {
         count &+= next.count &+ UInt64(next.pending.count)
     }
 
+    /// Equal moments with memory of their own.
     package borrowing func copy() -> Moments {
         var other = Moments()
         other.count = count
@@ -180,6 +181,7 @@ package struct Moments: ~Copyable, Ordered, Sendable {
         return bytes
     }
 
+    /// The moments that `serialize` wrote.
     package init(bytes: [UInt8]) throws(SketchError) {
         self = try Self.read(bytes)
     }
@@ -343,6 +345,7 @@ package struct Comoments: ~Copyable, Ordered, Sendable {
         join(other.means, other.sums, other.count)
     }
 
+    /// Equal moments with memory of their own.
     package borrowing func copy() -> Comoments {
         var other = Comoments(width: width)
         other.count = count
@@ -391,6 +394,7 @@ package struct Comoments: ~Copyable, Ordered, Sendable {
         return bytes
     }
 
+    /// The moments that `serialize` wrote.
     package init(bytes: [UInt8]) throws(SketchError) {
         self = try Self.read(bytes)
     }
@@ -489,6 +493,7 @@ package struct DecayedMoments: Ordered, Sendable, Equatable {
         add(next.weight * factor, next.average, next.square * factor)
     }
 
+    /// Equal moments.
     package borrowing func copy() -> DecayedMoments { copy self }
 
     /// Values a second at `newestMs`, if none older than `ms` came in; nil without weight.
@@ -514,6 +519,7 @@ package struct DecayedMoments: Ordered, Sendable, Equatable {
         return bytes
     }
 
+    /// The moments that `serialize` wrote.
     package init(bytes: [UInt8]) throws(SketchError) {
         var reader = ByteReader(bytes)
         _ = try OwnFamily.decayedMoments.readHeader(&reader)

@@ -17,16 +17,20 @@ package protocol RunningState: ~Copyable {
 }
 
 extension KLLSketch: RunningState {
+    /// Buffers and the state of its random choices among it.
     package borrowing func writeState(_ bytes: inout [UInt8]) { core.writeState(&bytes) }
 
+    /// A sketch that makes the same choices as the one that was written.
     package static func readState(_ reader: inout ByteReader) throws(SketchError) -> KLLSketch {
         KLLSketch(try KLLCore.readState(&reader))
     }
 }
 
 extension KLLDoublesSketch: RunningState {
+    /// Buffers and the state of its random choices among it.
     package borrowing func writeState(_ bytes: inout [UInt8]) { core.writeState(&bytes) }
 
+    /// A sketch that makes the same choices as the one that was written.
     package static func readState(
         _ reader: inout ByteReader
     ) throws(SketchError) -> KLLDoublesSketch {
@@ -94,11 +98,13 @@ extension KLLCore {
 }
 
 extension HLLSketch: RunningState {
+    /// Registers and coupons: they are all there is.
     package borrowing func writeState(_ bytes: inout [UInt8]) {
         // Registers and coupons are all there is.
         bytes.append(sized: serialize())
     }
 
+    /// An equal sketch.
     package static func readState(_ reader: inout ByteReader) throws(SketchError) -> HLLSketch {
         try HLLSketch(bytes: try reader.readSized())
     }
@@ -107,6 +113,7 @@ extension HLLSketch: RunningState {
 extension DDSketch: RunningState {
     private static let logarithmicState: UInt64 = 1 << 32
 
+    /// The bins, and how far they were joined.
     package borrowing func writeState(_ bytes: inout [UInt8]) {
         // A bit above all counts of bins: states of the usual mapping are as they were.
         bytes.append(
@@ -119,6 +126,7 @@ extension DDSketch: RunningState {
         negative.writeState(&bytes)
     }
 
+    /// A sketch that goes on as the one that was written.
     package static func readState(_ reader: inout ByteReader) throws(SketchError) -> DDSketch {
         let at = reader.offset
         let word = try reader.readVarint()
@@ -166,6 +174,7 @@ extension BinStore {
 }
 
 extension FrequentItems: RunningState {
+    /// Texts with their counts, and those that are still to be joined.
     package borrowing func writeState(_ bytes: inout [UInt8]) {
         bytes.append(varint: UInt64(lgMax))
         bytes.append(varint: total)
@@ -180,6 +189,7 @@ extension FrequentItems: RunningState {
         }
     }
 
+    /// A sketch that goes on as the one that was written.
     package static func readState(
         _ reader: inout ByteReader
     ) throws(SketchError) -> FrequentItems {

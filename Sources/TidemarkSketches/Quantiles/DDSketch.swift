@@ -23,6 +23,7 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
 
     /// Bins between the outermost ones, both signs together, at most.
     package let binCountMax: Int
+    /// Sketches of two mappings do not merge.
     package internal(set) var mapping: Mapping
     /// The growth of the bins' ends now.
     package internal(set) var gamma: Double

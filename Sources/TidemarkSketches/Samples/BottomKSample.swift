@@ -122,6 +122,7 @@ package struct BottomKSample: ~Copyable, OrderFree, Sendable {
         k == other.k && key == other.key
     }
 
+    /// An equal sample with memory of its own.
     package borrowing func copy() -> BottomKSample {
         var other = BottomKSample(k: k, topicHash: key)
         other.kept = kept
@@ -157,6 +158,7 @@ package struct BottomKSample: ~Copyable, OrderFree, Sendable {
         return bytes
     }
 
+    /// The sample that `serialize` wrote.
     package init(bytes: [UInt8]) throws(SketchError) {
         self = try Self.read(bytes)
     }
