@@ -4,7 +4,7 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkDrift
 
-/// Tests closed windows against baselines (D9).
+/// Tests closed windows against baselines.
 ///
 /// Verdicts rest on counts in fixed cells alone: order-free summaries.
 struct DriftMonitors {
