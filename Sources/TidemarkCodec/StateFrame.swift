@@ -31,7 +31,8 @@ package struct StateFrame: Sendable, Equatable {
         case window = 4
         /// The open windows of a snapshot.
         case windowList = 5
-        /// Of a group or segment whose silence is watched; applied through its last pane with a row.
+        /// When a group or segment whose silence is watched was last seen; applied through the end
+        /// of that pane.
         case freshness = 6
         /// The name of the topology that the state belongs to.
         case owner = 7

@@ -20,11 +20,11 @@ package struct TestResult: Sendable, Equatable {
 
 /// The side that many windows are compared with: what tests want of it, worked out once.
 package final class ReferenceCounts: Sendable {
-    /// Of all cells, in order.
+    /// Values in each cell.
     package let counts: [UInt64]
     /// Values in all cells.
     package let valueCount: UInt64
-    /// Of each cell, count / n.
+    /// Each cell's share of all values.
     let shares: [Double]
     /// Share of the values in a cell and those before it.
     let sharesBelow: [Double]

@@ -36,7 +36,7 @@ package struct ErrorBudget: Sendable, Hashable {
 package enum DriftVerdict: String, Sendable, Hashable, CaseIterable {
     /// Significant, and large enough to hear of.
     case drift
-    /// Not both of it.
+    /// Not significant, or too small to hear of.
     case ok
     /// Fewer rows than `min_rows` in the window, or none in the baseline.
     case tooFew = "too_few"

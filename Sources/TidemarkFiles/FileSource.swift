@@ -172,7 +172,7 @@ final class FileReader: SourceReader {
     private var searched = 0
     /// Bytes of an overlong line that were dropped so far; its head stands at `start`.
     private var droppedCount: Int64 = 0
-    /// Of CSV: how far the row at hand was looked at.
+    /// How far the row at hand was looked at; `nil` where records are lines.
     private var scanner: RowScanner?
 
     private static let blockByteCount = 1 << 20

@@ -26,9 +26,9 @@ final class InputBytes {
     private var readCount: Int64 = 0
     /// A packed part has begun and not ended.
     private var isInside = false
-    /// Not a file on a disk: reading it may wait for whoever writes it.
+    /// It is a pipe or a terminal: reading it may wait for whoever writes it.
     private let isStream: Bool
-    /// A stream is waited for so long at most, ms; then there is nothing right now.
+    /// How long to wait for a stream, ms, before it counts as having nothing right now.
     var patienceMs: Int32 = 0
     private let gzip: UnsafeMutablePointer<z_stream>
     private var zstd: OpaquePointer?

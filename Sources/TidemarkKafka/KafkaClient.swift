@@ -17,9 +17,10 @@ package final class KafkaClient: Sendable {
     /// So many partitions share the client's queue, whether or not there are as many: how many there
     /// are is known when the cluster was asked.
     package static let partitionCountUsual = 16
-    /// With less a partition, fetching is all overhead.
+    /// A partition's part of the queue is no smaller: below it the cost of fetching outweighs the
+    /// records.
     private static let queueBytesMin = 64 << 10
-    /// An answer of so many bytes costs little more than its records.
+    /// An answer of this size costs little more than its records.
     private static let fetchBytesWorth = 64 << 10
 
     let handle: ClientHandle

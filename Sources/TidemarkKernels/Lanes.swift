@@ -157,7 +157,7 @@ package struct BlockMoments: BitwiseCopyable, Sendable {
     /// Σ (x − mean)⁴.
     package var fourth = 0.0
 
-    /// Of no values.
+    /// The moments of no values.
     package init() {}
 }
 

@@ -46,7 +46,7 @@ package struct SumPlan: BitwiseCopyable, Sendable, Hashable {
 package struct NumericCell: BitwiseCopyable, Sendable, Hashable {
     /// Finite values.
     package var count: UInt64 = 0
-    /// Of them, those too far from the centre to be summed; not 0 means no mean and no sd.
+    /// Values among them too far from the centre to be summed; not 0 means no mean and no sd.
     package var unsummed: UInt64 = 0
     var sumLow: UInt64 = 0
     var sumHigh: Int64 = 0

@@ -34,7 +34,7 @@ package struct EngineParts {
 
 /// What became of a partition's committed position at the start.
 package struct StartReport: Sendable, Equatable {
-    /// Whose.
+    /// Which partition.
     package var partition: TopicPartition
     /// Where reading begins: low-water, or the first record where nothing can be rebuilt.
     package var offset: Int64
@@ -65,7 +65,7 @@ package struct StartReport: Sendable, Equatable {
 package struct StateReport: Sendable {
     /// Entries that were restored.
     package var taken = 0
-    /// Of earlier state epochs; taken away with the first commit.
+    /// Entries of earlier state epochs; taken away with the first commit.
     package var stale = 0
     /// Entries that nothing could be made of, by key, with the reason; taken away too.
     package var unusable: [(key: String, why: String)] = []
@@ -280,7 +280,7 @@ package final class Engine {
         /// rows, since its windows may have been others.
         var editedThroughMs = TimeLimit.never
         var epochMax = 0
-        /// Read on from where an earlier form of the topology was.
+        /// Whether a partition is read on from where an earlier form of the topology was.
         func isContinued(_ slot: Int) -> Bool {
             metadata[slot] != nil && reports[slot].kind == .newEpoch(.otherTopology)
         }
@@ -484,7 +484,7 @@ private final class WorkerThread: @unchecked Sendable {
         self.mailbox = mailbox
     }
 
-    /// - Returns: the system gave a thread.
+    /// - Returns: whether the system gave a thread.
     func start() -> Bool {
         let context = unsafe Unmanaged.passRetained(self)
         let code = unsafe pthread_create(&thread, nil, workerThreadMain, context.toOpaque())

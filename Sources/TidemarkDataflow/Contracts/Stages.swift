@@ -294,7 +294,7 @@ package protocol StageTwo: AnyObject {
     ///
     /// - Returns: alerts that began to fire, and whether anything was emitted.
     func observe(_ arrival: Arrival, emit: (OutputRecord) -> Void) -> (alerts: Int, spoke: Bool)
-    /// Says what is so with the source, once each when it begins and when it is over.
+    /// Publishes conditions of the source: each once when it begins, and once when it is over.
     ///
     /// - Returns: alerts that began to fire, and whether anything was emitted.
     func observe(

@@ -2,8 +2,8 @@ package import TidemarkCore
 
 /// Records that count in no window as they are, by reason, with the first of each as an example.
 ///
-/// Reasons are stable names: those of dead letters (`not_json`), `late`, `quarantined`. An example says
-/// where the record lies and what is wrong with it, never a value of a feature.
+/// Reasons are stable names: those of dead letters (`not_json`), `late`, `quarantined` and `withdrawn`.
+/// An example says where the record lies and what is wrong with it, never a value of a feature.
 package struct SetAsideTally: Sendable, Equatable {
     /// What is known of one reason.
     package struct Entry: Sendable, Equatable {

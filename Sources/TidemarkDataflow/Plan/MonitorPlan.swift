@@ -1,10 +1,10 @@
 import TidemarkCore
 
-/// A monitor of silence: nothing comes for so long.
+/// A monitor of silence: it fires when nothing has come for a time.
 ///
-/// Of the source as a whole it is the one monitor that a clock on the wall decides, since event time
-/// stands still when everything is silent. Of a segment or of its groups it is a matter of event
-/// time, and so a function of the log.
+/// For the source as a whole the wall clock decides, since event time stands still when everything
+/// is silent; this is the one monitor that it decides. For a segment or a group event time decides,
+/// so that the result is a function of the log.
 package struct FreshnessPlan: Sendable, Equatable {
     /// What must not be silent.
     package enum Per: String, Sendable, CaseIterable {
@@ -106,9 +106,10 @@ package struct MonitorPlan: Sendable {
     /// Alerts on windows that were over for longer when their first row was read are published
     /// muted, ms.
     package var maxAgeMs: Int64 = 3_600_000
-    /// An alert without a verdict for so long resolves: its group is gone.
+    /// An alert that has had no verdict for this long resolves, since its group is gone; ms of
+    /// event time.
     ///
-    /// And what differs from a trailing baseline for so long is learned after all; ms of event time.
+    /// What has differed from a trailing baseline for as long is learned after all.
     package var resolveAfterMs = Self.resolveAfterMsDefault
     /// A week.
     package static let resolveAfterMsDefault: Int64 = 7 * 86_400_000

@@ -54,9 +54,9 @@ package struct Limits: Sendable {
     package var badRowShare: Double? = 0.5
     /// The minute that `badRowShare` is taken over, ms.
     package var badRowSpanMs: Int64 = 60_000
-    /// With fewer records in it, the share says nothing.
+    /// Records that the span must have before the share counts.
     package var badRowCountMin: Int64 = 100
-    /// So many records in less than `badRowSpanMs` are enough.
+    /// With as many records the share counts at once, before the span is over.
     package var badRowBurstCount: Int64 = 100_000
     /// How `memoryBytes` is split.
     package var memory = MemorySplit(memoryBytes: 512 << 20)

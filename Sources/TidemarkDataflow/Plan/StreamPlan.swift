@@ -2,9 +2,9 @@ package import TidemarkCore
 
 /// The longest texts that rows may have, bytes of UTF-8; a row with a longer one is a dead letter.
 package enum TextLimit {
-    /// Of a column that names groups: names are parts of keys.
+    /// For a column that names groups: names are parts of keys.
     package static let dimensionBytes = 1_024
-    /// Of any other text that is read.
+    /// For any other text that is read.
     package static let valueBytes = 32_768
 }
 
@@ -343,9 +343,10 @@ package struct LearningPlan: Sendable, Equatable {
     /// With fewer rows of the group it is not complete.
     package var minRows: Int64 = 1000
 
-    /// Of a volume monitor's own baseline: few rows are what it looks for.
+    /// `minRows` of a baseline that belongs to a volume monitor alone: few rows are what it looks
+    /// for.
     package static let volumeMinRows: Int64 = 100
-    /// A trailing span holds at most so many windows, one by one.
+    /// The most windows that a trailing span may have; they are kept one by one.
     package static let windowCountMax: Int64 = 2_016
 
     package init(span: Span, lengthMs: Int64) {
@@ -382,7 +383,7 @@ package struct BaselineSummary: Sendable {
         package var group: String
         /// The column's name.
         package var column: String
-        /// Of its rows, in that cell.
+        /// The share of its rows that lie in that cell, 0 to 1.
         package var share: Double
 
         package init(group: String, column: String, share: Double) {

@@ -174,7 +174,8 @@ package final class KafkaAdmin: Sendable {
 extension ClientHandle {
     /// Members of a consumer group, as its coordinator says.
     ///
-    /// Not by the library's admin interface, whose requests see above; this call waits for its answers itself.
+    /// It asks by the older call, which waits for its answers itself, and not through the admin
+    /// interface: see above for what is wrong with requests there.
     func memberCount(of group: String, withinMs: Int64) throws(ConnectorError) -> Int {
         var list: UnsafePointer<rd_kafka_group_list>?
         let code = unsafe rd_kafka_list_groups(client, group, &list, Int32(withinMs))

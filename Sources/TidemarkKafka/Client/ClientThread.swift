@@ -36,7 +36,7 @@ final class ClientThread: Sendable {
 }
 
 extension ClientThread {
-    /// Sees whether the system gives so many threads at once.
+    /// Checks that the system would give this many threads at once.
     ///
     /// The library aborts the process, or waits for ever, when it gets none for a broker.
     ///

@@ -10,7 +10,7 @@ struct Deliveries {
     static let foreignTag: UInt = 1
     /// A foreign record that is too large is sent again shortened, at once.
     ///
-    /// Not in a transaction: that is lost by then.
+    /// It is not within a transaction: that one cannot be committed any more.
     var shortens: Bool
     /// Reports, good and bad.
     var count = 0

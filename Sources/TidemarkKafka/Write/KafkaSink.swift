@@ -116,7 +116,8 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         var code: rd_kafka_resp_err_t
         var topic: String?
         var byteCount: Int
-        /// Of somebody else's record that can be shortened further.
+        /// Bytes of a letter's value that can be shortened further; `nil`: it is no letter, or
+        /// short already.
         var foreignBytes: Int?
     }
 

@@ -164,11 +164,11 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         return record.replaced(byteCount: count, most: most)
     }
 
-    /// As large as a record that stands for another one.
+    /// The most that a record takes that stands for one that was too large.
     private static let replacementBytesMax = 1_024
 
-    /// What a producer is told that the cluster does not know any more, or knows otherwise: a new one
-    /// cures it.
+    /// Errors that a new producer cures: the cluster no longer knows this one, or remembers it
+    /// differently.
     private static func isOfProducer(_ code: rd_kafka_resp_err_t) -> Bool {
         switch code {
         case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING,

@@ -32,10 +32,11 @@ enum AlertMute: Int64 {
 struct AlertSaying {
     var event: AlertEvent
     var transition: AlertRecord.Transition
-    /// Of the firing; its resolution has the same, for whoever was not told of the one does not want to
-    /// hear of the other.
+    /// Why the firing is muted; `nil`: it is not.
+    ///
+    /// Its resolution is muted too: who was not told of the one does not want to hear of the other.
     var mute: AlertMute?
-    /// Of a resolution that no window brought about by being clear.
+    /// Why it resolved although no window was clear; `nil`: one was.
     var reason: AlertRecord.Reason?
 }
 
@@ -52,7 +53,7 @@ struct AlertStates {
         var appliedThroughMs = TimeLimit.never
         /// When the last one that was not muted by `cool_down` resolved.
         var resolvedAtMs = TimeLimit.never
-        /// Of the one that fires.
+        /// Why the alert that fires is muted.
         var mute: AlertMute?
         /// The state topic may hold it.
         var isStored = false

@@ -320,7 +320,7 @@ package final class BaselineBuilder {
 }
 
 extension ColumnPlan {
-    /// Of the kind that baselines and monitors look at.
+    /// Baselines and monitors look at it.
     fileprivate var isWatched: Bool {
         switch role {
         case .feature, .score, .class, .label: type != .text

@@ -90,7 +90,7 @@ package struct BaselineTable: Sendable {
     /// How it was made: free text by name.
     package var made: [(name: String, value: String)]
     private let index: [String: [String: Int]]
-    /// Not of all rows together alone.
+    /// Some line is about one group, and not about all rows together.
     private let hasGroups: Bool
 
     /// A table of these lines; of two for one group and column the later one counts.

@@ -100,9 +100,10 @@ final class ColumnShape: @unchecked Sendable {
     /// The first one is that of the published histogram, if `hasHistogram`.
     let binnings: [Binning]
     let hasHistogram: Bool
-    /// The one in which baselines are learned; `nil` where nothing is learned of the group.
+    /// The cells in which baselines are learned; `nil` where nothing is learned of the group.
     ///
-    /// That of the histogram; for categories that of a file that knows the column, else hashed cells.
+    /// For numbers those of the histogram; for categories those of a file that knows the column,
+    /// else hashed cells.
     let learned: Binning?
     /// The values go into a KLL sketch over f32.
     let wantsRun: Bool

@@ -29,7 +29,7 @@ struct ValueExtent {
         return least <= most && (most > largest || least < -largest)
     }
 
-    /// As the fold rounds: saturated.
+    /// Rounds to f32 as the fold does: what is out of range becomes the largest.
     @inline(__always)
     private static func single(_ value: Double) -> Float {
         let largest = Float.greatestFiniteMagnitude

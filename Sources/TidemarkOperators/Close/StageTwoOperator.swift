@@ -12,14 +12,14 @@ package final class StageTwoOperator: StageTwo {
     private let baselines: [BaselineTable]
     /// By window length; a slice is a step of those windows, with all its panes merged, by segment.
     private var windows: [TwoStackWindow<[SegmentWindow]>]
-    /// What slices were last found to hold, by window length: it is asked for often.
+    /// Memory of each slice, bytes, by window length: kept, as it is asked for often.
     private var sliceBytes: [[Int64: (bytes: Int, isFlipped: Bool)]]
-    /// And prefixes, since the last slide.
+    /// Memory of each prefix, bytes, since the last slide.
     private var prefixBytes: [Int?]
-    /// And what came late, since it last changed.
+    /// Memory of what came late, bytes, since it last changed.
     private var lateBytes: [Int?]
     private let monitors: DriftMonitors
-    /// Of baselines, as records name them.
+    /// How records name the baselines.
     private let labels: [String]
     /// How keys of records of the window that is being closed end.
     private var keyTail: [UInt8] = []

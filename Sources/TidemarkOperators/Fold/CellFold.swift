@@ -88,7 +88,7 @@ final class CellFold {
             clean: run, count: count, least: item(least), most: item(most))
     }
 
-    /// As the fold rounds: beyond the range of f32 saturated, −0 as 0.
+    /// Rounds to f32 as the fold does: what is out of range becomes the largest, −0 becomes 0.
     private func item(_ value: Double) -> Float {
         let largest = Float.greatestFiniteMagnitude
         return max(-largest, min(largest, Float(value))) + 0

@@ -7,9 +7,9 @@ import TidemarkKernels
 ///
 /// Results do not depend on it; costs do.
 package struct StagingPolicy: Sendable {
-    /// Open cells from which on they do not stay near the processor: with fewer, nothing waits.
+    /// With fewer open cells nothing waits: they stay in the processor's caches.
     package var cellCountMin = 96
-    /// A cell that a batch has so many rows of is folded at once.
+    /// A cell that has at least this many rows in the batch is folded at once.
     package var longRunCount = 16
     /// Rows of one cell that wait at most; not less than `longRunCount`.
     package var rowCountMax = MemoryEstimate.waitingRowCount
@@ -45,7 +45,7 @@ final class RowStaging {
         case number(Int)
         /// In halves of a word.
         case code(Int)
-        /// Of a time or a free text only rows without a value are counted.
+        /// Nothing: of a time or a free text only rows without a value are counted.
         case none
     }
 

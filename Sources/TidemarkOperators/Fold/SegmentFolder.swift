@@ -60,8 +60,8 @@ final class SegmentFolder {
     /// More dimensions, or none: the group of the codes.
     private var groupOfCodes: [[UInt32]: Int32] = [:]
     private let otherShape: GroupShape
-    /// Of groups without baseline entries of their own: edges of thousands of them would be read from far
-    /// away.
+    /// The shape of groups without baseline entries of their own, shared: the edges of thousands of
+    /// them would not fit the caches.
     private var pooledShape: GroupShape?
     private let folding: CellFold
     private let staging: RowStaging
@@ -83,11 +83,11 @@ final class SegmentFolder {
     /// Cells whose rows of this batch are folded at once, and where those stand in `order`.
     private var runs: [(cell: GroupCell, pane: Int, start: Int, count: Int)] = []
     private var starts: [Int] = []
-    /// Of a cell that was sealed, on average; a guess before the first one.
+    /// Memory of a sealed cell, bytes, on average; a guess before the first one.
     private var cellBytes: Int
 
     private static let outside = CellSlots.outside
-    /// So many cells of a batch do not stay near.
+    /// From this many cells a batch on, they do not stay in the processor's caches.
     private static let farRunCount = 96
 
     init(

@@ -26,7 +26,7 @@ struct LearnedReference {
 /// - Memory: about 1.5 bytes a cell and window of `trailing`; 8 bytes a cell of `first`.
 /// - Complexity: a window costs one pass over the cells that enter and leave the span.
 struct LearnedBaselines {
-    /// What learns alike: a baseline in a segment and a window length.
+    /// What is learned together: a baseline in a segment and a window length.
     struct Place: Hashable {
         var baseline: Int
         var segment: Int
@@ -380,8 +380,8 @@ struct LearnedBaselines {
         return passing(closing)
     }
 
-    /// Of the groups of a place at most as many as a window may have are known: those without rows for
-    /// the longest, by the day, are forgotten, the greatest hashes first.
+    /// Forgets groups beyond the limit of a window: first those without rows for the longest, by
+    /// the day, and among these the ones with the greatest hashes.
     private mutating func keepLimit(_ closing: WindowClosing) {
         for place in memories.keys where place.size == closing.size {
             let limit = plan.stream.segments[place.segment].groupCountMax
@@ -395,7 +395,8 @@ struct LearnedBaselines {
         }
     }
 
-    /// Says once of a segment that nearly all its groups are gone: names of requests, sessions or days.
+    /// Tells once for a segment that nearly all its groups are gone: its dimensions are names of
+    /// requests, sessions or days.
     private mutating func passing(_ closing: WindowClosing) -> [Notice] {
         var notices: [Notice] = []
         for (place, known) in memories

@@ -12,11 +12,11 @@ package struct RecordLetters: LetterWriter {
     private let revision: String
     /// The records are lines of this file.
     private let file: String?
-    /// Of a record that is too long this much is kept.
+    /// Bytes that are kept of a record that is too long.
     private static let keptByteCountMax = 64 << 10
-    /// And of a key.
+    /// Bytes that are kept of its key.
     private static let keptKeyByteCountMax = 16 << 10
-    /// Headers of the record are kept whole up to so much, all together, or not at all.
+    /// The record's headers are kept if all together have no more bytes, else left out.
     private static let keptHeaderByteCountMax = 48 << 10
     /// Key and value together stay below what a topic takes by default (`max.message.bytes`).
     private static let byteCountMax = 900_000

@@ -17,7 +17,7 @@ struct LongTexts {
     }
 
     private var places: [Place] = []
-    /// Of the batch at hand: what is too long in which row.
+    /// What is too long in the batch at hand, by row.
     private var found: [Int: DeadLetterReason] = [:]
 
     init(stream: StreamPlan, fieldOf: [Int]) {

@@ -19,12 +19,13 @@ struct SettledWindows {
         throughMs = closedThroughMs
     }
 
-    /// Says that a window was closed, after all its groups.
+    /// Notes that a window was closed, after all its groups.
     mutating func close(_ closing: WindowClosing) {
         closedThroughMs[closing.size] = max(closedThroughMs[closing.size], closing.window.endMs)
     }
 
-    /// Says that a unit was made of all that is closed: when the next one is made, it is through.
+    /// Notes that a unit was made of all that is closed: when the next one is made, this one is
+    /// through.
     mutating func settle() {
         hasMoved = throughMs != closedThroughMs
         throughMs = closedThroughMs

@@ -464,7 +464,7 @@ enum Spec {
         ],
         example: "run: { commit: 200ms, workers: 4 }")
 
-    /// Of `monitorKinds`, those that this version has.
+    /// Those of `monitorKinds` that this version has.
     static let monitorKindsOfNow = monitorKinds.filter { kind in
         operatorCatalogue.contains { spec in
             spec.name == kind && spec.field(kind).map { !$0.isLater } ?? false

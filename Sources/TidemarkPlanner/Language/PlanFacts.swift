@@ -54,11 +54,11 @@ package struct Budget: Sendable, Equatable {
         /// Milliseconds.
         package var periodMs: Int64
     }
-    /// Of all monitors of severity page together.
+    /// For all monitors of severity page together.
     package var page: Rate? = Rate(count: 1, periodMs: weekMs)
-    /// Of all monitors of severity warn together.
+    /// For all monitors of severity warn together.
     package var warn: Rate? = Rate(count: 1, periodMs: dayMs)
-    /// Of all monitors of severity info together.
+    /// For all monitors of severity info together.
     package var info: Rate? = Rate(count: 1, periodMs: hourMs)
 
     package init() {}

@@ -53,13 +53,14 @@ package struct PartitionClock: Sendable, Equatable {
     private let stepMs: Int64
     private let followsRecords: Bool
 
-    /// A greater step of record time than this, and than the bound, is a leap, ms.
+    /// A step of record time is a leap if it is greater than this and than the bound, ms.
     package static let stepMsMin: Int64 = 1_000
-    /// A leap is believed when records agree with it over a tenth of its size, and over so long at most.
+    /// A leap is believed once records that agree with it span a tenth of its size, or this much,
+    /// ms.
     package static let agreedMsMax: Int64 = 30_000
-    /// Sooner, when so many more agree than contradict.
+    /// A shorter span is enough once this many more records agree than contradict.
     package static let agreedCount: Int64 = 32
-    /// They do so over this long at least: a producer's batch is written in less.
+    /// The least of such spans, ms: a producer writes a whole batch in less.
     package static let agreedCountMs: Int64 = 3_000
 
     /// `fixedReferenceMs`: the reference clock of a file; `nil` follows record times.

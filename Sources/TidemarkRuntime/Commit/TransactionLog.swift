@@ -42,9 +42,10 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
     private var attemptCount = 0
     private var soonCount = 0
     private var firstAttemptNs: Int64 = 0
-    /// After so many in a row a new producer tries: what the old one knows may be what is wrong.
+    /// After this many failed attempts in a row a new producer tries: what the old one knows may be
+    /// wrong.
     private static let renewEvery = 3
-    /// Attempts that fail this soon and this often, over so long, are no outage.
+    /// Attempts that fail within this time, this often and over this span, are no outage, ns.
     private static let soonNs: Int64 = 10_000_000_000
     private static let soonCountMax = 40
     private static let soonSpanNs: Int64 = 300_000_000_000
@@ -55,7 +56,7 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
     package private(set) var abortCount = 0
     /// Transactions of which it was not known at first whether they were committed.
     package private(set) var unknownCount = 0
-    /// Of the last failure.
+    /// What was wrong with the last attempt that failed.
     package private(set) var lastReason = ""
 
     /// - `stateTopic`: `nil` where nothing outlives a window.

@@ -48,15 +48,16 @@ package final class Coordinator {
     private var snapshotThroughMs: Int64
     private var incompleteThroughMs: Int64
     private var incompleteRev: Int
-    /// By window end: those of a re-published window get one more than this.
+    /// What earlier processes published as incomplete: a window that ends by then gets the next
+    /// `rev`.
     private let earlierIncompleteThroughMs: Int64
     private let earlierIncompleteRev: Int
-    /// Rows before the start of a partition that began inside its log may lie in such windows.
+    /// Windows that start before this lack rows, since a partition was entered inside its log.
     private var incompleteBeforeMs: Int64
     /// What the next unit of commit publishes.
     private var outbox: [OutputRecord] = []
     private var outboxBytes = 0
-    /// Of the unit that is on its way.
+    /// Bytes of the unit that is on its way.
     private var unitBytes = 0
     /// Tombstones of entries of earlier state epochs, for the first commit.
     private var staleEntries: [StateEntry]
@@ -211,7 +212,7 @@ package final class Coordinator {
         return false
     }
 
-    /// What is to be published, with the state that goes along, is as much as one transaction takes.
+    /// Whether what is to be published, with its state, is as much as a unit of commit may hold.
     private var isUnitFull: Bool {
         outboxBytes + stage.pendingEntryBytes >= unitBytesMax
     }
@@ -434,7 +435,7 @@ package final class Coordinator {
 
     // MARK: Commit
 
-    /// - Returns: something moved.
+    /// - Returns: whether something moved.
     private func advanceCommit() throws(ConnectorError) -> Bool {
         switch commit {
         case .none:
@@ -515,8 +516,8 @@ package final class Coordinator {
 
     /// A window is about to end on the wall clock, or just did: what is committed goes with it.
     ///
-    /// A tick that falls there, as ticks do that are as long as a window, would have the window's rows wait
-    /// for its transaction, and for the markers that end it.
+    /// Where ticks are as long as windows a tick may fall there: the window's results would then wait for
+    /// its transaction, and for the markers that end it.
     private var isWindowDue: Bool {
         guard !untilEnd, let endMs = calendar.nextEndMs(after: mergedThroughMs) else {
             return false
@@ -653,7 +654,7 @@ package final class Coordinator {
     }
 
     private var lastMemoryNs = Int64.min / 2
-    /// Of partials that wait for their panes to be sealed everywhere.
+    /// Memory of partials that wait for their panes to be sealed everywhere, bytes.
     private var pendingBytes = 0
 
     /// Weighs what is held, twenty times a second.
@@ -709,7 +710,7 @@ package final class Coordinator {
 
     /// Ends the engine, committed, when there are new partitions: the next one begins with them.
     ///
-    /// To the end of the input belong those that were there at the start.
+    /// A run to the end of the input reads only those that were there at the start.
     private func observeGrowth() {
         guard !untilEnd, !isStopping, !progress.isRebuilding, sourceHasGrown() else { return }
         progress.hasGrown = true

@@ -4,7 +4,7 @@ import TidemarkDataflow
 /// What the coordinator knows of one input partition.
 struct PartitionSlot {
     let partition: TopicPartition
-    /// Offset of the first record that no worker has told of.
+    /// Offset of the first record that no worker has reported.
     var next: Int64
     var watermarkMs = TimeLimit.never
     var referenceMs = TimeLimit.never
@@ -39,7 +39,7 @@ struct PartitionSlot {
         floors.append(RecordedFloor(offset: offset, floorMs: floorMs))
     }
 
-    /// Keeps the floors that still count, one a place: those before `low` are in the clock there.
+    /// Keeps the floors that still count, one an offset: those before `low` are in the clock there.
     mutating func dropFloors(before low: Int64) {
         var kept: [RecordedFloor] = []
         for floor in floors where floor.offset >= low {
@@ -103,9 +103,9 @@ extension [PartitionSlot] {
     /// A floor for each partition that was read to its end and stayed quiet for `idleMs`, by slot.
     ///
     /// It is the smaller of the others' watermark and the reference clock less the bound; when all are
-    /// quiet, they follow the one that is furthest. Where a leap of the record time waits for others
-    /// that agree, and the wall clock has come to it, that says as much. A floor that seals nothing new is
-    /// not worth a record.
+    /// quiet, they follow the one that is furthest. Where a leap of the record time waits for others to
+    /// agree, the wall clock agrees with it once it has come to that time. A floor that seals nothing new
+    /// is not worth a record.
     ///
     /// A partition with something behind its end, or whose leader does not answer, is not idle: its rows
     /// would be late. After `holdMs` the others go on without it all the same; `forced` names it then.

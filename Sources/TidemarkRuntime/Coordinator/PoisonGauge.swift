@@ -3,8 +3,8 @@ import TidemarkDataflow
 /// The share of dead letters among the records of the last minute: what the circuit breaker looks at.
 ///
 /// A deployment that writes another format must not turn a topic into dead letters overnight, with
-/// its offsets committed past them. Whoever catches up reads a night in less than a minute: there so many
-/// records decide at once.
+/// its offsets committed past them. A process that catches up reads a night's records in less than
+/// a minute, so a burst of them decides at once.
 struct PoisonGauge {
     private struct Bucket {
         var startMs: Int64
@@ -15,7 +15,7 @@ struct PoisonGauge {
     private let shareMax: Double?
     private let spanMs: Int64
     private let countMin: Int64
-    /// So many records within the minute decide before it is over; `nil`: none do.
+    /// With this many records in the minute the share decides before it is over; `nil`: it waits.
     private let burstCount: Int64?
     /// Sixty-two at most, ascending.
     private var buckets: [Bucket] = []

@@ -19,8 +19,7 @@ package struct RunTotals: Sendable, Equatable {
     package var latePartials = 0
     /// Floors written down for quiet partitions, and for the end of the input.
     package var floorsRecorded = 0
-    /// Of `floorsRecorded`: those by which windows go on without a partition whose end was not
-    /// reached.
+    /// Floors among these by which windows go on without a partition that was not read to its end.
     package var forcedFloors = 0
     /// Records that were not read and are not in the log any more, as offsets tell.
     package var lost: Int64 = 0
@@ -36,7 +35,7 @@ package struct RunTotals: Sendable, Equatable {
     package var columns: [ColumnTally] = []
     /// `segment/group` of groups that a baseline does not have, `groupsWithoutBaselineMax` at most.
     package var groupsWithoutBaseline: Set<String> = []
-    /// So many are remembered by name.
+    /// The most that are remembered by name.
     package static let groupsWithoutBaselineMax = 1000
     package init() {}
 
@@ -124,7 +123,7 @@ package struct RunProgress: Sendable {
     package static let noticeCountMax = 1_000
     /// What a person has to know of the source, as it is now.
     package var conditions: [SourceCondition] = []
-    /// A unit of commit takes windows in until it has so many bytes; 0 before the first one.
+    /// A unit of commit takes windows in until it has this many bytes; 0 before the first one.
     package var unitBytesMax = 0
     /// What keeps the unit of commit at hand from getting through.
     package var commitTrouble: String?

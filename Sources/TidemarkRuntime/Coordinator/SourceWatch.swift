@@ -1,12 +1,12 @@
 import TidemarkCore
 import TidemarkDataflow
 
-/// Sees what a person has to know of the source while it is read: late and quarantined rows, watermarks
-/// that stand still, partitions that hold all others.
+/// Watches for what a person has to know of the source while it is read: late and quarantined rows,
+/// watermarks that stand still, partitions that hold all others.
 ///
-/// By the wall clock, and by counts that the workers tell: nothing of it reaches a result.
+/// It goes by the wall clock and by the workers' counts; no result depends on it.
 struct SourceWatch {
-    /// Of the last minute, in parts.
+    /// Counts of a part of the last minute.
     private struct Bucket {
         var startNs: Int64
         var records: Int64 = 0
@@ -17,7 +17,7 @@ struct SourceWatch {
     }
     private var buckets: [Bucket] = []
     private var seen = WorkerTally()
-    /// The share of late rows that is usual here: a mean that an hour moves.
+    /// The share of late rows that is usual here: a mean over about the last hour.
     private var usualLateShare = 0.0
     private var usualNs: Int64?
     private struct Slot {
@@ -31,31 +31,31 @@ struct SourceWatch {
     private var slots: [Slot] = []
     private let skewMs: Int64
     private let stillNs: Int64
-    /// Said for a while, whatever follows: what was found at the start.
+    /// What happened once, such as what was found at the start; it holds until a time.
     private var events: [(condition: SourceCondition, untilNs: Int64)] = []
 
     static let spanNs: Int64 = 60_000_000_000
-    /// Fewer records of a minute say nothing about a share while the minute lasts.
+    /// A share of fewer records than this says nothing before the minute is over.
     static let countMin: Int64 = 500
-    /// Fewer say nothing when it is over, either.
+    /// A share of fewer records than this says nothing when it is over, either.
     static let countMinSlow: Int64 = 20
     static let shareMax = 0.1
     static let timesUsual = 5.0
     static let eventNs: Int64 = 600_000_000_000
 
-    /// `idleMs`: that of the source; a watermark that stands for longer while rows arrive is said.
+    /// `idleMs`: that of the source; a watermark that stands still for longer while rows arrive is reported.
     init(skewMs: Int64, idleMs: Int64?) {
         self.skewMs = skewMs
         stillNs = max(30_000, idleMs ?? 0) * 1_000_000
     }
 
-    /// Something happened once.
+    /// Takes in what happened once: it holds for ten minutes.
     mutating func note(_ condition: SourceCondition, nowNs: Int64) {
         events.removeAll { $0.condition.kind == condition.kind }
         events.append((condition, nowNs + Self.eventNs))
     }
 
-    /// What is so now.
+    /// The conditions that hold now.
     mutating func observe(
         _ partitions: [PartitionSlot], _ input: WorkerTally, nowNs: Int64, isRebuilding: Bool
     ) -> [SourceCondition] {

@@ -90,9 +90,9 @@ package struct WorkerTally: Sendable, Equatable {
     package var quarantined: Int64 = 0
     /// Records that came behind the end that `--until-end` had fixed: as if they were not there.
     package var beyondEnd: Int64 = 0
-    /// Dead letters, late and quarantined rows, by reason with an example each.
+    /// Dead letters, late, quarantined and withdrawn rows, by reason with an example each.
     package var setAside = SetAsideTally()
-    /// Rows that were counted by the word of a record time that others contradicted: taken back.
+    /// Rows that were counted on the strength of a record time that others then contradicted: taken back.
     ///
     /// They are among `rows`.
     package var withdrawn: Int64 = 0

@@ -18,7 +18,7 @@ package final class MemoryGauge: Sendable {
         self.limitBytes = limitBytes
     }
 
-    /// Says what one part holds now.
+    /// Takes in what one part holds now.
     ///
     /// - Returns: what all hold, bytes.
     @discardableResult

@@ -123,7 +123,7 @@ package final class Worker {
         var dueMs: Int64
         var id: Int32
         var origin: PaneOrigin
-        /// Of rows by the word of a leap alone: of all rows where the pane may be given up.
+        /// Rows that it took while a leap waited: what is withdrawn with it if it is given up.
         var rowCount: Int64 = 0
     }
 
@@ -502,7 +502,7 @@ package final class Worker {
         return openPane(&task, sliceMs, dueMs: currentMs, offset, before)
     }
 
-    /// Counts a row in a pane that starts after all that the reference clock reaches.
+    /// While a leap waits, counts a row of an open pane: the pane may be given up.
     private func countRow(_ startMs: Int64, _ task: inout Task) {
         guard task.clock.reading.leapMs != TimeLimit.never,
             let place = task.open.lastIndex(where: { $0.startMs == startMs })
@@ -510,10 +510,10 @@ package final class Worker {
         task.open[place].rowCount += 1
     }
 
-    /// Takes the panes back that a contradicted leap of the record time opened: their rows are set
+    /// Takes back the panes that a contradicted leap of the record time opened: their rows are set
     /// aside after all, and the partition's low-water does not wait for a time that may never come.
     ///
-    /// - Returns: there were some.
+    /// - Returns: whether there were any.
     private func giveUp(
         _ afterMs: Int64?, _ task: inout Task, _ tally: inout WorkerTally
     ) -> Bool {
@@ -638,8 +638,8 @@ package final class Worker {
         }
     }
 
-    /// Says where a partition is: at once when its watermark enters another pane or reading again is
-    /// over, else whenever the coordinator next looks.
+    /// Reports where a partition is: at once when its watermark enters another pane or the re-read
+    /// is over, else when the coordinator next looks.
     private func reportProgress(_ place: Int) {
         let watermarkMs = tasks[place].clock.watermarkMs
         let pane = watermarkMs.flooredDivision(by: plan.paneMs)

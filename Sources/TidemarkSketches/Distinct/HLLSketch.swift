@@ -228,7 +228,8 @@ package struct HLLSketch: ~Copyable, OrderFree {
         couponCount += 1
     }
 
-    /// Room for so many coupons, if that many are kept: growing step by step hashes all anew.
+    /// Makes room for this many coupons, if that many are kept: each step of growing hashes all
+    /// anew.
     private mutating func reserve(_ count: Int) {
         guard count > 0 else { return }
         let wanted = Swift.min(count, couponCountMax)

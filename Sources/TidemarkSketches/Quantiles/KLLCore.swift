@@ -27,7 +27,7 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
     var levels: UnsafeMutablePointer<Level>?
     var levelCount: Int32
     private var levelCapacity: Int32
-    /// Of block and levels: kept, as it is asked for whenever a pane is sealed.
+    /// Bytes of block and levels; kept, as it is asked for whenever a pane is sealed.
     private var heldByteCount: Int32
 
     /// An empty sketch; allocates nothing.
@@ -203,7 +203,7 @@ struct KLLCore<Item: KLLItem>: ~Copyable {
 
     /// For each rank in 0…1 the smallest value whose rank reaches it; empty when the sketch is.
     ///
-    /// As the view says, mostly without putting all items in one order.
+    /// The same answers as the view's, mostly without putting all items in one order.
     borrowing func quantiles(_ ranks: [Double]) -> [Item] {
         let (count, least, most) = (valueCount, least, most)
         guard count > 0 else { return [] }

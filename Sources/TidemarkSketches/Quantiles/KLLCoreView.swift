@@ -2,7 +2,7 @@ import Glibc
 
 /// Capacities of a DataSketches KLL sketch.
 enum KLLLayout {
-    /// Of all levels together.
+    /// Items that all levels hold together.
     ///
     /// - Precondition: `1 <= levelCount <= 60`.
     static func capacity(k: Int, levelCount: Int) -> Int {
@@ -14,7 +14,7 @@ enum KLLLayout {
     /// The largest rank error with 99% confidence, as fitted to DataSketches; ours is below it.
     static func rankError(k: Int) -> Double { 2.296 / pow(Double(k), 0.9723) }
 
-    /// As `rankError` for the share of an interval.
+    /// Like `rankError`, for the share of values in an interval.
     static func shareError(k: Int) -> Double { 2.446 / pow(Double(k), 0.9433) }
 
     /// round(k · (2/3)^depth), at least 8, in the integers of the format's definition.

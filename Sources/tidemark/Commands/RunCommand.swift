@@ -13,7 +13,7 @@ import TidemarkTelemetry
 /// Set by SIGTERM and SIGINT; looked at about twenty times a second.
 private let stopRequested = Atomic<Bool>(false)
 
-/// After so many seconds a stop that is not through ends the process.
+/// A stop that takes longer ends the process.
 private let stopWithinSeconds = Atomic<UInt32>(30)
 
 private func requestStop(_ signal: Int32) {

@@ -12,7 +12,7 @@ final class AnnouncedLog: CommitLog, @unchecked Sendable {
     private let inner: any CommitLog
     private let alertsTopic: String
     private let log: Log
-    /// Of one unit so many are told one by one: after an outage there may be thousands.
+    /// Alerts of one unit that are told one by one: after an outage there may be thousands.
     private static let toldMax = 50
 
     init(_ inner: any CommitLog, plan: Plan, log: Log) {
