@@ -37,7 +37,7 @@ package struct HandRecord: Sendable {
 
 /// A producer for what verbs do by hand: records and positions of a group, all or nothing.
 ///
-/// To begin is to take over its transactional id: an older owner is fenced and can finish nothing.
+/// Making one takes its transactional id over: an older owner is fenced and can finish nothing.
 @safe
 package final class HandTransaction {
     private let handle: ClientHandle
@@ -83,12 +83,12 @@ package final class HandTransaction {
 
     /// Why a transaction was not done.
     package enum Failure: Error {
-        /// The cluster takes one of the records never: its partition is gone, its record time or its size is
-        /// out of bounds.
+        /// The cluster will never take one of the records: its partition is gone, or its record
+        /// time or size is out of bounds.
         case refused(ConnectorError)
         case failed(ConnectorError)
 
-        /// What to say of it.
+        /// The error to show for it.
         package var error: ConnectorError {
             switch self {
             case .refused(let error), .failed(let error): error

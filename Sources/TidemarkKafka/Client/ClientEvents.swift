@@ -20,11 +20,11 @@ final class ClientEvents: Sendable {
         var fatal: Failure?
         /// The cluster refused our credentials, or we its certificate.
         var refused: Failure?
-        /// What looks like a listener of another kind than we took it for.
+        /// A sign that the listener is of another kind than we took it for.
         var suspected: Failure?
         /// We may not use our group; calls that need its coordinator only time out.
         var denied: Failure?
-        /// What was said in the log of each code, without what differs from time to time.
+        /// What was logged for each code, without the parts that differ from time to time.
         var said: [Int32: Substring] = [:]
         /// Why there is no token to show the cluster.
         var tokenProblem: String?
@@ -99,7 +99,7 @@ final class ClientEvents: Sendable {
         state.withLock { $0.ends[partition] }
     }
 
-    /// The leader of a partition does not answer, as of the last statistics.
+    /// Whether the leader of a partition does not answer, as of the last statistics.
     func isUnanswered(_ partition: TopicPartition) -> Bool {
         state.withLock { $0.unanswered.contains(partition) }
     }

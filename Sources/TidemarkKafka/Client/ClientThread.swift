@@ -4,8 +4,8 @@ import TidemarkDataflow
 
 /// A thread of the control plane, and the wait for its end.
 ///
-/// The thread owns the closure until it ends; whoever started it may wait so long and then leave it
-/// behind (a client of librdkafka 2.0.2 can hang when it is destroyed).
+/// The thread owns the closure until it ends. Whoever started it may wait for a while and then
+/// leave it behind: a client of librdkafka 2.0.2 can hang when it is destroyed.
 final class ClientThread: Sendable {
     private let isDone = Atomic<Bool>(false)
 

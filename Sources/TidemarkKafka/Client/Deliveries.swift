@@ -1,12 +1,12 @@
 import CRdKafka
 
-/// So many bytes are kept of somebody else's record that is too long.
+/// Bytes that are kept of a letter whose record is too long.
 let foreignBytesKept = 64 << 10
 
 /// What the delivery reports add up to.
 @unsafe
 struct Deliveries {
-    /// Set in the opaque pointer of somebody else's bytes, which may be shortened.
+    /// Set in the opaque pointer of a letter, whose value may be shortened.
     static let foreignTag: UInt = 1
     /// A foreign record that is too large is sent again shortened, at once.
     ///

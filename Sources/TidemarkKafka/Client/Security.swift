@@ -5,7 +5,8 @@ import TidemarkDataflow
 ///
 /// The library's texts name its own properties; these name the keys of the topology.
 struct SecurityAdvice: Sendable {
-    /// Before it every librdkafka sends a wrong nonce, which brokers check since 3.7.2 and 3.8.1.
+    /// Earlier versions of librdkafka send a wrong nonce, which brokers check since 3.7.2 and
+    /// 3.8.1.
     static let scramIsRight: UInt32 = 0x0206_01ff
 
     private let mechanism: String?

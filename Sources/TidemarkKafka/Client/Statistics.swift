@@ -20,8 +20,8 @@ struct Statistics {
         var leader: Int64 = -1
     }
 
-    /// A broker whose partitions are read answers several times a second; one that said nothing for so
-    /// long does not answer, µs.
+    /// A broker that has said nothing for longer does not answer, µs: one whose partitions are read
+    /// answers several times a second.
     static let quietUsMax: Int64 = 5_000_000
 
     var replyQueueCount: Int64 = 0

@@ -15,7 +15,7 @@ package final class KafkaStateReader: StateReader {
     private let app: String
     private let topic: String
     private let connectMs: Int64
-    /// The longest that nothing may come.
+    /// The longest time without a record, ms.
     private let waitMs: Int64
     private let time: any TimeSource
     private let log: Log

@@ -173,7 +173,7 @@ package enum KafkaLoader {
 
     /// Makes each line of the file that is not empty a record without a key.
     ///
-    /// Line i goes to partition i / `run` mod partitions. Waits until all are acknowledged.
+    /// Record i goes to partition i / `run` mod partitions. Waits until all are acknowledged.
     package static func load(
         path: String,
         topic: String,

@@ -228,7 +228,7 @@ package final class KafkaSink: Sink, @unchecked Sendable {
         handle.close(withinMs: max(1000, withinMs))
     }
 
-    /// Gives the producer up with all that it holds: a unit that is sent again by another one.
+    /// Gives the producer up with all that it holds: another producer sends the unit again.
     func discard() {
         guard !isClosed else { return }
         isClosed = true
@@ -302,6 +302,6 @@ struct TransactionSettings: Sendable {
     var id: String
     /// After it the broker aborts a transaction that is still open.
     var timeoutMs: Int64
-    /// No two records share a batch: one that is refused harms no other.
+    /// No two records share a batch, so that one that is refused harms no other.
     var sendsOneByOne = false
 }

@@ -20,15 +20,17 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
     private let app: String
     private var sink: KafkaSink
     private var topics: [String] = []
-    /// A broker refused somebody else's record of one byte more: longer ones are shortened.
+    /// The longest letter that is sent as it is: a broker refused one of a byte more.
+    ///
+    /// Longer ones are shortened.
     private var foreignBytesMax = Int.max
-    /// By topic: a broker refused a result of ours of one byte more, alone in its batch.
+    /// The longest result by topic: a broker refused one of a byte more, alone in its batch.
     ///
     /// Longer ones are replaced by one that says so.
     private var ownBytesMax: [String: Int] = [:]
     /// A batch of ours was refused as too large: records go one by one, so that it shows which it is.
     private var isCareful = false
-    /// Somebody may not do what we do: said after the abort, since trying again is of no use.
+    /// What we are not permitted to do; thrown after the abort, since trying again is of no use.
     private var denial: ConnectorError?
 
     init(
@@ -43,7 +45,7 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         sink = try make(timeoutMs, false)
     }
 
-    /// That of the group's offsets.
+    /// The id of the cluster that has the group's offsets.
     package var clusterId: String { offsets.clusterId }
 
     /// Asks for the partitions of every topic; the next producers ask for the same.
@@ -180,7 +182,7 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         }
     }
 
-    /// As the sink does.
+    /// Closes the sink.
     package func close(withinMs: Int64) { sink.close(withinMs: withinMs) }
 
     /// Throws what a call of the library returned; `nil` is success.
@@ -230,7 +232,8 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
 }
 
 extension OutputRecord {
-    /// In place of a result that its topic does not take: its key and its headers, and why it is not here.
+    /// A record in place of a result that its topic does not take: its key and headers, and why it
+    /// is missing.
     fileprivate func replaced(byteCount: Int, most: Int) -> OutputRecord {
         var copy = self
         copy.value = Array(
@@ -239,7 +242,7 @@ extension OutputRecord {
         return copy
     }
 
-    /// Its first bytes, with its whole length in the header `length`.
+    /// The record's first bytes, with its whole length in the header `length`.
     fileprivate func shortened(to count: Int) -> OutputRecord {
         var copy = self
         guard let value, value.count > count else { return self }

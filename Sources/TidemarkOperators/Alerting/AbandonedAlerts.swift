@@ -90,7 +90,7 @@ struct AbandonedAlerts {
         records.append(alert)
     }
 
-    /// `60s`, `1500ms`, as keys have lengths.
+    /// The milliseconds of a length as keys write it: `60s`, `1500ms`.
     private static func lengthMs(_ text: Substring) -> Int64? {
         if text.hasSuffix("ms") { return Int64(text.dropLast(2)) }
         guard text.hasSuffix("s"), let seconds = Int64(text.dropLast()), seconds < 1 << 40 else {
@@ -99,7 +99,7 @@ struct AbandonedAlerts {
         return seconds * 1000
     }
 
-    /// The group of a part, with the names of dimensions that the part itself has.
+    /// The group that a part names, with the dimensions that stand in the part itself.
     private static func group(_ part: [UInt8]) -> GroupValues? {
         if part == [0x2d] { return GroupValues(dimensions: []) }
         let names = part.split(separator: 0x2c, omittingEmptySubsequences: false).map { text in

@@ -28,7 +28,7 @@ enum AlertMute: Int64 {
     }
 }
 
-/// What an alert has to say of a window.
+/// An event of an alert that is to be published.
 struct AlertSaying {
     var event: AlertEvent
     var transition: AlertRecord.Transition
@@ -45,21 +45,22 @@ struct AlertSaying {
 ///
 /// An entry says through which window it was applied, and a window is applied once: after a crash
 /// between state and offsets (delivery at least once) the windows that come again change nothing.
-/// So that an alert that went away is not taken for one that never was, its entry is written once
-/// more as inactive, and taken away when no window that it was applied to can come again.
+/// When an alert goes away its entry is first written as inactive, so that it is not mistaken for
+/// one that never was. It is taken away when no window that it was applied to can come again.
 struct AlertStates {
     private struct Alert {
         var life = AlertLifecycle()
         var appliedThroughMs = TimeLimit.never
-        /// When the last one that was not muted by `cool_down` resolved.
+        /// When the last alert that was not muted by `cool_down` resolved, ms of event time.
         var resolvedAtMs = TimeLimit.never
         /// Why the alert that fires is muted.
         var mute: AlertMute?
         /// The state topic may hold it.
         var isStored = false
-        /// Windows in which it was pending or firing, by their starts.
+        /// Spans of windows, by their starts, in which it was pending or firing.
         ///
-        /// The last one may go on. Those that no window to come again lies in are forgotten.
+        /// The last span may be open. Spans are forgotten once no window that can come again lies
+        /// in them.
         var episodes: [Range<Int64>] = []
 
         /// Notes that a window was applied.
@@ -74,7 +75,8 @@ struct AlertStates {
             if episodes.count > 64 { episodes.removeFirst() }
         }
 
-        /// No window that it was applied to comes again, and no window to come is in its cool-down.
+        /// Whether it can be forgotten: no window that it was applied to comes again, and its
+        /// cool-down is over.
         func isOver(throughMs: Int64, coolDownMs: Int64) -> Bool {
             appliedThroughMs <= throughMs
                 && (resolvedAtMs == TimeLimit.never || resolvedAtMs + coolDownMs <= throughMs)
@@ -86,15 +88,15 @@ struct AlertStates {
     private let options: [AlertOptions]
     private var alerts: [AlertSeries: Alert] = [:]
     private var dirty: Set<AlertSeries> = []
-    /// Those with episodes, by group.
+    /// Alerts that have episodes, by group.
     private var troubled: [[UInt8]: Set<AlertSeries>] = [:]
-    /// By window length: no alert is due to be given up before.
+    /// The earliest time at which an alert of each window length is due to be given up.
     private var giveUpDueMs: [Int64]
     /// By monitor.
     private let resolveAfterMs: [Int64]
     private let isLearned: [Bool]
     private let lengthMs: [Int64]
-    /// Written as inactive.
+    /// Alerts whose entry was written as inactive.
     private var leaving: Set<AlertSeries> = []
     private var settled: SettledWindows
 
@@ -118,7 +120,7 @@ struct AlertStates {
     /// Alerts that are remembered.
     var count: Int { alerts.count }
 
-    /// Takes the verdict of a closed window in; a window that was applied before does nothing.
+    /// Takes in the verdict of a closed window; a window that was applied before changes nothing.
     ///
     /// - Returns: what the alert says of it, if anything.
     mutating func observe(
@@ -172,8 +174,8 @@ struct AlertStates {
         return said
     }
 
-    /// Says that a window was closed, after all its groups, and gives up the alerts of its length that
-    /// had no verdict for long.
+    /// Notes that a window was closed, after all its groups, and gives up the alerts of its length
+    /// that have had no verdict for long.
     ///
     /// `isForgotten`: nobody expects the group of a series any more, so that it gets no verdict again.
     /// - Returns: the resolutions, in the order of their keys.
@@ -339,8 +341,10 @@ extension StateFrame {
         var episodes: [Range<Int64>] = []
     }
 
-    /// The life cycle; behind it, but in entries of versions that did not know it, when it resolved and
-    /// why it is muted; and in entries that begin with −1 the windows in which it was open.
+    /// Reads the life cycle and what stands behind it.
+    ///
+    /// Where the entry is of a version that has them: when the alert resolved, and why it is muted. Entries
+    /// that begin with −1 also have the windows in which it was open.
     fileprivate var alertParts: AlertParts? {
         guard kind == .alert, payload.count % 8 == 0, payload.count >= 64 else { return nil }
         var numbers = stride(from: 0, to: payload.count, by: 8).map { start in

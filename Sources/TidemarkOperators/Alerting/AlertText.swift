@@ -5,7 +5,7 @@ import TidemarkDataflow
 import TidemarkKernels
 
 extension AlertIdentity {
-    /// Names by MurmurHash3.
+    /// Ids made with MurmurHash3.
     static let murmur = AlertIdentity { bytes in
         let hash = murmur3(bytes)
         return (hash.low, hash.high)
@@ -97,5 +97,5 @@ func filled(_ template: String, _ words: [(name: String, word: String)]) -> Stri
     }
 }
 
-/// Four digits behind the point at most.
+/// A number with at most four digits after the point.
 func shortText(_ value: Double) -> String { "\((value * 10_000).rounded() / 10_000)" }

@@ -190,7 +190,7 @@ package final class BaselineBuilder {
 
     /// The baseline, groups and columns in order.
     ///
-    /// `pooled`: with `*`, all groups together, beside them.
+    /// `pooled`: adds `*`, all groups together.
     package func build(
         _ rule: EdgeRule, made: [(name: String, value: String)], pooled: Bool = false
     ) throws(BaselineTable.Problem) -> BaselineTable {
@@ -212,7 +212,7 @@ package final class BaselineBuilder {
         return BaselineTable(records: records, made: made)
     }
 
-    /// Watched columns of which no record had a value, after `read`.
+    /// Watched columns that had a value in no record; asked after `read`.
     package var emptyColumns: [String] {
         columns.indices.filter { index in
             columns[index].isWatched

@@ -113,17 +113,17 @@ package struct BaselineTable: Sendable {
         (index[group]?[column] ?? index["*"]?[column]).map { records[$0].entry }
     }
 
-    /// Whether that entry stands for another one: the file has groups, and this one, or the column of
+    /// Whether that entry is a stand-in: the file has groups, but has this one, or this column of
     /// it, only among all rows together.
     package func isFallback(group: String, column: String) -> Bool {
         guard group != Self.allRows, index[group]?[column] == nil else { return false }
         return index["*"]?[column] != nil && hasGroups
     }
 
-    /// The group of a segment that has no dimensions: it is what `*` stands for.
+    /// The part of the group of a segment without dimensions, which `*` stands for.
     private static let allRows = "-"
 
-    /// Whether a group has entries of its own, so that not all of it is compared with pooled ones.
+    /// Whether a group has any entry of its own.
     package func hasOwnEntries(group: String) -> Bool { index[group] != nil }
 
     /// What the planner wants to know.
@@ -162,8 +162,8 @@ package struct BaselineTable: Sendable {
     /// What the file says it is.
     package static let format = "tidemark-baseline"
 
-    /// The most rows that a count of a file may stand for: sums of the counts of a thousand groups stay within 64
-    /// bits, and each is exact as a double.
+    /// The greatest count that a file may have: each is exact as a double, and a thousand groups of
+    /// them add up within 64 bits.
     package static let countMax: Int64 = 1 << 53
 
     /// Why a file is no baseline, in words for a person.

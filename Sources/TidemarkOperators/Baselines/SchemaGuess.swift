@@ -1,10 +1,11 @@
 import TidemarkCodec
 package import TidemarkDataflow
 
-/// What the columns of some records are, by their names and first values: for whoever has no topology yet.
+/// A guess at the columns of some records, from their names and first values, for whoever has no
+/// topology yet.
 ///
-/// Objects in records are looked into; a column of one is named by its key, or by the whole path where two
-/// would be the same.
+/// It looks into objects; a column there is named by its key, or by the whole path where two keys
+/// are the same.
 package struct SchemaGuess: Sendable {
     /// What was found, in the order in which it was met.
     package private(set) var columns: [ColumnPlan] = []
@@ -96,7 +97,7 @@ package struct SchemaGuess: Sendable {
         }
     }
 
-    /// Letters, digits and `_` alone.
+    /// Whether a name has letters, digits and `_` only.
     private static func columnName(_ text: String) -> String {
         var name = ""
         for scalar in text.unicodeScalars {

@@ -23,7 +23,7 @@ final class BlockPool {
     /// The most that were in use since `trim` was called last.
     private var usedCountMost = 0
 
-    /// What stands before the blocks of a slab: how many of them are in use.
+    /// What stands before the blocks of a slab: the number of them that are in use.
     private static let headerByteCount = 64
     private static let largePageByteCount = 2 << 20
 

@@ -1,8 +1,8 @@
 /// What is known of each group in one open pane, 16 bytes a group: where its cell is, what a batch has
 /// of it, and its rows that wait.
 ///
-/// One table that stays near the processor, so that thousands of cells need not be looked at for a row
-/// each. The owner is the folder.
+/// One table that stays in the processor's caches, so that a batch with a row for each of thousands
+/// of cells need not touch the cells. The owner is the folder.
 @safe
 final class CellSlots {
     @safe
@@ -30,7 +30,7 @@ final class CellSlots {
 
     deinit { unsafe slots.deallocate() }
 
-    /// Makes room for so many groups; moves all slots.
+    /// Makes room for this many groups; moves all slots.
     func grow(to newCount: Int) {
         guard newCount > count else { return }
         let grown = UnsafeMutablePointer<Slot>.allocate(capacity: newCount)

@@ -26,7 +26,8 @@ struct CodeCounter: ~Copyable {
     }
 
     private var slots: UnsafeMutablePointer<Slot>
-    /// The slots that are taken, as they were: a table that has grown may be nearly empty.
+    /// The slots that are taken, in the order in which they were: a table that has grown may be
+    /// nearly empty.
     private var used: UnsafeMutablePointer<UInt32>
     private var mask: Int
     private(set) var distinctCount = 0
@@ -139,7 +140,7 @@ struct CodeCounter: ~Copyable {
 
     /// Counts a code, but not among `valueCount`.
     ///
-    /// - Returns: it is a new one.
+    /// - Returns: whether the code is a new one.
     @inline(__always)
     private mutating func add(_ code: UInt32, _ count: UInt32 = 1) -> Bool {
         var slot = Int(code) & mask

@@ -140,7 +140,9 @@ final class GroupCell: @unchecked Sendable {
         for index in 0..<columnCount { unsafe kll[index].reset(seed: seeds[index]) }
     }
 
-    /// An equal cell of its own; of one that is no longer in an open pane, so its texts are folded.
+    /// An equal cell with memory of its own.
+    ///
+    /// - Precondition: it is no longer in an open pane, so its texts are folded.
     func copy() -> GroupCell {
         let copy = GroupCell(
             shape: shape, memory: CellMemory(copying: memory), pool: nil,
@@ -237,7 +239,7 @@ final class GroupCell: @unchecked Sendable {
         return category.frequent.settledCopy()
     }
 
-    /// What a column keeps beside the usual.
+    /// What a column keeps beside what most columns have.
     func extras(_ index: Int) -> ColumnExtras? { shape.hasExtras ? extras[index] : nil }
 
     // Nobody else holds the cell by now, whoever merged or published it.

@@ -9,8 +9,8 @@ struct ValueExtent {
 
     /// A quantile of a sketch over f32, as a record has it.
     ///
-    /// One that rounds to the same f32 as an end is that end; any other one, written by the shortest
-    /// digits of an f32, lies strictly between the two.
+    /// A quantile that rounds to the same f32 as the smallest or largest value is that value. Any
+    /// other is written with the shortest digits of an f32, and lies strictly between the two.
     @inline(__always)
     func holding(_ rank: Double, _ value: Float) -> (rank: Double, value: Double, isSingle: Bool) {
         if value <= Self.single(least) { return (rank, least, false) }

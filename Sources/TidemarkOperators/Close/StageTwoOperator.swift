@@ -94,7 +94,7 @@ package final class StageTwoOperator: StageTwo {
         }
     }
 
-    /// Of slices, of what is joined from them, and of learned and expected groups.
+    /// Memory of slices, of what is joined from them, and of learned and expected groups.
     ///
     /// - Complexity: O(slices); what did not change since the last call is not weighed again.
     package var byteCount: Int {
@@ -224,17 +224,17 @@ package final class StageTwoOperator: StageTwo {
         }
     }
 
-    /// As freshness of groups and segments has it.
+    /// Publishes silences of groups and segments.
     package func saySilences(throughMs: Int64, emit: (OutputRecord) -> Void) -> Int {
         freshness.say(throughMs: throughMs, emit: emit)
     }
 
-    /// As freshness of the source has it.
+    /// Publishes that the source is silent, or no longer is.
     package func observe(
         _ arrival: Arrival, emit: (OutputRecord) -> Void
     ) -> (alerts: Int, spoke: Bool) { silence.observe(arrival, emit: emit) }
 
-    /// As the alerts about the source have it.
+    /// Publishes conditions of the source.
     package func observe(
         _ conditions: [SourceCondition], nowMs: Int64, emit: (OutputRecord) -> Void
     ) -> (alerts: Int, spoke: Bool) {
@@ -246,7 +246,7 @@ package final class StageTwoOperator: StageTwo {
         emit(silence.hold(poison))
     }
 
-    /// That alert fires.
+    /// Whether that alert fires.
     package var isHoldOpen: Bool { silence.holdSinceMs != nil }
 
     /// Resolves that alert, if it fires.
@@ -254,7 +254,7 @@ package final class StageTwoOperator: StageTwo {
         if let record = silence.release(calm) { emit(record) }
     }
 
-    /// As freshness of the source restored it; `nil`: nothing was silent.
+    /// When the last record arrived before a silence that was restored; `nil`: there was none.
     package var silentSinceMs: Int64? { silence.sinceMs }
 
     /// Publishes the resolutions that `restore` collected, once.
@@ -287,7 +287,7 @@ package final class StageTwoOperator: StageTwo {
         return entries.sorted { $0.key.precedes($1.key) }
     }
 
-    /// Of learned baselines alone: what else changes is small beside them.
+    /// Bytes of learned baselines alone: what else changes is small beside them.
     package var pendingEntryBytes: Int { learned.pendingBytes }
 
     /// Writes the first slice of each window: the later ones are first slices of other open

@@ -74,7 +74,7 @@ final class CellFold {
         }
     }
 
-    /// The run goes into the sketch; the fold has seen its smallest and largest value.
+    /// Adds the run to the sketch; the fold has seen its smallest and largest value.
     private func updateKLL(
         _ cell: GroupCell, _ index: Int, _ sums: ColumnShape.Sums, count: Int
     ) {
@@ -113,7 +113,8 @@ final class CellFold {
         }
     }
 
-    /// Folds what few topologies ask for: a pass of its own, so that the others pay nothing for it.
+    /// Folds what few topologies ask for, in a pass of its own, so that the others pay nothing for
+    /// it.
     func foldExtras(
         into cell: GroupCell,
         rows: UnsafePointer<UInt16>, count: Int, times: UnsafePointer<Int64>,

@@ -5,7 +5,7 @@ import TidemarkKernels
 
 /// When rows wait for more rows of their cell before they are folded.
 ///
-/// Results do not depend on it; costs do.
+/// It changes what folding costs, and no result.
 package struct StagingPolicy: Sendable {
     /// With fewer open cells nothing waits: they stay in the processor's caches.
     package var cellCountMin = 96
@@ -24,8 +24,10 @@ package struct StagingPolicy: Sendable {
     }
 }
 
-/// Rows that wait: where a batch has a few rows for each of many cells, a visit to a (cell, column)
-/// costs what it waits for, not what it adds.
+/// Rows that wait for more rows of their cell.
+///
+/// Where a batch has a few rows for each of many cells, the cost of a visit to a (cell, column) is
+/// that of fetching it from memory, not of adding the rows.
 ///
 /// A row that waits touches two or three cache lines, of a block of its cell, and the cell is folded
 /// when the block is full. A block holds the values row by row: numbers, then, where something asks for
@@ -41,9 +43,9 @@ package struct StagingPolicy: Sendable {
 final class RowStaging {
     /// Where a watched column stands in a row.
     enum Place {
-        /// In words.
+        /// A number, so many words from the row's start.
         case number(Int)
-        /// In halves of a word.
+        /// A dictionary code, so many halves of a word from the row's start.
         case code(Int)
         /// Nothing: of a time or a free text only rows without a value are counted.
         case none
@@ -69,7 +71,7 @@ final class RowStaging {
     private let codeSources: UnsafeMutablePointer<UnsafePointer<UInt32>>
     private let pool: BlockPool
 
-    /// So many rows ahead lines are fetched.
+    /// How many rows ahead memory is fetched.
     private static let distance = 16
 
     /// `columns`: the watched ones, each a place among the decoder's columns and its type.
@@ -146,7 +148,7 @@ final class RowStaging {
         unsafe pool.give(block)
     }
 
-    /// Gives back what was not needed since it did so last; after panes were sealed.
+    /// Gives back memory that was not needed since the last call; called after panes were sealed.
     func trim() { pool.trim() }
 
     /// Begins to fetch one of as many parts of a block's rows as there are columns.
@@ -178,7 +180,7 @@ final class RowStaging {
 
     // MARK: A batch
 
-    /// The next rows of a cell of the batch wait.
+    /// Makes the next rows of a cell of the batch wait.
     func begin(_ local: Int, _ slot: inout CellSlots.Slot, count: Int) {
         if unsafe slot.block == nil {
             let block = unsafe pool.take()

@@ -55,9 +55,9 @@ final class SegmentFolder {
     private let keep: Set<[UInt8]>
     private var panes: [Pane] = []
     private var groups: [Group] = []
-    /// One dimension: by code plus one (0 is no value), the group; -1 is none yet.
+    /// The group of a code plus one (0 is no value), where there is one dimension; -1: none yet.
     private var groupOfCode: [Int32] = []
-    /// More dimensions, or none: the group of the codes.
+    /// The group of the codes, where there are several dimensions, or none.
     private var groupOfCodes: [[UInt32]: Int32] = [:]
     private let otherShape: GroupShape
     /// The shape of groups without baseline entries of their own, shared: the edges of thousands of
@@ -76,9 +76,9 @@ final class SegmentFolder {
     /// Cells that the batch has rows of: their slots, and places in `panes`.
     private let locals: UnsafeMutablePointer<Local>
     private var localCount = 0
-    /// By local: its rows of this batch.
+    /// Rows of each local in this batch.
     private let counts: UnsafeMutablePointer<Int32>
-    /// By local: its place in `runs`, where it has one.
+    /// Place of each local in `runs`, where it has one.
     private let runOf: UnsafeMutablePointer<UInt16>
     /// Cells whose rows of this batch are folded at once, and where those stand in `order`.
     private var runs: [(cell: GroupCell, pane: Int, start: Int, count: Int)] = []
@@ -146,7 +146,7 @@ final class SegmentFolder {
         unsafe runOf.deallocate()
     }
 
-    /// About; cells are counted, not weighed, for it is asked after every batch.
+    /// Memory, about: cells are counted and not weighed, since this is asked after every batch.
     var byteCount: Int {
         groups.count * 256 + cellCount * cellBytes + staging.byteCount
     }
@@ -341,7 +341,7 @@ final class SegmentFolder {
         }
     }
 
-    /// Rows of each cell one after the other, each in the order of offsets; not those that wait.
+    /// Orders the rows by cell, within a cell by offset; those that wait are left out.
     private func orderRows(_ rowCount: Int) {
         starts.removeAll(keepingCapacity: true)
         for run in runs { starts.append(run.start) }
@@ -436,7 +436,7 @@ final class SegmentFolder {
         if unsafe slot.pointee.waitingCount > 0 { unsafe fallDue(slot, pane: id) }
     }
 
-    /// Folds all rows that wait: before codes change their meaning.
+    /// Folds all rows that wait; called before codes change their meaning.
     func foldAllWaiting() {
         for id in panes.indices {
             for place in panes[id].cells.indices { fallDue(pane: id, place: place) }

@@ -163,7 +163,7 @@ package final class StageOneOperator: StageOne {
             name: column.name, token: decoder.lastToken(), kind: column.type.fieldKind)
     }
 
-    /// As the decoder counts them.
+    /// Counted by the decoder.
     package var assumedUTCCount: Int64 { decoder.assumedUTCCount }
 
     /// Counts by dimension of any segment; a row that lacks two counts for both.
@@ -205,7 +205,7 @@ package final class StageOneOperator: StageOne {
         PanePartial(segments: segments.map { $0.seal(pane: id) })
     }
 
-    /// Of cells that are open, and rows that wait to be folded.
+    /// Memory of open cells and of rows that wait to be folded.
     package var byteCount: Int {
         segments.reduce(0) { $0 + $1.byteCount }
     }

@@ -8,7 +8,7 @@ package enum CSVHeader: Sendable, Equatable {
     case absent
     /// It names the fields: rows are read by its order.
     case obeyed(columns: [String])
-    /// It names fields, and not all of those that are read; why.
+    /// It names fields, but not all of those that are read; what is missing.
     case refused(String)
 
     /// Reads the first row of a file.

@@ -2,8 +2,10 @@ import TidemarkBatch
 import TidemarkCodec
 import TidemarkDataflow
 
-/// Rows with a text that is longer than what can be made of it: a group's name becomes the key of every
-/// record about the group, a category stands in aggregates, and topics take records of a megabyte.
+/// Rows with a text that is too long for its use.
+///
+/// A group's name becomes the key of every record about the group, a category stands in aggregates,
+/// and topics take records of a megabyte.
 ///
 /// Each text of a dictionary is looked at once, however many rows have it.
 struct LongTexts {
@@ -65,10 +67,10 @@ struct LongTexts {
         places[index].seenCount = count
     }
 
-    /// Why a row of the batch at hand was set aside; `nil`: not here.
+    /// Why a row of the batch at hand was set aside; `nil`: not for its texts.
     func reason(_ row: Int) -> DeadLetterReason? { found[row] }
 
-    /// The codes of a field were given anew.
+    /// Takes note that the codes of a field were given anew.
     mutating func forget(_ field: Int) {
         for index in places.indices where places[index].field == field {
             places[index].seenCount = 0

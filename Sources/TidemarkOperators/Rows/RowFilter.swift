@@ -33,7 +33,7 @@ package final class RowFilter {
     private let expression: RowExpression
     private let inputs: [Int: Input]
     private let decoder: RecordDecoder
-    /// By place of the node in a walk of the tree: what each code of its column gives.
+    /// What each dictionary code gives, by the node's place in a walk of the tree.
     private var memo: [Int: [UInt8]] = [:]
     private var nodeIndex = 0
 
@@ -43,7 +43,7 @@ package final class RowFilter {
         self.decoder = decoder
     }
 
-    /// Codes have other meanings now.
+    /// Forgets what codes gave: they have other meanings now.
     package func forgetCodes() { memo = [:] }
 
     /// One truth value a row.

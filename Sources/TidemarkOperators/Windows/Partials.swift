@@ -5,7 +5,7 @@ import TidemarkSketches
 /// The groups of one segment in a sealed pane of one partition.
 struct SegmentPartial: Sendable {
     var groups: [GroupCell] = []
-    /// What was beyond the limit, merged; order-free summaries alone.
+    /// The groups beyond the limit, merged, with order-free summaries only.
     var other: GroupCell?
     /// The groups in `other`, counted.
     var otherGroups: GroupCount?
@@ -57,7 +57,7 @@ final class PanePartial: Partial {
 /// The order in which groups are kept when there are too many: those that the topology names,
 /// then by hash.
 ///
-/// The order of arrival has no say.
+/// It does not depend on the order of arrival.
 struct GroupRank: Comparable, Sendable {
     var isNamed: Bool
     var hash: UInt64

@@ -3,8 +3,8 @@ import TidemarkSketches
 
 /// The groups of one segment in a slice, in several slices, or in the window that is being closed.
 ///
-/// A value: cells that two of them share are copied before one changes, exactly, draws of sketches
-/// included. So what is shared with whom never reaches a result.
+/// It behaves as a value: a cell that two of them share is copied before one of them changes it,
+/// the sketches' random state included. So sharing never shows in a result.
 struct SegmentWindow: Mergeable {
     var groups: [[UInt8]: GroupCell] = [:]
     private(set) var other: GroupCell?
@@ -98,7 +98,7 @@ struct SegmentWindow: Mergeable {
 
     /// Moves groups to the rest, order-free summaries alone.
     ///
-    /// `shape`: of the rest, where there was none.
+    /// `shape`: that of the rest, asked for where there was none.
     mutating func moveToOther(_ cells: ArraySlice<GroupCell>, shape: () -> GroupShape) {
         if other == nil { other = GroupCell(shape: shape(), seed: 0) }
         if otherGroups == nil { otherGroups = GroupCount() }
@@ -111,7 +111,7 @@ struct SegmentWindow: Mergeable {
 
     // MARK: Sharing
 
-    /// Takes in, shared, what a suffix aggregate has from the one behind it.
+    /// Takes in what a suffix aggregate has from the one behind it; the cells are shared.
     mutating func inherit(_ next: SegmentWindow) {
         groups.merge(next.groups) { mine, _ in mine }
         if other == nil { other = next.other }

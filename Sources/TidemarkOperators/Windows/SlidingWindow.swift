@@ -1,6 +1,6 @@
 import TidemarkCore
 
-/// What the slices under a sliding window come to, kept up from slide to slide.
+/// The aggregate of the slices under a sliding window, kept up to date from slide to slide.
 ///
 /// A slice is what falls between two places where a window may begin; slices are numbered along the
 /// time axis, and where nothing fell there is none. Which structure serves is decided by what is
@@ -9,11 +9,11 @@ import TidemarkCore
 package protocol SlidingWindow {
     /// What is between two neighbouring starts of windows.
     associatedtype Slice
-    /// What the slices of a window come to.
+    /// What the slices of a window add up to.
     associatedtype Aggregate
     /// Adds a slice that no earlier slide has passed, and that is not there yet.
     mutating func insert(_ slice: Slice, at index: Int64)
-    /// What the slices in `range` come to, in their order; nil where there is none.
+    /// The aggregate of the slices in `range`, in their order; nil where there is none.
     ///
     /// Ranges move on: what stands before this one is let go.
     mutating func slide(to range: Range<Int64>) -> Aggregate?
@@ -26,7 +26,7 @@ package protocol Mergeable {
 }
 
 extension Array: Mergeable where Element: Mergeable {
-    /// Place by place.
+    /// Merges element by element.
     package mutating func merge(_ next: [Element]) {
         for place in indices { self[place].merge(next[place]) }
     }
@@ -60,7 +60,7 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
     private var slices: [Int64: Slice] = [:]
     /// The end of that block.
     private var flippedEnd: Int64?
-    /// What the slices from there to `prefixEnd` come to.
+    /// The aggregate of the slices from there to `prefixEnd`.
     private var prefix: Slice?
     private var prefixEnd: Int64 = 0
     /// What came late, by the slice that it belongs to or came in.
@@ -68,11 +68,12 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
 
     /// What came late of a slice, and in it.
     package struct Latecomers {
-        /// Of earlier slices of its block, come while this one was filling.
+        /// What belongs to earlier slices of its block and came while this one was filling.
         package var arrived: Slice?
-        /// Of this slice, come while later ones of its block were filling.
+        /// What belongs to this slice and came while later ones of its block were filling.
         package var missed: Slice?
-        /// Of this slice, come in the next block: as much as the last window took in.
+        /// What belongs to this slice and came in the next block, as far as the last window took it
+        /// in.
         package var crossed: Slice?
         /// The rest of it, by the slice that was filling, ascending.
         package var waiting: [(at: Int64, slice: Slice)] = []
@@ -130,7 +131,7 @@ package struct TwoStackWindow<Slice: Mergeable>: SlidingWindow {
         if sum == nil { sum = slice } else { sum?.merge(slice) }
     }
 
-    /// What the window's slices come to, with what came late for them.
+    /// The aggregate of the window's slices, with what came late for them.
     package mutating func slide(to range: Range<Int64>) -> Slice? {
         precondition(Int64(range.count) == length, "windows are of one length")
         let first = range.lowerBound
@@ -266,13 +267,13 @@ package protocol Subtractable {
 /// - Complexity: a slice is added once and subtracted once; inserting costs the slices behind it.
 /// - Source: "subtract-on-evict" in Tangwongsan, Hirzel, Schneider, as above.
 package struct SubtractOnEvictWindow<Sum: Subtractable>: SlidingWindow {
-    /// Ascending.
+    /// Numbers of the slices, ascending.
     package private(set) var indices: [Int64] = []
-    /// By place in `indices`.
+    /// The slices, each at the place of its number in `indices`.
     private var slices: [Sum.Slice] = []
-    /// What the last window came to.
+    /// The sum of the last window.
     package private(set) var sum = Sum()
-    /// Whose slices are in the sum.
+    /// The slices that are in the sum.
     private var range: Range<Int64> = 0..<0
 
     package init() {}

@@ -6,10 +6,10 @@ import TidemarkSketches
 /// The open windows on their way to the state topic and back, where re-reading their rows would
 /// take longer than `limits.max_reread`.
 ///
-/// A snapshot is all open windows as they are after the panes that end by a time: each as parts of at
-/// most `partBytes`, and a list of them. Two take turns in two sets of keys, and the older one goes
-/// away one unit of commit after its successor: whichever of them the offsets speak of is whole, even
-/// where entries and offsets are not one transaction.
+/// A snapshot has all open windows as they are after the panes that end by a certain time: a list
+/// of them, and each in parts of at most `partBytes`. Snapshots take turns in two sets of keys, and
+/// the older one is taken away one unit of commit after the newer one was written. So the one that
+/// the offsets name is whole, even where entries and offsets are not one transaction.
 ///
 /// The owner is stage 2.
 struct WindowSnapshots {
@@ -29,7 +29,7 @@ struct WindowSnapshots {
     private var keys: [[UInt8]] = []
     /// Keys that the next unit takes away.
     private var retired: [[UInt8]] = []
-    /// Restored frames, by the end of the last pane.
+    /// Restored frames, by the end of the last pane that is in them.
     private var found: [Int64: [[UInt8]: StateFrame]] = [:]
 
     // MARK: Writing
@@ -88,7 +88,8 @@ struct WindowSnapshots {
         found[frame.appliedThroughMs, default: [:]][key] = frame
     }
 
-    /// The windows of the snapshot through `throughMs`, and forgets everything else that was found.
+    /// Takes the windows of the snapshot through `throughMs` out, and forgets everything else that
+    /// was found.
     ///
     /// - Returns: `nil` if it is not there or not whole.
     mutating func read(throughMs: Int64) -> [(listed: Listed, state: [UInt8])]? {

@@ -32,7 +32,7 @@ package final class DirectLog: CommitLog, @unchecked Sendable {
         self.reader = reader
     }
 
-    /// That of the offsets' cluster.
+    /// The id of the cluster that has the offsets.
     package var clusterId: String { offsets.clusterId }
     /// Fails unless every topic can be written, the state topic among them.
     package func check(topics: [String]) throws(ConnectorError) {
@@ -40,11 +40,11 @@ package final class DirectLog: CommitLog, @unchecked Sendable {
     }
     /// Nothing to fence with.
     package func takeOver() {}
-    /// As the offset store has them.
+    /// What the offset store has of these partitions.
     package func committed(
         _ partitions: [TopicPartition]
     ) throws(ConnectorError) -> [CommittedOffset] { try offsets.committed(partitions) }
-    /// As the reader of the state topic has them; nothing where no state is kept.
+    /// Hands over what the reader of the state topic finds; nothing where no state is kept.
     package func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) {
         try reader?.restore(take)
     }

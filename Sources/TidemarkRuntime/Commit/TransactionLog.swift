@@ -74,7 +74,7 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
         self.initializeMs = initializeMs
     }
 
-    /// That of the producer's cluster.
+    /// The id of the producer's cluster.
     package var clusterId: String { producer.clusterId }
     /// Attempts and the last reason, once a unit at hand failed a few times; else `nil`.
     package var trouble: String? {
@@ -119,7 +119,7 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
         return found
     }
 
-    /// As the reader of the state topic has them; nothing where no state is kept.
+    /// Hands over what the reader of the state topic finds; nothing where no state is kept.
     package func restore(_ take: (StateEntry) -> Void) throws(ConnectorError) {
         try reader?.restore(take)
     }
