@@ -16,8 +16,9 @@ package final class FileSource: Source, @unchecked Sendable {
     private let path: String
     private let topic: String
     private let recordByteCountMax: Int
-    /// What stands for "now": the time that the topology names, or the file's modification time,
-    /// ms.
+    /// What stands for "now", ms: what the topology names, else the file's modification time.
+    ///
+    /// `nil` for standard input, where the topology names none.
     package let fixedReferenceMs: Int64?
     /// The reader says when the end is reached.
     package let isBounded = true
@@ -35,7 +36,8 @@ package final class FileSource: Source, @unchecked Sendable {
     ///
     /// - `path`: `-` is standard input.
     /// - `topic`: the source's id: what stands as the topic of its records.
-    /// - `clock`: `.time` fixes the reference clock; otherwise it is the file's modification time.
+    /// - `clock`: `.time` fixes the reference clock; otherwise it is the file's modification time,
+    /// and standard input has none.
     /// - `encoding`: how records are written.
     /// - `follows`: at its end the file is waited for, as it may grow; one that is packed does not.
     ///

@@ -101,7 +101,8 @@ package protocol Source: AnyObject, Sendable {
     /// Where an application without a committed offset begins to read.
     func firstOffset(_ extent: PartitionExtent, start: SourcePlan.Start) throws(ConnectorError)
         -> Int64
-    /// The reference clock where records carry no time of their own (a file); `nil`: they do.
+    /// The reference clock where records carry no time of their own (a file), ms; `nil`: they carry
+    /// one, or (on standard input) nothing is known of the time.
     var fixedReferenceMs: Int64? { get }
     /// The partitions end: a reader says when (a file), `extents` does not.
     var isBounded: Bool { get }

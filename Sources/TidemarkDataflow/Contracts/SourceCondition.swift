@@ -22,7 +22,7 @@ package struct SourceCondition: Sendable, Equatable {
         /// The group has members, and none of them is ours.
         case foreignMembers = "foreign_members"
 
-        /// How loud the alert is: nobody is woken where rows are still counted in some window.
+        /// How loud the alert is.
         package var severity: Severity {
             switch self {
             case .lateRows, .recordTimes: .warn

@@ -113,7 +113,8 @@ package struct MonitorPlan: Sendable {
     package var resolveAfterMs = Self.resolveAfterMsDefault
     /// A week.
     package static let resolveAfterMsDefault: Int64 = 7 * 86_400_000
-    /// The text of the alert, in which words in braces are filled in; `nil`: one is written.
+    /// The text of the alert, in which words such as `{column}` are filled in; `nil`: one is
+    /// written.
     package var summary: String?
     /// A link, for alerts.
     package var runbook: String?
@@ -164,7 +165,7 @@ package enum DriftTest: String, Sendable, CaseIterable {
     case lInfinity = "l_infinity"
 }
 
-/// How loud an alert is: wake somebody, tell somebody, or keep for later.
+/// How loud an alert is; each level has a budget of false alerts of its own.
 package enum Severity: String, Sendable, CaseIterable {
     case page, warn, info
 }

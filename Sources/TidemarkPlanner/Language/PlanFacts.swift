@@ -47,7 +47,7 @@ package struct PlanFacts: Sendable {
 
 /// False alerts that are expected; `nil`: off.
 package struct Budget: Sendable, Equatable {
-    /// So many in a period.
+    /// A number in a period.
     package struct Rate: Sendable, Equatable {
         /// False alerts.
         package var count: Double

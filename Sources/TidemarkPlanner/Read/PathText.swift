@@ -15,7 +15,8 @@ package enum PathText {
                 rule: "bad-path", message: message, expected: like, suggestion: suggestion))
     }
 
-    /// The steps of a path; why it is none, with the right spelling where another notation was meant.
+    /// The steps of a path, or why it is none, with the right spelling where another notation was
+    /// meant.
     static func steps(_ text: String) -> Result<[PathStep], ScalarProblem> {
         if text == "key" || text.hasPrefix("header:") {
             return .failure(
@@ -102,7 +103,8 @@ package enum PathText {
             && key.first != "\"" && key.first != "'" && key.first != "$" && key.first != "/"
     }
 
-    /// What an unquoted key can't hold: letters that mean something in other notations, and here too little.
+    /// Letters that an unquoted key can't hold: they mean something in other notations, and not
+    /// enough here.
     private static func fault(of key: String, in text: String) -> Result<[PathStep], ScalarProblem>?
     {
         if key == "*" {
@@ -127,7 +129,7 @@ package enum PathText {
         return nil
     }
 
-    /// JSONPath, JSON Pointer and jq, with what they are here.
+    /// Spellings of JSONPath, JSON Pointer and jq, with what they are here.
     private static func foreign(_ text: String) -> Result<[PathStep], ScalarProblem>? {
         func said(_ name: String, _ right: String?) -> Result<[PathStep], ScalarProblem> {
             problem("\(shown(text)) looks like \(name)", right.map { "`\($0)`" })

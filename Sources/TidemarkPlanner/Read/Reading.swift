@@ -18,7 +18,7 @@ final class Reading {
     var diagnostics: [Diagnostic] = []
     /// What was said, to say nothing twice.
     private var said: Set<Diagnostic> = []
-    /// Texts with references that stand for something, by place: what they stand for is shown nowhere.
+    /// Texts with references, by place: what the references stand for is shown nowhere.
     private var replaced: [Place: (raw: String, text: String)] = [:]
     let environment: @Sendable (String) -> String?
     let readFile: @Sendable (String) -> Result<[UInt8], FileProblem>
@@ -48,7 +48,8 @@ final class Reading {
         if said.insert(diagnostic).inserted { diagnostics.append(diagnostic) }
     }
 
-    /// Takes out of a finding what references stand for: it may come from a file that holds a secret.
+    /// Takes what references stand for out of a finding, since it may come from a file that holds a
+    /// secret.
     private func hide(_ diagnostic: inout Diagnostic, _ place: Place) {
         if let (raw, text) = replaced[place] {
             // What is shown of it may be cut, in other letters, or worked out of it.
@@ -84,7 +85,7 @@ final class Reading {
 
     // MARK: Maps
 
-    /// Words that people try, and what they mean here.
+    /// Words that people try, and the key that they mean here.
     private static let hints: [(word: String, key: String, text: String)] = [
         (
             "threshold", "ignore_below",
@@ -120,7 +121,7 @@ final class Reading {
         ),
     ]
 
-    /// The map `node` with unknown keys said; `nil`: it is no map.
+    /// The map `node`, its unknown keys reported; `nil`: it is no map.
     func fields(_ node: Node, _ spec: OperatorSpec, what: String, shape: String? = nil) -> Fields? {
         guard let entries = node.entries else {
             say(

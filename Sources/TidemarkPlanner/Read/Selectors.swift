@@ -1,7 +1,7 @@
 import TidemarkDataflow
 import TidemarkTopology
 
-/// `f0..f11` as the names that it stands for; `nil`: no range; a problem: a wrong one.
+/// The names that `f0..f11` stands for; `nil`: it is no range; a problem: it is a wrong one.
 func rangeNames(_ text: String) -> Result<[String], ScalarProblem>? {
     guard let dots = text.firstRange(ofDots: ()) else { return nil }
     let from = String(text[..<dots.lowerBound])

@@ -1,7 +1,7 @@
 import TidemarkDataflow
 import TidemarkTopology
 
-/// What monitors ask of everything else, once all is read.
+/// What monitors need of everything else, checked once all is read.
 extension Resolver {
     /// The monitors with their columns checked against baselines and histograms, and their levels.
     func checkMonitors(_ monitors: [ReadMonitor]) -> [MonitorPlan] {
@@ -134,7 +134,7 @@ extension Resolver {
         sayWhereBlind(read.plan)
     }
 
-    /// Whether a baseline's file has nothing that any group of a segment is compared with.
+    /// Whether a baseline's file has nothing to compare any group of a segment with.
     private func isWithoutBaseline(_ segment: Int, _ plan: MonitorPlan) -> Bool {
         guard let summary = summaries[plan.baseline] else { return false }
         let names = segments[segment].dimensions.map(\.name)
@@ -146,7 +146,7 @@ extension Resolver {
         return !(isPooled && summary.groups.contains("*"))
     }
 
-    /// Names the columns of which the baseline's cells show next to nothing.
+    /// Warns of columns in which the baseline's cells would show next to nothing.
     private func sayWhereBlind(_ plan: MonitorPlan) {
         guard let summary = summaries[plan.baseline] else { return }
         for index in plan.columns {
@@ -245,7 +245,7 @@ extension Resolver {
 
     /// A trailing span is kept window by window.
     ///
-    /// - Returns: it was said that there are too many.
+    /// - Returns: whether it was reported that there are too many.
     @discardableResult
     private func sayIfTooMany(
         _ learning: LearningPlan, _ window: WindowPlan, of read: ReadMonitor

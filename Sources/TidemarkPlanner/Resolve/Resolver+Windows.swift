@@ -93,7 +93,7 @@ extension Resolver {
         }
     }
 
-    /// A snapshot at every commit would be no bound but a burden.
+    /// Refuses a `max_reread` under which open windows would be written out with every commit.
     func checkReread(_ plan: Plan, _ top: Fields) {
         let floorMs = plan.rereadFloorMs
         guard plan.limits.maxRereadMs < floorMs else { return }
@@ -106,7 +106,7 @@ extension Resolver {
             suggestion: "`limits: { max_reread: \(durationText(floorMs)) }`")
     }
 
-    /// Notes what is asked for after longer than Kafka keeps records unless a topic says otherwise.
+    /// Notes where records are asked for after longer than Kafka keeps them by default.
     func noteRetention(_ plan: Plan, _ top: Fields) {
         let usualMs: Int64 = 7 * 86_400_000
         for need in plan.neededTopics {
@@ -131,7 +131,8 @@ extension Resolver {
         }
     }
 
-    /// Refuses what its own words say does not fit: groups that a `limit` allows or a baseline has.
+    /// Refuses a topology whose own numbers do not fit the memory: groups that a `limit` allows or
+    /// a baseline has.
     func checkMemory(_ plan: Plan, _ top: Fields) {
         guard !reading.hasErrors else { return }
         let estimate = MemoryEstimate(plan)

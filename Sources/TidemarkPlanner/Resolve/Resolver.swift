@@ -1,7 +1,7 @@
 import TidemarkDataflow
 import TidemarkTopology
 
-/// Makes a plan of a tree: one pass, every default filled in, every error said.
+/// Makes a plan of a tree in one pass: it fills in every default and reports every error.
 final class Resolver {
     let root: Node
     let path: String

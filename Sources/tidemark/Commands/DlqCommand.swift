@@ -14,7 +14,7 @@ private struct Letter {
     var operatorName: String
     var source: TopicPartition
     var offset: Int64
-    /// Of the original record.
+    /// The original record's time, ms; `nil`: it had none.
     var timestampMs: Int64?
     /// Only its beginning was kept.
     var isCut: Bool

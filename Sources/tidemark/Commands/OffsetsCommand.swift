@@ -83,7 +83,7 @@ private func positions(
     }
 }
 
-/// Metadata by its own word, whatever it belongs to.
+/// What metadata says, whatever application and topology it belongs to.
 private func decoded(_ offset: CommittedOffset) -> CommitMetadata? {
     let words = offset.metadata.split(separator: " ")
     guard words.count > 4, let application = UInt64(words[1], radix: 36),
@@ -196,8 +196,8 @@ func resetCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     }
 }
 
-/// Puts reference clocks right that records with a wrong time led astray: all else stays as it was
-/// committed.
+/// Puts reference clocks right that records with a wrong time led astray; everything else stays as
+/// it was committed.
 private func setClock(
     _ clockMs: Int64, _ positions: [Position], _ plan: Plan, _ client: KafkaClient,
     _ invocation: Invocation

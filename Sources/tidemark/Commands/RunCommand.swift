@@ -23,7 +23,7 @@ private func requestStop(_ signal: Int32) {
     alarm(stopWithinSeconds.load(ordering: .relaxed))
 }
 
-/// The time to stop is over: what was not committed is what the next start does again.
+/// Ends the process when the time to stop is over: the next start repeats what was not committed.
 private func giveUpStopping(_ signal: Int32) {
     let text: StaticString =
         "tidemark: the last commit was not through within run.stop_within; the next start does it again\n"
@@ -346,7 +346,7 @@ final class ProgressLine {
     private var lastTroubleNs = Int64.min / 2
     private let columnNames: [String]
     private var lastWindows = 0
-    /// Columns and groups of which was said that nothing is known of them: once each.
+    /// Columns without a value and groups without a baseline that were reported: once each.
     private var toldColumns: Set<Int> = []
     private var toldGroups: Set<String> = []
     private static let toldGroupsMax = 20
@@ -410,7 +410,7 @@ final class ProgressLine {
         }
     }
 
-    /// Says what is so with the source, when it begins and when it is over.
+    /// Reports conditions of the source, when they begin and when they are over.
     private func tellConditions(_ reading: RunProgress) {
         for condition in reading.conditions where told.insert(condition.kind).inserted {
             log.warning(
@@ -434,7 +434,8 @@ final class ProgressLine {
         wasSlow = isSlow
     }
 
-    /// Says, once each, which columns had no value in a whole window and which groups no baseline has.
+    /// Reports, once each, columns without a value in a whole window and groups that no baseline
+    /// has.
     private func tellUnknown(_ totals: RunTotals) {
         guard totals.windows != lastWindows else { return }
         lastWindows = totals.windows

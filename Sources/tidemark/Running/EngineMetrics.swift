@@ -11,7 +11,8 @@ final class EngineMetrics {
     private let columnNames: [String]
     private let counters: [(counter: Counter, count: (RunTotals) -> Int64)]
     private let gauges: [(gauge: Gauge, value: (RunProgress) -> Double?)]
-    /// What the labelled families were last given: they are looked up anew when something changed.
+    /// The values that the labelled families last had: they are looked up again only when something
+    /// changed.
     private var lastWindows = -1
     private var lastSetAside = SetAsideTally()
     private var lastUngrouped = SetAsideTally()

@@ -119,7 +119,7 @@ func loadTopology(_ path: String, _ invocation: Invocation, quietly: Bool = fals
     }
 }
 
-/// Says what went wrong with the environment.
+/// Prints what went wrong with the environment.
 func printFailure(_ error: ConnectorError) -> Int32 {
     printError("tidemark: \(error.message)\n")
     if let hint = error.hint { printError("  try: \(hint)\n") }

@@ -18,7 +18,8 @@ final class RunHealth: Sendable {
 
     private let state = Mutex(State())
     private let time: any TimeSource
-    /// A coordinator that took no turn for so long is stuck: single calls of the client wait up to a minute.
+    /// A coordinator that has taken no turn for longer is stuck: single calls of the client wait up
+    /// to a minute.
     private static let stuckNs: Int64 = 120_000_000_000
 
     init(time: any TimeSource) { self.time = time }

@@ -18,7 +18,7 @@ struct AlertEvent {
     var mutedBy: String?
     /// Start of the window that began it, ms since 1970.
     var openedMs: Int64
-    /// The window that said so.
+    /// The window that made the transition.
     var windowStartMs: Int64
     var windowEndMs: Int64
 

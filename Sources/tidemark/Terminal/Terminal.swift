@@ -131,7 +131,7 @@ func counted(_ number: Int64, _ noun: String) -> String {
     "\(grouped(number)) \(noun)\(number == 1 ? "" : "s")"
 }
 
-/// A number with so many digits after the point.
+/// A number with this many digits after the point.
 func fixed(_ number: Double, _ digits: Int) -> String {
     guard number.isFinite else { return "-" }
     var scale = 1.0
