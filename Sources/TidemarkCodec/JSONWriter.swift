@@ -13,7 +13,7 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
     package private(set) var count = 0
     private var needsComma = false
 
-    /// An empty text, with room for so many bytes.
+    /// An empty text, with room for this many bytes.
     package init(capacity: Int = 256) {
         self.capacity = max(64, capacity)
         unsafe start = .allocate(capacity: self.capacity)
@@ -214,7 +214,7 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         value(flag)
     }
 
-    /// Left out where it does not exist.
+    /// A name that needs no escapes, and a number; both are left out where it does not exist.
     package mutating func member(_ name: StaticString, _ number: Double?) {
         guard let number, number.isFinite else { return }
         key(name)
@@ -246,7 +246,7 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
 
     // MARK: Bytes
 
-    /// Room for so many more.
+    /// Makes room for this many more bytes.
     @inline(__always)
     private mutating func reserve(_ more: Int) {
         if count &+ more > capacity { grow(by: more) }

@@ -6,7 +6,7 @@ package import TidemarkKernels
 /// What a column of a record is to the decoder.
 package enum FieldKind: Int32, Sendable {
     case number, integer
-    /// Text by value; integers and booleans become their text.
+    /// Text that is compared by value; numbers and booleans become their text.
     case category
     /// Text alone.
     case text

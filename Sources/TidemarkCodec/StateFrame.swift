@@ -12,9 +12,10 @@ import TidemarkCore
 ///     26  payload
 ///     n−4 CRC-32C of everything before, u32 LE
 ///
-/// Every format, later ones too, is at least 30 bytes long and ends in the checksum of all before it: so damage
-/// is never taken for a newer version. A version reads every earlier one. A later one is refused, never skipped: going back to an older
-/// version of tidemark needs `tidemark reset`, unless the formats are the same.
+/// Every format, later ones too, is at least 30 bytes long and ends in the checksum of all before it: so
+/// damage is never taken for a newer version. A version reads every earlier one. A later one is refused,
+/// never skipped: going back to an older version of tidemark needs `tidemark reset`, unless the formats are
+/// the same.
 package struct StateFrame: Sendable, Equatable {
     /// The newest version that is read; a frame says the one in which its kind last changed.
     package static let version: UInt8 = 5

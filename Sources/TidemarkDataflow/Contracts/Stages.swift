@@ -184,11 +184,11 @@ package struct WindowTally: Sendable {
     package init() {}
 }
 
-/// A minute in which too many records were dead letters.
+/// A minute in which too many records were set aside: dead letters above all.
 package struct Poison: Sendable, Equatable {
     /// Records of that minute.
     package var recordCount: Int64
-    /// Those that were dead letters, or quarantined.
+    /// Those that were dead letters, quarantined or withdrawn.
     package var deadLetterCount: Int64
     /// On the wall clock, ms.
     package var startMs: Int64
@@ -202,7 +202,7 @@ package struct Poison: Sendable, Equatable {
         self.endMs = endMs
     }
 
-    /// Dead letters a record, 0 to 1.
+    /// The share of those among the records, 0 to 1.
     package var share: Double {
         recordCount > 0 ? Double(deadLetterCount) / Double(recordCount) : 0
     }
@@ -319,7 +319,9 @@ package protocol StageTwo: AnyObject {
     /// unit is through when it is called again. A restart from that unit reads no pane again that ends
     /// by `settledMs`, and all later ones.
     func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry]
-    /// About what `takeEntries` would give now, bytes: kept up, as it is asked for with every window.
+    /// About what `takeEntries` would give now, bytes; what is always small may be left out.
+    ///
+    /// It is kept up to date, since it is asked for with every window.
     var pendingEntryBytes: Int { get }
     /// The open windows as entries, after the panes that end by `throughMs`: what a restart takes in
     /// place of their rows.

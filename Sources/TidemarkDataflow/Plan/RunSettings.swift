@@ -50,7 +50,8 @@ package struct Limits: Sendable {
     /// Event time that a restart reads again at most, ms; beyond it open windows are written to the
     /// state topic.
     package var maxRereadMs: Int64 = 600_000
-    /// More dead letters than this share of a minute's records, and reading stops; `nil`: never.
+    /// Reading stops if more than this share of a minute's records are dead letters, quarantined or
+    /// withdrawn; `nil`: never.
     package var badRowShare: Double? = 0.5
     /// The minute that `badRowShare` is taken over, ms.
     package var badRowSpanMs: Int64 = 60_000

@@ -13,7 +13,7 @@ import TidemarkKernels
 /// - Source: Masson, Rim, Lee, "DDSketch", VLDB 2019; uniform collapse: Epicoco et al., "UDDSketch",
 ///   2020; bytes: DataDog's protobuf `DDSketch`, cubic interpolation or the logarithm itself.
 package struct DDSketch: ~Copyable, OrderFree, Sendable {
-    /// How values are told their bins: what one mapping calls bin 100 is another's 99.
+    /// How a value's bin is found: what one mapping calls bin 100 is another's 99.
     package enum Mapping: UInt8, Sendable {
         /// A cubic between powers of two: four times as fast.
         case cubic = 3
@@ -23,7 +23,7 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
 
     /// Bins between the outermost ones, both signs together, at most.
     package let binCountMax: Int
-    /// Sketches of two mappings do not merge.
+    /// How values find their bins; sketches of two mappings do not merge.
     package internal(set) var mapping: Mapping
     /// The growth of the bins' ends now.
     package internal(set) var gamma: Double
