@@ -12,6 +12,7 @@ package struct TopicPartition: Hashable, Comparable, Sendable, CustomStringConve
         self.partition = partition
     }
 
+    /// `topic[partition]`, as messages and headers have it.
     package var description: String { "\(topic)[\(partition)]" }
 
     /// The canonical order of partitions, in which ordered summaries are merged.

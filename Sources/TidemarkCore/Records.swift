@@ -47,6 +47,7 @@ package struct GroupValues: Sendable, Hashable {
         self.init(dimensions: dimensions)
     }
 
+    /// By their parts: the names of dimensions count as well.
     package static func == (a: GroupValues, b: GroupValues) -> Bool { a.part == b.part }
     package func hash(into hasher: inout Hasher) { hasher.combine(part) }
 }

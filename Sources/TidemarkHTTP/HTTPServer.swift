@@ -85,6 +85,7 @@ package struct HTTPAddress: Sendable, Equatable, CustomStringConvertible {
         self.port = port
     }
 
+    /// `127.0.0.1:9464`, `[::1]:9464`.
     package var description: String {
         host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }

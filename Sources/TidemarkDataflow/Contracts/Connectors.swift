@@ -81,6 +81,7 @@ package struct ConnectorError: Error, Sendable, CustomStringConvertible {
             hint: "a greater `ulimit -u`, or pids.max of the container's cgroup")
     }
 
+    /// The message, and on a line of its own what to try.
     package var description: String { hint.map { "\(message)\n  try: \($0)" } ?? message }
 }
 

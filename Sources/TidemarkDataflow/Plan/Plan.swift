@@ -120,6 +120,7 @@ package struct Secret: Sendable, CustomStringConvertible, CustomReflectable {
         self.init(reference: text) { text }
     }
 
+    /// The reference: a secret that is printed shows where it comes from.
     package var description: String { reference }
     /// Shows the reference where the value would be dumped.
     package var customMirror: Mirror { Mirror(self, children: ["reference": reference]) }

@@ -69,6 +69,7 @@ package struct TopicSetting: Sendable, Equatable, CustomStringConvertible {
         self.value = value
     }
 
+    /// `name=value`, as the tools of Kafka take it.
     package var description: String { "\(name)=\(value)" }
 }
 
