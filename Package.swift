@@ -67,7 +67,11 @@ let package = Package(
         // Loads libmicrohttpd itself, when there is something to serve.
         .target(name: "CHTTP", cSettings: c),
         .target(
-            name: "CJSON",
+            name: "CDecode", dependencies: ["CText"],
+            cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"] + json)],
+            linkerSettings: [.linkedLibrary("simdjson")]),
+        .target(
+            name: "CText",
             cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"] + json)],
             linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "CTails", cxxSettings: cxx),
@@ -75,42 +79,51 @@ let package = Package(
         .target(
             name: "CAllocator", cSettings: c, linkerSettings: [.linkedLibrary("jemalloc")]),
 
-        module("TidemarkCore"),
+        module("TidemarkText", ["CText", "CCrypto"]),
+        module("TidemarkCore", ["TidemarkText"]),
         module("TidemarkKernels", ["CKernels"]),
-        module("TidemarkSketches", ["TidemarkKernels"]),
+        module("TidemarkSketches", ["TidemarkText", "TidemarkKernels"]),
         module("TidemarkDrift", ["CTails"]),
         module("TidemarkAlerts"),
         module("TidemarkBatch", ["TidemarkCore"]),
         module(
             "TidemarkCodec",
-            ["TidemarkCore", "TidemarkBatch", "TidemarkKernels", "CJSON", "CCrypto", "CLZ4"]),
-        module("TidemarkDataflow", ["TidemarkCore", "TidemarkBatch"]),
+            ["TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkKernels", "CDecode", "CLZ4"]),
+        module("TidemarkDataflow", ["TidemarkText", "TidemarkCore", "TidemarkBatch"]),
         module(
             "TidemarkOperators",
             [
-                "TidemarkCore", "TidemarkKernels", "TidemarkSketches", "TidemarkDrift",
+                "TidemarkText", "TidemarkCore", "TidemarkKernels", "TidemarkSketches",
+                "TidemarkDrift",
                 "TidemarkAlerts", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
             ]),
         module("TidemarkTopology", ["CYAML"]),
-        module("TidemarkPlanner", ["TidemarkCore", "TidemarkTopology", "TidemarkDataflow"]),
-        module("TidemarkTelemetry", ["TidemarkCore"]),
+        module(
+            "TidemarkPlanner",
+            ["TidemarkText", "TidemarkCore", "TidemarkTopology", "TidemarkDataflow"]),
+        module("TidemarkTelemetry", ["TidemarkText", "TidemarkCore"]),
         module("TidemarkHTTP", ["CHTTP"]),
         module(
             "TidemarkRuntime",
-            ["TidemarkCore", "TidemarkBatch", "TidemarkDataflow"]),
+            ["TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkDataflow"]),
         module(
             "TidemarkKafka",
-            ["TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry", "CRdKafka"]),
+            [
+                "TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkDataflow",
+                "TidemarkTelemetry", "CRdKafka",
+            ]),
         module(
             "TidemarkFiles",
             [
-                "TidemarkCore", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
+                "TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkCodec",
+                "TidemarkDataflow",
                 "TidemarkTelemetry", "CZlib", "CZstd",
             ]),
         .executableTarget(
             name: "tidemark",
             dependencies: [
-                "TidemarkCore", "TidemarkKernels", "TidemarkSketches", "TidemarkAlerts",
+                "TidemarkText", "TidemarkCore", "TidemarkKernels", "TidemarkSketches",
+                "TidemarkAlerts",
                 "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow", "TidemarkOperators",
                 "TidemarkTopology", "TidemarkPlanner", "TidemarkTelemetry",
                 "TidemarkRuntime", "TidemarkKafka", "TidemarkFiles", "TidemarkHTTP", "CAllocator",
@@ -140,29 +153,37 @@ let package = Package(
         .target(name: "TidemarkAllocations", path: "Tests/Allocations", cSettings: c),
         tests(
             "TidemarkSketchesTests",
-            ["TidemarkKernels", "TidemarkSketches", "TidemarkAllocations"],
+            ["TidemarkText", "TidemarkKernels", "TidemarkSketches", "TidemarkAllocations"],
             exclude: [
                 "make_goldens.py", "make_interchange_goldens.py", "make_goldens_support.py",
                 "make_hll_table.py", "check_peer.py",
             ]),
         tests(
             "TidemarkDriftTests",
-            ["TidemarkDrift", "TidemarkSketches", "TidemarkKernels", "TidemarkAlerts"],
+            [
+                "TidemarkText", "TidemarkDrift", "TidemarkSketches", "TidemarkKernels",
+                "TidemarkAlerts",
+            ],
             exclude: ["make_goldens.py"]),
         tests(
             "TidemarkTopologyTests",
-            ["TidemarkCore", "TidemarkTopology", "TidemarkPlanner", "TidemarkDataflow"]),
+            [
+                "TidemarkText", "TidemarkCore", "TidemarkTopology", "TidemarkPlanner",
+                "TidemarkDataflow",
+            ]),
         tests(
             "TidemarkKafkaTests",
             [
-                "TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry",
+                "TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkDataflow",
+                "TidemarkTelemetry",
                 "TidemarkKafka", "TidemarkRuntime", "TidemarkTestSupport", "TidemarkAllocations",
             ]),
         tests("TidemarkHTTPTests", ["TidemarkHTTP"]),
         tests(
             "TidemarkEngineTests",
             [
-                "TidemarkCore", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
+                "TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkCodec",
+                "TidemarkDataflow",
                 "TidemarkOperators", "TidemarkAlerts", "TidemarkDrift", "TidemarkSketches",
                 "TidemarkKernels", "TidemarkRuntime", "TidemarkTelemetry", "TidemarkFiles",
                 "TidemarkAllocations", "CZlib", "CZstd",

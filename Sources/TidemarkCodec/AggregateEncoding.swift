@@ -1,4 +1,5 @@
 package import TidemarkCore
+import TidemarkText
 
 /// Writes records of the aggregates topic one after the other, in the shape that it promises.
 ///
@@ -268,32 +269,6 @@ package func quantileName(_ rank: Double) -> String {
 
 /// `p00` to `p100`.
 private let wholePercentNames = (0...100).map { $0 < 10 ? "p0\($0)" : "p\($0)" }
-
-/// RFC 3339 in UTC with milliseconds; a time far outside of the calendar as its milliseconds.
-package func timeText(_ ms: Int64) -> String {
-    // Dates of six digits and more are no RFC 3339, and say less than the number.
-    guard ms.magnitude <= 253_402_300_799_999 else { return "\(ms) ms" }
-    let days = ms.flooredDivision(by: 86_400_000)
-    let inDay = ms - days * 86_400_000
-    // Civil date from days (proleptic Gregorian calendar, eras of 400 years from March).
-    let shifted = days + 719_468
-    let era = shifted.flooredDivision(by: 146_097)
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra =
-        (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let monthIndex = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * monthIndex + 2) / 5 + 1
-    let month = monthIndex < 10 ? monthIndex + 3 : monthIndex - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    func padded(_ number: Int64, _ width: Int) -> String {
-        let text = String(number)
-        return String(repeating: "0", count: max(0, width - text.utf8.count)) + text
-    }
-    return padded(year, 4) + "-" + padded(month, 2) + "-" + padded(day, 2) + "T"
-        + padded(inDay / 3_600_000, 2) + ":" + padded(inDay / 60_000 % 60, 2) + ":"
-        + padded(inDay / 1000 % 60, 2) + "." + padded(inDay % 1000, 3) + "Z"
-}
 
 extension GroupValues {
     fileprivate func write(to json: inout JSONWriter, otherGroupCount: Int?) {

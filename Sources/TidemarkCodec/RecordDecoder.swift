@@ -1,7 +1,8 @@
-internal import CJSON
+internal import CDecode
 package import TidemarkBatch
-package import TidemarkCore
+import TidemarkCore
 package import TidemarkKernels
+package import TidemarkText
 
 /// What a column of a record is to the decoder.
 package enum FieldKind: Int32, Sendable {

@@ -1,5 +1,6 @@
-internal import CJSON
+internal import CDecode
 import TidemarkBatch
+import TidemarkText
 
 /// A text of a record as messages show it: control bytes as escapes, what is no UTF-8 replaced, cut after
 /// `countMax` letters.

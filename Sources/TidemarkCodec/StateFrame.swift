@@ -1,5 +1,6 @@
 import CLZ4
 import TidemarkCore
+import TidemarkText
 
 /// A state entry's value: which epoch and window it belongs to, and what it keeps.
 ///
@@ -169,15 +170,5 @@ package struct StateFrame: Sendable, Equatable {
             used = produced
         }
         return isWhole && produced == count ? result : nil
-    }
-}
-
-extension [UInt8] {
-    fileprivate mutating func append(littleEndian value: some FixedWidthInteger) {
-        var value = value
-        for _ in 0..<(value.bitWidth / 8) {
-            append(UInt8(truncatingIfNeeded: value))
-            value >>= 8
-        }
     }
 }

@@ -1,3 +1,5 @@
+import TidemarkText
+
 /// The values of a group's dimensions, in the order of their names.
 package struct GroupValues: Sendable, Hashable {
     /// `nil` is a dimension that the rows do not have (absent, null or of a wrong type).
@@ -50,71 +52,6 @@ package struct GroupValues: Sendable, Hashable {
     /// By their parts: the names of dimensions count as well.
     package static func == (a: GroupValues, b: GroupValues) -> Bool { a.part == b.part }
     package func hash(into hasher: inout Hasher) { hasher.combine(part) }
-}
-
-/// `text` with every byte but letters, digits and `- . _ ~` percent-encoded (RFC 3986, unreserved).
-package func percentEncoded(_ text: [UInt8]) -> [UInt8] {
-    var out: [UInt8] = []
-    out.reserveCapacity(text.count)
-    appendPercentEncoded(text, to: &out)
-    return out
-}
-
-private func appendPercentEncoded(_ text: some Sequence<UInt8>, to out: inout [UInt8]) {
-    func letter(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 + nibble : 0x37 + nibble }
-    for byte in text {
-        switch byte {
-        case 0x41...0x5a, 0x61...0x7a, 0x30...0x39, 0x2d, 0x2e, 0x5f, 0x7e: out.append(byte)
-        default:
-            out.append(0x25)
-            out.append(letter(byte >> 4))
-            out.append(letter(byte & 15))
-        }
-    }
-}
-
-/// An integer's decimal digits, as text has them.
-package func decimalText(_ number: Int64) -> [UInt8] {
-    unsafe [UInt8](unsafeUninitializedCapacity: 20) { text, count in
-        // From the end on: 20 places hold the sign and 19 digits.
-        var magnitude = number.magnitude
-        var at = 20
-        repeat {
-            at -= 1
-            unsafe text[at] = UInt8(truncatingIfNeeded: 0x30 + magnitude % 10)
-            magnitude /= 10
-        } while magnitude > 0
-        if number < 0 {
-            at -= 1
-            unsafe text[at] = 0x2d
-        }
-        count = 20 - at
-        if at > 0 { for place in 0..<count { unsafe text[place] = text[at + place] } }
-    }
-}
-
-/// The bytes that `percentEncoded` made these of.
-package func percentDecoded(_ text: ArraySlice<UInt8>) -> [UInt8] {
-    func digit(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case 0x30...0x39: byte - 0x30
-        case 0x41...0x46: byte - 0x37
-        default: nil
-        }
-    }
-    var out: [UInt8] = []
-    var rest = text
-    while let byte = rest.popFirst() {
-        if byte == 0x25, rest.count >= 2, let high = digit(rest[rest.startIndex]),
-            let low = digit(rest[rest.startIndex + 1])
-        {
-            out.append(high << 4 | low)
-            rest = rest.dropFirst(2)
-        } else {
-            out.append(byte)
-        }
-    }
-    return out
 }
 
 /// `1m`, `1h`, … as keys have it: in the largest unit of s, ms that divides it (`60s`, `250ms`).
@@ -489,23 +426,6 @@ package struct AggregateRecord: Sendable {
     /// `key`, where the series is at hand.
     package func key(series: [UInt8]) -> [UInt8] {
         joined(series, [0x2f] + decimalText(window.startMs))
-    }
-}
-
-/// One list of bytes behind the other, in memory of just their size.
-package func joined(_ first: [UInt8], _ second: [UInt8]) -> [UInt8] {
-    let count = first.count + second.count
-    return unsafe [UInt8](unsafeUninitializedCapacity: count) { bytes, written in
-        written = count
-        guard let to = bytes.baseAddress else { return }
-        unsafe first.withUnsafeBufferPointer { part in
-            guard let from = part.baseAddress else { return }
-            unsafe to.update(from: from, count: part.count)
-        }
-        unsafe second.withUnsafeBufferPointer { part in
-            guard let from = part.baseAddress else { return }
-            unsafe (to + first.count).update(from: from, count: part.count)
-        }
     }
 }
 

@@ -47,14 +47,3 @@ package struct Window: Hashable, Comparable, Sendable {
         (a.endMs, a.startMs) < (b.endMs, b.startMs)
     }
 }
-
-extension Int64 {
-    /// The quotient rounded towards negative infinity.
-    ///
-    /// - Precondition: `divisor > 0`.
-    @inlinable
-    package func flooredDivision(by divisor: Int64) -> Int64 {
-        let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
-        return remainder < 0 ? quotient - 1 : quotient
-    }
-}

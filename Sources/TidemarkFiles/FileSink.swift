@@ -3,6 +3,7 @@ import TidemarkCodec
 package import TidemarkCore
 package import TidemarkDataflow
 package import TidemarkTelemetry
+import TidemarkText
 
 /// Writes each output topic to `DIR/<topic>.ndjson`, a line `{"key":…,"headers":{…},"value":…}` a
 /// record, in the order of publication.

@@ -2,6 +2,7 @@ import Glibc
 import TidemarkCodec
 import TidemarkCore
 package import TidemarkDataflow
+import TidemarkText
 
 /// Entry state beside outputs that are files: `DIR/<app>-state.ndjson`, a line an entry, the newest line of a
 /// key counts.

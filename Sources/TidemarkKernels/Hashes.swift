@@ -89,39 +89,3 @@ package func murmur3(_ bytes: [UInt8], seed: UInt64 = dataSketchesSeed) -> Hash1
         return unsafe murmur3(base, count: buffer.count, seed: seed)
     }
 }
-
-/// MurmurHash2, 32 bits, as Kafka's Java client hashes keys.
-package func murmur2(_ bytes: UnsafeRawPointer, count: Int) -> Int32 {
-    let m: UInt32 = 0x5bd1_e995
-    var h = 0x9747_b28c ^ UInt32(truncatingIfNeeded: count)
-    var at = 0
-    while count &- at >= 4 {
-        // In bounds: four bytes are left.
-        var k = UInt32(
-            littleEndian: unsafe bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self)
-        )
-        k = k &* m
-        k ^= k >> 24
-        h = h &* m ^ k &* m
-        at &+= 4
-    }
-    let left = count &- at
-    if left > 0 {
-        for i in stride(from: left &- 1, through: 0, by: -1) {
-            h ^=
-                UInt32(unsafe bytes.load(fromByteOffset: at &+ i, as: UInt8.self)) << UInt32(8 &* i)
-        }
-        h = h &* m
-    }
-    h ^= h >> 13
-    h = h &* m
-    return Int32(bitPattern: h ^ h >> 15)
-}
-
-/// The partition of a key as Kafka's Java producer chooses it.
-///
-/// - Precondition: `partitionCount > 0`.
-package func kafkaPartition(_ key: UnsafeRawPointer, count: Int, partitionCount: Int) -> Int {
-    precondition(partitionCount > 0, "a topic has partitions")
-    return Int(unsafe murmur2(key, count: count) & .max) % partitionCount
-}

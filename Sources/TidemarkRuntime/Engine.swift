@@ -2,6 +2,7 @@ import Glibc
 import Synchronization
 package import TidemarkCore
 package import TidemarkDataflow
+import TidemarkText
 
 /// The parts that a run is put together from; the executable and the simulation make them.
 package struct EngineParts {
@@ -298,7 +299,7 @@ package final class Engine {
         _ dataHash: UInt64, _ parts: EngineParts, _ patience: Patience
     ) throws(ConnectorError) -> Positions {
         var found = Positions(
-            applicationHash: nameHash(plan.app), clusterHash: nameHash(parts.log.clusterId))
+            applicationHash: fnv1a(plan.app), clusterHash: fnv1a(parts.log.clusterId))
         var isNewEpoch = committed.isEmpty
         for extent in extents {
             var offset: Int64

@@ -1,6 +1,7 @@
 import Glibc
 import Synchronization
 package import TidemarkCore
+import TidemarkText
 
 /// The log: one event a line, fields and not prose, one write a line.
 ///
@@ -78,7 +79,7 @@ package final class Log: Sendable {
     /// The same with fields that are only known at run time.
     package func log(_ level: Level, _ event: String, _ fields: [(name: String, value: String)]) {
         guard level >= levelMin else { return }
-        var line = isJournal ? level.journalPrefix : "ts=\(isoText(ms: time.wallMs())) "
+        var line = isJournal ? level.journalPrefix : "ts=\(timeText(time.wallMs())) "
         line += "level=\(level.name) event=\(fieldText(event))"
         for (name, value) in fields { line += " \(name)=\(fieldText(value))" }
         line += "\n"
@@ -156,27 +157,4 @@ private func isControl(_ character: Unicode.Scalar) -> Bool {
     character.value < 0x20 || 0x7F...0x9F ~= character.value
         || 0x200E...0x200F ~= character.value || 0x2028...0x202E ~= character.value
         || 0x2066...0x2069 ~= character.value
-}
-
-/// `2026-01-31T12:00:00.000Z`.
-private func isoText(ms: Int64) -> String {
-    let days = ms.flooredDivision(by: 86_400_000)
-    let inDay = ms - days * 86_400_000
-    // Days to a date of the Gregorian calendar, in years that begin in March (Hinnant).
-    let shifted = days + 719_468
-    let era = shifted.flooredDivision(by: 146_097)
-    let ofEra = shifted - era * 146_097
-    let yearOfEra = (ofEra - ofEra / 1460 + ofEra / 36_524 - ofEra / 146_096) / 365
-    let ofYear = ofEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let monthFromMarch = (5 * ofYear + 2) / 153
-    let day = ofYear - (153 * monthFromMarch + 2) / 5 + 1
-    let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    func padded(_ value: Int64, _ width: Int) -> String {
-        let digits = String(value)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
-    }
-    return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T"
-        + "\(padded(inDay / 3_600_000, 2)):\(padded(inDay / 60_000 % 60, 2)):"
-        + "\(padded(inDay / 1000 % 60, 2)).\(padded(inDay % 1000, 3))Z"
 }

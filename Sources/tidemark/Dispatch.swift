@@ -4,6 +4,7 @@ import TidemarkDataflow
 import TidemarkHTTP
 import TidemarkOperators
 import TidemarkPlanner
+import TidemarkText
 import TidemarkTopology
 
 /// Runs one command line.
@@ -61,7 +62,7 @@ private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
         if let name = invocation.arguments.first, !verbs.contains(where: { $0.name == name }) {
             throw UsageError(
                 message: "no verb `\(name)`",
-                hint: nearest(name, among: verbs.map(\.name)).map { "tidemark help \($0)" })
+                hint: nearest(name, verbs.map(\.name)).map { "tidemark help \($0)" })
         }
         printOut(helpText(invocation.arguments.first))
     }

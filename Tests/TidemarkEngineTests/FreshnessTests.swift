@@ -3,6 +3,7 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkRuntime
+import TidemarkText
 
 private let t0: Int64 = 1_700_000_040_000
 

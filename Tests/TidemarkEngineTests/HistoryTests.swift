@@ -5,6 +5,7 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkOperators
 import TidemarkRuntime
+import TidemarkText
 
 private let t0: Int64 = 1_700_000_040_000
 
@@ -233,7 +234,7 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
                 }, "nothing of the time that never came")
             let metadata = try CommitMetadata(
                 try #require(log.offsets[log.partitions[0].name]).metadata,
-                applicationHash: nameHash("sim"), clusterHash: nameHash("simulated"),
+                applicationHash: fnv1a("sim"), clusterHash: fnv1a("simulated"),
                 dataHash: simulationDataHash, next: Int64(rows.count))
             #expect(metadata.low > 250, "low-water does not wait for it: \(metadata.low)")
         }
@@ -336,8 +337,8 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
         let name = TopicPartition(topic: "in", partition: 1)
         let committed = try #require(cluster.offsets[name])
         let metadata = try CommitMetadata(
-            committed.metadata, applicationHash: nameHash("sim"),
-            clusterHash: nameHash("simulated"), dataHash: simulationDataHash, next: committed.next)
+            committed.metadata, applicationHash: fnv1a("sim"),
+            clusterHash: fnv1a("simulated"), dataHash: simulationDataHash, next: committed.next)
         #expect(
             metadata.low == metadata.next, "retention may take every row of the silent partition")
         #expect(metadata.next == 10)
@@ -519,8 +520,8 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
             for offset in offsets {
                 guard
                     let metadata = try? CommitMetadata(
-                        offset.metadata, applicationHash: nameHash("sim"),
-                        clusterHash: nameHash("simulated"), dataHash: simulationDataHash,
+                        offset.metadata, applicationHash: fnv1a("sim"),
+                        clusterHash: fnv1a("simulated"), dataHash: simulationDataHash,
                         next: offset.next)
                 else { continue }
                 lows.append((metadata.next, metadata.low))

@@ -1,6 +1,7 @@
 import Testing
 import TidemarkCodec
 import TidemarkKernels
+import TidemarkText
 
 @Suite struct JSONWriterTests {
     private func text(_ number: Double) -> String {

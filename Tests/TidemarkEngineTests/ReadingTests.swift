@@ -8,6 +8,7 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkFiles
 import TidemarkKernels
+import TidemarkText
 
 /// A value, or why there is none.
 private enum Read: Equatable, CustomStringConvertible {

@@ -6,6 +6,7 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkOperators
 import TidemarkRuntime
+import TidemarkText
 
 /// A harness that finds nothing proves nothing: defects are planted, and each must be found.
 @Suite struct SeededDefectTests {
@@ -18,8 +19,8 @@ import TidemarkRuntime
                     // The first row of a pane that the partition itself has not sealed.
                     guard
                         var metadata = try? CommitMetadata(
-                            committed.metadata, applicationHash: nameHash("sim"),
-                            clusterHash: nameHash("simulated"), dataHash: simulationDataHash,
+                            committed.metadata, applicationHash: fnv1a("sim"),
+                            clusterHash: fnv1a("simulated"), dataHash: simulationDataHash,
                             next: committed.next)
                     else { return committed }
                     let partition = partitions.first { $0.name == committed.partition }
@@ -157,8 +158,8 @@ import TidemarkRuntime
             change = { committed, _ in
                 guard
                     var metadata = try? CommitMetadata(
-                        committed.metadata, applicationHash: nameHash("sim"),
-                        clusterHash: nameHash("simulated"), dataHash: simulationDataHash,
+                        committed.metadata, applicationHash: fnv1a("sim"),
+                        clusterHash: fnv1a("simulated"), dataHash: simulationDataHash,
                         next: committed.next)
                 else { return committed }
                 tamper(&metadata)

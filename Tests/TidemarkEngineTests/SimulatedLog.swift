@@ -3,6 +3,7 @@ import TidemarkBatch
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkRuntime
+import TidemarkText
 
 /// SplitMix64: every random choice of a simulation comes from its seed.
 struct SeededRandom: RandomNumberGenerator {
@@ -263,8 +264,8 @@ extension SimulatedCluster {
             offsets[offset.partition] = tamper?(offset) ?? offset
             guard
                 let metadata = try? CommitMetadata(
-                    offset.metadata, applicationHash: nameHash("sim"),
-                    clusterHash: nameHash("simulated"), dataHash: simulationDataHash,
+                    offset.metadata, applicationHash: fnv1a("sim"),
+                    clusterHash: fnv1a("simulated"), dataHash: simulationDataHash,
                     next: offset.next)
             else { continue }
             if olderOffsets[offset.partition] == nil, !olderOffsets.isEmpty {

@@ -6,6 +6,7 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkOperators
 import TidemarkRuntime
+import TidemarkText
 
 /// The topology that simulations run: counts, exact sums and a histogram by model, compared with a
 /// file.

@@ -6,6 +6,7 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkOperators
 import TidemarkRuntime
+import TidemarkText
 
 /// In `make test`; `TIDEMARK_SEEDS` asks for more, `TIDEMARK_SEED` for one that failed.
 private let seedCount = environment("TIDEMARK_SEEDS").flatMap(Int.init) ?? 600

@@ -3,6 +3,7 @@ import TidemarkAlerts
 import TidemarkCodec
 import TidemarkCore
 import TidemarkOperators
+import TidemarkText
 
 @Suite struct StateFrameTests {
     private func frame(_ payload: [UInt8], epoch: Int = 3) -> StateFrame {

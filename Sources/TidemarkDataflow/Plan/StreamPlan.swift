@@ -1,4 +1,5 @@
-package import TidemarkCore
+import TidemarkCore
+package import TidemarkText
 
 /// The longest texts that rows may have, bytes of UTF-8; a row with a longer one is a dead letter.
 package enum TextLimit {

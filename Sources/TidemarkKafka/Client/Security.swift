@@ -1,5 +1,6 @@
 import CRdKafka
 import TidemarkDataflow
+import TidemarkText
 
 /// What to tell a person about a connection that was refused, by how the client was set up.
 ///

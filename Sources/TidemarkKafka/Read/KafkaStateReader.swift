@@ -3,6 +3,7 @@ import Glibc
 import TidemarkCore
 package import TidemarkDataflow
 import TidemarkTelemetry
+import TidemarkText
 
 /// Reads the compacted state topic once, whole.
 ///

@@ -2,6 +2,7 @@ import TidemarkAlerts
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkText
 
 /// Alerts of an earlier state epoch that still fire: nothing goes on with them, so they are resolved.
 ///

@@ -1,6 +1,7 @@
 import Glibc
 import TidemarkCodec
 package import TidemarkDataflow
+import TidemarkText
 
 /// The reference that windows are compared with: for each (group, column) how its values fell
 /// into fixed bins or categories.

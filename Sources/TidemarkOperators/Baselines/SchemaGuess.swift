@@ -1,5 +1,6 @@
 import TidemarkCodec
 package import TidemarkDataflow
+import TidemarkText
 
 /// A guess at the columns of some records, from their names and first values, for whoever has no
 /// topology yet.

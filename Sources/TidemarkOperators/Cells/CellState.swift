@@ -1,6 +1,7 @@
 import TidemarkCore
 import TidemarkKernels
 import TidemarkSketches
+import TidemarkText
 
 /// The running state of cells: what `WindowSnapshots` writes down and reads back.
 ///

@@ -1,6 +1,7 @@
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkSketches
+import TidemarkText
 
 /// The sketches' own bytes, on the topic beside the aggregates.
 struct SketchPublisher {

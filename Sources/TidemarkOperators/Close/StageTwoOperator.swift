@@ -3,6 +3,7 @@ package import TidemarkCore
 package import TidemarkDataflow
 import TidemarkKernels
 import TidemarkSketches
+import TidemarkText
 
 /// Stage 2: partials to windows, windows to tests, records and alerts.
 ///

@@ -1,6 +1,7 @@
 package import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkText
 
 /// What is learned of a group's windows, as the reference of a later one.
 struct LearnedReference {
@@ -752,32 +753,6 @@ extension StateFrame {
                 + (head.windows > 0 ? ", \(head.windows) windows, \(head.rows) rows" : "")
         }
         return LearnedWindow(startMs: 0, payload).map { "a learned window of \($0.rows) rows" }
-    }
-}
-
-extension [UInt8] {
-    fileprivate mutating func append(varint value: UInt64) {
-        var value = value
-        while value >= 0x80 {
-            append(UInt8(truncatingIfNeeded: value) | 0x80)
-            value >>= 7
-        }
-        append(UInt8(value))
-    }
-}
-
-extension ArraySlice<UInt8> {
-    /// The next varint; nil where none ends here or it is above 64 bits.
-    fileprivate mutating func popVarint() -> UInt64? {
-        var value: UInt64 = 0
-        for shift in stride(from: UInt64(0), through: 63, by: 7) {
-            guard let byte = popFirst() else { return nil }
-            let bits = UInt64(byte & 0x7f)
-            guard (bits << shift) >> shift == bits else { return nil }
-            value |= bits << shift
-            if byte & 0x80 == 0 { return value }
-        }
-        return nil
     }
 }
 

@@ -1,5 +1,6 @@
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkText
 
 /// Who of a segment had rows and has none: the groups that one freshness monitor expects there, or the
 /// segment as a whole.

@@ -1,5 +1,6 @@
 import TidemarkCodec
 import TidemarkDataflow
+import TidemarkText
 
 extension RecordEncoding {
     /// What it is to the decoder.

@@ -1,5 +1,6 @@
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkText
 
 /// Keys of state entries, by name, so that they outlive an edit of the topology that leaves what they
 /// stand for as it was.

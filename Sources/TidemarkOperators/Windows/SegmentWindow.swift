@@ -1,5 +1,6 @@
 import TidemarkCore
 import TidemarkSketches
+import TidemarkText
 
 /// The groups of one segment in a slice, in several slices, or in the window that is being closed.
 ///

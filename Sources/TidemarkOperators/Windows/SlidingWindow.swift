@@ -1,4 +1,5 @@
 import TidemarkCore
+import TidemarkText
 
 /// The aggregate of the slices under a sliding window, kept up to date from slide to slide.
 ///

@@ -2,6 +2,7 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkSketches
+import TidemarkText
 
 /// The open windows on their way to the state topic and back, where re-reading their rows would
 /// take longer than `limits.max_reread`.

@@ -1,3 +1,4 @@
+import TidemarkText
 import TidemarkTopology
 
 /// Why a text is not the value it should be: the rule and what to say.
@@ -281,13 +282,7 @@ enum Scalars {
         let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
         let days: [Int64] = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
         guard (1...days[Int(month) - 1]).contains(day), year >= 2000 else { return nil }
-        // Days from 1970 by the civil calendar.
-        let shifted = month <= 2 ? year - 1 : year
-        let era = shifted / 400
-        let yearOfEra = shifted - era * 400
-        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-        var ms = (era * 146_097 + dayOfEra - 719_468) * dayMs
+        var ms = CivilDate.day(year: year, month: month, day: day) * dayMs
         if bytes.count == 10 { return ms }
         guard bytes.count >= 20, bytes[10] == 0x54, bytes[13] == 0x3a, bytes[16] == 0x3a,
             let hour = number(11, 2), let minute = number(14, 2), let second = number(17, 2),
@@ -315,43 +310,4 @@ enum Scalars {
         let offset = h * hourMs + m * minuteMs
         return bytes[index] == 0x2b ? ms - offset : ms + offset
     }
-}
-
-/// The known name nearest to `name`: at most a third of its letters differ.
-func nearest(_ name: String, _ known: [String]) -> String? {
-    let limit = max(1, name.unicodeScalars.count / 3)
-    var best: (name: String, distance: Int)?
-    let count = name.unicodeScalars.count
-    for candidate in known where abs(candidate.unicodeScalars.count - count) <= limit {
-        // A name has so many letters more at least.
-        let distance = editDistance(name, candidate)
-        if distance <= limit, distance < best?.distance ?? .max { best = (candidate, distance) }
-    }
-    return best?.name
-}
-
-/// Letters added, removed, replaced or swapped to make `b` of `a`.
-///
-/// - Complexity: O(letters of `a` × letters of `b`), 80 of each at most.
-func editDistance(_ a: String, _ b: String) -> Int {
-    let a = Array(a.unicodeScalars.prefix(80))
-    let b = Array(b.unicodeScalars.prefix(80))
-    if a.isEmpty || b.isEmpty { return max(a.count, b.count) }
-    // Three rows of the table: the one before the last is for letters that are swapped.
-    let width = b.count + 1
-    var table = [Int](repeating: 0, count: 3 * width)
-    for j in 0..<width { table[j] = j }
-    for i in 1...a.count {
-        let (row, last, before) = (i % 3 * width, (i + 2) % 3 * width, (i + 1) % 3 * width)
-        table[row] = i
-        for j in 1...b.count {
-            let cost = a[i - 1] == b[j - 1] ? 0 : 1
-            var least = min(table[last + j] + 1, table[row + j - 1] + 1, table[last + j - 1] + cost)
-            if i > 1, j > 1, a[i - 1] == b[j - 2], a[i - 2] == b[j - 1] {
-                least = min(least, table[before + j - 2] + 1)
-            }
-            table[row + j] = least
-        }
-    }
-    return table[a.count % 3 * width + b.count]
 }

@@ -1,5 +1,6 @@
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkText
 
 /// One text for one meaning of a plan, and hashes of it.
 ///
@@ -14,16 +15,6 @@ enum Canonical {
         let data = data(of: plan)
         let all = data + judgement(of: plan, budget: budget)
         return (digits(fnv1a(all)), digits(fnv1a(data)))
-    }
-
-    /// FNV-1a, 64 bits.
-    static func fnv1a(_ text: String) -> UInt64 {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in text.utf8 {
-            hash ^= UInt64(byte)
-            hash = hash &* 0x100_0000_01b3
-        }
-        return hash
     }
 
     private static func digits(_ hash: UInt64) -> String {

@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkText
 import TidemarkTopology
 
 /// Reads row expressions: from text to a typed tree, errors with their place.

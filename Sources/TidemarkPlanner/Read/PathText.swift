@@ -1,4 +1,5 @@
 package import TidemarkDataflow
+import TidemarkText
 import TidemarkTopology
 
 /// How the language writes a place in a record: `output.score`, `items[0].age`, `"a key.with dots".b`,

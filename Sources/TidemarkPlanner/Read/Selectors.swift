@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkText
 import TidemarkTopology
 
 /// The names that `f0..f11` stands for; `nil`: it is no range; a problem: it is a wrong one.

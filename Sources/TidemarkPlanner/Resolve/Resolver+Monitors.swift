@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkText
 import TidemarkTopology
 
 extension Resolver {

@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkText
 import TidemarkTopology
 
 /// Outputs, limits and how it runs.

@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkText
 import TidemarkTopology
 
 /// Segments, and what is kept of each column.

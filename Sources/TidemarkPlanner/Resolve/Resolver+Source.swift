@@ -1,5 +1,6 @@
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkText
 import TidemarkTopology
 
 /// The source and its columns.

@@ -1,4 +1,5 @@
 import TidemarkCore
+import TidemarkText
 
 /// What one input partition knows of time, record by record.
 ///

@@ -1,5 +1,6 @@
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkText
 
 /// A window of one of the plan's sizes.
 struct OpenWindow: Hashable, Comparable {

@@ -1,4 +1,5 @@
 import TidemarkCore
+import TidemarkText
 
 /// A floor under a partition's watermark: a decision that cannot be read from the log.
 ///
@@ -165,14 +166,4 @@ package struct CommitMetadata: Sendable, Equatable {
     private static func number(_ text: String) -> Int64? {
         text == "-" ? TimeLimit.never : Int64(text, radix: 36)
     }
-}
-
-/// FNV-1a, 64 bits: names the application and the cluster in a commit.
-package func nameHash(_ text: String) -> UInt64 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in text.utf8 {
-        hash ^= UInt64(byte)
-        hash &*= 0x100_0000_01b3
-    }
-    return hash
 }

@@ -1,5 +1,6 @@
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkText
 
 /// What the coordinator knows of one input partition.
 struct PartitionSlot {

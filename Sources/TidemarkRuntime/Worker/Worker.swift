@@ -2,6 +2,7 @@ import Synchronization
 import TidemarkBatch
 import TidemarkCore
 package import TidemarkDataflow
+import TidemarkText
 
 /// What the coordinator asks of a worker; looked at between batches.
 package final class WorkerControl: Sendable {

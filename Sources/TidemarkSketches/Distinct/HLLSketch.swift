@@ -1,5 +1,6 @@
 import Glibc
 package import TidemarkKernels
+import TidemarkText
 
 /// How registers are packed in bytes; the sketch itself holds one a byte.
 package enum HLLType: UInt8, Sendable, CaseIterable {

@@ -1,4 +1,5 @@
 import TidemarkKernels
+import TidemarkText
 
 /// Exact counts of the values of a small dictionary: an order-free summary.
 ///

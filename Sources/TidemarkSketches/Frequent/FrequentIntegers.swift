@@ -1,4 +1,5 @@
 import TidemarkKernels
+import TidemarkText
 
 /// The most frequent of many integers, weighted: an ordered summary.
 ///

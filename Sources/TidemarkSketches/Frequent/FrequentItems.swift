@@ -1,5 +1,6 @@
 import Glibc
 import TidemarkKernels
+import TidemarkText
 
 /// One row of the most frequent items.
 package struct FrequentItem: Sendable, Equatable {

@@ -1,4 +1,5 @@
 import TidemarkKernels
+import TidemarkText
 
 /// Counts in bins that a reference has fixed, with what lies outside: an order-free summary.
 ///

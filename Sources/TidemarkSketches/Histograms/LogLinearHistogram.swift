@@ -1,4 +1,5 @@
 import TidemarkKernels
+import TidemarkText
 
 /// Counts in universal bins, 32 to each power of two: an order-free summary of f64 values.
 ///

@@ -1,3 +1,5 @@
+import TidemarkText
+
 /// What all summaries can do: merge, be copied on purpose, and become bytes and back.
 ///
 /// Laws, checked for each in `LawTests`: the empty summary is neutral; merging is associative and
@@ -112,33 +114,6 @@ package struct ByteReader {
     }
 }
 
-extension [UInt8] {
-    /// Appends a number of its type's width, lowest byte first.
-    package mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
-        var rest = value
-        for _ in 0..<T.bitWidth / 8 {
-            append(UInt8(truncatingIfNeeded: rest))
-            rest = T.bitWidth == 8 ? 0 : rest >> 8
-        }
-    }
-
-    mutating func append(_ value: Float) { append(littleEndian: value.bitPattern) }
-    mutating func append(_ value: Double) { append(littleEndian: value.bitPattern) }
-}
-
-/// Unsigned numbers in groups of seven bits, lowest first: histograms hold many small ones.
-extension [UInt8] {
-    /// Appends a number in groups of seven bits, lowest first: 1 to 10 bytes.
-    package mutating func append(varint value: UInt64) {
-        var rest = value
-        while rest >= 128 {
-            append(UInt8(truncatingIfNeeded: rest) | 128)
-            rest >>= 7
-        }
-        append(UInt8(truncatingIfNeeded: rest))
-    }
-}
-
 extension ByteReader {
     /// A number as `append(varint:)` wrote it.
     package mutating func readVarint() throws(SketchError) -> UInt64 {
@@ -151,4 +126,9 @@ extension ByteReader {
         }
         throw .corrupt(field: "varint", offset: offset)
     }
+}
+
+extension [UInt8] {
+    mutating func append(_ value: Float) { append(littleEndian: value.bitPattern) }
+    mutating func append(_ value: Double) { append(littleEndian: value.bitPattern) }
 }

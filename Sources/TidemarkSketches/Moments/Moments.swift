@@ -1,5 +1,6 @@
 import Glibc
 import TidemarkKernels
+import TidemarkText
 
 /// Mean, variance, skewness and kurtosis in f64: an ordered summary.
 ///

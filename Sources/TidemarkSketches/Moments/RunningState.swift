@@ -1,4 +1,5 @@
 import TidemarkKernels
+import TidemarkText
 
 /// A summary's running state: what it needs to go on as if it had never left memory, in the same
 /// draws and the same reductions.

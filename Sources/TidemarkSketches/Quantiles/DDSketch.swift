@@ -1,5 +1,6 @@
 import Glibc
 import TidemarkKernels
+import TidemarkText
 
 /// A quantile sketch of relative error: an order-free summary of f64 values.
 ///

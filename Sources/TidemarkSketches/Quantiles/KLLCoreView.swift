@@ -1,4 +1,5 @@
 import Glibc
+import TidemarkText
 
 /// Capacities of a DataSketches KLL sketch.
 enum KLLLayout {

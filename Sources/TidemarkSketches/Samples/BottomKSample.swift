@@ -1,4 +1,5 @@
 import TidemarkKernels
+import TidemarkText
 
 /// A record that was kept, named by where it lies.
 package struct SampledValue: BitwiseCopyable, Sendable, Equatable {

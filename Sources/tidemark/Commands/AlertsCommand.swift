@@ -3,6 +3,7 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkKafka
 import TidemarkOperators
+import TidemarkText
 
 /// `tidemark alerts TOPOLOGY`: what is open now, as the alerts topic tells it.
 func alertsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {

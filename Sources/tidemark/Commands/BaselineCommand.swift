@@ -6,6 +6,7 @@ import TidemarkDataflow
 import TidemarkFiles
 import TidemarkOperators
 import TidemarkPlanner
+import TidemarkText
 
 /// `tidemark baseline build|show`.
 func baselineCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
@@ -20,7 +21,7 @@ func baselineCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     case let other:
         throw UsageError(
             message: "`baseline` has no `\(other)`",
-            hint: nearest(other, among: ["build", "show"]).map { "tidemark baseline \($0)" }
+            hint: nearest(other, ["build", "show"]).map { "tidemark baseline \($0)" }
                 ?? "tidemark baseline build or show")
     }
 }

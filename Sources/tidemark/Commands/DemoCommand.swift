@@ -8,6 +8,7 @@ import TidemarkFiles
 import TidemarkKafka
 import TidemarkRuntime
 import TidemarkTelemetry
+import TidemarkText
 
 /// What the demo's threads tell each other.
 private final class DemoState: Sendable {

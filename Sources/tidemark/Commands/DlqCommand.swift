@@ -6,6 +6,7 @@ import TidemarkOperators
 import TidemarkPlanner
 import TidemarkRuntime
 import TidemarkTelemetry
+import TidemarkText
 
 /// A dead letter as its headers tell of it.
 private struct Letter {
@@ -55,7 +56,7 @@ func dlqCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     guard action == "list" || action == "replay" else {
         throw UsageError(
             message: "`dlq` does not know `\(action)`",
-            hint: "tidemark dlq \(nearest(action, among: ["list", "replay"]) ?? "list") TOPOLOGY"
+            hint: "tidemark dlq \(nearest(action, ["list", "replay"]) ?? "list") TOPOLOGY"
         )
     }
     guard invocation.arguments.count == 2 else {

@@ -4,6 +4,7 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkOperators
 import TidemarkSketches
+import TidemarkText
 
 /// `tidemark inspect FILE|-`: one readable print of any record or sketch of ours.
 func inspectCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {

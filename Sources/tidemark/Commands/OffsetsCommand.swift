@@ -5,6 +5,7 @@ import TidemarkDataflow
 import TidemarkKafka
 import TidemarkPlanner
 import TidemarkRuntime
+import TidemarkText
 
 /// A partition's position as the group has it, beside the log.
 private struct Position {
@@ -50,7 +51,7 @@ private func positions(
 ) throws(ConnectorError) -> [Position] {
     let extents = try client.source.extents()
     let committed = try client.offsets.committed(extents.map(\.partition))
-    let cluster = nameHash(client.offsets.clusterId)
+    let cluster = fnv1a(client.offsets.clusterId)
     return extents.map { extent in
         guard let found = committed.first(where: { $0.partition == extent.partition }) else {
             return Position(extent: extent, next: nil, metadata: nil, rejection: nil)
@@ -65,9 +66,9 @@ private func positions(
         do throws(CommitMetadata.Rejection) {
             position.metadata = try CommitMetadata(
                 found.metadata,
-                applicationHash: nameHash(plan.app),
+                applicationHash: fnv1a(plan.app),
                 clusterHash: cluster,
-                dataHash: nameHash(dataHash),
+                dataHash: fnv1a(dataHash),
                 next: found.next
             )
         } catch {
@@ -117,7 +118,7 @@ func offsetsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     guard actions.contains(action) else {
         throw UsageError(
             message: "`offsets` does not know `\(action)`",
-            hint: "tidemark offsets \(nearest(action, among: actions) ?? "show") TOPOLOGY"
+            hint: "tidemark offsets \(nearest(action, actions) ?? "show") TOPOLOGY"
         )
     }
     guard invocation.arguments.count == 2 else {

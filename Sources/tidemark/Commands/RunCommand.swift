@@ -9,6 +9,7 @@ import TidemarkKafka
 import TidemarkOperators
 import TidemarkRuntime
 import TidemarkTelemetry
+import TidemarkText
 
 /// Set by SIGTERM and SIGINT; looked at about twenty times a second.
 private let stopRequested = Atomic<Bool>(false)
@@ -177,7 +178,7 @@ private func runEngine(
     let baselines = loaded.baselines
     let read = plan
     let engine = try Engine(
-        plan: read, dataHash: nameHash(loaded.dataHash),
+        plan: read, dataHash: fnv1a(loaded.dataHash),
         parts: EngineParts(
             source: source,
             log: options.isShadow || !options.tellsAlerts

@@ -4,6 +4,7 @@ import TidemarkDataflow
 import TidemarkKafka
 import TidemarkPlanner
 import TidemarkTelemetry
+import TidemarkText
 import TidemarkTopology
 
 /// A client for a verb that works by hand on the topology's cluster.
@@ -106,7 +107,7 @@ func topicsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         throw UsageError(
             message: "`topics` does not know `\(action)`",
             hint:
-                "tidemark topics \(nearest(action, among: ["check", "create"]) ?? "check") TOPOLOGY"
+                "tidemark topics \(nearest(action, ["check", "create"]) ?? "check") TOPOLOGY"
         )
     }
     guard invocation.arguments.count == 2 else {

@@ -1,3 +1,5 @@
+import TidemarkText
+
 /// One flag of a verb.
 struct Flag {
     let name: String
@@ -312,7 +314,7 @@ func parse(_ words: [String]) throws(UsageError) -> Invocation {
     let name =
         first == "--help" || first == "-h" ? "help" : first == "--version" ? "version" : first
     guard let verb = verbs.first(where: { $0.name == name }) else {
-        let near = nearest(name, among: verbs.map(\.name))
+        let near = nearest(name, verbs.map(\.name))
         throw UsageError(
             message: "no verb `\(name)`",
             hint: near.map { "tidemark \($0)" } ?? "tidemark help")
@@ -335,7 +337,7 @@ func parse(_ words: [String]) throws(UsageError) -> Invocation {
             word = String(word[..<equals])
         }
         guard let flag = verb.flags.first(where: { $0.name == word }) else {
-            let near = nearest(word, among: verb.flags.map(\.name))
+            let near = nearest(word, verb.flags.map(\.name))
             throw UsageError(
                 message: "`\(verb.name)` has no flag `\(word)`",
                 hint: foreignFlags[word] ?? near.map { "\($0)" } ?? "tidemark help \(verb.name)")
@@ -374,28 +376,6 @@ func parse(_ words: [String]) throws(UsageError) -> Invocation {
 
 private func helpVerb() -> Verb {
     verbs.first { $0.name == "help" } ?? verbs[verbs.count - 1]
-}
-
-/// The nearest of some names, if it is near enough to be meant (Levenshtein distance).
-func nearest(_ word: String, among names: [String]) -> String? {
-    func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-        var row = Array(0...b.count)
-        for (i, x) in a.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, y) in b.enumerated() {
-                let next = min(row[j] + 1, row[j + 1] + 1, diagonal + (x == y ? 0 : 1))
-                diagonal = row[j + 1]
-                row[j + 1] = next
-            }
-        }
-        return row[b.count]
-    }
-    let ranked = names.map { ($0, distance(Array(word.utf8), Array($0.utf8))) }
-    guard let best = ranked.min(by: { $0.1 < $1.1 }), best.1 <= max(2, word.utf8.count / 3) else {
-        return nil
-    }
-    return best.0
 }
 
 /// The help of one verb, or of all.

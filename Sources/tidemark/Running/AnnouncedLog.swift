@@ -2,6 +2,7 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkTelemetry
+import TidemarkText
 
 /// A commit log that tells the console and the log of alerts once they are out.
 ///

@@ -2,6 +2,7 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkRuntime
+import TidemarkText
 
 /// What a run came to, for its last lines and for `--json`.
 struct RunSummary {

@@ -1,5 +1,6 @@
 import TidemarkCodec
 import TidemarkCore
+import TidemarkText
 
 /// An event of an alert as a reader of the alerts topic gets it: what the console, the log and
 /// `tidemark alerts` say of it.

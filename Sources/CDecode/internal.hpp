@@ -1,5 +1,5 @@
 #pragma once
-#include "CJSON.h"
+#include "CDecode.h"
 
 #include <bit>
 #include <cstring>

@@ -1,6 +1,7 @@
-#include "internal.hpp"
+#include "CText.h"
 
 #include <simdjson.h>
+#include <vector>
 
 /// A stack of iterators stands in for recursion, so that depth costs heap and is bounded by
 /// simdjson's own limit (1,024).

@@ -1,4 +1,4 @@
-internal import CJSON
+internal import CText
 
 /// A JSON document as a tree: for small files (baselines, tests), never for records.
 package indirect enum JSONValue: Sendable, Equatable {

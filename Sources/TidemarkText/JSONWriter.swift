@@ -1,4 +1,4 @@
-internal import CJSON
+internal import CText
 
 /// Writes JSON text into bytes, without a tree.
 ///
@@ -7,11 +7,15 @@ internal import CJSON
 @safe
 package struct JSONWriter: ~Copyable, @unchecked Sendable {
     // Raw memory that nobody else sees: an array's checks would cost more than most of what is written.
-    private var start: UnsafeMutablePointer<UInt8>
-    private var capacity: Int
+    @usableFromInline var start: UnsafeMutablePointer<UInt8>
+    @usableFromInline var capacity: Int
     /// How many bytes were written.
-    package private(set) var count = 0
-    private var needsComma = false
+    package private(set) var count: Int {
+        @inlinable get { written }
+        set { written = newValue }
+    }
+    @usableFromInline var written = 0
+    @usableFromInline var needsComma = false
 
     /// An empty text, with room for this many bytes.
     package init(capacity: Int = 256) {
@@ -42,12 +46,16 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
     }
 
     /// `{`; a comma before it where one belongs.
+    @inlinable
     package mutating func beginObject() { open(0x7b) }
     /// `}`.
+    @inlinable
     package mutating func endObject() { close(0x7d) }
     /// `[`; a comma before it where one belongs.
+    @inlinable
     package mutating func beginArray() { open(0x5b) }
     /// `]`.
+    @inlinable
     package mutating func endArray() { close(0x5d) }
 
     /// A list of objects, of whose members `body` writes those of one.
@@ -64,10 +72,11 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
     }
 
     /// A name that the program knows: ASCII without anything to escape.
+    @inlinable
     package mutating func key(_ name: StaticString) {
         let length = name.utf8CodeUnitCount
         reserve(length &+ 4)
-        var to = unsafe start + count
+        var to = unsafe start + written
         if needsComma {
             unsafe to.pointee = 0x2c
             unsafe to += 1
@@ -76,7 +85,7 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         unsafe (to + 1).update(from: name.utf8Start, count: length)
         unsafe to[length &+ 1] = 0x22
         unsafe to[length &+ 2] = 0x3a
-        count &+= length &+ (needsComma ? 4 : 3)
+        written &+= length &+ (needsComma ? 4 : 3)
         needsComma = false
     }
 
@@ -117,9 +126,11 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
     /// `true` or `false`.
     package mutating func value(_ flag: Bool) { write(flag ? "true" : "false") }
     /// A whole number.
+    @inlinable
     package mutating func value(_ number: Int) { value(Int64(number)) }
 
     /// A whole number.
+    @inlinable
     package mutating func value(_ number: Int64) {
         separate()
         needsComma = true
@@ -132,8 +143,8 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
             if length < 20 { bound &*= 10 }
         }
         reserve(length)
-        var at = unsafe start + (count &+ length)
-        count &+= length
+        var at = unsafe start + (written &+ length)
+        written &+= length
         for _ in 0..<length {
             unsafe at -= 1
             unsafe at.pointee = UInt8(truncatingIfNeeded: 0x30 + magnitude % 10)
@@ -192,29 +203,34 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
     }
 
     /// A name that needs no escapes, and a text.
+    @inlinable
     package mutating func member(_ name: StaticString, _ text: String) {
         key(name)
         value(text)
     }
 
     /// A name that needs no escapes, and a whole number.
+    @inlinable
     package mutating func member(_ name: StaticString, _ number: Int64) {
         key(name)
         value(number)
     }
 
     /// A name that needs no escapes, and a whole number.
+    @inlinable
     package mutating func member(_ name: StaticString, _ number: Int) {
         member(name, Int64(number))
     }
 
     /// A name that needs no escapes, and `true` or `false`.
+    @inlinable
     package mutating func member(_ name: StaticString, _ flag: Bool) {
         key(name)
         value(flag)
     }
 
     /// A name that needs no escapes, and a number; both are left out where it does not exist.
+    @inlinable
     package mutating func member(_ name: StaticString, _ number: Double?) {
         guard let number, number.isFinite else { return }
         key(name)
@@ -229,30 +245,34 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         needsComma = true
     }
 
-    private mutating func open(_ bracket: UInt8) {
+    @inlinable
+    mutating func open(_ bracket: UInt8) {
         separate()
         append(bracket)
         needsComma = false
     }
 
-    private mutating func close(_ bracket: UInt8) {
+    @inlinable
+    mutating func close(_ bracket: UInt8) {
         append(bracket)
         needsComma = true
     }
 
-    private mutating func separate() {
+    @inlinable
+    mutating func separate() {
         if needsComma { append(0x2c) }
     }
 
     // MARK: Bytes
 
     /// Makes room for this many more bytes.
-    @inline(__always)
-    private mutating func reserve(_ more: Int) {
-        if count &+ more > capacity { grow(by: more) }
+    @inlinable @inline(__always)
+    mutating func reserve(_ more: Int) {
+        if written &+ more > capacity { grow(by: more) }
     }
 
-    private mutating func grow(by more: Int) {
+    @usableFromInline
+    mutating func grow(by more: Int) {
         while count + more > capacity { capacity *= 2 }
         let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
         unsafe larger.update(from: start, count: count)
@@ -260,11 +280,11 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
         unsafe start = larger
     }
 
-    @inline(__always)
-    private mutating func append(_ byte: UInt8) {
+    @inlinable @inline(__always)
+    mutating func append(_ byte: UInt8) {
         reserve(1)
-        unsafe start[count] = byte
-        count &+= 1
+        unsafe start[written] = byte
+        written &+= 1
     }
 
     private mutating func append(_ text: UnsafeBufferPointer<UInt8>) {

@@ -331,23 +331,3 @@ private struct TimeZoneFile {
         }
     }
 }
-
-/// Days since 1970 of the Gregorian calendar.
-enum CivilDate {
-    static func day(year: Int64, month: Int64, day: Int64) -> Int64 {
-        let shifted = month <= 2 ? year - 1 : year
-        let era = shifted.flooredDivision(by: 400)
-        let yearOfEra = shifted - era * 400
-        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
-        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-            - 719_468
-    }
-
-    static func year(ofDay day: Int64) -> Int64 {
-        // A guess, which is off by one at most.
-        var year = 1970 + (day * 400).flooredDivision(by: 146_097)
-        while Self.day(year: year, month: 1, day: 1) > day { year -= 1 }
-        while Self.day(year: year + 1, month: 1, day: 1) <= day { year += 1 }
-        return year
-    }
-}

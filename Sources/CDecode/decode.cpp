@@ -3,6 +3,9 @@
 #include <charconv>
 #include <cmath>
 
+// Of CText, whose header a C++ target of another module cannot take in.
+extern "C" size_t tm_json_write_number(double value, char *text);
+
 using namespace tidemark;
 
 int tm_json::child(const Place &place, const uint8_t *key, size_t length) const {

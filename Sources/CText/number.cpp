@@ -1,4 +1,4 @@
-#include "CJSON.h"
+#include "CText.h"
 
 #include <charconv>
 #include <cmath>
