@@ -43,6 +43,7 @@ extension [UInt8] {
 
 /// Unsigned numbers in groups of seven bits, lowest first: histograms hold many small ones.
 extension [UInt8] {
+    /// Adds a number in groups of seven bits, lowest first: 1 to 10 bytes.
     @inlinable
     package mutating func append(varint value: UInt64) {
         var rest = value

@@ -6,6 +6,7 @@ package func percentEncoded(_ text: [UInt8]) -> [UInt8] {
     return out
 }
 
+/// Adds a text as `percentEncoded` has it.
 package func appendPercentEncoded(_ text: some Sequence<UInt8>, to out: inout [UInt8]) {
     func letter(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 + nibble : 0x37 + nibble }
     for byte in text {
