@@ -295,16 +295,20 @@ private func total(_ outcome: SimulationOutcome, _ window: Int64, _ model: Strin
     func `1_11 a late row is decided by the records before it, whatever the batch`(
         batchRows: Int
     ) throws {
-        // Within one batch of 64 the row at 8 s is late: the row before it sealed its pane.
+        // The rows at 8 s and 9 s come when their pane is sealed and their window is open; those at 10 s and 11 s
+        // when the row before them closed it, within one batch of 64.
         let rows =
-            (0..<30).map { row(Double($0)) } + [row(8), row(9)] + (30..<140).map { row(Double($0)) }
+            (0..<30).map { row(Double($0)) } + [row(8), row(9)]
+            + (30..<70).map { row(Double($0)) } + [row(10), row(11)]
+            + (70..<140).map { row(Double($0)) }
         var simulation = Simulation(
             plan: simulationPlan(batchRows: batchRows, idleMs: nil), cluster: cluster([rows]),
             workerCount: 1, crashChance: 0)
         let outcome = try simulation.run()
-        #expect(outcome.lateRows == ["in/0/30 late", "in/0/31 late"])
-        #expect(total(outcome, 0) == 60)
-        #expect(number(outcome.aggregates[key(0)]?.first, ["rows", "late"]) == 2)
+        #expect(outcome.lateRows == ["in/0/72 late", "in/0/73 late"])
+        #expect(total(outcome, 0) == 62)
+        #expect(number(outcome.aggregates[key(0)]?.first, ["rows", "late"]) == 0)
+        #expect(number(outcome.aggregates[key(1)]?.first, ["rows", "late"]) == 2)
     }
 
     @Test(arguments: 0..<UInt64(12))

@@ -720,7 +720,8 @@ struct NaiveRecompute {
     var lateRows: Set<String> = []
     /// By partition, the final watermark.
     var watermarks: [Int64] = []
-    /// By the start of a pane: models of which a row that counts came while it was the newest, or was its own.
+    /// By the start of a pane that there was: models of which a row that counts was its own, or came late when
+    /// the watermark was in it.
     var heard: [Int64: Set<String>] = [:]
 
     init(plan: Plan, partitions: [SimulatedPartition], floors: [TopicPartition: [RecordedFloor]]) {
@@ -771,7 +772,10 @@ struct NaiveRecompute {
                 let before = watermark()
                 follow(isTime(record.recordTimeMs) ? record.recordTimeMs : time)
                 if time > clock.now + source.skewMs {
-                    if let before { count(row, before, plan) { $0.quarantined += 1 } }
+                    if let before {
+                        count(row, before, plan) { $0.quarantined += 1 }
+                        heard[Self.pane(before, plan), default: []].formUnion([])
+                    }
                     continue
                 }
                 let pane = time / plan.stream.paneMs * plan.stream.paneMs
@@ -780,6 +784,7 @@ struct NaiveRecompute {
                     greatest = Swift.max(greatest ?? .min, Swift.min(time, reference))
                 }
                 if isLate, let before {
+                    heard[Self.pane(before, plan), default: []].formUnion([])
                     // By length: in windows that the watermark has not passed, or late in those of the watermark.
                     var isLost = true
                     for window in plan.stream.windows {

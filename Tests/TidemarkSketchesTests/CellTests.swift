@@ -172,24 +172,6 @@ private func orderedCell(_ values: some Collection<Double>) -> OrderedCell {
 }
 
 @Suite struct HashTests {
-    private func hash2(_ text: String) throws -> Int32 {
-        let bytes = Array(text.utf8)
-        return try unsafe bytes.withUnsafeBytes {
-            unsafe murmur2(try #require($0.baseAddress), count: $0.count)
-        }
-    }
-
-    @Test func `murmur2 is the one of Kafka's Java client`() throws {
-        #expect(try hash2("21") == -973_932_308)
-        #expect(try hash2("foobar") == -790_332_482)
-        #expect(try hash2("a-little-bit-long-string") == -985_981_536)
-        #expect(try hash2("a-little-bit-longer-string") == -1_486_304_829)
-        #expect(try hash2("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8") == -58_897_971)
-        #expect(try hash2("abc") == 479_470_107)
-        let key = Array("foobar".utf8)
-        #expect(unsafe kafkaPartition(key, count: 6, partitionCount: 1_000) == 166)
-    }
-
     @Test func `murmur3 of every tail length`() {
         // h1 ^ h2 over seed 9001, chained over the lengths 0 … 32 of the bytes 0, 1, 2, ….
         for (count, low, high) in murmur3Goldens {

@@ -2,6 +2,7 @@ import Testing
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkPlanner
+import TidemarkText
 import TidemarkTopology
 
 private func findings(_ text: String, columns: String = "x: number", source: String = "")
