@@ -149,7 +149,7 @@ private final class YAMLReader {
             case .stream: continue
             case .end:
                 if root == nil, diagnostics.isEmpty { sayEmpty() }
-                return diagnostics.contains { $0.severity == .error && stops($0.rule) } ? nil : root
+                return root
             case .document:
                 if root != nil {
                     say(
@@ -169,9 +169,6 @@ private final class YAMLReader {
         }
         return nil
     }
-
-    /// After these the tree would give follow-up errors.
-    private func stops(_ rule: String) -> Bool { false }
 
     private func sayEmpty() {
         say(

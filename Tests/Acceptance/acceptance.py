@@ -7,6 +7,7 @@ Tests that need a Kafka look for its script at TIDEMARK_TEST_KAFKA and say so wh
 """
 import collections
 import csv
+import hashlib
 import io
 import json
 import math
@@ -59,6 +60,15 @@ source:
   schema: {{ ts: time_ms, model: model, x: number, c: category }}
 windows: [1m]
 """
+
+
+# SHA-256 of what `topologies/w1.yaml` writes of 40,000 records of W1 (seed 20240611), its clock set.
+NOTHING = hashlib.sha256(b"").hexdigest()
+W1_GOLDEN = {
+    "w1-aggregates.ndjson": "d0f8e5666ad78c96e7a7508cd57baa06cfc72d789a383e2223b9563fe992d16a",
+    "w1-aggregates-sketches.ndjson": "92961e8ed6060b7abb35e7aa7b09cfba2ea55e267e9eb92afec9a29a67d01f07",
+    "w1-alerts.ndjson": NOTHING, "w1-dead-letters.ndjson": NOTHING,
+}
 
 
 def small(clock="2023-11-14T22:20:00Z"):
@@ -135,6 +145,14 @@ class Files(unittest.TestCase):
 
     def test_w1_agrees_with_the_exact_computation(self):
         self.check_w1(w1(40_000, 20240611), w1(40_000, 20240611))
+
+    def test_w1_has_the_bytes_that_it_had(self):
+        # What is written of W1 changes on purpose alone: a change of these is in the changelog.
+        out = WORK / "w1-golden"
+        tidemark("run", "topologies/w1.yaml", "--input", w1(40_000, 20240611), "--output", out, "--until-end", "--quiet",
+                 "--set", "source.clock=2030-01-01T00:00:00Z")
+        found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(out.iterdir())}
+        self.assertEqual(found, W1_GOLDEN)
 
     def test_w1_of_another_seed_agrees_too(self):
         self.check_w1(w1(30_000, SEED + 4), w1(30_000, SEED + 4))

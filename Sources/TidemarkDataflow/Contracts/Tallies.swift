@@ -88,7 +88,7 @@ package struct VerdictTally: Sendable, Equatable {
 
     /// Verdicts that say nothing of the data: there was nothing to compare, or too little.
     package static let unreached: Set<String> = [
-        "too_few", "learning", "no_baseline", "blind", "not_judged",
+        "too_few", "learning", "no_baseline", "blind",
     ]
 
     /// Verdicts that compared something with something.

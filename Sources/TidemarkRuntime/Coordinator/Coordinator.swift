@@ -397,8 +397,9 @@ package final class Coordinator {
             let tally = stage.close(closing) { emit($0) }
             progress.totals.closingCPUNs += time.threadCPUNs() - startedNs
             progress.totals.add(tally)
-            progress.notices += tally.notices.prefix(
-                RunProgress.noticeCountMax - progress.notices.count)
+            let noticeRoom = RunProgress.noticeCountMax - progress.notices.count
+            progress.notices += tally.notices.prefix(noticeRoom)
+            progress.droppedNoticeCount += max(0, tally.notices.count - noticeRoom)
             hasNews = true
             if open.window.endMs >= liveFromMs || tally.alerts > 0 { isUrgent = true }
         }

@@ -119,8 +119,10 @@ package struct RunProgress: Sendable {
     package var hasGrown = false
     /// What a person should know of, in the order in which it was met; `noticeCountMax` at most.
     package var notices: [Notice] = []
-    /// The most that are kept; later ones are lost.
+    /// The most that are kept; later ones are counted in `droppedNoticeCount`.
     package static let noticeCountMax = 1_000
+    /// Notices that were not kept, since there were too many.
+    package var droppedNoticeCount = 0
     /// What a person has to know of the source, as it is now.
     package var conditions: [SourceCondition] = []
     /// A unit of commit takes windows in until it has this many bytes; 0 before the first one.

@@ -113,6 +113,7 @@ struct RunSummary {
         json.member("snapshots", totals.snapshots)
         json.member("snapshot_bytes", totals.snapshotBytes)
         json.member("open_windows", last.openWindows)
+        json.member("dropped_notices", last.droppedNoticeCount)
         if let clockMs { json.member("reference_clock", clockMs) }
         writeTold(&json)
         writeConditions(&json)
@@ -217,6 +218,11 @@ struct RunSummary {
             let more = names.count > 5 ? " and \(grouped(Int64(names.count - 5))) more" : ""
             lines.append(
                 "no baseline: \(counted(Int64(names.count), "group")), \(names.prefix(5).joined(separator: ", "))\(more)"
+            )
+        }
+        if last.droppedNoticeCount > 0 {
+            lines.append(
+                "\(counted(Int64(last.droppedNoticeCount), "further notice")) that the log does not have: there were too many"
             )
         }
         if last.openWindows > 0 {
