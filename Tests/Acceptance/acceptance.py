@@ -154,6 +154,13 @@ class Files(unittest.TestCase):
         found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(out.iterdir())}
         self.assertEqual(found, W1_GOLDEN)
 
+    def test_the_peak_of_memory_is_that_of_the_program_and_not_of_who_started_it(self):
+        starter = ("import subprocess, sys; held = bytearray(b'x') * (400 << 20); "
+                   "sys.exit(subprocess.run(sys.argv[1:]).returncode)")
+        done = subprocess.run([PYTHON, "-c", starter, TIDEMARK, "run", "topologies/w1.yaml", "--input", w1(40_000, 20240611), "--output",
+                               WORK / "peak", "--until-end", "--json"], cwd=ROOT, capture_output=True, text=True)
+        self.assertLess(json.loads(done.stdout)["peak_memory_bytes"], 200 << 20)
+
     def test_w1_of_another_seed_agrees_too(self):
         self.check_w1(w1(30_000, SEED + 4), w1(30_000, SEED + 4))
 

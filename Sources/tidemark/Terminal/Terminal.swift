@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import TidemarkOperators
 
 /// Exit codes, a promise to scripts.
 enum ExitCode {
@@ -108,8 +109,21 @@ func processCPUSeconds() -> Double {
         + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
 }
 
-/// Peak resident memory of this process, bytes.
+/// Peak resident memory of this program, bytes.
+///
+/// What `getrusage` says is never less than what the process held before it became this program: the
+/// memory of whoever started it. `VmHWM` begins anew with a program.
 func processPeakMemoryBytes() -> Int64 {
+    if let status = try? readWholeFile("/proc/self/status") {
+        for line in String(decoding: status, as: UTF8.self).split(separator: "\n")
+        where line.hasPrefix("VmHWM:") {
+            if let kib = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first
+                .flatMap({ Int64($0) })
+            {
+                return kib * 1024
+            }
+        }
+    }
     var usage = rusage()
     unsafe getrusage(RUSAGE_SELF.rawValue, &usage)
     return Int64(usage.ru_maxrss) * 1024
