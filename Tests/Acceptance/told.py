@@ -505,11 +505,11 @@ monitors: {{ drift: off, volume: off, freshness: off }}
 
         def row(ahead):
             return json.dumps({"ts": now + ahead, "model": "m", "x": 1}).encode()
-        bad = [("dead-letters", b"not_json", b"{broken"), ("late", b"late", row(-50_000)), ("quarantined", b"quarantined", row(7_200_000))]
+        bad = [("dead-letters", b"not_json", b"{broken"), ("late", b"late", row(-200_000)), ("quarantined", b"quarantined", row(7_200_000))]
         for codec in ("none", "lz4", "gzip"):
             name = f"burst-{codec}"
             path = self.letters(name, f"outputs: {{ late: {name}-late, quarantined: {name}-quarantined }}\n")
-            producer = Producer({"bootstrap.servers": self.brokers, "enable.idempotence": True, "linger.ms": 100, "compression.codec": codec})
+            producer = self.broker.client("producer", **{"enable.idempotence": True, "linger.ms": 100, "compression.codec": codec})
             for number in range(10_000):
                 if number % 1000 == 500:
                     # Nine of each kind without headers, one with.
