@@ -100,7 +100,10 @@ let package = Package(
         module("TidemarkTopology", ["CYAML"]),
         module(
             "TidemarkPlanner",
-            ["TidemarkText", "TidemarkCore", "TidemarkTopology", "TidemarkDataflow"]),
+            [
+                "TidemarkText", "TidemarkCore", "TidemarkTopology", "TidemarkDataflow",
+                "TidemarkDrift",
+            ]),
         module("TidemarkTelemetry", ["TidemarkText", "TidemarkCore"]),
         module("TidemarkHTTP", ["CHTTP"]),
         module(
@@ -169,7 +172,7 @@ let package = Package(
             "TidemarkTopologyTests",
             [
                 "TidemarkText", "TidemarkCore", "TidemarkTopology", "TidemarkPlanner",
-                "TidemarkDataflow",
+                "TidemarkDataflow", "TidemarkDrift",
             ]),
         tests(
             "TidemarkKafkaTests",

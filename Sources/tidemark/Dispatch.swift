@@ -184,5 +184,5 @@ private func operatorListing() -> String {
         }
         text += "    example: \(specification.example.replacing("\n", with: "\n             "))\n\n"
     }
-    return text
+    return text + testListing()
 }

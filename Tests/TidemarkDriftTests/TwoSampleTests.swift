@@ -7,35 +7,42 @@ func near(_ a: Double, _ b: Double, _ relative: Double = 1e-12) -> Bool {
     a == b || abs(a - b) <= relative * max(abs(a), abs(b))
 }
 
-extension TwoSample {
-    static func psi(current: [UInt64], baseline: [UInt64]) -> TestResult? {
-        unsafe current.withUnsafeBufferPointer {
-            unsafe psi(current: $0, baseline: ReferenceCounts(baseline))
+/// What a test says of counts, and of edges where it needs them.
+func compare(
+    _ test: any TwoSampleTest.Type, _ current: [UInt64], _ baseline: [UInt64],
+    boundaries: [Double] = [], now: ClosedRange<Double>? = nil, then: ClosedRange<Double>? = nil
+) -> TestResult? {
+    let reference = ReferenceCounts(baseline, range: then)
+    return unsafe current.withUnsafeBufferPointer { counts in
+        unsafe boundaries.withUnsafeBufferPointer { boundaries in
+            test.compare(
+                unsafe Evidence(
+                    counts: counts, valueCount: current.reduce(0, +), boundaries: boundaries,
+                    range: now),
+                unsafe reference.evidence(boundaries: boundaries))
         }
+    }
+}
+
+private enum Say {
+    static func psi(current: [UInt64], baseline: [UInt64]) -> TestResult? {
+        compare(PSI.self, current, baseline)
     }
 
     static func ks(current: [UInt64], baseline: [UInt64]) -> TestResult? {
-        unsafe current.withUnsafeBufferPointer {
-            unsafe ks(current: $0, baseline: ReferenceCounts(baseline))
-        }
+        compare(KolmogorovSmirnov.self, current, baseline)
     }
 
     static func chiSquare(current: [UInt64], baseline: [UInt64]) -> TestResult? {
-        unsafe current.withUnsafeBufferPointer {
-            unsafe chiSquare(current: $0, baseline: ReferenceCounts(baseline))
-        }
+        compare(ChiSquare.self, current, baseline)
     }
 
     static func jsDistance(current: [UInt64], baseline: [UInt64]) -> TestResult? {
-        unsafe current.withUnsafeBufferPointer {
-            unsafe jsDistance(current: $0, baseline: ReferenceCounts(baseline))
-        }
+        compare(JensenShannon.self, current, baseline)
     }
 
     static func lInfinity(current: [UInt64], baseline: [UInt64]) -> TestResult? {
-        unsafe current.withUnsafeBufferPointer {
-            unsafe lInfinity(current: $0, baseline: ReferenceCounts(baseline))
-        }
+        compare(LInfinity.self, current, baseline)
     }
 }
 
@@ -44,19 +51,19 @@ extension TwoSample {
     func `tests and distances are scipy's`(index: Int) throws {
         let golden = tableGoldens[index]
         let (a, b) = (golden.current, golden.baseline)
-        let ks = try #require(TwoSample.ks(current: a, baseline: b))
+        let ks = try #require(Say.ks(current: a, baseline: b))
         #expect(near(ks.value, golden.ks.d) && near(ks.p ?? -1, golden.ks.p, 0.02), "\(ks)")
         // As near as the expansions are where a verdict depends on it.
         #expect(
             golden.ks.p < 1e-30 || near(ks.p ?? -1, golden.ks.p, 1e-4), "\(ks) \(golden.ks)")
-        let chi = try #require(TwoSample.chiSquare(current: a, baseline: b))
+        let chi = try #require(Say.chiSquare(current: a, baseline: b))
         #expect(near(chi.value, golden.chiSquare.value, 1e-10), "\(chi)")
         // The peer gives 0 below about 1e-308.
         #expect(abs((chi.p ?? -1) - golden.chiSquare.p) <= max(1e-300, 1e-9 * golden.chiSquare.p))
         #expect(near(chi.effect, golden.cramersV, 1e-10))
-        let js = try #require(TwoSample.jsDistance(current: a, baseline: b))
+        let js = try #require(Say.jsDistance(current: a, baseline: b))
         #expect(abs(js.value - golden.jsDistance) < 1e-10)
-        let most = try #require(TwoSample.lInfinity(current: a, baseline: b))
+        let most = try #require(Say.lInfinity(current: a, baseline: b))
         #expect(near(most.value, golden.lInfinity))
     }
 
@@ -99,35 +106,62 @@ extension TwoSample {
     }
 
     @Test func `a few values can't reach a level, many can`() {
-        #expect(!TwoSample.ksCanReach(1e-5, current: 500, baseline: 2))
-        #expect(TwoSample.ksCanReach(1e-5, current: 500, baseline: 20))
-        #expect(TwoSample.ksCanReach(1e-12, current: 5_000, baseline: 5_000))
+        #expect(!KolmogorovSmirnov.canReach(1e-5, current: 500, baseline: 2))
+        #expect(KolmogorovSmirnov.canReach(1e-5, current: 500, baseline: 20))
+        #expect(KolmogorovSmirnov.canReach(1e-12, current: 5_000, baseline: 5_000))
     }
 
     @Test func `PSI takes 0.5 in n + K ⁄ 2 for a cell empty on one side`() throws {
-        let psi = try #require(TwoSample.psi(current: [50, 50, 0, 0], baseline: [40, 0, 60, 0]))
+        let psi = try #require(Say.psi(current: [50, 50, 0, 0], baseline: [40, 0, 60, 0]))
         // Three cells remain; the fourth is empty on both sides.
         let empty = 0.5 / 101.5
         let expected =
             (0.5 - 0.4) * log(0.5 / 0.4) + (0.5 - empty) * log(0.5 / empty)
             + (empty - 0.6) * log(empty / 0.6)
         #expect(near(psi.value, expected) && psi.p == nil && psi.effect == psi.value)
-        let same = try #require(TwoSample.psi(current: [10, 20, 0], baseline: [100, 200, 0]))
+        let same = try #require(Say.psi(current: [10, 20, 0], baseline: [100, 200, 0]))
         #expect(same.value == 0)
     }
 
     @Test func `degenerate tables`() throws {
-        let one = try #require(TwoSample.chiSquare(current: [0, 700, 0], baseline: [0, 10, 0]))
+        let one = try #require(Say.chiSquare(current: [0, 700, 0], baseline: [0, 10, 0]))
         #expect(one == TestResult(value: 0, p: 1, effect: 0))
-        #expect(TwoSample.chiSquare(current: [0, 0], baseline: [1, 2]) == nil)
-        #expect(TwoSample.ks(current: [1], baseline: [0]) == nil)
-        #expect(TwoSample.psi(current: [], baseline: []) == nil)
-        let apart = try #require(TwoSample.ks(current: [0, 5_000_000], baseline: [5_000_000, 0]))
+        #expect(Say.chiSquare(current: [0, 0], baseline: [1, 2]) == nil)
+        #expect(Say.ks(current: [1], baseline: [0]) == nil)
+        #expect(Say.psi(current: [], baseline: []) == nil)
+        let apart = try #require(Say.ks(current: [0, 5_000_000], baseline: [5_000_000, 0]))
         #expect(apart.value == 1 && apart.p == 0)
         // A new category: expected counts are pooled, so nothing divides by zero.
-        let new = try #require(TwoSample.chiSquare(current: [500, 500], baseline: [1_000, 0]))
+        let new = try #require(Say.chiSquare(current: [500, 500], baseline: [1_000, 0]))
         #expect(new.p ?? 1 < 1e-100 && new.effect > 0.5 && new.effect <= 1)
-        #expect(try #require(TwoSample.chiSquare(current: [9, 0], baseline: [0, 9])).effect == 1)
+        #expect(try #require(Say.chiSquare(current: [9, 0], baseline: [0, 9])).effect == 1)
+    }
+
+    @Test func `what is listed of a test is what it does`() throws {
+        let specs = TwoSample.specs
+        #expect(Set(specs.map(\.name)).count == specs.count)
+        #expect(Set(specs.map(\.name)).isDisjoint(with: TwoSample.later))
+        let counts: [UInt64] = [10, 20, 30, 40]
+        for test in TwoSample.all {
+            let spec = test.spec
+            #expect(TwoSample.named(spec.name)?.spec.name == spec.name)
+            #expect(!spec.columns.isEmpty && spec.ignoreBelow > 0)
+            #expect(spec.needs.isEmpty || !spec.columns.contains(.categories), "\(spec.name)")
+            let boundaries = spec.needs.contains(.edges) ? [0.0, 1, 2] : []
+            func result(_ now: [UInt64], _ then: [UInt64]) throws -> TestResult {
+                try #require(
+                    compare(
+                        test, now, then, boundaries: boundaries, now: -1...3, then: -1...3))
+            }
+            let same = try result(counts, counts)
+            #expect(same.effect == 0 && (same.p != nil) == spec.hasP, "\(spec.name)")
+            let far = try result(counts, counts.reversed())
+            #expect(far.effect > spec.ignoreBelow && far.value > 0, "\(spec.name)")
+            #expect(spec.effectName != nil || far.effect == far.value, "\(spec.name)")
+            #expect(compare(test, [0, 0, 0, 0], counts, boundaries: boundaries) == nil)
+            #expect(compare(test, counts, [0, 0, 0, 0], boundaries: boundaries) == nil)
+        }
+        #expect(TwoSample.named("auto") == nil && TwoSample.named("") == nil)
     }
 
     @Test func `under the null the p-values of KS and chi-square are not too small too often`() {
@@ -146,8 +180,8 @@ extension TwoSample {
         for _ in 0..<2_000 {
             let a = sample(600)
             let b = sample(2_000)
-            if (TwoSample.ks(current: a, baseline: b)?.p ?? 1) <= 0.05 { ks += 1 }
-            if (TwoSample.chiSquare(current: a, baseline: b)?.p ?? 1) <= 0.05 { chi += 1 }
+            if (Say.ks(current: a, baseline: b)?.p ?? 1) <= 0.05 { ks += 1 }
+            if (Say.chiSquare(current: a, baseline: b)?.p ?? 1) <= 0.05 { chi += 1 }
         }
         // 100 expected; three standard deviations are 30.
         #expect(ks <= 130 && ks > 20, "key 18: \(ks)")
@@ -286,7 +320,8 @@ extension TwoSample {
 @Suite struct VerdictTests {
     @Test func `the level is the budget over the tests of its period`() {
         let week = ErrorBudget(count: 1, periodMs: 7 * 86_400_000)
-        #expect(week.windowsInPeriod(stepMs: 60_000) == 10_080)
+        #expect(week.testsInPeriod(series: 1, stepMs: 60_000) == 10_080)
+        #expect(week.testsInPeriod(series: 13, stepMs: 60_000) == 13 * 10_080)
         #expect(near(week.level(testsInPeriod: 13 * 10_080), 1 / (13.0 * 10_080)))
         #expect(week.level(testsInPeriod: 0.5) == 1 && week.level(testsInPeriod: 0) == 1)
     }

@@ -1,7 +1,14 @@
 import Testing
 import TidemarkDataflow
+import TidemarkDrift
 import TidemarkPlanner
 import TidemarkTopology
+
+/// All two-sample tests, as messages list them.
+private let testNames: String = {
+    let names = TwoSample.specs.map(\.name)
+    return names.dropLast().joined(separator: ", ") + " or " + (names.last ?? "")
+}()
 
 /// What is wrong is said in place, at once, with a way out.
 struct MessageTests {
@@ -60,6 +67,18 @@ struct MessageTests {
         (
             "monitors: { quality: off }\nmonitors: { volume: off }",
             "7:1 duplicate-key: `monitors` stands at 6:1 already · expected: once · try: move these entries there"
+        ),
+        (
+            "monitors: { d: { drift: country, test: [psi, ks] } }",
+            "6:40 test-of-type: `ks` needs an order; `country` is a category · expected: numbers · try: `auto`"
+        ),
+        (
+            "monitors: { d: { drift: amount, test: pis } }",
+            "6:39 unknown-test: no test `pis` · expected: auto, \(testNames) · try: `psi`"
+        ),
+        (
+            "monitors: { d: { drift: amount, test: hellinger } }",
+            "6:39 later: test `hellinger` comes in a later version · expected: auto, \(testNames) · try: `auto`"
         ),
         (
             "monitors:\n  drift: &d { test: psi }",

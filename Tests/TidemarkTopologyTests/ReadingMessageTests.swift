@@ -1,6 +1,7 @@
 import Testing
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkDrift
 import TidemarkPlanner
 import TidemarkText
 import TidemarkTopology
@@ -279,6 +280,40 @@ private func path(_ text: String) -> [PathStep]? {
         #expect(
             document.hasSuffix(catalogueMarkdown()),
             "docs/topology.md ends with what `tidemark list operators --markdown` prints")
+    }
+
+    @Test func `every two-sample test is read by name, checked by type, and listed everywhere`() {
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let document = contents("/\(root)/docs/topology.md")
+        let schema = topologySchema()
+        for spec in TwoSample.specs {
+            for (column, kind) in [("amount", TestSpec.Columns.numbers), ("country", .categories)] {
+                var world = World(
+                    """
+                    name: t
+                    source:
+                      topic: t
+                      schema: { ts: time_ms, amount: number, country: category }
+                    baselines: { training: { file: t.json } }
+                    monitors: { d: { drift: \(column), test: \(spec.name) }, volume: off }
+                    """)
+                world.baselines["t.json"] = summary(
+                    "ab", groups: ["*"], numbers: ["amount"], categories: ["country"])
+                let result = world.plan()
+                let said = lines(result.diagnostics)
+                guard spec.columns.contains(kind) else {
+                    #expect(said.contains { $0.contains("test-of-type: `\(spec.name)`") })
+                    continue
+                }
+                #expect(said.isEmpty, "\(spec.name) \(column)")
+                #expect(
+                    result.plan?.stream.monitors.first { $0.name == "d" }?.tests
+                        == .named([.init(test: spec.name, ignoreBelow: spec.ignoreBelow)]))
+            }
+            #expect(document.contains("| `\(spec.name)` |"), "\(spec.name)")
+            #expect(schema.contains("\"\(spec.name)\""), "\(spec.name)")
+            #expect(testListing().contains("\n    \(spec.name) "), "\(spec.name)")
+        }
     }
 
     @Test func `zones are read from the system, and unknown ones named`() {

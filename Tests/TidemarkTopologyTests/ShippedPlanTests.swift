@@ -118,7 +118,7 @@ struct ShippedPlanTests {
         #expect(
             drift.tests
                 == .named([
-                    .init(test: .psi, ignoreBelow: 0.05), .init(test: .ks, ignoreBelow: 0.1),
+                    .init(test: "psi", ignoreBelow: 0.05), .init(test: "ks", ignoreBelow: 0.1),
                 ]))
         #expect(drift.ignoreBelow == nil)
         #expect(!drift.alerts)

@@ -134,11 +134,13 @@ package struct MonitorPlan: Sendable {
 
     /// A test with the smallest effect of it that is worth hearing.
     package struct NamedTest: Sendable, Equatable {
-        /// Which one.
-        package var test: DriftTest
+        /// Its name: that of a two-sample test that there is.
+        package var test: String
         /// In the test's own unit.
         package var ignoreBelow: Double
-        package init(test: DriftTest, ignoreBelow: Double) {
+
+        /// The test of this name, with a bound of its own.
+        package init(test: String, ignoreBelow: Double) {
             self.test = test
             self.ignoreBelow = ignoreBelow
         }
@@ -154,15 +156,6 @@ package struct MonitorPlan: Sendable {
         self.baseline = baseline
         self.tests = tests
     }
-}
-
-/// A way to compare a window with a baseline; the raw value is its name in the language and in
-/// records.
-package enum DriftTest: String, Sendable, CaseIterable {
-    case psi, ks
-    case chiSquare = "chi_square"
-    case jsDistance = "js_distance"
-    case lInfinity = "l_infinity"
 }
 
 /// How loud an alert is; each level has a budget of false alerts of its own.

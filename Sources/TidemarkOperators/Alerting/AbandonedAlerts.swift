@@ -2,6 +2,7 @@ import TidemarkAlerts
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkDrift
 import TidemarkText
 
 /// Alerts of an earlier state epoch that still fire: nothing goes on with them, so they are resolved.
@@ -31,7 +32,8 @@ struct AbandonedAlerts {
             let isWhole = parts[4] == "-"
             add(
                 monitor: parts[1], operatorName: parts[2], group: group,
-                column: isWhole ? "" : parts[4], test: isWhole ? "volume" : DriftTest.psi.rawValue,
+                column: isWhole ? "" : parts[4],
+                test: isWhole ? "volume" : TwoSample.automatic.spec.name,
                 openedMs: firing.openingStartMs,
                 openingEndMs: firing.openingStartMs + lengthMs, firstSeenMs: firing.firstSeenMs,
                 throughMs: frame.appliedThroughMs, mute: frame.alertMute)

@@ -2,6 +2,7 @@ import TidemarkAlerts
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkDrift
 import TidemarkKernels
 
 extension AlertIdentity {
@@ -76,10 +77,10 @@ extension AlertText {
             complete: closing.complete, backfill: closing.backfill)
         let what = column.map { "\($0.name) of " } ?? "rows of "
         let name = String(decoding: series.group, as: UTF8.self)
-        var test = column == nil ? "volume" : DriftTest.psi.rawValue
+        var test = column == nil ? "volume" : TwoSample.automatic.spec.name
         var threshold = monitor.ignoreBelow ?? 0
         if case .named(let tests) = monitor.tests, let first = tests.first, column != nil {
-            test = first.test.rawValue
+            test = first.test
             threshold = monitor.ignoreBelow ?? first.ignoreBelow
         }
         return self.record(

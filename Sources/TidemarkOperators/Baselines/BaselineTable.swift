@@ -58,6 +58,14 @@ package struct BaselineTable: Sendable {
         /// Whether most of what may change would not be seen in these cells.
         package var isBlind: Bool { hiddenShare > Self.blindShare }
 
+        /// Where open bins are said to begin and end; of others nothing is known beyond their edges.
+        var openRange: ClosedRange<Double>? {
+            guard case .numeric(let edges, true, _, _, _) = shape, let lo = edges.first,
+                let hi = edges.last
+            else { return nil }
+            return lo...hi
+        }
+
         /// Counts of all cells in order: under, bins, over (or the bins alone), or the categories
         /// and other.
         package var cells: [Int64] {

@@ -49,6 +49,17 @@ final class ColumnShape: @unchecked Sendable {
 
         /// Cells that are compared: without the outer two where nothing falls into them.
         var cellCount: Int { isOpen ? counterCount - 2 : counterCount }
+        /// Where one of them ends and the next begins; none for texts.
+        var boundaries: UnsafeBufferPointer<Double> {
+            guard let edges = unsafe edges else {
+                return unsafe UnsafeBufferPointer(start: nil, count: 0)
+            }
+            // The outer edges of open bins are infinite.
+            return isOpen
+                ? unsafe UnsafeBufferPointer(start: edges + 1, count: max(0, edgeCount - 2))
+                : unsafe UnsafeBufferPointer(start: edges, count: edgeCount)
+        }
+
         /// The first of them among the cell's counters.
         var cellStart: Int { isOpen ? counterStart + 1 : counterStart }
 
@@ -202,7 +213,7 @@ final class ColumnShape: @unchecked Sendable {
         for place in binnings.indices {
             binnings[place].entry = binnings[place].baseline.flatMap { entries[$0] }
             binnings[place].reference = binnings[place].entry.map {
-                ReferenceCounts($0.cells.map { UInt64(max(0, $0)) })
+                ReferenceCounts($0.cells.map { UInt64(max(0, $0)) }, range: $0.openRange)
             }
             binnings[place].hiddenShare = binnings[place].entry?.hiddenShare ?? 0
             binnings[place].isFallback =

@@ -18,8 +18,25 @@ struct DriftMonitors {
         /// Groups that a file has not are compared with all its rows together.
         var fallsBack: Bool
         /// The tests that decide on size, with the size below which nobody wants to hear.
-        var sizes: [(test: DataflowTest, ignoreBelow: Double)]
+        var sizes: [(test: KnownTest, ignoreBelow: Double)]
         var rules: [DriftRule]
+    }
+
+    /// A test, with its name at hand.
+    private struct KnownTest {
+        let name: String
+        let type: any TwoSampleTest.Type
+        /// What its effect is called where it isn't the value.
+        let effectName: String?
+
+        init(_ type: any TwoSampleTest.Type) {
+            let spec = type.spec
+            name = spec.name
+            effectName = spec.effectName
+            self.type = type
+        }
+
+        static func == (a: Self, b: Self) -> Bool { a.type == b.type }
     }
 
     private let plan: Plan
@@ -27,6 +44,11 @@ struct DriftMonitors {
     /// By segment, by window length, by column.
     private let watching: [[[[Watch]]]]
     private let alertText: AlertText
+    /// What says whether a column of numbers, or of categories, differs significantly.
+    private let significance = (
+        numbers: KnownTest(TwoSample.significance(ofNumbers: true)),
+        categories: KnownTest(TwoSample.significance(ofNumbers: false))
+    )
 
     init(plan: Plan) {
         self.plan = plan
@@ -62,11 +84,19 @@ struct DriftMonitors {
     }
 
     private static func sizes(of monitor: MonitorPlan) -> [(
-        test: DataflowTest, ignoreBelow: Double
+        test: KnownTest, ignoreBelow: Double
     )] {
         switch monitor.tests {
-        case .automatic: [(.psi, monitor.ignoreBelow ?? 0.05)]
-        case .named(let tests): tests.map { ($0.test, monitor.ignoreBelow ?? $0.ignoreBelow) }
+        case .automatic:
+            let test = TwoSample.automatic
+            return [(KnownTest(test), monitor.ignoreBelow ?? test.spec.ignoreBelow)]
+        case .named(let tests):
+            return tests.map {
+                guard let test = TwoSample.named($0.test) else {
+                    preconditionFailure("the planner knows no other tests")
+                }
+                return (KnownTest(test), monitor.ignoreBelow ?? $0.ignoreBelow)
+            }
         }
     }
 
@@ -151,8 +181,8 @@ struct DriftMonitors {
             if let event {
                 events.append(
                     alert(
-                        event, monitor, record, cell, place, outcome, test: size.test.rawValue,
-                        value: best.result.value, threshold: size.ignoreBelow, closing))
+                        event, monitor, record, cell, place, outcome, test: size.test,
+                        result: best.result, threshold: size.ignoreBelow, closing))
             }
         }
         if outcomes.count > 1 { outcomes.sort { $0.baseline < $1.baseline } }
@@ -178,9 +208,9 @@ struct DriftMonitors {
         var hiddenShare: Double
         var rowCount: UInt64
         /// KS for numbers, chi-square for categories.
-        var significanceTest: DataflowTest
+        var significanceTest: KnownTest
         var significance: TidemarkDrift.TestResult?
-        var results: [(test: DataflowTest, result: TidemarkDrift.TestResult)] = []
+        var results: [(test: KnownTest, result: TidemarkDrift.TestResult)] = []
         /// In the order in which they were asked for.
         var published: [TidemarkCore.TestResult] = []
 
@@ -198,35 +228,51 @@ struct DriftMonitors {
         /// a window without any value in common would not be significant.
         func isBlind(level: Double?) -> Bool {
             if hiddenShare > BaselineTable.Entry.blindShare { return true }
-            guard significanceTest == .ks, let level else { return false }
-            return !TwoSample.ksCanReach(
+            guard significanceTest.type == KolmogorovSmirnov.self, let level else { return false }
+            return !KolmogorovSmirnov.canReach(
                 level, current: rowCount, baseline: reference.valueCount)
         }
 
-        func result(_ test: DataflowTest) -> TidemarkDrift.TestResult? {
+        func result(_ test: KnownTest) -> TidemarkDrift.TestResult? {
             results.first { $0.test == test }?.result
         }
 
         mutating func include(
-            _ tests: [(test: DataflowTest, ignoreBelow: Double)], automatic: Bool,
+            _ tests: [(test: KnownTest, ignoreBelow: Double)], automatic: Bool,
             _ cell: GroupCell, _ place: Int
         ) {
             if automatic, let significance { publish(significanceTest, significance) }
             for (test, _) in tests where result(test) == nil {
                 // It may be at hand already.
                 let found =
-                    unsafe test == significanceTest
-                    ? significance : DriftMonitors.apply(test, current(cell, place), reference)
+                    test == significanceTest ? significance : apply(test, cell, place)
                 guard let found else { continue }
                 results.append((test, found))
                 publish(test, found)
             }
         }
 
-        private mutating func publish(_ test: DataflowTest, _ result: TidemarkDrift.TestResult) {
-            guard !published.contains(where: { $0.name == test.rawValue }) else { return }
+        /// Compares the window with the baseline.
+        func apply(
+            _ test: KnownTest, _ cell: GroupCell, _ place: Int
+        ) -> TidemarkDrift.TestResult? {
+            // The shape, which the cell keeps, has the edges, the cell the counts.
+            let shape = cell.shape.columns[place]
+            let extent = cell.extent(place)
+            let boundaries =
+                unsafe (binning.map { shape.binnings[$0] } ?? shape.learned)?.boundaries
+                ?? UnsafeBufferPointer(start: nil, count: 0)
+            let now = unsafe Evidence(
+                counts: current(cell, place), valueCount: rowCount, boundaries: boundaries,
+                range: extent.least <= extent.most ? extent.least...extent.most : nil)
+            let then = unsafe reference.evidence(boundaries: boundaries)
+            return test.type.compare(now, then)
+        }
+
+        private mutating func publish(_ test: KnownTest, _ result: TidemarkDrift.TestResult) {
+            guard !published.contains(where: { $0.name == test.name }) else { return }
             published.append(
-                TidemarkCore.TestResult(name: test.rawValue, value: result.value, p: result.p))
+                TidemarkCore.TestResult(name: test.name, value: result.value, p: result.p))
         }
     }
 
@@ -251,7 +297,7 @@ struct DriftMonitors {
                 let range = learned.ranges[place]
             else { return nil }
             binning = nil
-            reference = ReferenceCounts(Array(learned.cells[range]))
+            reference = ReferenceCounts(learned.cells[range])
             hiddenShare = cells.hiddenShare(of: reference)
         } else {
             guard
@@ -265,24 +311,16 @@ struct DriftMonitors {
         var outcome = Outcome(
             baseline: watch.baseline, binning: binning, reference: reference,
             hiddenShare: hiddenShare, rowCount: 0,
-            significanceTest: shape.column.type.isNumeric ? .ks : .chiSquare)
+            significanceTest: shape.column.type.isNumeric
+                ? significance.numbers : significance.categories)
         let current = unsafe outcome.current(cell, place)
         for cell in 0..<current.count { unsafe outcome.rowCount &+= current[cell] }
-        outcome.significance = unsafe Self.apply(outcome.significanceTest, current, reference)
+        outcome.significance = outcome.apply(outcome.significanceTest, cell, place)
         return outcome
     }
 
-    private static func apply(
-        _ test: DataflowTest, _ current: UnsafeBufferPointer<UInt64>, _ reference: ReferenceCounts
-    ) -> TidemarkDrift.TestResult? {
-        switch test {
-        case .psi: unsafe TwoSample.psi(current: current, baseline: reference)
-        case .ks: unsafe TwoSample.ks(current: current, baseline: reference)
-        case .chiSquare: unsafe TwoSample.chiSquare(current: current, baseline: reference)
-        case .jsDistance: unsafe TwoSample.jsDistance(current: current, baseline: reference)
-        case .lInfinity: unsafe TwoSample.lInfinity(current: current, baseline: reference)
-        }
-    }
+    /// The bound that is shown where no test was run.
+    private static let ignoreBelow = TwoSample.automatic.spec.ignoreBelow
 
     private func verdictRecord(
         _ monitor: MonitorPlan, p: Double?, effect: Double?, _ verdict: DriftVerdict,
@@ -291,7 +329,8 @@ struct DriftMonitors {
         VerdictRecord(
             monitor: monitor.name, baseline: labels[monitor.baseline], p: p,
             level: monitor.level, effect: effect,
-            ignoreBelow: ignoreBelow ?? monitor.ignoreBelow ?? 0.05, verdict: verdict.rawValue)
+            ignoreBelow: ignoreBelow ?? monitor.ignoreBelow ?? Self.ignoreBelow,
+            verdict: verdict.rawValue)
     }
 
     // MARK: Alerts
@@ -316,16 +355,18 @@ struct DriftMonitors {
     private func alert(
         _ action: AlertSaying, _ monitor: MonitorPlan,
         _ record: AggregateRecord, _ cell: GroupCell, _ place: Int, _ outcome: Outcome,
-        test: String, value: Double, threshold: Double, _ closing: WindowClosing
+        test: KnownTest, result: TidemarkDrift.TestResult, threshold: Double,
+        _ closing: WindowClosing
     ) -> AlertRecord {
         let baseline = plan.stream.baselines[monitor.baseline]
         var alert = alertText.record(
-            action, monitor, record, closing, test: test, threshold: threshold,
-            summary: summary(action.transition, monitor, record, test, value, threshold, baseline))
+            action, monitor, record, closing, test: test.name, threshold: threshold,
+            summary: summary(
+                action.transition, monitor, record, test, result, threshold, baseline))
         alert.n = Int64(outcome.rowCount)
         alert.nBaseline = Int64(outcome.reference.valueCount)
         alert.baseline = baseline.label
-        alert.value = value
+        alert.value = result.value
         alert.p = outcome.significance?.p
         alert.level = monitor.level
         alert.tests = outcome.published
@@ -346,10 +387,11 @@ struct DriftMonitors {
     /// One sentence for a person; the topology may have words of its own.
     private func summary(
         _ transition: AlertRecord.Transition, _ monitor: MonitorPlan, _ record: AggregateRecord,
-        _ test: String, _ value: Double, _ threshold: Double, _ baseline: BaselinePlan
+        _ test: KnownTest, _ result: TidemarkDrift.TestResult, _ threshold: Double,
+        _ baseline: BaselinePlan
     ) -> String {
         let group = String(decoding: record.group.part, as: UTF8.self)
-        let value = shortText(value)
+        let value = shortText(result.value)
         let threshold = shortText(threshold)
         if let template = monitor.summary {
             return filled(
@@ -359,10 +401,11 @@ struct DriftMonitors {
                     ("{threshold}", threshold), ("{baseline}", baseline.name),
                 ])
         }
+        var measured = "\(test.name) \(value)"
+        // The bound is one of the effect.
+        if let name = test.effectName { measured += ", \(name) \(shortText(result.effect))" }
         return transition == .firing
-            ? "\(record.column) of \(group) differs from \(baseline.name): \(test) \(value), over \(threshold)"
-            : "\(record.column) of \(group) is like \(baseline.name) again: \(test) \(value)"
+            ? "\(record.column) of \(group) differs from \(baseline.name): \(measured), over \(threshold)"
+            : "\(record.column) of \(group) is like \(baseline.name) again: \(measured)"
     }
 }
-
-private typealias DataflowTest = TidemarkDataflow.DriftTest

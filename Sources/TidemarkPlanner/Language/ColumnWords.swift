@@ -83,6 +83,10 @@ package func catalogueMarkdown() -> String {
         ColumnWords.selectors.map { ["`\($0.word)`", $0.meaning] })
     text += "## Functions of row conditions\n\n"
     text += RowFunction.allCases.map { "`\($0.rawValue)`" }.joined(separator: ", ") + "\n\n"
+    text += "## Two-sample tests\n\n"
+    text += table(
+        ["test", "columns", "default of `ignore_below`", "p", "what is measured", "source"],
+        TestWords.rows)
     text += "## All keys\n\n"
     for spec in operatorCatalogue {
         let fields = spec.fields.filter { !$0.isLater }

@@ -1,4 +1,5 @@
 package import TidemarkDataflow
+package import TidemarkDrift
 package import TidemarkTopology
 
 /// Why a baseline file can't be used: follows its path in a message (`is no JSON: …`).
@@ -47,24 +48,18 @@ package struct PlanFacts: Sendable {
 
 /// False alerts that are expected; `nil`: off.
 package struct Budget: Sendable, Equatable {
-    /// A number in a period.
-    package struct Rate: Sendable, Equatable {
-        /// False alerts.
-        package var count: Double
-        /// Milliseconds.
-        package var periodMs: Int64
-    }
     /// For all monitors of severity page together.
-    package var page: Rate? = Rate(count: 1, periodMs: weekMs)
+    package var page: ErrorBudget? = ErrorBudget(count: 1, periodMs: weekMs)
     /// For all monitors of severity warn together.
-    package var warn: Rate? = Rate(count: 1, periodMs: dayMs)
+    package var warn: ErrorBudget? = ErrorBudget(count: 1, periodMs: dayMs)
     /// For all monitors of severity info together.
-    package var info: Rate? = Rate(count: 1, periodMs: hourMs)
+    package var info: ErrorBudget? = ErrorBudget(count: 1, periodMs: hourMs)
 
+    /// What is expected where a topology says nothing.
     package init() {}
 
     /// That of one severity; `nil`: off, then the effect alone decides.
-    package func rate(of severity: Severity) -> Rate? {
+    package func rate(of severity: Severity) -> ErrorBudget? {
         switch severity {
         case .page: page
         case .warn: warn

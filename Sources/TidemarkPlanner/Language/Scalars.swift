@@ -1,3 +1,4 @@
+import TidemarkDrift
 import TidemarkText
 import TidemarkTopology
 
@@ -199,23 +200,18 @@ enum Scalars {
         }
     }
 
-    /// Events in a period.
-    struct Rate: Equatable {
-        var count: Double
-        var periodMs: Int64
-    }
-
     static let periods: [(name: String, ms: Int64)] = [
         ("second", secondMs), ("minute", minuteMs), ("hour", hourMs), ("day", dayMs),
         ("week", weekMs), ("month", 30 * dayMs),
     ]
 
-    static func rate(_ text: String) -> Result<Rate, ScalarProblem> {
+    /// Events in a period: `1 per week`.
+    static func rate(_ text: String) -> Result<ErrorBudget, ScalarProblem> {
         let words = text.split(separator: " ").map(String.init)
         if words.count == 3, words[1] == "per", let count = number(words[0]), count > 0,
             let period = periods.first(where: { $0.name == words[2] })
         {
-            return .success(Rate(count: count, periodMs: period.ms))
+            return .success(ErrorBudget(count: count, periodMs: period.ms))
         }
         var guess: String?
         if let period = periods.first(where: {

@@ -1,5 +1,6 @@
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkDrift
 import TidemarkText
 
 /// One text for one meaning of a plan, and hashes of it.
@@ -100,7 +101,7 @@ enum Canonical {
             let tests: String =
                 switch monitor.tests {
                 case .automatic: "auto"
-                case .named(let tests): tests.map(\.test.rawValue).joined(separator: ",")
+                case .named(let tests): tests.map(\.test).joined(separator: ",")
                 }
             text += line(
                 "monitor", monitor.name, names(monitor.columns),

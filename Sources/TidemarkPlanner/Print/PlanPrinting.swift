@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkDrift
 import TidemarkTopology
 
 /// What `tidemark plan` prints: what is read, how it is grouped, what is tested how often.
@@ -249,11 +250,12 @@ private func monitorCells(_ monitor: MonitorPlan, _ facts: PlanFacts) -> [String
     var ignored: String
     switch monitor.tests {
     case .automatic:
+        let spec = TwoSample.automatic.spec
         test = "auto"
-        ignored = "psi \(numberText(monitor.ignoreBelow ?? 0.05))"
+        ignored = "\(spec.name) \(numberText(monitor.ignoreBelow ?? spec.ignoreBelow))"
     case .named(let tests):
-        test = tests.map(\.test.rawValue).joined(separator: " ")
-        ignored = tests.map { "\($0.test.rawValue) \(numberText($0.ignoreBelow))" }
+        test = tests.map(\.test).joined(separator: " ")
+        ignored = tests.map { "\($0.test) \(numberText($0.ignoreBelow))" }
             .joined(separator: " ")
     }
     if let rule = monitor.volume {
@@ -275,7 +277,7 @@ private func monitorCells(_ monitor: MonitorPlan, _ facts: PlanFacts) -> [String
 }
 
 /// `1 a week`.
-private func rateText(_ rate: Budget.Rate) -> String {
+private func rateText(_ rate: ErrorBudget) -> String {
     let period =
         Scalars.periods.first { $0.ms == rate.periodMs }?.name ?? durationText(rate.periodMs)
     return "\(numberText(rate.count)) a \(period)"
@@ -399,11 +401,23 @@ package func planJSON(_ result: PlanResult) -> String {
         let tests: String =
             switch monitor.tests {
             case .automatic:
-                object([("auto", object([("ignore_below", json(monitor.ignoreBelow ?? 0.05))]))])
+                object([
+                    (
+                        "auto",
+                        object([
+                            (
+                                "ignore_below",
+                                json(
+                                    monitor.ignoreBelow
+                                        ?? TwoSample.automatic.spec.ignoreBelow)
+                            )
+                        ])
+                    )
+                ])
             case .named(let tests):
                 object(
                     tests.map {
-                        ($0.test.rawValue, object([("ignore_below", json($0.ignoreBelow))]))
+                        ($0.test, object([("ignore_below", json($0.ignoreBelow))]))
                     })
             }
         return object(

@@ -73,6 +73,25 @@ private func inner(_ field: FieldSpec, _ spec: OperatorSpec) -> String? {
     case ("source", "decode"):
         return either(
             object([("enum", array([quoted("json"), quoted("csv")]))]), reference("decode"))
+    case ("drift", "test"):
+        let bounds = object([
+            ("type", quoted("object")),
+            (
+                "properties",
+                object(
+                    spec.fields.filter { $0.name == "ignore_below" }.map {
+                        ($0.name, schema(of: $0, in: spec))
+                    })
+            ), ("additionalProperties", "false"),
+        ])
+        return either(
+            words(["auto"] + TestWords.names),
+            object([("type", quoted("array")), ("items", words(TestWords.names))]),
+            object([
+                ("type", quoted("object")),
+                ("properties", object(TestWords.names.map { ($0, bounds) })),
+                ("additionalProperties", "false"),
+            ]))
     case ("column", "expect"): return reference("expect")
     case ("summary", "histogram"), ("summary", "quantiles"), ("summary", "distinct"):
         return either(reference(field.name), off)

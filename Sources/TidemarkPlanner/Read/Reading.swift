@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkDrift
 import TidemarkText
 import TidemarkTopology
 
@@ -533,11 +534,6 @@ final class Reading {
         "sketch": ["req", "tdigest", "theta"],
         "per": ["stream", "monitor", "segment", "group", "pooled"],
         "method": ["e_lond", "lord", "saffron", "addis", "e_bh"],
-        "test": [
-            "js_divergence", "kl_divergence", "hellinger", "total_variation", "cramer_von_mises",
-            "anderson_darling", "wasserstein", "energy", "g_test", "fisher", "two_proportions",
-            "mean_shift", "quantile_shift", "mmd", "classifier", "top_tail",
-        ],
     ]
 
     func string(_ f: Fields, _ key: String) -> String? {
@@ -599,7 +595,7 @@ final class Reading {
         return topic(text, at: node.place)
     }
 
-    func rate(_ f: Fields, _ key: String) -> Scalars.Rate? {
+    func rate(_ f: Fields, _ key: String) -> ErrorBudget? {
         value(f, key) { text, _ in Scalars.rate(text) }
     }
 

@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkDrift
 import TidemarkTopology
 
 /// What monitors need of everything else, checked once all is read.
@@ -24,7 +25,7 @@ extension Resolver {
             // One that never alerts is judged as if it did.
             var total = facts.testsPerPeriod[plan.severity] ?? 0
             if !plan.alerts { total += plan.testsPerPeriod }
-            if total > 0 { plans[index].level = min(1, rate.count / total) }
+            if total > 0 { plans[index].level = rate.level(testsInPeriod: total) }
             plans[index].testsPerPeriod = total
         }
         return plans
@@ -87,12 +88,7 @@ extension Resolver {
                 continue
             }
             if case .named(let tests) = read.plan.tests {
-                for test in tests where test.test == .ks && !column.type.isNumeric {
-                    reading.say(
-                        "test-of-type", at: read.testPlace,
-                        "`ks` needs an order; `\(column.name)` is \(Self.article(column.type))",
-                        expected: "numbers", suggestion: "`auto`")
-                }
+                for test in tests { check(test, of: column, at: read.testPlace) }
             }
             if column.type.isNumeric, isWatched(index, read.plan),
                 baselines[baseline].learning == nil,
@@ -132,6 +128,21 @@ extension Resolver {
                 suggestion: "`segments` in the monitor, or build the baseline by them")
         }
         sayWhereBlind(read.plan)
+    }
+
+    /// Whether a test by name is for columns of this type.
+    private func check(_ test: MonitorPlan.NamedTest, of column: ColumnPlan, at place: Place) {
+        guard let spec = TwoSample.named(test.test)?.spec,
+            !spec.columns.contains(column.type.isNumeric ? .numbers : .categories)
+        else { return }
+        let isOfNumbers = spec.columns.contains(.numbers)
+        let reason =
+            spec.needs.contains(.edges)
+            ? "needs distances" : spec.needs.contains(.order) ? "needs an order" : "is not for it"
+        reading.say(
+            "test-of-type", at: place,
+            "`\(spec.name)` \(reason); `\(column.name)` is \(Self.article(column.type))",
+            expected: isOfNumbers ? "numbers" : "categories", suggestion: "`auto`")
     }
 
     /// Whether a baseline's file has nothing to compare any group of a segment with.
@@ -319,9 +330,8 @@ extension Resolver {
                 plan.volume?.testCount
                 ?? plan.columns.count { segments[segment].columns.contains($0) }
             for window in plan.windows where segments[segment].windows.contains(window) {
-                total +=
-                    Double(count) * Double(watched) * Double(rate.periodMs)
-                    / Double(windows[window].stepMs)
+                total += rate.testsInPeriod(
+                    series: count * watched, stepMs: windows[window].stepMs)
             }
         }
         return total

@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkDrift
 import TidemarkText
 import TidemarkTopology
 
@@ -20,7 +21,7 @@ extension Resolver {
         var budget = Budget()
         guard let node = top["budget"], let f = reading.fields(node, Spec.budget, what: "`budget`")
         else { return budget }
-        func rate(_ key: String, _ current: Budget.Rate?) -> Budget.Rate? {
+        func rate(_ key: String, _ current: ErrorBudget?) -> ErrorBudget? {
             if f.isOff(key) {
                 if let entry = f.entry(key) {
                     reading.say(
@@ -30,8 +31,7 @@ extension Resolver {
                 }
                 return nil
             }
-            guard let rate = reading.rate(f, key) else { return current }
-            return Budget.Rate(count: rate.count, periodMs: rate.periodMs)
+            return reading.rate(f, key) ?? current
         }
         budget.page = rate("page", budget.page)
         budget.warn = rate("warn", budget.warn)
@@ -432,7 +432,7 @@ extension Resolver {
         read.plan.ignoreBelow = reading.share(f, "ignore_below")
         read.plan.tests = tests(f, ignoreBelow: read.plan.ignoreBelow) ?? .automatic
         if read.plan.tests == .automatic, read.plan.ignoreBelow == nil {
-            read.plan.ignoreBelow = 0.05
+            read.plan.ignoreBelow = TwoSample.automatic.spec.ignoreBelow
         }
         return read
     }
@@ -456,23 +456,16 @@ extension Resolver {
         }
     }
 
-    static func defaultEffect(_ test: DriftTest) -> Double {
-        switch test {
-        case .psi, .lInfinity: 0.05
-        case .jsDistance, .ks, .chiSquare: 0.1
-        }
-    }
-
     private func tests(_ f: Fields, ignoreBelow: Double?) -> MonitorPlan.Tests? {
         guard let node = f["test"] else { return .automatic }
-        func test(_ text: String, at place: Place) -> DriftTest? {
-            if let test = DriftTest(rawValue: text) { return test }
-            let names = DriftTest.allCases.map(\.rawValue)
+        func test(_ text: String, at place: Place) -> TestSpec? {
+            if let test = TwoSample.named(text) { return test.spec }
+            let names = TwoSample.specs.map(\.name)
             if text == "auto" {
                 reading.say(
                     "unknown-test", at: place, "`auto` stands alone", expected: "tests by name",
                     suggestion: "`test: auto`")
-            } else if Reading.laterWords["test"]?.contains(text) ?? false {
+            } else if TwoSample.later.contains(text) {
                 reading.say(
                     "later", at: place, "test \(shown(text)) comes in a later version",
                     expected: "auto, " + alternatives(names), suggestion: "`auto`")
@@ -485,16 +478,16 @@ extension Resolver {
             return nil
         }
         var named: [MonitorPlan.NamedTest] = []
-        func add(_ found: DriftTest, _ effect: Double?, at place: Place) {
-            guard !named.contains(where: { $0.test == found }) else {
+        func add(_ found: TestSpec, _ effect: Double?, at place: Place) {
+            guard !named.contains(where: { $0.test == found.name }) else {
                 reading.say(
-                    "listed-twice", at: place, "\(shown(found.rawValue)) is in the list already",
+                    "listed-twice", at: place, "\(shown(found.name)) is in the list already",
                     expected: "once", suggestion: "delete it")
                 return
             }
             named.append(
                 MonitorPlan.NamedTest(
-                    test: found, ignoreBelow: effect ?? ignoreBelow ?? Self.defaultEffect(found)))
+                    test: found.name, ignoreBelow: effect ?? ignoreBelow ?? found.ignoreBelow))
         }
         if node.text != nil {
             guard let text = reading.text(node) else { return nil }
