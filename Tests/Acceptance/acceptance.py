@@ -231,6 +231,36 @@ class Files(unittest.TestCase):
                   for r in lines(out / "learned-alerts.ndjson")]
         self.assertEqual(sorted(set(alerts)), [("drift", "monthly_spend", "firing", 35), ("sudden", "monthly_spend", "firing", 35)])
 
+    def test_a_shift_is_measured_in_its_own_unit(self):
+        text = SMALL.format(clock="2023-11-14T22:40:00Z").replace("x: number", "x: { type: number, expect: { range: [0, 100] } }") + """monitors:
+  drift: off
+  volume: off
+  moved: { drift: x, test: wasserstein, against: { first: 1m, min_rows: 600 } }
+"""
+        rng = random.Random(SEED)
+        values = [[rng.gauss(50 + 8 * (minute >= 3), 10) for _ in range(600)] for minute in range(6)]
+        rows = [{"ts": T0 + minute * 60_000 + i * 100, "model": "m", "x": x, "c": "a"} for minute in range(6) for i, x in enumerate(values[minute])]
+        _, out = run_lines(rows, topology(text, "moved.yaml"), "moved")
+        records = {(r["value"]["window"]["start"] - T0) // 60_000: r["value"] for r in out["t-aggregates"] if r["value"].get("column") == "x"}
+        then = sorted(values[0])
+        sd = math.sqrt(sum((x - sum(then) / 600) ** 2 for x in then) / 600)
+        for minute in range(1, 6):
+            value = records[minute]
+            measured = value["drift"][0]["tests"]["wasserstein"]
+            # Of as many values on both sides: how far each moved, in order. Bins are 5 wide.
+            exact = sum(abs(a - b) for a, b in zip(sorted(values[minute]), then)) / 600
+            self.assertLess(abs(measured["value"] - exact), 1)
+            self.assertNotIn("p", measured)
+            verdict = value["verdicts"][0]
+            self.assertAlmostEqual(verdict["effect"] * sd, measured["value"], delta=0.1 * measured["value"])
+            self.assertEqual((verdict["verdict"], verdict["ignore_below"]), ("drift" if minute >= 3 else "ok", 0.1))
+            self.assertLess(verdict["p"] if minute >= 3 else 0, 1e-6)
+        alert, = (r["value"] for r in out["t-alerts"])
+        jsonschema.validate(alert, json.loads((ROOT / "docs/schemas/alert.schema.json").read_text()))
+        self.assertEqual((alert["monitor"], alert["column"], alert["test"], alert["state"], alert["threshold"]), ("moved", "x", "wasserstein", "firing", 0.1))
+        self.assertEqual(alert["value"], records[3]["drift"][0]["tests"]["wasserstein"]["value"])
+        self.assertRegex(alert["summary"], r"^x of model=m differs from \w+: wasserstein [78]\.\d+, in sd of the baseline 0\.[789]\d*, over 0\.1$")
+
     def test_rows_that_stay_away_are_an_alert_of_their_group(self):
         topo = topology(SMALL.format(clock="2023-11-14T23:20:00Z").replace("number", "{ type: number, expect: { range: [0, 9] } }")
                         + "monitors: { drift: off, volume: { against: { trailing: 12m } }, floor: { volume: rows, below: 50, severity: warn } }\n", "volume.yaml")

@@ -100,3 +100,39 @@ for rows, mean, cv, k in [
     print(f"    VolumeGolden(\n        rows: {rows}, windows: {windows.tolist()},")
     print(f"        change: {rows / m - 1!r}, pDrop: {float(drop)!r}, pRise: {float(rise)!r}),")
 print("]")
+
+
+def points(edges, counts, low, high, each):
+    """Values and weights that lie evenly in each cell: what binned counts are taken to say."""
+    ends = [low, *edges, high]
+    places = [a + (b - a) * (np.arange(each) + 0.5) / each for a, b in zip(ends, ends[1:])]
+    return np.concatenate(places), np.repeat(np.asarray(counts) / each, each)
+
+
+print("\nstruct WassersteinGolden: Sendable {")
+print("    let boundaries: [Double]\n    let now: [UInt64]\n    let then: [UInt64]")
+print("    let nowRange: ClosedRange<Double>\n    let thenRange: ClosedRange<Double>")
+print("    /// Of the values themselves, and of values that lie evenly in each cell.")
+print("    let ofValues: Double\n    let ofCells: Double\n    /// Of the values that the cells of `then` were counted from.\n    let sd: Double\n}\n")
+print("let wassersteinGoldens: [WassersteinGolden] = [")
+random = np.random.default_rng(11)
+for x, y, edges in [
+    (random.normal(0, 1, 3_000), random.normal(0, 1, 9_000), np.linspace(-3, 3, 21)),
+    (random.normal(0.3, 1.2, 3_000), random.normal(0, 1, 9_000), np.linspace(-3, 3, 21)),
+    (random.normal(1e6, 2, 800), random.normal(1e6 + 5, 1, 700), np.linspace(1e6 - 4, 1e6 + 8, 13)),
+    (random.lognormal(0.1, 1, 5_000), random.lognormal(0, 1, 5_000), np.geomspace(0.1, 10, 25)),
+    (random.gamma(2, 3, 900), random.uniform(0, 12, 2_000), np.linspace(0, 12, 9)),
+    (random.uniform(20, 30, 400), random.uniform(0, 1, 400), np.linspace(0, 1, 5)),
+    (np.r_[np.zeros(300), random.exponential(2, 700)], np.r_[np.zeros(600), random.exponential(2, 400)], np.r_[0, 1e-6, np.linspace(0.5, 8, 16)]),
+    (random.normal(0, 1, 600) * 1e-9, random.normal(0, 2, 600) * 1e-9, np.linspace(-3e-9, 3e-9, 30)),
+]:
+    now, then = (np.bincount(np.searchsorted(edges, v, side="right"), minlength=len(edges) + 1) for v in (x, y))
+
+    def reach(values):
+        return min(values.min(), edges[0]), max(values.max(), edges[-1])
+    (a, p), (b, q) = points(edges, now, *reach(x), 2_000), points(edges, then, *reach(y), 2_000)
+    print(f"    WassersteinGolden(\n        boundaries: {edges.tolist()},\n        now: {now.tolist()},\n        then: {then.tolist()},")
+    print(f"        nowRange: {float(x.min())!r}...{float(x.max())!r}, thenRange: {float(y.min())!r}...{float(y.max())!r},")
+    print(f"        ofValues: {float(stats.wasserstein_distance(x, y))!r},")
+    print(f"        ofCells: {float(stats.wasserstein_distance(a, b, p, q))!r}, sd: {float(np.std(y))!r}),")
+print("]")

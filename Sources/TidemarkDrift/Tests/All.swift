@@ -3,6 +3,7 @@ package enum TwoSample {
     /// In the order in which they are listed to people.
     package static let all: [any TwoSampleTest.Type] = [
         PSI.self, KolmogorovSmirnov.self, ChiSquare.self, JensenShannon.self, LInfinity.self,
+        Wasserstein.self,
     ]
 
     /// What they are, in the same order.
@@ -11,7 +12,7 @@ package enum TwoSample {
     /// Names that are kept for tests to come.
     package static let later = [
         "js_divergence", "kl_divergence", "hellinger", "total_variation", "cramer_von_mises",
-        "anderson_darling", "wasserstein", "energy", "g_test", "fisher", "two_proportions",
+        "anderson_darling", "energy", "g_test", "fisher", "two_proportions",
         "mean_shift", "quantile_shift", "mmd", "classifier", "top_tail",
     ]
 
