@@ -140,6 +140,18 @@ class Told(unittest.TestCase):
             tidemark("run", topo, "--input", data, "--output", out, "--until-end", "--quiet")
             self.assertEqual({e["value"].get("description") for e in lines(out / "t-alerts.ndjson")}, {said})
 
+    def test_standard_input_without_a_clock_is_said(self):
+        row = json.dumps({"ts": T0 + 86_400_000 * 365, "model": "m", "x": 1}) + "\n"
+        plan = SMALL.replace("  clock: {clock}\n", "").format()
+        self.assertNotIn("clock", plan)
+        out = WORK / "piped"
+        said = subprocess.run([TIDEMARK, "run", topology(plan, "piped.yaml"), "--input", "-", "--output", out], input=row, capture_output=True, text=True)
+        self.assertIn("1 read = 1 in windows", said.stdout)
+        self.assertIn("no reference clock: standard input has none", said.stdout)
+        named = subprocess.run([TIDEMARK, "run", small(), "--input", "-", "--output", out], input=row, capture_output=True, text=True)
+        self.assertIn("1 read = 1 quarantined", named.stdout)
+        self.assertNotIn("no reference clock", named.stdout)
+
     def test_control_characters_of_records_do_not_reach_the_terminal(self):
         rows = [json.dumps(row(i, c="\x1b[2Jclear\u202e")).encode() for i in range(5)]
         run_lines(rows, name="control", raw=True)

@@ -73,11 +73,12 @@ func run(_ loaded: LoadedPlan, _ options: RunOptions) throws(ConnectorError) -> 
         guard ended.last.hasGrown, !stopRequested.load(ordering: .relaxed) else { break }
         log.warning("the input has new partitions: reading goes on with them")
     }
-    let untilEnd = options.untilEnd || (options.input ?? loaded.plan.stream.source.file) == "-"
+    let isPipe = (options.input ?? loaded.plan.stream.source.file) == "-"
+    let untilEnd = options.untilEnd || isPipe
     return RunSummary(
         loaded.plan, totals: totals, last: last,
         untilEnd: untilEnd && !stopRequested.load(ordering: .relaxed),
-        seconds: Double(time.nowNs() - started) / 1e9, clockMs: clockMs)
+        seconds: Double(time.nowNs() - started) / 1e9, clockMs: clockMs, isPipe: isPipe)
 }
 
 /// Runs one engine to its end: of the input, by a stop, or since there are new partitions.

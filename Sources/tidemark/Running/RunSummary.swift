@@ -21,10 +21,12 @@ struct RunSummary {
     var cpuSeconds: Double
     var peakMemoryBytes: Int64
     var clockMs: Int64?
+    /// The input was standard input, which has no time of its own.
+    var isPipe: Bool
 
     init(
         _ plan: Plan, totals: RunTotals, last: RunProgress, untilEnd: Bool, seconds: Double,
-        clockMs: Int64?
+        clockMs: Int64?, isPipe: Bool = false
     ) {
         self.totals = totals
         self.last = last
@@ -32,6 +34,7 @@ struct RunSummary {
         badRowShare = plan.limits.badRowShare
         self.seconds = seconds
         self.clockMs = clockMs
+        self.isPipe = isPipe
         columnNames = plan.stream.columns.map(\.name)
         monitorCount = plan.stream.monitors.count { $0.alerts && !$0.isUnmentioned }
         cpuSeconds = processCPUSeconds()
@@ -231,7 +234,13 @@ struct RunSummary {
                     + (last.heldBy.map { ", held by \($0)" } ?? ""))
         }
         for condition in last.conditions { lines.append(condition.summary) }
-        if let clockMs { lines.append("reference clock \(timeText(clockMs))") }
+        if let clockMs {
+            lines.append("reference clock \(timeText(clockMs))")
+        } else if isPipe {
+            lines.append(
+                "no reference clock: standard input has none, so no row is ahead of it; `source.clock` names one"
+            )
+        }
         if let badness { lines.append(badness) }
         if let emptiness { lines.append(emptiness) }
         return lines.map { printable($0) }.joined(separator: "\n") + "\n"
