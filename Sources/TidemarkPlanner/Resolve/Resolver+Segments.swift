@@ -487,7 +487,7 @@ extension Resolver {
             }
             guard let from = edges["from"], let to = edges["to"] else {
                 reading.say(
-                    "missing-key", at: edges.place, "`edges` has not both ends",
+                    "missing-key", at: edges.place, "`edges` lacks one of its ends",
                     expected: "{ from, to }", suggestion: "`{ from: 0, to: 1 }`")
                 return
             }

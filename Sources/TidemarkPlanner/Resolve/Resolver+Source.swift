@@ -10,10 +10,34 @@ extension Resolver {
         guard let node = top["source"],
             let f = reading.fields(node, Spec.source, what: "`source`")
         else { return plan }
+        checkOneSource(f, at: node.place)
+        if let topic = reading.topic(f, "topic") { plan.topics = [topic] }
+        if let list = f["topics"] { plan.topics += topics(list) }
+        if let file = reading.string(f, "file") {
+            plan.file = resolved(file)
+            plan.topics = []
+            plan.clock = .file
+        }
+        if let start = start(f) { plan.start = start }
+        if let word = reading.choice(f, "isolation") {
+            plan.isolationCommitted = word == "committed"
+        }
+        if let ms = reading.duration(f, "out_of_orderness") { plan.outOfOrdernessMs = ms }
+        if let ms = reading.duration(f, "skew") { plan.skewMs = ms }
+        readClock(f, &plan)
+        readPatience(f, &plan)
+        fetchWaitMs = reading.duration(f, "fetch_wait")
+        if let schema = f["schema"] { readSchema(schema) }
+        if let node = f["decode"] { plan.encoding = encoding(node) }
+        return plan
+    }
+
+    /// One of topic, topics and file stands there, and no two.
+    private func checkOneSource(_ f: Fields, at place: Place) {
         let given = ["topic", "topics", "file"].compactMap { f.entry($0) }
         if given.isEmpty {
             reading.say(
-                "missing-key", at: node.place, "`source` says not what is read",
+                "missing-key", at: place, "`source` does not say what to read",
                 expected: "one of topic, topics, file", suggestion: "`topic: predictions.churn`")
         } else if given.count > 1 {
             reading.say(
@@ -21,57 +45,53 @@ extension Resolver {
                 "\(shown(given[1].key)) is a second source beside \(shown(given[0].key))",
                 expected: "one of topic, topics, file", suggestion: "delete one of them")
         }
-        if let topic = reading.topic(f, "topic") { plan.topics = [topic] }
-        if let list = f["topics"] {
-            var seen: Set<String> = []
-            for item in reading.list(
-                list, what: "a list of at most 64 topics", orOne: true, countMax: 64)
-            {
-                guard let text = reading.text(item, expected: "a topic"),
-                    let topic = reading.topic(text, at: item.place)
-                else { continue }
-                if seen.insert(topic).inserted {
-                    plan.topics.append(topic)
-                } else {
-                    reading.say(
-                        "listed-twice", at: item.place, "\(shown(topic)) is in the list already",
-                        expected: "once", suggestion: "delete it")
-                }
-            }
-            if list.items?.isEmpty ?? false {
+    }
+
+    /// The topics of a list, each once.
+    private func topics(_ list: Node) -> [String] {
+        var topics: [String] = []
+        var seen: Set<String> = []
+        for item in reading.list(
+            list, what: "a list of at most 64 topics", orOne: true, countMax: 64)
+        {
+            guard let text = reading.text(item, expected: "a topic"),
+                let topic = reading.topic(text, at: item.place)
+            else { continue }
+            if seen.insert(topic).inserted {
+                topics.append(topic)
+            } else {
                 reading.say(
-                    "empty-list", at: list.place, "no topic is named", expected: "at least one",
-                    suggestion: nil)
+                    "listed-twice", at: item.place, "\(shown(topic)) is in the list already",
+                    expected: "once", suggestion: "delete it")
             }
         }
-        if let file = reading.string(f, "file") {
-            plan.file = resolved(file)
-            plan.topics = []
-            plan.clock = .file
+        if list.items?.isEmpty ?? false {
+            reading.say(
+                "empty-list", at: list.place, "no topic is named", expected: "at least one",
+                suggestion: nil)
         }
-        if let entry = f.entry("start"), let text = reading.text(entry.value) {
-            switch text {
-            case "committed": plan.start = .committed
-            case "earliest": plan.start = .earliest
-            case "latest": plan.start = .latest
-            default:
-                if let ms = Scalars.time(text) {
-                    plan.start = .time(ms: ms)
-                } else {
-                    reading.say(
-                        "bad-time", at: entry.value.place, "\(shown(text)) is no start",
-                        expected: "committed, earliest, latest or a time like 2026-01-31T12:00:00Z",
-                        suggestion: nearest(text, ["committed", "earliest", "latest"]).map {
-                            "`\($0)`"
-                        })
-                }
-            }
+        return topics
+    }
+
+    /// Where reading begins; `nil` where nothing is said of it.
+    private func start(_ f: Fields) -> SourcePlan.Start? {
+        guard let entry = f.entry("start"), let text = reading.text(entry.value) else { return nil }
+        switch text {
+        case "committed": return .committed
+        case "earliest": return .earliest
+        case "latest": return .latest
+        default:
+            if let ms = Scalars.time(text) { return .time(ms: ms) }
+            reading.say(
+                "bad-time", at: entry.value.place, "\(shown(text)) is no start",
+                expected: "committed, earliest, latest or a time like 2026-01-31T12:00:00Z",
+                suggestion: nearest(text, ["committed", "earliest", "latest"]).map { "`\($0)`" })
+            return nil
         }
-        if let word = reading.choice(f, "isolation") {
-            plan.isolationCommitted = word == "committed"
-        }
-        if let ms = reading.duration(f, "out_of_orderness") { plan.outOfOrdernessMs = ms }
-        if let ms = reading.duration(f, "skew") { plan.skewMs = ms }
+    }
+
+    /// The reference clock.
+    private func readClock(_ f: Fields, _ plan: inout SourcePlan) {
         if let entry = f.entry("clock"), let text = reading.text(entry.value) {
             if text == "record", plan.file == nil {
                 plan.clock = .record
@@ -90,6 +110,10 @@ extension Resolver {
                     suggestion: "delete the line for the default")
             }
         }
+    }
+
+    /// How long partitions are waited for.
+    private func readPatience(_ f: Fields, _ plan: inout SourcePlan) {
         if f.isOff("idle") {
             plan.idleMs = nil
         } else if let ms = reading.duration(f, "idle") {
@@ -115,10 +139,6 @@ extension Resolver {
         } else if let ms = plan.alignmentMs {
             plan.alignmentMs = max(ms, plan.outOfOrdernessMs)
         }
-        fetchWaitMs = reading.duration(f, "fetch_wait")
-        if let schema = f["schema"] { readSchema(schema) }
-        if let node = f["decode"] { plan.encoding = encoding(node) }
-        return plan
     }
 
     /// How records are written; columns are known.
@@ -320,6 +340,7 @@ extension Resolver {
         return found
     }
 
+    /// A column, whether its path was named, and the range that is expected; `nil`: what is wrong was said.
     private func column(_ entry: Node.Entry, words: [String]) -> (
         plan: ColumnPlan, hasPath: Bool, range: (Double, Double)?
     )? {
@@ -335,6 +356,25 @@ extension Resolver {
             let f = reading.fields(
                 entry.value, Spec.column, what: "a column", shape: "a word, or { role, type, … }")
         else { return nil }
+        guard let (role, type) = roleAndType(f, entry) else { return nil }
+        var plan = ColumnPlan(name: "", role: role, type: type, path: [])
+        var hasPath = false
+        if let node = f["path"], let text = reading.text(node) {
+            guard let path = path(text, at: node.place) else { return nil }
+            plan.path = path
+            hasPath = true
+        }
+        readTextForms(f, &plan)
+        if let node = f["null_values"] {
+            for item in reading.list(node, what: "a list of texts", countMax: 100) {
+                if let text = reading.text(item) { plan.nullValues.append(text) }
+            }
+        }
+        return (plan, hasPath, range(f, type))
+    }
+
+    /// What a column is for and what its values are; `nil`: that was said.
+    private func roleAndType(_ f: Fields, _ entry: Node.Entry) -> (ColumnRole, ColumnType)? {
         var role = ColumnRole.feature
         var type: ColumnType?
         if let node = f["role"] {
@@ -387,21 +427,19 @@ extension Resolver {
                 expected: "`type`, `role` or both", suggestion: "`type: number`")
             return nil
         }
-        var plan = ColumnPlan(name: "", role: role, type: type, path: [])
-        var hasPath = false
-        if let node = f["path"], let text = reading.text(node) {
-            guard let path = path(text, at: node.place) else { return nil }
-            plan.path = path
-            hasPath = true
-        }
+        return (role, type)
+    }
+
+    /// How texts are read as numbers and times.
+    private func readTextForms(_ f: Fields, _ plan: inout ColumnPlan) {
         plan.acceptText = reading.boolean(f, "accept_text") ?? false
-        if plan.acceptText, !type.isNumeric, role != .time, let node = f["accept_text"] {
+        if plan.acceptText, !plan.type.isNumeric, plan.role != .time, let node = f["accept_text"] {
             reading.say(
                 "type-of-role", at: node.place, "`accept_text` is for numbers",
                 expected: "type number or integer", suggestion: "delete it")
         }
         if let node = f["zone"] {
-            if type == .time(.text) {
+            if plan.type == .time(.text) {
                 plan.zone = zone(node)
             } else {
                 reading.say(
@@ -409,11 +447,10 @@ extension Resolver {
                     expected: "type time_text", suggestion: "delete it")
             }
         }
-        if let node = f["null_values"] {
-            for item in reading.list(node, what: "a list of texts", countMax: 100) {
-                if let text = reading.text(item) { plan.nullValues.append(text) }
-            }
-        }
+    }
+
+    /// The range that values are expected in.
+    private func range(_ f: Fields, _ type: ColumnType) -> (Double, Double)? {
         var range: (Double, Double)?
         if let node = f["expect"],
             let e = reading.fields(node, Spec.expect, what: "`expect`"), let node = e["range"]
@@ -436,7 +473,7 @@ extension Resolver {
                         ? "`[\(numberText(numbers[1])), \(numberText(numbers[0]))]`" : nil)
             }
         }
-        return (plan, hasPath, range)
+        return range
     }
 
     /// A zone by its name, from the system's database, or a fixed offset.

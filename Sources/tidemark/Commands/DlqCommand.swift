@@ -209,7 +209,7 @@ private func list(
     var text = "\(topic)  \(grouped(Int64(total))) letters"
     if total > 0, first <= last { text += "  \(timeText(first)) to \(timeText(last))" }
     text += "\n"
-    if foreign > 0 { text += "\(grouped(Int64(foreign))) records that are no letters of ours\n" }
+    if foreign > 0 { text += "\(grouped(Int64(foreign))) records that are not our letters\n" }
     let rows = kinds.map {
         [$0.reason, $0.operatorName, "\($0.source)", grouped(Int64(counts[$0] ?? 0))]
     }
@@ -251,7 +251,7 @@ private struct ReplaySummary {
             (letters - matching, "not asked for"), (already, "replayed before"),
             (cut, "cut short: their bytes are not all there"),
             (otherTopic, "of topics that are no source now (--to sends them elsewhere)"),
-            (foreign, "records that are no letters of ours"),
+            (foreign, "records that are not our letters"),
             (refused.count, "that can't be sent"),
             (
                 matching - already - cut - otherTopic - refused.count - replayed,
