@@ -35,7 +35,7 @@ func module(_ name: String, _ imports: [String] = []) -> Target {
         linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))])
 }
 
-/// The tests of the modules named.
+/// Tests, with what they may import: those of a module in `Tests/<Module>Tests`.
 func tests(
     _ name: String, _ imports: [String], resources: [Resource]? = nil, exclude: [String] = []
 ) -> Target {
@@ -44,6 +44,15 @@ func tests(
         dependencies: imports.map { .target(name: $0) },
         exclude: exclude,
         resources: resources,
+        swiftSettings: swift)
+}
+
+/// What tests of several modules use, in a folder of `Tests/Support`.
+func support(_ name: String, _ imports: [String], path: String) -> Target {
+    .target(
+        name: name,
+        dependencies: imports.map { .target(name: $0) },
+        path: "Tests/Support/" + path,
         swiftSettings: swift)
 }
 
@@ -148,49 +157,81 @@ let package = Package(
             name: "sketches-bench", dependencies: ["TidemarkKernels", "TidemarkSketches"],
             path: "Benchmarks/Sketches", swiftSettings: swift),
 
+        // What tests of several modules use: draws and time that a seed decides, lines of a log.
+        support("TidemarkTestSupport", ["TidemarkCore", "TidemarkTelemetry"], path: "Common"),
+        // The topology of the simulation, and rows as wide as those of W1.
+        support(
+            "TidemarkTestPlan",
+            [
+                "TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkOperators",
+                "TidemarkTestSupport",
+            ], path: "Plan"),
         // A real Kafka for tests, and what writes to it.
-        .target(
-            name: "TidemarkTestSupport", dependencies: ["CRdKafka"], path: "Tests/Support",
-            swiftSettings: swift),
+        support("TidemarkTestKafka", ["CRdKafka"], path: "Kafka"),
         // Counts allocations in the process that links it.
         .target(name: "TidemarkAllocations", path: "Tests/Allocations", cSettings: c),
+        tests("TidemarkTextTests", ["TidemarkText", "TidemarkKernels"]),
+        // Those of TidemarkKernels too: one sketch is tested in every tier of its kernels.
         tests(
             "TidemarkSketchesTests",
-            ["TidemarkText", "TidemarkKernels", "TidemarkSketches", "TidemarkAllocations"],
+            ["TidemarkKernels", "TidemarkSketches", "TidemarkAllocations"],
             exclude: [
                 "make_goldens.py", "make_interchange_goldens.py", "make_goldens_support.py",
                 "make_hll_table.py", "check_peer.py",
             ]),
         tests(
-            "TidemarkDriftTests",
-            [
-                "TidemarkText", "TidemarkDrift", "TidemarkSketches", "TidemarkKernels",
-                "TidemarkAlerts",
-            ],
-            exclude: ["make_goldens.py"]),
+            "TidemarkDriftTests", ["TidemarkDrift", "TidemarkKernels"], exclude: ["make_goldens.py"]
+        ),
+        tests("TidemarkAlertsTests", ["TidemarkAlerts", "TidemarkKernels", "TidemarkTestSupport"]),
+        // Those of TidemarkBatch too: a batch is what is decoded.
         tests(
-            "TidemarkTopologyTests",
+            "TidemarkCodecTests",
+            [
+                "TidemarkText", "TidemarkCore", "TidemarkKernels", "TidemarkBatch",
+                "TidemarkCodec", "TidemarkTestSupport",
+            ], exclude: ["make_time_goldens.py"]),
+        tests(
+            "TidemarkOperatorsTests",
+            [
+                "TidemarkText", "TidemarkCore", "TidemarkKernels", "TidemarkSketches",
+                "TidemarkAlerts", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
+                "TidemarkOperators", "TidemarkTestSupport", "TidemarkTestPlan",
+                "TidemarkAllocations",
+            ]),
+        tests("TidemarkTopologyTests", ["TidemarkTopology"]),
+        tests(
+            "TidemarkPlannerTests",
             [
                 "TidemarkText", "TidemarkCore", "TidemarkTopology", "TidemarkPlanner",
                 "TidemarkDataflow", "TidemarkDrift",
             ]),
         tests(
+            "TidemarkTelemetryTests", ["TidemarkCore", "TidemarkTelemetry", "TidemarkTestSupport"]),
+        tests("TidemarkHTTPTests", ["TidemarkHTTP"]),
+        tests(
+            "TidemarkRuntimeTests",
+            ["TidemarkCore", "TidemarkDataflow", "TidemarkRuntime", "TidemarkTestSupport"]),
+        tests(
             "TidemarkKafkaTests",
             [
-                "TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkDataflow",
-                "TidemarkTelemetry",
-                "TidemarkKafka", "TidemarkRuntime", "TidemarkTestSupport", "TidemarkAllocations",
+                "TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkTelemetry",
+                "TidemarkKafka", "TidemarkRuntime", "TidemarkTestSupport", "TidemarkTestKafka",
+                "TidemarkAllocations",
             ]),
-        tests("TidemarkHTTPTests", ["TidemarkHTTP"]),
+        tests(
+            "TidemarkFilesTests",
+            [
+                "TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkFiles",
+                "TidemarkTestSupport", "CZlib", "CZstd",
+            ]),
+        // What runs the whole engine, on a simulated log.
         tests(
             "TidemarkEngineTests",
             [
                 "TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkCodec",
-                "TidemarkDataflow",
-                "TidemarkOperators", "TidemarkAlerts", "TidemarkDrift", "TidemarkSketches",
-                "TidemarkKernels", "TidemarkRuntime", "TidemarkTelemetry", "TidemarkFiles",
-                "TidemarkAllocations", "CZlib", "CZstd",
-            ], exclude: ["make_time_goldens.py"]),
+                "TidemarkDataflow", "TidemarkOperators", "TidemarkAlerts", "TidemarkRuntime",
+                "TidemarkFiles", "TidemarkTestSupport", "TidemarkTestPlan", "TidemarkAllocations",
+            ]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11,

@@ -3,6 +3,8 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkRuntime
+import TidemarkTestPlan
+import TidemarkTestSupport
 import TidemarkText
 
 private let t0: Int64 = 1_700_000_040_000

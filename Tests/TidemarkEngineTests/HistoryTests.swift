@@ -5,6 +5,8 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkOperators
 import TidemarkRuntime
+import TidemarkTestPlan
+import TidemarkTestSupport
 import TidemarkText
 
 private let t0: Int64 = 1_700_000_040_000

@@ -6,6 +6,8 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkOperators
 import TidemarkRuntime
+import TidemarkTestPlan
+import TidemarkTestSupport
 import TidemarkText
 
 /// A harness that finds nothing proves nothing: defects are planted, and each must be found.

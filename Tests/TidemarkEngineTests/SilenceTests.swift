@@ -5,6 +5,8 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkOperators
 import TidemarkRuntime
+import TidemarkTestPlan
+import TidemarkTestSupport
 import TidemarkText
 
 /// What must never go unsaid: a record that is in no count, a column that a monitor watches and passes over.

@@ -3,61 +3,8 @@ import TidemarkBatch
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkRuntime
+import TidemarkTestSupport
 import TidemarkText
-
-/// SplitMix64: every random choice of a simulation comes from its seed.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-    init(_ seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-    mutating func chance(_ share: Double) -> Bool { Double.random(in: 0..<1, using: &self) < share }
-    mutating func below(_ count: Int) -> Int { Int.random(in: 0..<count, using: &self) }
-}
-
-/// A record of the simulated log.
-///
-/// Offsets with no record are control records or compacted away.
-struct SimulatedRecord: Sendable {
-    var offset: Int64
-    var recordTimeMs: Int64
-    /// When a reader can see it, on the simulated clock.
-    var availableMs: Int64
-    var key: [UInt8]?
-    var value: [UInt8]?
-}
-
-/// One input partition, whole from the start; a reader sees what is available by its clock.
-struct SimulatedPartition: Sendable {
-    var name: TopicPartition
-    var records: [SimulatedRecord]
-    /// One past the last offset, once everything is available.
-    var end: Int64
-    var beginning: Int64 = 0
-
-    /// The same with everything there from the start, so that batches are full.
-    var asBacklog: SimulatedPartition {
-        var copy = self
-        for index in copy.records.indices { copy.records[index].availableMs = 0 }
-        return copy
-    }
-}
-
-/// Time that the simulation moves.
-final class SimulatedTime: TimeSource {
-    private let now = Mutex<Int64>(0)
-    func advance(ms: Int64) { now.withLock { $0 += ms } }
-    var ms: Int64 { now.withLock { $0 } }
-    func nowNs() -> Int64 { ms * 1_000_000 }
-    func threadCPUNs() -> Int64 { 0 }
-    func wallMs() -> Int64 { ms }
-    func sleep(ms: Int) { advance(ms: Int64(ms)) }
-}
 
 /// What outlives a process: the log, what was published and acknowledged, the group's offsets.
 final class SimulatedCluster: @unchecked Sendable {

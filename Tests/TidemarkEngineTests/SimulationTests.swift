@@ -1,4 +1,3 @@
-import Glibc
 import Testing
 import TidemarkBatch
 import TidemarkCodec
@@ -6,6 +5,8 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkOperators
 import TidemarkRuntime
+import TidemarkTestPlan
+import TidemarkTestSupport
 import TidemarkText
 
 /// In `make test`; `TIDEMARK_SEEDS` asks for more, `TIDEMARK_SEED` for one that failed.
@@ -14,11 +15,6 @@ private let seedCount = environment("TIDEMARK_SEEDS").flatMap(Int.init) ?? 600
 private func simulationSeeds(_ first: UInt64, count: Int) -> [UInt64] {
     if let seed = environment("TIDEMARK_SEED").flatMap(UInt64.init) { return [seed] }
     return (0..<UInt64(count)).map { first + $0 }
-}
-
-func environment(_ name: String) -> String? {
-    guard let value = unsafe getenv(name) else { return nil }
-    return unsafe String(cString: value)
 }
 
 /// A run of the engine and the naive recompute of the same rows with the same recorded floors.

@@ -19,6 +19,7 @@ import TidemarkTelemetry
         for (text, hash) in cases {
             #expect(Int32(bitPattern: murmur2(Array(text.utf8).span)) == hash, "\(text)")
         }
+        #expect(javaPartition(Array("foobar".utf8).span, partitionCount: 1_000) == 166)
     }
 
     @Test

@@ -7,6 +7,7 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkKafka
 import TidemarkTelemetry
+import TidemarkTestKafka
 import TidemarkTestSupport
 
 @Suite(

@@ -6,7 +6,7 @@ import TidemarkDataflow
 import TidemarkKafka
 import TidemarkRuntime
 import TidemarkTelemetry
-import TidemarkTestSupport
+import TidemarkTestKafka
 
 /// What `TransactionLog` is told by a simulated producer in the simulation, by a real broker here.
 extension RealKafkaTests {

@@ -3,6 +3,7 @@ import Testing
 import TidemarkBatch
 import TidemarkCodec
 import TidemarkKernels
+import TidemarkTestSupport
 import TidemarkText
 
 /// One of each kind, texts that mean null, and two columns of one field.

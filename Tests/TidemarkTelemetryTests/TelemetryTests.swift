@@ -1,20 +1,7 @@
-import Synchronization
 import Testing
 import TidemarkCore
 import TidemarkTelemetry
-
-/// Lines that a log wrote.
-final class Lines: Sendable {
-    private let state = Mutex("")
-
-    func log(level: Log.Level = .debug, journal: Bool = false) -> Log {
-        Log(time: SystemTime(), level: level, journal: journal) { bytes in
-            self.state.withLock { $0 += String(decoding: bytes, as: UTF8.self) }
-        }
-    }
-
-    var text: String { state.withLock { $0 } }
-}
+import TidemarkTestSupport
 
 @Suite struct TelemetryTests {
     @Test func `an instrument of one name and labels is one instrument`() {

@@ -2,6 +2,7 @@ import Glibc
 import Testing
 import TidemarkBatch
 import TidemarkCodec
+import TidemarkTestSupport
 import TidemarkText
 
 /// Decodes some payloads with a decoder, as one batch.

@@ -3,6 +3,7 @@ import Testing
 import TidemarkBatch
 import TidemarkCodec
 import TidemarkKernels
+import TidemarkTestSupport
 import TidemarkText
 
 /// What the decoders of a comparison read: every kind, a path in an object and one in an array, two

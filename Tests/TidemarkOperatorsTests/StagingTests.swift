@@ -5,7 +5,8 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkKernels
 import TidemarkOperators
-import TidemarkRuntime
+import TidemarkTestPlan
+import TidemarkTestSupport
 
 /// Every kind of column and summary, over segments with few groups, many, many with a filter and a limit,
 /// and one that watches no column.

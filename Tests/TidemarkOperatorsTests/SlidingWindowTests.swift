@@ -2,6 +2,7 @@ import Testing
 import TidemarkCore
 import TidemarkOperators
 import TidemarkSketches
+import TidemarkTestSupport
 
 private final class Counter {
     var count = 0

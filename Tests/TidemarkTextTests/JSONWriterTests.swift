@@ -1,5 +1,4 @@
 import Testing
-import TidemarkCodec
 import TidemarkKernels
 import TidemarkText
 

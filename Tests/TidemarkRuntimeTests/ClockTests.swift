@@ -1,6 +1,7 @@
 import Testing
 import TidemarkCore
 import TidemarkRuntime
+import TidemarkTestSupport
 
 private let t0: Int64 = 1_700_000_000_000
 

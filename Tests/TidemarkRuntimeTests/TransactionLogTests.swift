@@ -2,6 +2,7 @@ import Testing
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkRuntime
+import TidemarkTestSupport
 
 /// A producer of which every transaction fails as the test says.
 private final class FailingProducer: TransactionalProducer, @unchecked Sendable {

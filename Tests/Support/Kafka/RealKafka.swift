@@ -20,7 +20,7 @@ package final class RealKafka: Sendable {
 
     private static var packageRoot: String {
         URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().path
+            .deletingLastPathComponent().deletingLastPathComponent().path
     }
 
     package struct Failure: Error, CustomStringConvertible {

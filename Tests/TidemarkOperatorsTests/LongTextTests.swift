@@ -3,6 +3,7 @@ import TidemarkBatch
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkOperators
+import TidemarkTestPlan
 
 @Suite struct LongTextTests {
     private let partition = TopicPartition(topic: "in", partition: 0)

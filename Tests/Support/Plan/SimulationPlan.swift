@@ -1,0 +1,97 @@
+package import TidemarkDataflow
+package import TidemarkOperators
+
+/// The topology that simulations run: counts, exact sums and a histogram by model, compared with a
+/// file.
+///
+/// `learns`: and with what is learned on the way.
+package func simulationPlan(
+    windows: [WindowPlan] = [WindowPlan(lengthMs: 60_000, stepMs: 60_000)], paneMs: Int64 = 10_000,
+    batchRows: Int = 16, groupCountMax: Int = 100, idleMs: Int64? = 5_000,
+    delivery: RunSettings.Delivery = .exactlyOnce, learns: Bool = false
+) -> Plan {
+    var source = SourcePlan(topics: ["in"])
+    source.start = .earliest
+    source.outOfOrdernessMs = 5_000
+    source.skewMs = 60_000
+    source.idleMs = idleMs
+    var x = ColumnPlan(name: "x", role: .feature, type: .number, path: [.key("x")])
+    x.summary.moments = true
+    x.summary.range = true
+    x.summary.histogram = .edges([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    let columns = [
+        ColumnPlan(name: "ts", role: .time, type: .time(.ms), path: [.key("ts")]),
+        ColumnPlan(name: "model", role: .model, type: .category, path: [.key("model")]), x,
+    ]
+    var segment = SegmentPlan(
+        name: "by-model", dimensions: [("model", 1)], windows: Array(windows.indices), columns: [2])
+    segment.groupCountMax = groupCountMax
+    // Of about forty rows a window, so that alerts come and go all the time.
+    var monitor = MonitorPlan(
+        name: "drift", columns: [2], segments: [0], windows: Array(windows.indices), baseline: 0,
+        tests: .automatic)
+    monitor.minRows = 10
+    monitor.ignoreBelow = 0.3
+    monitor.clearBelow = 1
+    monitor.coolDownMs = 130_000
+    monitor.resolveAfterMs = 110_000
+    monitor.hold = .windows(2, of: 3)
+    monitor.clearHold = .windows(1, of: 1)
+    var recent = LearningPlan(span: .trailing, lengthMs: 90_000)
+    recent.skipMs = 20_000
+    recent.minRows = 40
+    var initial = LearningPlan(span: .first, lengthMs: 70_000)
+    initial.minRows = 30
+    var baselines = [BaselinePlan(name: "training", path: "", contentHash: "0")]
+    if learns {
+        baselines += [
+            BaselinePlan(name: "recent", learning: recent),
+            BaselinePlan(name: "initial", learning: initial),
+        ]
+    }
+    var monitors = baselines.indices.map { index in
+        var against = monitor
+        against.name = ["drift", "lately", "since"][index]
+        against.baseline = index
+        if index > 0 { against.ignoreBelow = 0.6 }
+        return against
+    }
+    if learns {
+        var traffic = monitor
+        traffic.name = "traffic"
+        traffic.columns = []
+        traffic.baseline = 1
+        traffic.level = 0.2
+        var rule = VolumeRule()
+        rule.drop = 0.2
+        rule.rise = 0.3
+        rule.below = 2
+        traffic.volume = rule
+        monitors.append(traffic)
+    }
+    var plan = Plan(
+        name: "sim", app: "sim", revision: "0",
+        stream: StreamPlan(
+            source: source, columns: columns, eventTimeColumn: 0, filter: nil, segments: [segment],
+            windows: windows, paneMs: paneMs,
+            baselines: baselines, monitors: monitors),
+        outputs: OutputsPlan(
+            aggregates: "aggregates", alerts: "alerts", deadLetters: "dead", late: "late"))
+    plan.run.batchRows = batchRows
+    plan.run.commitMs = 200
+    plan.run.delivery = delivery
+    // Quiet means done, here.
+    plan.run.heartbeatMs = .max
+    return plan
+}
+
+/// What `simulationPlan` compares with.
+package let simulationBaseline = BaselineTable(records: [
+    BaselineTable.Record(
+        group: "*", column: "x",
+        entry: BaselineTable.Entry(
+            shape: .numeric(
+                edges: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], isOpen: false, under: 1_400,
+                counts: Array(repeating: 700, count: 10), over: 1_400), rowCount: 9_800,
+            nullCount: 0))
+])
