@@ -19,7 +19,7 @@ import TidemarkText
 /// the same.
 package struct StateFrame: Sendable, Equatable {
     /// The newest version that is read; a frame says the one in which its kind last changed.
-    package static let version: UInt8 = 5
+    package static let version: UInt8 = 6
     /// Payloads above it are damaged, whatever they say.
     package static let payloadBytesMax = 64 << 20
 
@@ -44,9 +44,9 @@ package struct StateFrame: Sendable, Equatable {
             switch self {
             case .silence: 1
             case .windowList: 2
-            case .window: 3
             case .freshness, .owner: 4
             case .alert, .baseline: 5
+            case .window: 6
             }
         }
     }

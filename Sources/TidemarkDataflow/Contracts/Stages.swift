@@ -166,6 +166,8 @@ package struct Notice: Sendable {
 
 /// Counts of what a closing window published.
 package struct WindowTally: Sendable {
+    /// Something fell into the window: else there is none, and nothing was published.
+    package var isThere = false
     /// Rows of the window, each counted once a segment.
     package var rows: Int64 = 0
     /// Records of aggregates.
@@ -345,7 +347,7 @@ package protocol LetterWriter: Sendable {
     ) -> OutputRecord
     /// `nil` where late rows are counted only.
     func lateRow(
-        _ batch: RecordBatch, row: Int, partition: TopicPartition, paneStartMs: Int64
+        _ batch: RecordBatch, row: Int, partition: TopicPartition, windowStartMs: Int64
     ) -> OutputRecord?
     /// `nil` where quarantined rows are counted only. `aheadMs`: of the reference clock; `nil` where that
     /// is not known yet.

@@ -304,9 +304,11 @@ package final class StageTwoOperator: StageTwo {
             write(own(window, at: index), to: &bytes)
             let late = window.latecomers(index)
             let isFlipped = window.isFlipped(index)
-            if isFlipped || late != nil {
+            let isAbsent = window[index] == nil
+            if isFlipped || isAbsent || late != nil {
                 bytes.append(
-                    (isFlipped ? Self.flippedMark : 0) | (late == nil ? 0 : Self.lateMark))
+                    (isFlipped ? Self.flippedMark : 0) | (isAbsent ? Self.absentMark : 0)
+                        | (late == nil ? 0 : Self.lateMark))
             }
             if let late { write(late, to: &bytes) }
             return (
@@ -334,9 +336,11 @@ package final class StageTwoOperator: StageTwo {
             if window.endMs <= publishedThroughMs { continue }
             let index = listed.plan.slice(at: listed.startMs)
             do throws(SketchError) {
-                var (slice, isFlipped, late) = try readState(state)
+                var (slice, isFlipped, isAbsent, late) = try readState(state)
                 if let late { windows[size].restore(late: late, at: index) }
-                if isFlipped {
+                if isAbsent {
+                    // Nothing fell there: else the window would be taken for one that has lost its rows.
+                } else if isFlipped {
                     if let next = windows[size].suffix(after: index) {
                         for place in slice.indices { slice[place].inherit(next[place]) }
                     }
@@ -358,6 +362,8 @@ package final class StageTwoOperator: StageTwo {
     private static let flippedMark: UInt8 = 1
     /// Behind a slice of which, or in which, something came late: that follows.
     private static let lateMark: UInt8 = 2
+    /// Behind an empty slice that stands for none.
+    private static let absentMark: UInt8 = 4
 
     private typealias Latecomers = TwoStackWindow<[SegmentWindow]>.Latecomers
 
@@ -380,17 +386,19 @@ package final class StageTwoOperator: StageTwo {
 
     private func readState(
         _ state: [UInt8]
-    ) throws(SketchError) -> (slice: [SegmentWindow], isFlipped: Bool, late: Latecomers?) {
+    ) throws(SketchError) -> (
+        slice: [SegmentWindow], isFlipped: Bool, isAbsent: Bool, late: Latecomers?
+    ) {
         var reader = ByteReader(state)
         let slice = try readSlice(&reader)
         let marks = reader.left > 0 ? try reader.read(UInt8.self) : 0
-        guard marks & ~(Self.flippedMark | Self.lateMark) == 0 else {
+        guard marks & ~(Self.flippedMark | Self.lateMark | Self.absentMark) == 0 else {
             throw .corrupt(field: "slice", offset: reader.offset)
         }
         var late: Latecomers?
         if marks & Self.lateMark != 0 { late = try readLate(&reader) }
         try reader.finish()
-        return (slice, marks & Self.flippedMark != 0, late)
+        return (slice, marks & Self.flippedMark != 0, marks & Self.absentMark != 0, late)
     }
 
     private func readLate(_ reader: inout ByteReader) throws(SketchError) -> Latecomers {
@@ -479,6 +487,7 @@ package final class StageTwoOperator: StageTwo {
         guard
             var segments = windows[closing.size].slide(to: first..<first + size.sliceCount)
         else { return tally }
+        tally.isThere = true
         tally.columns = plan.stream.columns.map { _ in RowCounts() }
         for index in segments.indices {
             let cells = limitGroups(&segments[index], segment: index)

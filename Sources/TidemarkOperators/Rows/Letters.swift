@@ -42,10 +42,10 @@ package struct RecordLetters: LetterWriter {
 
     /// A late row, with the pane that its time belongs to; `nil` where they are counted only.
     package func lateRow(
-        _ batch: RecordBatch, row: Int, partition: TopicPartition, paneStartMs: Int64
+        _ batch: RecordBatch, row: Int, partition: TopicPartition, windowStartMs: Int64
     ) -> OutputRecord? {
         lateTopic.map {
-            record($0, batch, row, partition, [("reason", "late"), ("window", "\(paneStartMs)")])
+            record($0, batch, row, partition, [("reason", "late"), ("window", "\(windowStartMs)")])
         }
     }
 

@@ -49,8 +49,11 @@ struct WindowCalendar {
     }
 
     /// The last start of a window up to a time: times that have the same one lie in the same windows.
-    func sliceStartMs(of ms: Int64) -> Int64 {
-        windows.map { ms.flooredDivision(by: $0.stepMs) * $0.stepMs }.max() ?? ms
+    ///
+    /// `endingAfterMs`: of the lengths alone of which a window that holds the time ends after it.
+    func sliceStartMs(of ms: Int64, endingAfterMs: Int64 = .min) -> Int64 {
+        windows.lazy.map { ($0.lengthMs, ms.flooredDivision(by: $0.stepMs) * $0.stepMs) }
+            .filter { $1 + $0 > endingAfterMs }.map(\.1).max() ?? ms
     }
 
     /// The first end of a window after a watermark; `nil` before there is one.

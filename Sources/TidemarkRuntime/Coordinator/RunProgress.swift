@@ -41,7 +41,7 @@ package struct RunTotals: Sendable, Equatable {
 
     /// Takes in what a window that closed came to.
     package mutating func add(_ tally: WindowTally) {
-        windows += 1
+        if tally.isThere { windows += 1 }
         aggregates += tally.aggregates
         alerts += tally.alerts
         verdicts.add(tally.verdicts)

@@ -102,7 +102,11 @@ package final class Worker {
     ) {
         self.index = index
         self.plan = plan
-        calendar = WindowCalendar(windows: plan.windows, paneMs: plan.paneMs)
+        // A length that no segment has is no window of a row.
+        let used = Set(plan.segments.flatMap(\.windows))
+        let windows = plan.windows.indices.filter(used.contains).map { plan.windows[$0] }
+        calendar = WindowCalendar(
+            windows: windows.isEmpty ? plan.windows : windows, paneMs: plan.paneMs)
         self.reader = reader
         self.stage = stage
         self.letters = letters
@@ -403,7 +407,7 @@ package final class Worker {
                     if fate == .late, !isReread,
                         let letter = letters.lateRow(
                             batch, row: row, partition: task.partition,
-                            paneStartMs: eventMs.flooredDivision(by: paneMs) * paneMs)
+                            windowStartMs: calendar.sliceStartMs(of: eventMs))
                     {
                         outgoing.append(letter)
                     }
@@ -426,10 +430,11 @@ package final class Worker {
         _ before: PartitionClock.Reading
     ) -> Int32 {
         let currentMs = paneOf(watermarkMs)
-        let sliceMs = calendar.sliceStartMs(of: eventMs)
-        guard sliceMs != calendar.sliceStartMs(of: currentMs) else {
+        guard calendar.sliceStartMs(of: eventMs) != calendar.sliceStartMs(of: currentMs) else {
             return openPane(&task, currentMs, offset, before)
         }
+        // Steps of lengths that it is too late for divide nothing.
+        let sliceMs = calendar.sliceStartMs(of: eventMs, endingAfterMs: currentMs)
         return openPane(&task, sliceMs, dueMs: currentMs, offset, before)
     }
 
@@ -527,9 +532,16 @@ package final class Worker {
         _ before: PartitionClock.Reading
     ) -> Int32 {
         let key = (dueMs ?? startMs, startMs)
-        var place = task.open.count
-        while place > 0, (task.open[place - 1].dueMs, task.open[place - 1].startMs) >= key {
-            place -= 1
+        // The first one that is not before it; nearly always the last or none.
+        var (place, end) = (0, task.open.count)
+        if let last = task.open.last, (last.dueMs, last.startMs) < key { place = end }
+        while place < end {
+            let middle = (place + end) / 2
+            if (task.open[middle].dueMs, task.open[middle].startMs) < key {
+                place = middle + 1
+            } else {
+                end = middle
+            }
         }
         if place < task.open.count, (task.open[place].dueMs, task.open[place].startMs) == key {
             return task.open[place].id
