@@ -253,7 +253,9 @@ class Chaos:
     def finish(self, tag, brokers):
         done = subprocess.run([TIDEMARK, "run", *self.settings(tag), "--until-end", "--quiet", "--json"], cwd=ROOT, capture_output=True, text=True, timeout=600,
                               env=dict(os.environ, TIDEMARK_BROKERS=brokers))
-        if done.returncode != 0:
+        # What is left for it may be too little to test anything: that is said, and no fault.
+        isCalm = done.returncode == 1 and "nothing_tested" in json.loads(done.stdout)
+        if done.returncode != 0 and not isCalm:
             raise AssertionError(f"the last run of {tag}: exit {done.returncode}\n{done.stderr[-3000:]}")
         return json.loads(done.stdout)
 
