@@ -113,6 +113,16 @@ class Reading(unittest.TestCase):
         self.assertEqual(found, {(1, 0): (19, 3, 0), (1, 1): (172, 4, 1), (1, 3): (2816, 3, 1)})
         self.assertEqual((summary["late"], summary["late_for_some"], letters), (2, 0, ["6", "10"]))
 
+    def test_a_length_that_no_segment_has_is_no_window_of_a_row(self):
+        plan = ("name: rows\nsource:\n  topic: rows\n  schema: { ts: time_ms, model: model, x: number }\nwindows: [1h, 1m]\n"
+                "segments: { by-model: { by: [model], windows: [1m] } }\noutputs: { late: rows-late }\n")
+        t = 1705276800000
+        data = "".join(json.dumps({"ts": t + ms, "model": "a", "x": 1}) + "\n" for ms in (600_000, 30_000))
+        summary, out, _ = run(topology(plan, "unused.yaml"), data.encode(), "unused.ndjson", ok=None)
+        self.assertEqual((summary["rows"], summary["late"], summary["late_for_some"]), (1, 1, 0))
+        self.assertEqual(summary["windows"], len({r["value"]["window"]["start"] for r in lines(out / "rows-aggregates.ndjson")}))
+        self.assertEqual(len(lines(out / "rows-late.ndjson")), 1)
+
     def test_letters_of_a_file_name_it_and_the_line(self):
         path = topology(CSV, "rows.yaml")
         data = written(self.rows[:2], ["ts", "model", "note", "age"]) + b"yesterday,m,n,1\r\n"

@@ -44,6 +44,8 @@ package final class StageTwoOperator: StageTwo {
     private let keep: [Set<[UInt8]>]
     /// By column: the first segment that watches it; rows are counted there.
     private let homes: [Int?]
+    /// By window length: some segment has it; windows of others hold nothing.
+    private let hasSegment: [Bool]
     private var snapshots = WindowSnapshots()
     private var blindNotices: BlindNotices
 
@@ -82,6 +84,9 @@ package final class StageTwoOperator: StageTwo {
         freshness = FreshnessMonitors(plan: plan)
         homes = plan.stream.columns.indices.map { column in
             plan.stream.segments.firstIndex { $0.columns.contains(column) }
+        }
+        hasSegment = plan.stream.windows.indices.map { size in
+            plan.stream.segments.contains { $0.windows.contains(size) }
         }
         keep = plan.stream.segments.map { segment in
             Set(
@@ -154,7 +159,7 @@ package final class StageTwoOperator: StageTwo {
         let panes = partials.compactMap { $0 as? PanePartial }
         precondition(panes.count == partials.count, "stage 2 is given what stage 1 sealed")
         for (size, window) in plan.stream.windows.enumerated()
-        where targets.contains(where: { $0.size == size }) {
+        where hasSegment[size] && targets.contains(where: { $0.size == size }) {
             let index = window.slice(at: startMs)
             let source = window.slice(at: sourceMs)
             sliceBytes[size][index] = nil

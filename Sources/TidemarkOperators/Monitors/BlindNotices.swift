@@ -35,7 +35,9 @@ struct BlindNotices {
 
     /// Where most values of a window that was judged `blind` lie, and where its bins do.
     mutating func notices(of record: AggregateRecord) -> [Notice] {
-        guard !learned.isEmpty, let counts = record.histogram, let edges = bins[record.column]
+        // Of all records that are published next to none has one.
+        guard !learned.isEmpty, record.verdicts.contains(where: { $0.verdict == "blind" }),
+            let counts = record.histogram, let edges = bins[record.column]
         else { return [] }
         let inside = counts.counts.max() ?? 0
         let most = max(counts.under, counts.over, inside)
