@@ -29,7 +29,7 @@ package final class RecordBatch {
     /// The whole length of the value: more than `valueLength` if the record was over
     /// `limits.record` and only its first bytes were kept.
     package let valueLengthWhole: UnsafeMutablePointer<Int64>
-    /// Where the record's headers begin in `arena`, in the form of `RecordHeaders`.
+    /// Where the record's headers begin in `arena`, in the form that `RecordHeader` describes.
     package let headersStart: UnsafeMutablePointer<UInt32>
     /// 0: the record has none.
     package let headersLength: UnsafeMutablePointer<Int32>

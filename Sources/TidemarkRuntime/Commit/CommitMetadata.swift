@@ -21,9 +21,9 @@ package struct RecordedFloor: Sendable, Equatable {
 /// From it and the log a process rebuilds what was in memory: it seeks to `low`, reads to `next`
 /// without publishing, and goes on.
 package struct CommitMetadata: Sendable, Equatable {
-    /// `nameHash` of the application: another one's metadata is refused.
+    /// Hash of the application's name: another one's metadata is refused.
     package var applicationHash: UInt64
-    /// `nameHash` of the cluster's id: offsets of another cluster mean nothing here.
+    /// Hash of the cluster's id: offsets of another cluster mean nothing here.
     package var clusterHash: UInt64
     /// Hash of what shapes the data: another one cannot use the floors and windows noted here.
     package var dataHash: UInt64
