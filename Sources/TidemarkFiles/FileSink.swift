@@ -69,8 +69,8 @@ package final class FileSink: Sink, @unchecked Sendable {
                 other.st_ino == status.st_ino
             else { continue }
             throw ConnectorError(
-                .environment, "\(path) is where an output goes, and the run reads it (\(input))",
-                hint: "another directory for --output")
+                .environment, "the output \(path) would overwrite what the run reads (\(input))",
+                hint: "give --output another directory")
         }
         guard status.st_mode & S_IFMT == S_IFREG else { return }
         let keptCount = appends ? Self.wholeLineByteCount(descriptor, status.st_size) : 0
@@ -102,7 +102,7 @@ package final class FileSink: Sink, @unchecked Sendable {
     /// Takes the record always: what is buffered is written out when it is much.
     package func produce(_ record: OutputRecord) throws(ConnectorError) -> Bool {
         guard let output = outputs[record.topic] else {
-            throw ConnectorError(.environment, "\(record.topic) is no output of this run")
+            throw ConnectorError(.environment, "\(record.topic) is not an output of this run")
         }
         Self.write(record, into: &output.lines)
         bufferedCount += 1

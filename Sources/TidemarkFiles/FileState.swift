@@ -53,8 +53,8 @@ package final class FileState: StateReader {
             lineCount += 1
             guard let json = try? JSONValue(parsing: Array(text)), let key = Self.key(json) else {
                 throw ConnectorError(
-                    .environment, "line \(lineCount) of \(path) is no state entry",
-                    hint: "take the line away, or the file: alerts then begin anew")
+                    .environment, "line \(lineCount) of \(path) is not a state entry",
+                    hint: "remove the line, or the file: without it alerts begin anew")
             }
             let value = json["value"]?.asText.flatMap { base64Decoded($0.utf8) }
             found[key] = value.map { ($0, Array(text)) }

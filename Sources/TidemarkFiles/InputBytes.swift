@@ -177,7 +177,7 @@ final class InputBytes {
 
     private func cutOff(_ form: String) -> ConnectorError {
         ConnectorError(
-            .environment, "\(path) is cut off: its \(form) data has no end (\(readCount) bytes)",
+            .environment, "\(path) is cut off: its \(form) data ends early (\(readCount) bytes)",
             hint: "copy it again; `gzip -t` and `zstd -t` say whether a file is whole")
     }
 

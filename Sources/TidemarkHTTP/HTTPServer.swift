@@ -128,7 +128,7 @@ package final class HTTPServer: @unchecked Sendable {
         guard let started = unsafe started else {
             unsafe handler.release()
             let reason = unsafe problem.map { unsafe String(cString: $0) } ?? "for no stated reason"
-            throw HTTPProblem(message: "nothing can be served at \(address): \(reason)")
+            throw HTTPProblem(message: "cannot serve anything at \(address): \(reason)")
         }
         unsafe server = started
         unsafe self.handler = handler

@@ -36,7 +36,7 @@ package final class KafkaClient: Sendable {
     /// The client's queue is split among `partitionCount` partitions, batches among `workers`, the
     /// readers that will be opened; `connectMs` is
     /// the longest wait for an answer of the cluster. Throws `.environment` if a property is unknown
-    /// or a secret stands for nothing.
+    /// or a secret has no value.
     package init(
         settings: KafkaSettings,
         app: String,
@@ -59,7 +59,7 @@ package final class KafkaClient: Sendable {
             throw ConnectorError(
                 .environment,
                 "\(partitionCount) partitions share \(limits.memory.clientQueueBytes >> 20) MiB of"
-                    + " limits.memory for what is fetched ahead: that is too little",
+                    + " limits.memory for what is fetched ahead, which is too little",
                 hint: "limits.memory of at least \(neededMiB)MiB")
         }
         let queueBytes = max(share, Self.queueBytesMin)

@@ -286,7 +286,7 @@ class Security(OnKafka):
             self.is_refused(self.broker.secure, self.ca, self.sasl(mechanism, "WRONG"), words=["refused the connection", "uthentication failed", "kafka.sasl"])
 
     def test_a_secret_that_is_not_there(self):
-        self.is_refused(self.broker.secure, self.ca, self.sasl("PLAIN", "NOT_SET"), words=["${env:NOT_SET} stands for nothing"])
+        self.is_refused(self.broker.secure, self.ca, self.sasl("PLAIN", "NOT_SET"), words=["${env:NOT_SET} has no value"])
 
     def test_an_authority_that_nobody_knows(self):
         self.is_refused(self.broker.secure, f"kafka.tls.ca={self.other}", self.sasl("PLAIN"), words=["certificate verify failed", "kafka.tls.ca"])
@@ -309,7 +309,7 @@ class Security(OnKafka):
         if self.library:
             return
         self.is_refused(self.broker.plain, self.ca, words=["kafka.tls: off"], seconds=25)
-        self.is_refused(self.broker.secure, self.ca, words=["kafka.sasl: the listener may ask who we are"], seconds=25)
+        self.is_refused(self.broker.secure, self.ca, words=["kafka.sasl: the listener may ask for a login"], seconds=25)
 
     def test_topics_that_are_denied(self):
         name = f"{self.topic}-denied"
@@ -329,7 +329,7 @@ class Security(OnKafka):
         refused(f"{name}-aggregates", "uthorization failed", "kafka-acls.sh")
         # A group that may not be used: nobody answers then, which is told apart from silence.
         self.broker.deny("--operation", "All", "--group", f"{name}-group")
-        refused("denies us the group", "--group APP", more=["--set", f"app={name}-group", "--output", WORK / f"{name}-out"])
+        refused("does not let us use the group", "--group APP", more=["--set", f"app={name}-group", "--output", WORK / f"{name}-out"])
         self.broker.deny("--operation", "All", "--transactional-id", f"{name}-id")
         self.broker.create(f"{name}-id-state", cleanup_policy="compact")
         refused("ransactional Id authorization failed", more=["--set", f"app={name}-id", "--set", f"outputs.aggregates={self.topic}-aggregates"])
@@ -595,7 +595,7 @@ class ByHand(OnKafka):
         before = self.positions(path)
         with SlowAnswers(self.broker, keys=(15, 16), seconds=14) as broker:
             done = self.tidemark("reset", path, "--yes", ok=4, seconds=40, brokers=broker.address)
-            self.assertIn("cannot ask about group 'slow'", done.stderr)
+            self.assertIn("cannot look up group 'slow'", done.stderr)
             self.assertGreater(broker.held, 0)
         self.assertEqual(self.positions(path), before)
         # Settings of topics, asked by the admin interface, may come too late as well: what is known without them is done.

@@ -180,7 +180,7 @@ extension ClientHandle {
         var list: UnsafePointer<rd_kafka_group_list>?
         let code = unsafe rd_kafka_list_groups(client, group, &list, Int32(withinMs))
         defer { if let list = unsafe list { unsafe rd_kafka_group_list_destroy(list) } }
-        let what = "cannot ask about group '\(group)'"
+        let what = "cannot look up group '\(group)'"
         guard let list = unsafe list,
             code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR__PARTIAL
         else { throw error(code, what) }

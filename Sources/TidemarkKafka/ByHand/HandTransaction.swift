@@ -144,7 +144,7 @@ package final class HandTransaction {
             for record in records { try send(record) }
             unsafe rd_kafka_flush(handle.client, waitMs)
             if unsafe deliveries.pointee.failedCount > 0 {
-                throw unsafe handle.error(deliveries.pointee.failure, "a record was not taken")
+                throw unsafe handle.error(deliveries.pointee.failure, "a record was refused")
             }
             if !offsets.isEmpty { try send(offsets, group) }
             unsafe try check(
@@ -171,7 +171,7 @@ package final class HandTransaction {
             list.append(offset.partition, offset: offset.next, metadata: offset.metadata)
         }
         guard let metadata = unsafe rd_kafka_consumer_group_metadata_new(group) else {
-            throw ConnectorError(.retriable, "the Kafka client has no memory")
+            throw ConnectorError(.retriable, "the Kafka client is out of memory")
         }
         defer { unsafe rd_kafka_consumer_group_metadata_destroy(metadata) }
         unsafe try check(
@@ -182,7 +182,7 @@ package final class HandTransaction {
 
     private func send(_ record: HandRecord) throws(ConnectorError) {
         guard let topic = unsafe handle.topic(record.topic) else {
-            throw ConnectorError(.environment, "'\(record.topic)' is no name for a Kafka topic")
+            throw ConnectorError(.environment, "'\(record.topic)' is not a valid topic name")
         }
         var partition = record.partition ?? RD_KAFKA_PARTITION_UA
         if record.partition == nil, let key = record.key {
@@ -213,7 +213,7 @@ package final class HandTransaction {
             if let headers = unsafe headers { unsafe rd_kafka_headers_destroy(headers) }
             guard code == RD_KAFKA_RESP_ERR__QUEUE_FULL else {
                 unsafe deliveries.pointee.failure = code
-                throw handle.error(code, "a record for '\(record.topic)' was not taken")
+                throw handle.error(code, "a record for '\(record.topic)' was refused")
             }
             unsafe rd_kafka_poll(handle.client, 20)
         }
@@ -239,7 +239,7 @@ package final class HandTransaction {
         let said = unsafe String(cString: rd_kafka_error_string(failure))
         var error = handle.error(code, what)
         if code == RD_KAFKA_RESP_ERR__TIMED_OUT {
-            error.message += "; whether it was done is not known: look, and run it again"
+            error.message += "; it is not known whether it was done: look, and run it again"
         } else if !error.message.contains(said) {
             error.message += ": \(said)"
         }

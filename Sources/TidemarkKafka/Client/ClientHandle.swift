@@ -122,7 +122,7 @@ final class ClientHandle: @unchecked Sendable {
     /// Asks the cluster for a topic, waiting at most so long for it to answer.
     func lookUp(_ topic: String, withinMs: Int64) throws(ConnectorError) -> Lookup {
         guard let handle = unsafe self.topic(topic) else {
-            throw ConnectorError(.environment, "'\(topic)' is no name for a Kafka topic")
+            throw ConnectorError(.environment, "'\(topic)' is not a valid topic name")
         }
         let deadlineNs = time.nowNs() + withinMs * 1_000_000
         var sliceMs: Int64 = 1000
@@ -197,7 +197,7 @@ final class ClientHandle: @unchecked Sendable {
         if let denied = snapshot.denied {
             return ConnectorError(
                 .environment,
-                "Kafka at \(brokers) denies us the group: \(denied.text)",
+                "Kafka at \(brokers) does not let us use the group: \(denied.text)",
                 hint: advice.hint(denied: denied.code, resource: nil)
             )
         }

@@ -54,7 +54,7 @@ struct Configuration {
         guard let value = secret.reveal() else {
             throw ConnectorError(
                 .environment,
-                "\(origin): \(secret.reference) stands for nothing here (is it set, and readable?)"
+                "\(origin): \(secret.reference) has no value here (is it set, and readable?)"
             )
         }
         let isSecret = Self.sensitive.contains(name) || value != secret.reference
@@ -108,7 +108,7 @@ struct Configuration {
         guard let value = key.reveal() else {
             throw ConnectorError(
                 .environment,
-                "kafka.tls.key: \(key.reference) stands for nothing here"
+                "kafka.tls.key: \(key.reference) has no value here"
             )
         }
         let isText = value.utf8.starts(with: "-----BEGIN".utf8)
@@ -133,7 +133,7 @@ struct Configuration {
     /// A configuration object for `rd_kafka_new`, which owns it if it succeeds.
     func make() throws(ConnectorError) -> OpaquePointer {
         guard let conf = unsafe rd_kafka_conf_new() else {
-            throw ConnectorError(.environment, "the Kafka client has no memory")
+            throw ConnectorError(.environment, "the Kafka client is out of memory")
         }
         for entry in entries {
             let text = ErrorText()

@@ -35,7 +35,7 @@ struct SecurityAdvice: Sendable {
     var startProblem: String? {
         guard isScramBroken, let mechanism else { return nil }
         return
-            "librdkafka \(kafkaLibraryVersion()) sends a wrong nonce with \(mechanism), which brokers from 3.7.2 and 3.8.1 on refuse as invalid credentials; 2.6.1 and newer are right"
+            "librdkafka \(kafkaLibraryVersion()) sends a wrong nonce with \(mechanism), which brokers from 3.7.2 and 3.8.1 on refuse as invalid credentials; use 2.6.1 or newer"
     }
 
     /// Why the cluster refused us: the library's text, and what it does not know.
@@ -57,7 +57,7 @@ struct SecurityAdvice: Sendable {
                 : "kafka.tls.cert and kafka.tls.key: the broker asks for a certificate of ours"
         }
         if text.contains("SSL") {
-            return "kafka.tls: off if the listener does not speak TLS, or its other port"
+            return "kafka.tls: off if the listener does not speak TLS, or the port of one that does"
         }
         if isScramBroken {
             return
@@ -66,8 +66,8 @@ struct SecurityAdvice: Sendable {
         switch mechanism {
         case "OAUTHBEARER":
             return "kafka.sasl.token: a token that the broker takes and that has not expired"
-        case nil: return "kafka.sasl: the listener asks who we are"
-        default: return "kafka.sasl: the username, and what the password's reference stands for"
+        case nil: return "kafka.sasl: the listener asks for a login"
+        default: return "kafka.sasl: the username, and the value of the password's reference"
         }
     }
 
@@ -77,10 +77,10 @@ struct SecurityAdvice: Sendable {
             return "kafka.tls: {} if the listener speaks TLS; else check that the broker is up"
         }
         if text.contains("PLAINTEXT broker listener"), usesTLS {
-            return "kafka.tls: off if the listener does not speak TLS, or its other port"
+            return "kafka.tls: off if the listener does not speak TLS, or the port of one that does"
         }
         if mechanism == nil, usesTLS, text.contains("SASL") || text.contains("Broken pipe") {
-            return "kafka.sasl: the listener may ask who we are; else check that the broker is up"
+            return "kafka.sasl: the listener may ask for a login; else check that the broker is up"
         }
         return "check kafka.brokers in the topology, and that the broker is up"
     }
@@ -124,7 +124,7 @@ func onTokenWanted(
             error.capacity
         )
         guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return events.noteToken(problem: nil) }
-        problem = "the token of \(secret.reference) was not taken: \(error.string)"
+        problem = "the token from \(secret.reference) was refused: \(error.string)"
     } else {
         problem = "\(secret.reference) holds no JSON web token (is it set, and readable?)"
     }

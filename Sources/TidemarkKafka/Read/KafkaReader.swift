@@ -229,12 +229,12 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
             let wanted = slot >= 0 ? position(slot) : -1
             throw ConnectorError(
                 .environment,
-                "\(name): offset \(wanted) is not in the log any more (or not yet): \(text)",
+                "\(name): offset \(wanted) is no longer in the log (or not yet): \(text)",
                 hint: "tidemark reset, or a longer retention for the topic"
             )
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
             RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-            throw ConnectorError(.environment, "\(name) does not exist any more: \(text)")
+            throw ConnectorError(.environment, "\(name) no longer exists: \(text)")
         default: throw ConnectorError(.environment, "cannot read \(name): \(text)")
         }
     }

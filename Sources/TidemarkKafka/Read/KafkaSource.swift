@@ -225,12 +225,12 @@ package final class KafkaSource: Source {
         case RD_KAFKA_RESP_ERR_NO_ERROR: break
         case RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__TRANSPORT:
             throw handle.unreachable(code, waitedMs: connectMs)
-        default: throw handle.error(code, "cannot ask for offsets at \(handle.brokers)")
+        default: throw handle.error(code, "cannot get offsets from \(handle.brokers)")
         }
         var found: [TopicPartition: Int64] = [:]
         for entry in list.entries {
             guard entry.code == RD_KAFKA_RESP_ERR_NO_ERROR else {
-                throw handle.error(entry.code, "cannot ask for the offsets of \(entry.partition)")
+                throw handle.error(entry.code, "cannot get the offsets of \(entry.partition)")
             }
             found[entry.partition] = entry.offset
         }

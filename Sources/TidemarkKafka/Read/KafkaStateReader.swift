@@ -64,7 +64,7 @@ package final class KafkaStateReader: StateReader {
             guard time.nowNs() - lastNs < waitMs * 1_000_000 else {
                 throw ConnectorError(
                     .environment,
-                    "the state topic '\(topic)' was not read to its end: nothing came for"
+                    "the state topic '\(topic)' was not read to its end: nothing arrived for"
                         + " \(waitMs) ms, partitions \(open.sorted()) are still to be read",
                     hint: "look for a transaction that hangs: kafka-transactions.sh find-hanging")
             }
@@ -114,7 +114,7 @@ package final class KafkaStateReader: StateReader {
             let code = unsafe rd_kafka_query_watermark_offsets(
                 handle.client, topic, id, &low, &high, Int32(connectMs))
             guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
-                throw handle.error(code, "cannot ask for the end of '\(topic)'")
+                throw handle.error(code, "cannot find the end of '\(topic)'")
             }
             targets.append(
                 Target(

@@ -52,7 +52,7 @@ final class LoadProducer {
     func topic(_ name: String) throws(ConnectorError) -> OpaquePointer {
         if let known = topics[name] { return unsafe known.pointer }
         guard let topic = unsafe rd_kafka_topic_new(client, name, nil) else {
-            throw ConnectorError(.environment, "'\(name)' is no name for a Kafka topic")
+            throw ConnectorError(.environment, "'\(name)' is not a valid topic name")
         }
         topics[name] = unsafe TopicReference(pointer: topic)
         return unsafe topic
@@ -156,7 +156,7 @@ final class LoadProducer {
     private func check() throws(ConnectorError) {
         let code = unsafe deliveries.pointee.failure
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
-            throw ConnectorError(.environment, "loader: a record was not taken: \(codeText(code))")
+            throw ConnectorError(.environment, "loader: a record was refused: \(codeText(code))")
         }
     }
 }

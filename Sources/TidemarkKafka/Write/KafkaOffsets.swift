@@ -68,7 +68,7 @@ package final class KafkaOffsets: OffsetStore {
             list.append(offset.partition, offset: offset.next, metadata: offset.metadata)
         }
         guard let queue = unsafe rd_kafka_queue_new(handle.client) else {
-            throw ConnectorError(.retriable, "the Kafka client has no memory")
+            throw ConnectorError(.retriable, "the Kafka client is out of memory")
         }
         defer { unsafe rd_kafka_queue_destroy(queue) }
         // The synchronous call would wait without an end for a coordinator.

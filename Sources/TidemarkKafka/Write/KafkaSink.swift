@@ -247,7 +247,7 @@ package final class KafkaSink: Sink, @unchecked Sendable {
             )
         }
         guard let reference = unsafe handle.topic(topic) else {
-            throw ConnectorError(.environment, "'\(topic)' is no name for a Kafka topic")
+            throw ConnectorError(.environment, "'\(topic)' is not a valid topic name")
         }
         let target = unsafe Target(
             topic: TopicReference(pointer: reference),
@@ -293,7 +293,7 @@ package final class KafkaSink: Sink, @unchecked Sendable {
     ) -> String {
         code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
             ? "a record of \(byteCount) bytes for '\(topic)' is over the topic's max.message.bytes"
-            : "a record for '\(topic)' was not taken"
+            : "a record for '\(topic)' was refused"
     }
 }
 

@@ -87,7 +87,7 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
             throw .abort("the transaction failed while records were sent")
         default:
             throw .environment(
-                sink.handle.error(code, "a record for '\(record.topic)' was not taken"))
+                sink.handle.error(code, "a record for '\(record.topic)' was refused"))
         }
     }
 
@@ -106,7 +106,7 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
             list.append(position.partition, offset: position.next, metadata: position.metadata)
         }
         guard let group = unsafe rd_kafka_consumer_group_metadata_new(app) else {
-            throw .again("the Kafka client has no memory")
+            throw .again("the Kafka client is out of memory")
         }
         defer { unsafe rd_kafka_consumer_group_metadata_destroy(group) }
         unsafe try take(
