@@ -90,9 +90,10 @@ let package = Package(
 
         module("TidemarkText", ["CText", "CCrypto"]),
         module("TidemarkCore", ["TidemarkText"]),
+        module("TidemarkRecords", ["TidemarkText", "TidemarkCore"]),
         module("TidemarkKernels", ["CKernels"]),
         module("TidemarkSketches", ["TidemarkText", "TidemarkKernels"]),
-        module("TidemarkDrift", ["CTails"]),
+        module("TidemarkDrift", ["TidemarkCore", "CTails"]),
         module("TidemarkAlerts"),
         module("TidemarkBatch", ["TidemarkCore"]),
         module(
@@ -102,9 +103,9 @@ let package = Package(
         module(
             "TidemarkOperators",
             [
-                "TidemarkText", "TidemarkCore", "TidemarkKernels", "TidemarkSketches",
-                "TidemarkDrift",
-                "TidemarkAlerts", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
+                "TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkKernels",
+                "TidemarkSketches", "TidemarkDrift", "TidemarkAlerts", "TidemarkBatch",
+                "TidemarkCodec", "TidemarkDataflow",
             ]),
         module("TidemarkTopology", ["CYAML"]),
         module(
@@ -134,8 +135,8 @@ let package = Package(
         .executableTarget(
             name: "tidemark",
             dependencies: [
-                "TidemarkText", "TidemarkCore", "TidemarkKernels", "TidemarkSketches",
-                "TidemarkAlerts",
+                "TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkKernels",
+                "TidemarkSketches", "TidemarkAlerts",
                 "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow", "TidemarkOperators",
                 "TidemarkTopology", "TidemarkPlanner", "TidemarkTelemetry",
                 "TidemarkRuntime", "TidemarkKafka", "TidemarkFiles", "TidemarkHTTP", "CAllocator",
@@ -171,6 +172,7 @@ let package = Package(
         // Counts allocations in the process that links it.
         .target(name: "TidemarkAllocations", path: "Tests/Allocations", cSettings: c),
         tests("TidemarkTextTests", ["TidemarkText", "TidemarkKernels"]),
+        tests("TidemarkRecordsTests", ["TidemarkCore", "TidemarkRecords"]),
         // Those of TidemarkKernels too: one sketch is tested in every tier of its kernels.
         tests(
             "TidemarkSketchesTests",
@@ -180,7 +182,8 @@ let package = Package(
                 "make_hll_table.py", "check_peer.py",
             ]),
         tests(
-            "TidemarkDriftTests", ["TidemarkDrift", "TidemarkKernels"], exclude: ["make_goldens.py"]
+            "TidemarkDriftTests", ["TidemarkCore", "TidemarkDrift", "TidemarkKernels"],
+            exclude: ["make_goldens.py"]
         ),
         tests("TidemarkAlertsTests", ["TidemarkAlerts", "TidemarkKernels", "TidemarkTestSupport"]),
         // Those of TidemarkBatch too: a batch is what is decoded.

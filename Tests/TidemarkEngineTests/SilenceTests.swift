@@ -84,7 +84,7 @@ enum SilencesByHand {
             }
             let told = Dictionary(
                 uniqueKeysWithValues: totals.verdicts.entries.map {
-                    ("\($0.monitor) \($0.verdict)", $0.count)
+                    ("\($0.monitor) \($0.verdict.rawValue)", $0.count)
                 })
             #expect(told == published, "seed \(seed)")
         }

@@ -51,8 +51,8 @@ package struct VerdictTally: Sendable, Equatable {
     package struct Entry: Sendable, Equatable {
         /// The monitor's name.
         package var monitor: String
-        /// As records name it: `drift`, `ok`, `too_few` and so on.
-        package var verdict: String
+        /// What they say.
+        package var verdict: Verdict
         /// (group, column, window)s of drift, (group, window)s of volume.
         package var count: Int64
     }
@@ -65,7 +65,7 @@ package struct VerdictTally: Sendable, Equatable {
     /// Counts a verdict, or several.
     ///
     /// - Complexity: O(entries), which are some dozens.
-    package mutating func add(_ verdict: String, of monitor: String, count: Int64 = 1) {
+    package mutating func add(_ verdict: Verdict, of monitor: String, count: Int64 = 1) {
         for place in entries.indices
         where entries[place].verdict == verdict && entries[place].monitor == monitor {
             entries[place].count += count
@@ -82,18 +82,14 @@ package struct VerdictTally: Sendable, Equatable {
     /// By monitor, then the most frequent first.
     package var sorted: [Entry] {
         entries.sorted {
-            ($0.monitor, $1.count, $0.verdict) < ($1.monitor, $0.count, $1.verdict)
+            ($0.monitor, $1.count, $0.verdict.rawValue)
+                < ($1.monitor, $0.count, $1.verdict.rawValue)
         }
     }
 
-    /// Verdicts that say nothing of the data: there was nothing to compare, or too little.
-    package static let unreached: Set<String> = [
-        "too_few", "learning", "no_baseline", "blind",
-    ]
-
     /// Verdicts that compared something with something.
     package var reachedCount: Int64 {
-        entries.reduce(0) { $0 + (Self.unreached.contains($1.verdict) ? 0 : $1.count) }
+        entries.reduce(0) { $0 + ($1.verdict.isReached ? $1.count : 0) }
     }
 }
 

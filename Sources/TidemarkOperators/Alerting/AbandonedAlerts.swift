@@ -3,6 +3,7 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkDrift
+import TidemarkRecords
 import TidemarkText
 
 /// Alerts of an earlier state epoch that still fire: nothing goes on with them, so they are resolved.

@@ -2,6 +2,7 @@ package import TidemarkAlerts
 package import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkRecords
 import TidemarkText
 
 /// Whose alert it is.

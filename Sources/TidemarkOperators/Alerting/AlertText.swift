@@ -1,9 +1,9 @@
 import TidemarkAlerts
-import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkDrift
 import TidemarkKernels
+import TidemarkRecords
 
 extension AlertIdentity {
     /// Ids made with MurmurHash3.

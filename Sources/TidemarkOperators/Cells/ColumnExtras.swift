@@ -1,6 +1,7 @@
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkKernels
+import TidemarkRecords
 import TidemarkSketches
 
 /// What is kept of a column besides counts, sums, bins, quantiles and texts, where `summaries:`

@@ -1,5 +1,6 @@
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkRecords
 import TidemarkSketches
 import TidemarkText
 

@@ -2,6 +2,7 @@ import TidemarkCodec
 package import TidemarkCore
 package import TidemarkDataflow
 import TidemarkKernels
+import TidemarkRecords
 import TidemarkSketches
 import TidemarkText
 
@@ -590,7 +591,7 @@ package final class StageTwoOperator: StageTwo {
         tally.notices += blindNotices.notices(of: record)
         for verdict in record.verdicts {
             tally.verdicts.add(verdict.verdict, of: verdict.monitor)
-            if verdict.verdict == "no_baseline" {
+            if verdict.verdict == .noBaseline {
                 tally.groupsWithoutBaseline.insert(
                     "\(record.operatorName)/\(String(decoding: record.group.part, as: UTF8.self))")
             }
@@ -686,7 +687,7 @@ package final class StageTwoOperator: StageTwo {
             let before = learned.silence(owner, group: group)
             var now: [UInt8]?
             judgeVolume(values, RowCounts(), segment: index, references, closing, &tally, emit) {
-                now = Array($0.verdicts.map(\.verdict).joined(separator: ",").utf8)
+                now = Array($0.verdicts.map(\.verdict.rawValue).joined(separator: ",").utf8)
                 return now != before
             }
             if let now { learned.setSilence(owner, group: group, now) }

@@ -1,6 +1,7 @@
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkRecords
 import TidemarkText
 
 /// What is learned of a group's windows, as the reference of a later one.

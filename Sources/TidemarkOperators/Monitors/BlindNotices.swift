@@ -1,5 +1,6 @@
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkRecords
 
 /// What is said, once for each monitor and column, of bins that learned counts can't be told apart in.
 ///
@@ -36,7 +37,7 @@ struct BlindNotices {
     /// Where most values of a window that was judged `blind` lie, and where its bins do.
     mutating func notices(of record: AggregateRecord) -> [Notice] {
         // Of all records that are published next to none has one.
-        guard !learned.isEmpty, record.verdicts.contains(where: { $0.verdict == "blind" }),
+        guard !learned.isEmpty, record.verdicts.contains(where: { $0.verdict == .blind }),
             let counts = record.histogram, let edges = bins[record.column]
         else { return [] }
         let inside = counts.counts.max() ?? 0
@@ -45,7 +46,7 @@ struct BlindNotices {
         guard Double(most) > BaselineTable.Entry.blindShare * Double(total) else { return [] }
         var found: [Notice] = []
         for verdict in record.verdicts
-        where verdict.verdict == "blind" && learned.contains(Self.name(verdict.baseline))
+        where verdict.verdict == .blind && learned.contains(Self.name(verdict.baseline))
             && said.count < Self.countMax
             && said.insert(Place(monitor: verdict.monitor, column: record.column)).inserted
         {

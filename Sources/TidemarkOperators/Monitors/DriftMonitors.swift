@@ -1,8 +1,8 @@
 import TidemarkAlerts
-import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkDrift
+import TidemarkRecords
 
 /// Tests closed windows against baselines.
 ///
@@ -145,7 +145,7 @@ struct DriftMonitors {
             let outcome = outcomes[known]
             let isBlind = outcome.isBlind(level: monitor.level)
             // Any of several named tests may find drift; the verdict shows the one that is most so.
-            var best: (verdict: DriftVerdict, place: Int, result: TidemarkDrift.TestResult)?
+            var best: (verdict: Verdict, place: Int, result: TidemarkDrift.TestResult)?
             for (place, size) in watch.sizes.enumerated() {
                 guard let result = outcome.result(size.test) else { continue }
                 let verdict = watch.rules[place].verdict(
@@ -212,7 +212,7 @@ struct DriftMonitors {
         var significance: TidemarkDrift.TestResult?
         var results: [(test: KnownTest, result: TidemarkDrift.TestResult)] = []
         /// In the order in which they were asked for.
-        var published: [TidemarkCore.TestResult] = []
+        var published: [TestRecord] = []
 
         /// The window's counts.
         func current(_ cell: GroupCell, _ place: Int) -> UnsafeBufferPointer<UInt64> {
@@ -272,7 +272,7 @@ struct DriftMonitors {
         private mutating func publish(_ test: KnownTest, _ result: TidemarkDrift.TestResult) {
             guard !published.contains(where: { $0.name == test.name }) else { return }
             published.append(
-                TidemarkCore.TestResult(name: test.name, value: result.value, p: result.p))
+                TestRecord(name: test.name, value: result.value, p: result.p))
         }
     }
 
@@ -323,24 +323,24 @@ struct DriftMonitors {
     private static let ignoreBelow = TwoSample.automatic.spec.ignoreBelow
 
     private func verdictRecord(
-        _ monitor: MonitorPlan, p: Double?, effect: Double?, _ verdict: DriftVerdict,
+        _ monitor: MonitorPlan, p: Double?, effect: Double?, _ verdict: Verdict,
         ignoreBelow: Double? = nil
     ) -> VerdictRecord {
         VerdictRecord(
             monitor: monitor.name, baseline: labels[monitor.baseline], p: p,
             level: monitor.level, effect: effect,
             ignoreBelow: ignoreBelow ?? monitor.ignoreBelow ?? Self.ignoreBelow,
-            verdict: verdict.rawValue)
+            verdict: verdict)
     }
 
     // MARK: Alerts
 
     private func said(
-        _ monitor: MonitorPlan, _ verdict: DriftVerdict, effect: Double, p: Double?,
+        _ monitor: MonitorPlan, _ verdict: Verdict, effect: Double, p: Double?,
         ignoreBelow: Double
     ) -> AlertVerdict {
         switch verdict {
-        case .drift: return .breached
+        case .drift, .drop, .rise: return .breached
         case .tooFew, .learning, .noBaseline: return .none
         // What began an alert was seen in these cells, and is gone from them.
         case .ok, .blind:

@@ -1,6 +1,7 @@
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkRecords
 import TidemarkText
 
 /// Freshness monitors of segments and of their groups: who had rows and has none, in event time.

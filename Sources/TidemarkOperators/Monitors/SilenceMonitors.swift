@@ -1,6 +1,7 @@
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkRecords
 import TidemarkText
 
 /// Freshness monitors of the source as a whole: nothing arrives on it.

@@ -1,6 +1,7 @@
 import TidemarkAlerts
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkRecords
 
 /// What the alerts about silence have in common, whoever is silent.
 struct SilenceText {

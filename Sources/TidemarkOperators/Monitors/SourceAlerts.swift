@@ -1,6 +1,7 @@
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkRecords
 
 /// Alerts about the source that every topology has: what the runtime sees of it, said once when it
 /// begins and once when it is over.

@@ -2,6 +2,7 @@ import TidemarkAlerts
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkDrift
+import TidemarkRecords
 
 /// Judges how many rows a group has in a window, by a bound or beside the windows before it.
 ///
@@ -89,15 +90,15 @@ struct VolumeMonitors {
     ) -> Judgement {
         var record = VerdictRecord(
             monitor: monitor.name, baseline: "", p: nil, level: nil, effect: nil, ignoreBelow: nil,
-            verdict: "ok")
+            verdict: .ok)
         // Bounds first: they need no baseline, and spend no budget.
         if let below = rule.below, rows < below {
-            record.verdict = "drop"
+            record.verdict = .drop
             return Judgement(
                 record: record, said: .breached, threshold: Double(below), isAbove: false)
         }
         if let above = rule.above, rows > above {
-            record.verdict = "rise"
+            record.verdict = .rise
             return Judgement(
                 record: record, said: .breached, threshold: Double(above), isAbove: true)
         }
@@ -110,7 +111,7 @@ struct VolumeMonitors {
         record.level = monitor.level
         record.ignoreBelow = rule.drop ?? rule.rise
         guard reference.isInForce else {
-            record.verdict = "learning"
+            record.verdict = .learning
             record.learned = reference.progress
             return Judgement(record: record, said: nil, threshold: bound, isAbove: false)
         }
@@ -121,7 +122,7 @@ struct VolumeMonitors {
                     windows: reference.progress.windows, rows: reference.progress.rows,
                     squares: reference.squares))
         else {
-            record.verdict = "too_few"
+            record.verdict = .tooFew
             return Judgement(record: record, said: nil, threshold: bound, isAbove: false)
         }
         record.expected = result.expected
@@ -137,7 +138,7 @@ struct VolumeMonitors {
         let threshold = result.expected * (isAbove ? 1 + share : 1 - share)
         var said = AlertVerdict.cleared
         if isSignificant, effect >= share {
-            record.verdict = isAbove ? "rise" : "drop"
+            record.verdict = isAbove ? .rise : .drop
             said = .breached
         } else if effect >= share * monitor.clearBelow {
             // Windows without rows are learned, and make the next one less of a surprise: chance is

@@ -192,7 +192,7 @@ final class EngineMetrics {
         for entry in reading.totals.verdicts.entries {
             telemetry.counter(
                 "tidemark_verdicts_total",
-                labels: [("monitor", entry.monitor), ("verdict", entry.verdict)],
+                labels: [("monitor", entry.monitor), ("verdict", entry.verdict.rawValue)],
                 help: "What monitors said of closed windows."
             ).raise(to: UInt64(clamping: entry.count))
         }

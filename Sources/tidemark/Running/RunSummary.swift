@@ -59,7 +59,7 @@ struct RunSummary {
             return "no record is in a window: all were set aside"
         }
         guard monitorCount > 0, totals.verdicts.reachedCount == 0 else { return nil }
-        let kinds = totals.verdicts.sorted.map { "\(grouped($0.count)) \($0.verdict)" }
+        let kinds = totals.verdicts.sorted.map { "\(grouped($0.count)) \($0.verdict.rawValue)" }
         return kinds.isEmpty
             ? "nothing was tested: no whole window was closed"
             : "nothing was tested: \(kinds.joined(separator: ", "))"
@@ -152,7 +152,7 @@ struct RunSummary {
         json.key("verdicts")
         json.objects(totals.verdicts.sorted) { json, entry in
             json.member("monitor", entry.monitor)
-            json.member("verdict", entry.verdict)
+            json.member("verdict", entry.verdict.rawValue)
             json.member("count", entry.count)
         }
         json.key("columns_without_value")
@@ -266,7 +266,7 @@ struct RunSummary {
         var lines: [String] = []
         var monitor: String?
         for entry in totals.verdicts.sorted {
-            let kind = "\(grouped(entry.count)) \(entry.verdict)"
+            let kind = "\(grouped(entry.count)) \(entry.verdict.rawValue)"
             if entry.monitor == monitor {
                 lines[lines.count - 1] += ", \(kind)"
             } else {

@@ -1,4 +1,4 @@
-package import TidemarkCore
+import TidemarkCore
 import TidemarkText
 
 /// Writes records of the aggregates topic one after the other, in the shape that it promises.
@@ -157,7 +157,7 @@ extension AggregateRecord {
                 json.member("effect", verdict.effect)
                 json.member("ignore_below", verdict.ignoreBelow)
                 json.member("expected", verdict.expected)
-                json.member("verdict", verdict.verdict)
+                json.member("verdict", verdict.verdict.rawValue)
                 if let learned = verdict.learned {
                     json.key("learned")
                     json.beginObject()
@@ -264,7 +264,7 @@ package func quantileName(_ rank: Double) -> String {
     let percent = (rank * 1_000_000).rounded() / 10_000
     let whole = Int(percent)
     guard percent != Double(whole) else { return wholePercentNames[whole] }
-    return wholePercentNames[whole] + "\(percent - Double(whole))".dropFirst().prefix(5)
+    return (whole < 10 ? "p0" : "p") + "\(percent)"
 }
 
 /// `p00` to `p100`.
@@ -373,7 +373,7 @@ extension JSONWriter {
         endArray()
     }
 
-    fileprivate mutating func write(_ tests: [TestResult]) {
+    fileprivate mutating func write(_ tests: [TestRecord]) {
         key("tests")
         beginObject()
         for test in tests {

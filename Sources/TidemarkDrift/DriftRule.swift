@@ -1,19 +1,4 @@
-/// What a monitor says of one window.
-package enum DriftVerdict: String, Sendable, Hashable, CaseIterable {
-    /// Significant, and large enough to hear of.
-    case drift
-    /// Not significant, or too small to hear of.
-    case ok
-    /// Fewer rows than `min_rows` in the window, or none in the baseline.
-    case tooFew = "too_few"
-    /// The baseline is still being learned.
-    case learning
-    /// The baseline is a file that has nothing of the group and column: nothing is learned either.
-    case noBaseline = "no_baseline"
-    /// No drift was seen, and the baseline could not have shown it: one cell holds nearly all of its
-    /// values, whatever they are there, or it has too few rows for any window to be significant.
-    case blind
-}
+package import TidemarkCore
 
 /// When a difference is drift.
 package struct DriftRule: Sendable, Hashable {
@@ -41,7 +26,7 @@ package struct DriftRule: Sendable, Hashable {
         rows: UInt64,
         baselineRows: UInt64?,
         isBlind: Bool = false
-    ) -> DriftVerdict {
+    ) -> Verdict {
         guard let baselineRows else { return .learning }
         guard rows >= rowCountMin, baselineRows > 0 else { return .tooFew }
         let isLarge = effect >= ignoreBelow
