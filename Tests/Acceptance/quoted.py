@@ -149,6 +149,13 @@ class Tables(unittest.TestCase):
             # Text is bytes, dates and numbers: the table says above it that any may have it.
             self.assertEqual(set(re.findall(r"[A-Z]\w+", said)) - {"Text"}, others - {"Text"}, f"{module}: what it may import")
 
+    def test_each_history_has_its_test(self):
+        part = re.search(r"## Histories that break exactness\n(.*?)\n## ", (ROOT / "ARCHITECTURE.md").read_text(), re.S)[1]
+        tested = (ROOT / "Tests/TidemarkEngineTests/HistoryTests.swift").read_text()
+        told = set(re.findall(r"(?<!\d)1\.\d+", part))
+        self.assertEqual({number.replace("_", ".") for number in re.findall(r"`(1_\d+) ", tested)}, told)
+        self.assertGreaterEqual(len(told), 15)
+
     def test_each_folder_of_the_sources_is_described(self):
         described = (ROOT / "ARCHITECTURE.md").read_text()
         folders = sorted({"/".join(name.split("/")[1:-1]) for name in tracked() if re.match(r"Sources/[Tt]idemark.*\.swift$", name)})
