@@ -14,7 +14,7 @@ import subprocess
 import unittest
 
 from acceptance import ROOT, TIDEMARK, WORK, tidemark
-from known import NOT_OURS, TOKENS, WRONG, code_words, schema, tracked
+from known import NOT_OURS, TOKENS, WRONG, code_words, schema, targets, tracked
 from quotes import NAME, OF_CODE, OF_USE, Quote, command_of, comments_of_topologies, helped, kind_of, messages, paragraphs, quotes_of
 
 
@@ -148,6 +148,11 @@ class Tables(unittest.TestCase):
             others = {name.removeprefix("Tidemark") for name in imports if name.startswith("Tidemark")}
             # Text is bytes, dates and numbers: the table says above it that any may have it.
             self.assertEqual(set(re.findall(r"[A-Z]\w+", said)) - {"Text"}, others - {"Text"}, f"{module}: what it may import")
+
+    def test_make_help_names_every_target(self):
+        shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        self.assertEqual(sorted(targets() - {"help"} - set(re.findall(r"[a-z][\w-]*", shown))), [])
+        self.assertGreaterEqual(len(targets()), 15)
 
     def test_each_history_has_its_test(self):
         part = re.search(r"## Histories that break exactness\n(.*?)\n## ", (ROOT / "ARCHITECTURE.md").read_text(), re.S)[1]
