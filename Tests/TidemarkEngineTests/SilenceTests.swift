@@ -133,7 +133,7 @@ enum SilencesByHand {
             #expect(stage.restore(entry, epoch: 2) == .otherEpoch(1))
         }
         var emitted: [OutputRecord] = []
-        stage.resolveAbandoned { emitted.append($0) }
+        _ = try stage.advance(.started) { emitted.append($0) }
         let said = try emitted.map { try JSONValue(parsing: try #require($0.value)) }
         #expect(said.compactMap { $0["state"]?.asText } == ["resolved", "resolved", "resolved"])
         #expect(

@@ -70,6 +70,8 @@ package final class RowTable {
 package protocol Partial: AnyObject, Sendable {
     /// Memory it holds, bytes.
     var byteCount: Int { get }
+    /// Who has rows in a segment, by its place in `StreamPlan.segments`.
+    func presence(segment: Int) -> GroupPresence
 }
 
 /// Stage 1 of one worker: decodes rows and folds them into open panes.
@@ -186,60 +188,6 @@ package struct WindowTally: Sendable {
     package init() {}
 }
 
-/// A minute in which too many records were set aside: dead letters above all.
-package struct Poison: Sendable, Equatable {
-    /// Records of that minute.
-    package var recordCount: Int64
-    /// Those that were dead letters, quarantined or withdrawn.
-    package var deadLetterCount: Int64
-    /// On the wall clock, ms.
-    package var startMs: Int64
-    /// Its end, or so far, on the wall clock, ms.
-    package var endMs: Int64
-
-    package init(recordCount: Int64, deadLetterCount: Int64, startMs: Int64, endMs: Int64) {
-        self.recordCount = recordCount
-        self.deadLetterCount = deadLetterCount
-        self.startMs = startMs
-        self.endMs = endMs
-    }
-
-    /// The share of those among the records, 0 to 1.
-    package var share: Double {
-        recordCount > 0 ? Double(deadLetterCount) / Double(recordCount) : 0
-    }
-}
-
-/// When something last arrived on the source.
-package struct Arrival: Sendable, Equatable {
-    /// On the wall clock, ms; the start of the process before its first record.
-    package var lastMs: Int64
-    /// Now, on the wall clock, ms.
-    package var nowMs: Int64
-
-    package init(lastMs: Int64, nowMs: Int64) {
-        self.lastMs = lastMs
-        self.nowMs = nowMs
-    }
-}
-
-/// A pane of all partitions, as it is merged.
-package struct PaneArrival: Sendable, Equatable {
-    /// Start of the pane, ms of event time.
-    package var startMs: Int64
-    /// Its end, ms of event time.
-    package var endMs: Int64
-    /// The greatest reference clock at the first rows of its partials; `TimeLimit.never` where it is not
-    /// known.
-    package var referenceMs: Int64
-
-    package init(startMs: Int64, endMs: Int64, referenceMs: Int64) {
-        self.startMs = startMs
-        self.endMs = endMs
-        self.referenceMs = referenceMs
-    }
-}
-
 /// What became of a state entry that was read back.
 package enum StateRestoration: Sendable, Equatable {
     case taken
@@ -283,36 +231,14 @@ package protocol StageTwo: AnyObject {
     func merge(
         _ partials: [any Partial], of sourceMs: Int64, in startMs: Int64,
         into windows: [(window: Window, size: Int)])
-    /// Takes note of who has rows in a pane that the merged watermark has passed (those that came in it,
-    /// late, among them), and decides at its end who is silent. Panes come in the order of their starts, those that a restart reads again too.
-    func observe(_ partials: [any Partial], in pane: PaneArrival)
-    /// Publishes what was decided at the ends of panes up to `throughMs`.
-    ///
-    /// - Returns: alerts that began to fire.
-    func saySilences(throughMs: Int64, emit: (OutputRecord) -> Void) -> Int
     /// Publishes a window and forgets it.
     func close(_ closing: WindowClosing, emit: (OutputRecord) -> Void) -> WindowTally
-    /// Looks at how long nothing arrived; says so once, and once more when something does.
+    /// Takes in what happened beside the rows of windows, and publishes what follows from it.
     ///
-    /// - Returns: alerts that began to fire, and whether anything was emitted.
-    func observe(_ arrival: Arrival, emit: (OutputRecord) -> Void) -> (alerts: Int, spoke: Bool)
-    /// Publishes conditions of the source: each once when it begins, and once when it is over.
-    ///
-    /// - Returns: alerts that began to fire, and whether anything was emitted.
-    func observe(
-        _ conditions: [SourceCondition], nowMs: Int64, emit: (OutputRecord) -> Void
-    ) -> (alerts: Int, spoke: Bool)
-    /// Says that reading has stopped since too many records were dead letters.
-    func hold(_ poison: Poison, emit: (OutputRecord) -> Void)
-    /// An earlier process said so, and nobody has said yet that records can be read again.
-    var isHoldOpen: Bool { get }
-    /// Says that records can be read again, after a minute in which few were dead letters.
-    func release(_ calm: Poison, emit: (OutputRecord) -> Void)
-    /// When the last record arrived before a silence that was said by an earlier process.
-    var silentSinceMs: Int64? { get }
-    /// Resolves the alerts of earlier state epochs that were firing, after the last `restore`: they go
-    /// with the entries that are taken away.
-    func resolveAbandoned(emit: (OutputRecord) -> Void)
+    /// - Throws: what ends the run.
+    func advance(
+        _ moment: Moment, emit: (OutputRecord) -> Void
+    ) throws(ConnectorError) -> Advance
     /// Takes one restored entry in, before the first window.
     ///
     /// - Returns: what became of it; one that is not `taken` changes nothing.
@@ -321,7 +247,7 @@ package protocol StageTwo: AnyObject {
     /// unit is through when it is called again. A restart from that unit reads no pane again that ends
     /// by `settledMs`, and all later ones.
     func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry]
-    /// About what `takeEntries` would give now, bytes; what is always small may be left out.
+    /// About what `takeEntries` would give now, bytes.
     ///
     /// It is kept up to date, since it is asked for with every window.
     var pendingEntryBytes: Int { get }

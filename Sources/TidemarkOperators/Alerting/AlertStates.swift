@@ -57,8 +57,6 @@ struct AlertStates {
         var resolvedAtMs = TimeLimit.never
         /// Why the alert that fires is muted.
         var mute: AlertMute?
-        /// The state topic may hold it.
-        var isStored = false
         /// Spans of windows, by their starts, in which it was pending or firing.
         ///
         /// The last span may be open. Spans are forgotten once no window that can come again lies
@@ -89,7 +87,7 @@ struct AlertStates {
     /// By monitor.
     private let options: [AlertOptions]
     private var alerts: [AlertSeries: Alert] = [:]
-    private var dirty: Set<AlertSeries> = []
+    private var entries: EntryStore<AlertSeries>
     /// Alerts that have episodes, by group.
     private var troubled: [[UInt8]: Set<AlertSeries>] = [:]
     /// The earliest time at which an alert of each window length is due to be given up.
@@ -98,13 +96,11 @@ struct AlertStates {
     private let resolveAfterMs: [Int64]
     private let isLearned: [Bool]
     private let lengthMs: [Int64]
-    /// Alerts whose entry was written as inactive.
-    private var leaving: Set<AlertSeries> = []
-    private var settled: SettledWindows
 
     init(plan: Plan) {
-        keys = StateKeys(plan: plan)
-        settled = SettledWindows(plan: plan)
+        let keys = StateKeys(plan: plan)
+        self.keys = keys
+        entries = EntryStore(.alert, sizeCount: plan.stream.windows.count) { keys.alert($0) }
         giveUpDueMs = plan.stream.windows.map { _ in .min }
         resolveAfterMs = plan.stream.monitors.map(\.resolveAfterMs)
         lengthMs = plan.stream.windows.map(\.lengthMs)
@@ -119,8 +115,15 @@ struct AlertStates {
         }
     }
 
-    /// Alerts that are remembered.
-    var count: Int { alerts.count }
+    /// About what the next unit of commit has to write, bytes.
+    var pendingBytes: Int { entries.pendingBytes }
+
+    /// Notes that the entry of an alert has to be written.
+    private mutating func write(_ series: AlertSeries, _ alert: Alert, isNew: Bool) {
+        entries.write(
+            series, isNew: isNew,
+            byteCount: series.group.count + 96 + 16 * alert.episodes.count)
+    }
 
     /// Takes in the verdict of a closed window; a window that was applied before changes nothing.
     ///
@@ -130,7 +133,8 @@ struct AlertStates {
     ) -> AlertSaying? {
         // Of an incomplete window nothing is learned; it comes again.
         guard closing.complete, verdict != .none else { return nil }
-        var alert = alerts[series] ?? Alert()
+        let known = alerts[series]
+        var alert = known ?? Alert()
         guard closing.window.endMs > alert.appliedThroughMs else { return nil }
         let before = alert.life
         let action = alert.life.observe(
@@ -158,9 +162,11 @@ struct AlertStates {
             alert.mute = nil
         }
         alert.note(startMs: closing.window.startMs)
-        if alert.life.phase == .inactive, !alert.isStored, alert.resolvedAtMs == TimeLimit.never {
+        // Nobody has read or written an entry of it.
+        let isNew = known == nil || entries.isNew(series)
+        if isNew, alert.life.phase == .inactive, alert.resolvedAtMs == TimeLimit.never {
             alerts[series] = nil
-            dirty.remove(series)
+            if known != nil { entries.remove(series) }
             setTroubled(series, false)
             return said
         }
@@ -172,7 +178,9 @@ struct AlertStates {
                 giveUpDueMs[series.size],
                 closing.window.endMs + resolveAfterMs[series.monitor])
         }
-        if alert.life != before || alert.life.phase != .inactive { dirty.insert(series) }
+        if alert.life != before || alert.life.phase != .inactive {
+            write(series, alert, isNew: isNew)
+        }
         return said
     }
 
@@ -184,7 +192,7 @@ struct AlertStates {
     mutating func closed(
         _ closing: WindowClosing, isForgotten: (AlertSeries) -> Bool
     ) -> [(series: AlertSeries, saying: AlertSaying)] {
-        settled.close(closing)
+        entries.close(closing)
         let endMs = closing.window.endMs
         guard closing.complete, endMs >= giveUpDueMs[closing.size] else { return [] }
         var nextMs = Int64.max
@@ -219,7 +227,7 @@ struct AlertStates {
             alert.appliedThroughMs = endMs
             alerts[series] = alert
             setTroubled(series, !alert.episodes.isEmpty)
-            dirty.insert(series)
+            write(series, alert, isNew: false)
         }
         return said
     }
@@ -255,44 +263,40 @@ struct AlertStates {
     }
 
     mutating func takeEntries(epoch: Int) -> [StateEntry] {
-        var entries: [StateEntry] = []
-        leaving.subtract(dirty)
+        forgetEpisodes()
+        let over = entries.letGo { [alerts, options, settled = entries.settled] series in
+            alerts[series]?.isOver(
+                throughMs: settled.throughMs[series.size],
+                coolDownMs: options[series.monitor].coolDownMs) ?? true
+        }
+        for series in over {
+            alerts[series] = nil
+            setTroubled(series, false)
+        }
+        return entries.take(epoch: epoch) { [alerts] series in
+            alerts[series].map { alert in
+                EntryContent(
+                    appliedThroughMs: alert.appliedThroughMs,
+                    payload: Self.bytes(
+                        [-1, Int64(alert.life.state.count)] + alert.life.state
+                            + [alert.resolvedAtMs, alert.mute?.rawValue ?? 0]
+                            + alert.episodes.flatMap { [$0.lowerBound, $0.upperBound] }),
+                    isLeaving: alert.life.phase == .inactive)
+            }
+        }
+    }
+
+    /// Forgets the spans in which no window that can come again begins.
+    private mutating func forgetEpisodes() {
         for series in troubled.values.joined() {
-            let settledMs = settled.throughMs[series.size]
+            let settledMs = entries.settled.throughMs[series.size]
             guard settledMs != TimeLimit.never else { continue }
-            // No window that starts in it comes again.
             let startMs = settledMs - lengthMs[series.size]
             alerts[series]?.episodes.removeAll { $0.upperBound <= startMs }
         }
         for series in troubled.values.joined() where alerts[series]?.episodes.isEmpty ?? true {
             setTroubled(series, false)
         }
-        for series in leaving {
-            let isOver = alerts[series]?.isOver(
-                throughMs: settled.throughMs[series.size],
-                coolDownMs: options[series.monitor].coolDownMs)
-            guard isOver ?? true else { continue }
-            alerts[series] = nil
-            leaving.remove(series)
-            setTroubled(series, false)
-            entries.append(StateEntry(key: keys.alert(series), value: nil))
-        }
-        for series in dirty {
-            guard var alert = alerts[series] else { continue }
-            if alert.life.phase == .inactive { leaving.insert(series) }
-            alert.isStored = true
-            alerts[series] = alert
-            let frame = StateFrame(
-                kind: .alert, epoch: epoch, appliedThroughMs: alert.appliedThroughMs,
-                payload: Self.bytes(
-                    [-1, Int64(alert.life.state.count)] + alert.life.state
-                        + [alert.resolvedAtMs, alert.mute?.rawValue ?? 0]
-                        + alert.episodes.flatMap { [$0.lowerBound, $0.upperBound] }))
-            entries.append(StateEntry(key: keys.alert(series), value: frame.encoded()))
-        }
-        dirty = []
-        settled.settle()
-        return entries
     }
 
     mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration {
@@ -305,11 +309,10 @@ struct AlertStates {
         let life = parts.life
         alerts[series] = Alert(
             life: life, appliedThroughMs: frame.appliedThroughMs,
-            resolvedAtMs: parts.resolvedAtMs, mute: parts.mute, isStored: true,
-            episodes: parts.episodes)
+            resolvedAtMs: parts.resolvedAtMs, mute: parts.mute, episodes: parts.episodes)
         setTroubled(series, !parts.episodes.isEmpty)
         // Written as inactive before the crash; the tombstone is still due.
-        if life.phase == .inactive { leaving.insert(series) }
+        if life.phase == .inactive { entries.restoreLeaving(series) }
         return .taken
     }
 

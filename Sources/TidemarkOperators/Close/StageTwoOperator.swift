@@ -36,12 +36,10 @@ package final class StageTwoOperator: StageTwo {
     private let alertText: AlertText
     private var alerts: AlertStates
     private var learned: LearnedBaselines
-    private var silence: SilenceMonitors
-    private var sourceAlerts: SourceAlerts
+    private var watchers: [any Watcher]
     /// The state topic names this topology.
     private var isOwnerKnown = false
     private static let ownerKey = Array("topology".utf8)
-    private var freshness: FreshnessMonitors
     private let keep: [Set<[UInt8]>]
     /// By column: the first segment that watches it; rows are counted there.
     private let homes: [Int?]
@@ -80,16 +78,13 @@ package final class StageTwoOperator: StageTwo {
         alertText = AlertText(plan: plan)
         alerts = AlertStates(plan: plan)
         learned = LearnedBaselines(plan: plan)
-        silence = SilenceMonitors(plan: plan)
-        sourceAlerts = SourceAlerts(plan: plan)
-        freshness = FreshnessMonitors(plan: plan)
         homes = plan.stream.columns.indices.map { column in
             plan.stream.segments.firstIndex { $0.columns.contains(column) }
         }
         hasSegment = plan.stream.windows.indices.map { size in
             plan.stream.segments.contains { $0.windows.contains(size) }
         }
-        keep = plan.stream.segments.map { segment in
+        let keep = plan.stream.segments.map { segment in
             Set(
                 segment.keep.map { values in
                     GroupValues(
@@ -99,13 +94,17 @@ package final class StageTwoOperator: StageTwo {
                     ).part
                 })
         }
+        self.keep = keep
+        watchers = allWatchers(plan) { part, segment in
+            GroupRank(isNamed: keep[segment].contains(part), hash: rank(part))
+        }
     }
 
     /// Memory of slices, of what is joined from them, and of learned and expected groups.
     ///
     /// - Complexity: O(slices); what did not change since the last call is not weighed again.
     package var byteCount: Int {
-        var sum = learned.byteCount + freshness.byteCount
+        var sum = watchers.reduce(learned.byteCount) { $0 + $1.byteCount }
         for (size, window) in windows.enumerated() {
             var known: [Int64: (bytes: Int, isFlipped: Bool)] = [:]
             for index in window.indices {
@@ -223,51 +222,22 @@ package final class StageTwoOperator: StageTwo {
         GroupRank(isNamed: keep[index].contains(part), hash: rank(part))
     }
 
-    /// Notes who has rows, where freshness of groups or segments is watched; else nothing.
-    package func observe(_ partials: [any Partial], in pane: PaneArrival) {
-        guard !freshness.isEmpty else { return }
-        freshness.observe(partials.compactMap { $0 as? PanePartial }, in: pane) {
-            self.rank($0, segment: $1)
+    // MARK: Moments
+
+    /// Tells every watcher; when the state was restored, publishes the end of alerts that nothing goes on
+    /// with.
+    package func advance(
+        _ moment: Moment, emit: (OutputRecord) -> Void
+    ) throws(ConnectorError) -> Advance {
+        if case .started = moment {
+            for alert in abandoned.records { emit(alert.output(to: plan.outputs.alerts)) }
+            abandoned = AbandonedAlerts(plan: plan)
         }
-    }
-
-    /// Publishes silences of groups and segments.
-    package func saySilences(throughMs: Int64, emit: (OutputRecord) -> Void) -> Int {
-        freshness.say(throughMs: throughMs, emit: emit)
-    }
-
-    /// Publishes that the source is silent, or no longer is.
-    package func observe(
-        _ arrival: Arrival, emit: (OutputRecord) -> Void
-    ) -> (alerts: Int, spoke: Bool) { silence.observe(arrival, emit: emit) }
-
-    /// Publishes conditions of the source.
-    package func observe(
-        _ conditions: [SourceCondition], nowMs: Int64, emit: (OutputRecord) -> Void
-    ) -> (alerts: Int, spoke: Bool) {
-        sourceAlerts.observe(conditions, nowMs: nowMs, emit: emit)
-    }
-
-    /// Publishes the alert that reading has stopped.
-    package func hold(_ poison: Poison, emit: (OutputRecord) -> Void) {
-        emit(silence.hold(poison))
-    }
-
-    /// Whether that alert fires.
-    package var isHoldOpen: Bool { silence.holdSinceMs != nil }
-
-    /// Resolves that alert, if it fires.
-    package func release(_ calm: Poison, emit: (OutputRecord) -> Void) {
-        if let record = silence.release(calm) { emit(record) }
-    }
-
-    /// When the last record arrived before a silence that was restored; `nil`: there was none.
-    package var silentSinceMs: Int64? { silence.sinceMs }
-
-    /// Publishes the resolutions that `restore` collected, once.
-    package func resolveAbandoned(emit: (OutputRecord) -> Void) {
-        for alert in abandoned.records { emit(alert.output(to: plan.outputs.alerts)) }
-        abandoned = AbandonedAlerts(plan: plan)
+        var advance = Advance()
+        for index in watchers.indices {
+            advance.add(try watchers[index].advance(moment, emit: emit))
+        }
+        return advance
     }
 
     // MARK: State
@@ -277,9 +247,10 @@ package final class StageTwoOperator: StageTwo {
     package func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry] {
         var entries =
             alerts.takeEntries(epoch: epoch) + learned.takeEntries(epoch: epoch)
-            + silence.takeEntries(epoch: epoch) + sourceAlerts.takeEntries(epoch: epoch)
-            + freshness.takeEntries(epoch: epoch, settledMs: settledMs)
-            + snapshots.takeTombstones()
+            + snapshots.takeTombstones(epoch: epoch)
+        for index in watchers.indices {
+            entries += watchers[index].takeEntries(epoch: epoch, settledMs: settledMs)
+        }
         // Beside other state: who has none disturbs nobody.
         if !isOwnerKnown, entries.contains(where: { $0.value != nil }) {
             isOwnerKnown = true
@@ -294,8 +265,10 @@ package final class StageTwoOperator: StageTwo {
         return entries.sorted { $0.key.precedes($1.key) }
     }
 
-    /// Bytes of learned baselines alone: what else changes is small beside them.
-    package var pendingEntryBytes: Int { learned.pendingBytes }
+    /// Bytes of everything that has entries.
+    package var pendingEntryBytes: Int {
+        watchers.reduce(alerts.pendingBytes + learned.pendingBytes) { $0 + $1.pendingBytes }
+    }
 
     /// Writes the first slice of each window: the later ones are first slices of other open
     /// windows.
@@ -330,7 +303,9 @@ package final class StageTwoOperator: StageTwo {
     package func restoreWindows(
         throughMs: Int64, publishedThroughMs: Int64
     ) -> [WindowSnapshot]? {
-        freshness.resume(throughMs: max(throughMs, publishedThroughMs))
+        for index in watchers.indices {
+            watchers[index].resume(throughMs: max(throughMs, publishedThroughMs))
+        }
         guard let found = snapshots.read(throughMs: throughMs) else { return nil }
         var restored: [WindowSnapshot] = []
         // Later ones first: suffix aggregates share what stands behind them.
@@ -461,12 +436,12 @@ package final class StageTwoOperator: StageTwo {
         }
         switch frame.kind {
         case .alert: return alerts.restore(frame, key: entry.key)
-        case .silence:
-            return sourceAlerts.restore(frame, key: entry.key)
-                ?? silence.restore(frame, key: entry.key)
         case .baseline: return learned.restore(frame, key: entry.key)
-        case .freshness:
-            return freshness.restore(frame, key: entry.key) { self.rank($0, segment: $1) }
+        case .silence, .freshness:
+            for index in watchers.indices {
+                if let outcome = watchers[index].restore(frame, key: entry.key) { return outcome }
+            }
+            return .noMonitor
         case .window, .windowList:
             snapshots.restore(frame, key: entry.key)
             return .taken

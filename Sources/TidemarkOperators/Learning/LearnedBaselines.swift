@@ -38,9 +38,8 @@ struct LearnedBaselines {
     private final class Memory {
         var head: LearnedHead
         /// False where its windows were read back without it: delivery at least once may lose the head
-        /// of a unit that was cut short.
+        /// of a unit that was cut short. Then it is written with the next one.
         var isHeadKnown = true
-        var isHeadDirty = true
         /// By their starts.
         var windows = SubtractOnEvictWindow<LearnedSum>()
         /// About: of the windows, and of a head and a sum.
@@ -65,8 +64,12 @@ struct LearnedBaselines {
         }
 
         /// Notes that a window was set apart.
-        func setApart(_ window: Range<Int64>) {
-            guard !head.apart.contains(where: { $0.contains(window.lowerBound) }) else { return }
+        ///
+        /// - Returns: whether that is news.
+        func setApart(_ window: Range<Int64>) -> Bool {
+            guard !head.apart.contains(where: { $0.contains(window.lowerBound) }) else {
+                return false
+            }
             if let last = head.apart.last, last.upperBound == window.lowerBound {
                 head.apart[head.apart.count - 1] = last.lowerBound..<window.upperBound
             } else {
@@ -74,7 +77,7 @@ struct LearnedBaselines {
                 head.apart.sort { $0.lowerBound < $1.lowerBound }
                 if head.apart.count > LearnedHead.apartCountMax { head.apart.removeFirst() }
             }
-            isHeadDirty = true
+            return true
         }
 
         /// All that starts in `fromMs ..< toMs`, with what the head took in.
@@ -108,16 +111,24 @@ struct LearnedBaselines {
     private var awake: [Place: Set<[UInt8]>] = [:]
     /// Places of which it was said that their groups do not come back.
     private var saidPassing: Set<Place> = []
-    /// Groups of which something is not written yet.
-    private var changed: [Place: Set<[UInt8]>] = [:]
-    private var tombstones: [[UInt8]] = []
-    private var settled: SettledWindows
+    /// The head of what is learned of a group, or one of its windows.
+    private struct EntryID: Hashable {
+        var place: Place
+        var group: [UInt8]
+        /// `nil`: the head.
+        var startMs: Int64?
+    }
+    private var entries: EntryStore<EntryID>
     private var sweptDay: [Place: Int64] = [:]
     private static let dayMs: Int64 = 86_400_000
 
     init(plan: Plan) {
         self.plan = plan
-        keys = StateKeys(plan: plan)
+        let keys = StateKeys(plan: plan)
+        self.keys = keys
+        entries = EntryStore(.baseline, sizeCount: plan.stream.windows.count) {
+            keys.learned($0.place, $0.group, startMs: $0.startMs)
+        }
         let stream = plan.stream
         uses = stream.segments.enumerated().map { index, segment in
             stream.baselines.indices.compactMap { baseline in
@@ -136,13 +147,21 @@ struct LearnedBaselines {
                     }, monitors: Set(places))
             }
         }
-        settled = SettledWindows(plan: plan)
     }
 
     /// About, as it is asked for many times a second: kept up window by window.
     private(set) var byteCount = 0
-    /// About: of windows that were learned and are not written.
-    private(set) var pendingBytes = 0
+    /// About what the next unit of commit has to write, bytes.
+    var pendingBytes: Int { entries.pendingBytes }
+
+    /// Notes that the head of what is learned of a group has to be written.
+    private mutating func writeHead(
+        _ place: Place, _ group: [UInt8], _ memory: Memory, isNew: Bool = false
+    ) {
+        entries.write(
+            EntryID(place: place, group: group), isNew: isNew,
+            byteCount: group.count + 60 + 2 * memory.head.cells.count + 8 * memory.head.apart.count)
+    }
 
     private mutating func insert(_ window: LearnedWindow, into memory: Memory) {
         weigh(memory) { memory in
@@ -196,8 +215,7 @@ struct LearnedBaselines {
     mutating func setSilence(_ place: Place, group: [UInt8], _ verdicts: [UInt8]?) {
         guard let memory = memories[place]?[group], memory.head.silence != verdicts else { return }
         memory.head.silence = verdicts
-        memory.isHeadDirty = true
-        changed[place, default: []].insert(group)
+        writeHead(place, group, memory)
     }
 
     /// Whether anything is known of a group.
@@ -321,19 +339,23 @@ struct LearnedBaselines {
         if let memory = memories[place]?[group], isForgotten(memory, learning, startMs: startMs) {
             forget(place, group)
         }
+        let known = memories[place]?[group]
         let memory =
-            memories[place]?[group]
-            ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
-        if memories[place]?[group] == nil { byteCount += memory.byteCount }
-        memories[place, default: [:]][group] = memory
+            known ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
+        if known == nil {
+            byteCount += memory.byteCount
+            memories[place, default: [:]][group] = memory
+            writeHead(place, group, memory, isNew: true)
+        } else if !memory.isHeadKnown {
+            writeHead(place, group, memory)
+        }
         if isPresent {
             awake[place, default: []].insert(group)
             setSilence(place, group: group, nil)
         }
-        defer { if memory.isHeadDirty { changed[place, default: []].insert(group) } }
         if rows > 0, day > memory.head.seenDay {
             memory.head.seenDay = day
-            memory.isHeadDirty = true
+            writeHead(place, group, memory)
         }
         // Windows that do not overlap: each row once.
         guard startMs == startMs.flooredDivision(by: lengthMs) * lengthMs else { return }
@@ -352,21 +374,23 @@ struct LearnedBaselines {
             else { return }
         }
         if isSetApart(place, group, startMs, alerts) {
-            memory.setApart(startMs..<closing.window.endMs)
+            if memory.setApart(startMs..<closing.window.endMs) {
+                writeHead(place, group, memory)
+            }
             return
         }
         let window = LearnedWindow(startMs: startMs, rows: rows, counts: cells)
         insert(window, into: memory)
-        // Its key, a frame around it, and the heads of their allocations.
-        pendingBytes += 200 + group.count + window.cells.count
-        changed[place, default: []].insert(group)
+        entries.write(
+            EntryID(place: place, group: group, startMs: startMs), isNew: true,
+            byteCount: group.count + 100 + window.cells.count)
     }
 
     /// Says that a window of this length was closed, after all its groups.
     ///
     /// - Returns: what a person should know, once.
     mutating func closed(_ closing: WindowClosing) -> [Notice] {
-        settled.close(closing)
+        entries.close(closing)
         guard closing.complete else { return [] }
         defer { keepLimit(closing) }
         // Once a day: who was not seen for long is forgotten, as it would be on its return.
@@ -422,72 +446,40 @@ struct LearnedBaselines {
         guard let memory = memories[place]?.removeValue(forKey: group) else { return }
         byteCount -= memory.byteCount
         awake[place]?.remove(group)
-        for window in memory.windows.all where window.isStored {
-            tombstones.append(keys.learned(place, group, startMs: window.startMs))
+        for window in memory.windows.all {
+            entries.remove(EntryID(place: place, group: group, startMs: window.startMs))
         }
         // Its head goes, unless it learns anew before the commit.
-        changed[place, default: []].insert(group)
+        entries.remove(EntryID(place: place, group: group))
     }
 
     // MARK: State
 
     mutating func takeEntries(epoch: Int) -> [StateEntry] {
-        var entries = tombstones.map { StateEntry(key: $0, value: nil) }
-        tombstones = []
-        let touched =
-            settled.hasMoved ? memories.mapValues { Set($0.keys) } : changed
-        for (place, groups) in touched {
-            for group in groups.union(changed[place] ?? []) {
-                guard let memory = memories[place]?[group] else {
-                    entries.append(StateEntry(key: keys.learned(place, group), value: nil))
-                    continue
-                }
-                settle(memory, place, group, &entries)
-                if memory.isHeadDirty {
-                    entries.append(
-                        entry(
-                            keys.learned(place, group), memory.head.throughMs,
-                            memory.head.encoded(), epoch))
-                    memory.isHeadDirty = false
-                    memory.isHeadKnown = true
-                }
-                let lengthMs = plan.stream.windows[place.size].lengthMs
-                memory.windows.update { startMs, window in
-                    guard !window.isStored else { return }
-                    window.isStored = true
-                    entries.append(
-                        entry(
-                            keys.learned(place, group, startMs: startMs), startMs + lengthMs,
-                            window.encoded(), epoch))
-                }
+        if entries.settled.hasMoved {
+            for (place, groups) in memories {
+                for (group, memory) in groups { settle(memory, place, group) }
             }
         }
-        for (place, groups) in changed where touched[place] == nil {
-            for group in groups where memories[place]?[group] == nil {
-                entries.append(StateEntry(key: keys.learned(place, group), value: nil))
+        let plan = plan
+        return entries.take(epoch: epoch) { [memories] id in
+            guard let memory = memories[id.place]?[id.group] else { return nil }
+            guard let startMs = id.startMs else {
+                memory.isHeadKnown = true
+                return EntryContent(
+                    appliedThroughMs: memory.head.throughMs, payload: memory.head.encoded())
             }
+            guard let window = memory.windows[startMs..<startMs + 1].first else { return nil }
+            return EntryContent(
+                appliedThroughMs: startMs + plan.stream.windows[id.place.size].lengthMs,
+                payload: window.encoded())
         }
-        changed = [:]
-        pendingBytes = 0
-        settled.settle()
-        return entries
-    }
-
-    private func entry(
-        _ key: [UInt8], _ throughMs: Int64, _ payload: [UInt8], _ epoch: Int
-    ) -> StateEntry {
-        StateEntry(
-            key: key,
-            value: StateFrame(
-                kind: .baseline, epoch: epoch, appliedThroughMs: throughMs, payload: payload
-            ).encoded())
     }
 
     /// Lets go of windows that nothing to come needs one by one.
-    private mutating func settle(
-        _ memory: Memory, _ place: Place, _ group: [UInt8], _ entries: inout [StateEntry]
-    ) {
-        let settledMs = settled.throughMs[place.size]
+    private mutating func settle(_ memory: Memory, _ place: Place, _ group: [UInt8]) {
+        if !memory.isHeadKnown { writeHead(place, group, memory) }
+        let settledMs = entries.settled.throughMs[place.size]
         guard settledMs != TimeLimit.never, let learning = learning(place),
             !memory.windows.all.isEmpty || !memory.head.apart.isEmpty
         else { return }
@@ -503,20 +495,18 @@ struct LearnedBaselines {
                 $0.startMs >= memory.head.throughMs && $0.startMs + lengthMs <= startMs
             }
             for window in folded { memory.head.take(window, endMs: window.startMs + lengthMs) }
-            if !folded.isEmpty { memory.isHeadDirty = true }
+            if !folded.isEmpty { writeHead(place, group, memory) }
         case .trailing:
             let toMs = (startMs - learning.skipMs).flooredDivision(by: lengthMs) * lengthMs
             spareMs = memory.spanStart(
                 learning.windowCount(lengthMs: lengthMs) * lengthMs, to: toMs)
             let count = memory.head.apart.count
             memory.head.apart.removeAll { $0.upperBound <= spareMs }
-            if memory.head.apart.count != count { memory.isHeadDirty = true }
+            if memory.head.apart.count != count { writeHead(place, group, memory) }
         }
         let spare = memory.windows[.min..<spareMs]
-        for window in spare where window.isStored {
-            entries.append(
-                StateEntry(
-                    key: keys.learned(place, group, startMs: window.startMs), value: nil))
+        for window in spare {
+            entries.remove(EntryID(place: place, group: group, startMs: window.startMs))
         }
         weigh(memory) { memory in
             memory.byteCount -= spare.reduce(0) { $0 + $1.byteCount }
@@ -530,10 +520,9 @@ struct LearnedBaselines {
         else { return .unusable("no baseline of this topology has it") }
         let day = startMs.map { $0.flooredDivision(by: Self.dayMs) }
         if let startMs, let day {
-            guard var window = LearnedWindow(startMs: startMs, frame.payload) else {
+            guard let window = LearnedWindow(startMs: startMs, frame.payload) else {
                 return .unusable("it is no window of a baseline")
             }
-            window.isStored = true
             let memory =
                 memories[place]?[group]
                 ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
@@ -552,7 +541,6 @@ struct LearnedBaselines {
             let memory = memories[place]?[group] ?? Memory(head: head, name: group)
             memory.head = head
             memory.isHeadKnown = true
-            memory.isHeadDirty = false
             if memories[place]?[group] == nil { byteCount += memory.byteCount }
             memories[place, default: [:]][group] = memory
         }

@@ -49,8 +49,6 @@ package struct LearnedWindow: Sendable, Equatable {
     /// Varints (LEB128), a cell each.
     let cells: [UInt8]
     var byteCount: Int { 56 + cells.count }
-    /// The state topic may hold it.
-    var isStored = false
 
     init(startMs: Int64, rows: Int64, counts: [UInt64]) {
         self.startMs = startMs

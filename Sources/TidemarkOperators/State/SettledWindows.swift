@@ -14,8 +14,9 @@ struct SettledWindows {
     /// `throughMs` moved with the unit before this one.
     private(set) var hasMoved = false
 
-    init(plan: Plan) {
-        closedThroughMs = plan.stream.windows.map { _ in TimeLimit.never }
+    /// - `sizeCount`: lengths of windows.
+    init(sizeCount: Int) {
+        closedThroughMs = Array(repeating: TimeLimit.never, count: sizeCount)
         throughMs = closedThroughMs
     }
 

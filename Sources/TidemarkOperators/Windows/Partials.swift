@@ -52,20 +52,13 @@ final class PanePartial: Partial {
         self.segments = segments
         byteCount = segments.reduce(64) { $0 + $1.byteCount }
     }
-}
 
-/// The order in which groups are kept when there are too many: those that the topology names,
-/// then by hash.
-///
-/// It does not depend on the order of arrival.
-struct GroupRank: Comparable, Sendable {
-    var isNamed: Bool
-    var hash: UInt64
-
-    /// Every group ranks below it: nothing was cut.
-    static let all = GroupRank(isNamed: false, hash: .max)
-
-    static func < (a: GroupRank, b: GroupRank) -> Bool {
-        a.isNamed != b.isNamed ? a.isNamed : a.hash < b.hash
+    func presence(segment: Int) -> GroupPresence {
+        let partial = segments[segment]
+        // Late rows are counted where they came, and belong elsewhere.
+        let present = partial.groups.filter { $0.rowCount > 0 }
+        return GroupPresence(
+            groups: present.map(\.shape.part), cut: partial.cut,
+            hasRows: !present.isEmpty || (partial.other.map { $0.rowCount > 0 } ?? false))
     }
 }

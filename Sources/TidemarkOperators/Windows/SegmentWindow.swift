@@ -1,4 +1,5 @@
 import TidemarkCore
+import TidemarkDataflow
 import TidemarkSketches
 import TidemarkText
 

@@ -318,11 +318,6 @@ package struct SubtractOnEvictWindow<Sum: Subtractable>: SlidingWindow {
     /// All slices, in their order.
     package var all: ArraySlice<Sum.Slice> { slices[...] }
 
-    /// Changes slices in what is not summed.
-    package mutating func update(_ body: (Int64, inout Sum.Slice) -> Void) {
-        for place in slices.indices { body(indices[place], &slices[place]) }
-    }
-
     /// The first place at or behind an index.
     private func place(of index: Int64) -> Int {
         var (low, high) = (0, indices.count)

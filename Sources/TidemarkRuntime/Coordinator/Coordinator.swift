@@ -12,17 +12,7 @@ package final class Coordinator {
         case worked, idle, finished
     }
 
-    private enum Commit {
-        case none
-        /// Waits for the snapshots of these workers, which park until all have answered: what stands
-        /// in the mailbox then is what the snapshots stand for, no more.
-        case barrier(epoch: Int, missing: Set<Int>)
-        /// On its way.
-        case committing(epoch: Int, CommitUnit)
-    }
-
     private let plan: Plan
-    private let calendar: WindowCalendar
     private let start: CoordinatorStart
     private let mailbox: Mailbox
     private let controls: [WorkerControl]
@@ -39,38 +29,17 @@ package final class Coordinator {
     private let untilEnd: Bool
 
     private var slots: [PartitionSlot]
-    private var pending = PendingPanes()
-    /// Windows that hold a pane, and the greatest reference clock at the first rows of its panes.
-    private var openWindows: [OpenWindow: Int64] = [:]
-    private var publishedThroughMs: Int64
-    private var mergedThroughMs: Int64
-    /// Panes that end by then are in the snapshot that the next offsets speak of.
-    private var snapshotThroughMs: Int64
-    private var incompleteThroughMs: Int64
-    private var incompleteRev: Int
-    /// What earlier processes published as incomplete: a window that ends by then gets the next
-    /// `rev`.
-    private let earlierIncompleteThroughMs: Int64
-    private let earlierIncompleteRev: Int
-    /// Windows that start before this lack rows, since a partition was entered inside its log.
-    private var incompleteBeforeMs: Int64
-    /// What the next unit of commit publishes.
-    private var outbox: [OutputRecord] = []
-    private var outboxBytes = 0
-    /// Bytes of the unit that is on its way.
-    private var unitBytes = 0
-    /// Tombstones of entries of earlier state epochs, for the first commit.
-    private var staleEntries: [StateEntry]
-    private var sequence: Int
-    private var commit = Commit.none
-    private var epoch = 0
-    private var lastCommitNs: Int64
+    private var book: WindowBook
+    private var commit: CommitMachine
+    private var watch: SourceWatch
     private var lastProgressNs = Int64.min / 2
-    private var hasNews = false
-    /// A window that just ended was closed, or an alert fires: they do not wait for the tick.
-    private var isUrgent = false
+    private var lastMemoryNs = Int64.min / 2
+    private var stopDeadlineNs = Int64.max
+    private var hasStarted = false
     private var isStopping = false
     private var isClosing = false
+    /// All partitions ended, and what was open is closed.
+    private var isFinal = false
     private var isDone = false
 
     /// How far the run is; refreshed with every turn.
@@ -81,7 +50,6 @@ package final class Coordinator {
     private let liveMs: Int64 = 10_000
     /// A transaction that begins sooner after the last meets its end markers, and waits 100 ms.
     private let commitSpacingMs: Int64 = 10
-    private let maxAgeMs: Int64
 
     /// A coordinator that has not moved yet.
     ///
@@ -100,10 +68,7 @@ package final class Coordinator {
         self.foreignMemberCount = foreignMemberCount
         self.sourceHasGrown = sourceHasGrown
         self.plan = plan
-        watch = SourceWatch(
-            skewMs: plan.stream.source.skewMs, idleMs: plan.stream.source.idleMs)
-        unitBytesMax = min(plan.run.unitBytesMax, RunSettings.unitBytesFirst)
-        calendar = WindowCalendar(windows: plan.stream.windows, paneMs: plan.stream.paneMs)
+        watch = SourceWatch(plan, startedMs: time.wallMs(), isToEnd: untilEnd)
         self.start = start
         self.mailbox = mailbox
         self.controls = controls
@@ -111,33 +76,15 @@ package final class Coordinator {
         self.memory = memory
         self.stage = stage
         self.log = log
-        self.staleEntries = staleEntries
-        hasNews = !staleEntries.isEmpty
         self.endOffsets = endOffsets
         self.wakeWorkers = wakeWorkers
         self.time = time
         self.untilEnd = untilEnd
         let now = time.nowNs()
-        lastCommitNs = now
-        let known = start.metadata.compactMap(\.self)
-        publishedThroughMs = known.map(\.publishedThroughMs).max() ?? TimeLimit.never
-        snapshotThroughMs = start.snapshotThroughMs
-        mergedThroughMs = max(publishedThroughMs, snapshotThroughMs)
-        incompleteThroughMs = known.map(\.incompleteThroughMs).max() ?? TimeLimit.never
-        incompleteRev = known.map(\.incompleteRev).max() ?? 0
-        incompleteBeforeMs = max(
-            known.map(\.enteredBeforeMs).max() ?? TimeLimit.never, start.incompleteBeforeMs)
-        for window in start.windows {
-            openWindows[OpenWindow(window: window.window, size: window.size)] =
-                window.referenceMs
-        }
-        poison = PoisonGauge(plan.limits, untilEnd: untilEnd)
-        // A silence that was said goes on through a restart; another one is measured from here.
-        lastArrivalMs = stage.silentSinceMs ?? time.wallMs()
-        sequence = known.map(\.sequence).max() ?? 0
-        earlierIncompleteThroughMs = incompleteThroughMs
-        earlierIncompleteRev = incompleteRev
-        maxAgeMs = plan.stream.monitors.map(\.maxAgeMs).max() ?? 3_600_000
+        book = WindowBook(plan.stream, start)
+        commit = CommitMachine(
+            plan.run, sequence: start.metadata.compactMap { $0?.sequence }.max() ?? 0,
+            staleEntries: staleEntries, nowNs: now)
         slots = start.partitions.indices.map { slot in
             PartitionSlot(
                 partition: start.partitions[slot],
@@ -146,7 +93,6 @@ package final class Coordinator {
                 floors: start.metadata[slot]?.floors ?? [])
         }
         progress.isRebuilding = zip(start.offsets, start.nexts).contains { $0 < $1 }
-        stage.resolveAbandoned { emit($0) }
         progress.totals.lost = start.lost
         progress.totals.passedOver = start.passedOver
         for condition in start.conditions { watch.note(condition, nowNs: now) }
@@ -159,18 +105,10 @@ package final class Coordinator {
         stopDeadlineNs = time.nowNs() + plan.run.stopWithinMs * 1_000_000
     }
 
-    private var stopDeadlineNs = Int64.max
-    private var poison: PoisonGauge
-    private var watch: SourceWatch
-    private var lastWatchNs = Int64.min / 2
-    private var lastArrivalMs: Int64
-    private var lastSilenceNs = Int64.min / 2
-
     /// How long its next turn can wait when the mailbox has nothing pressing, ms.
     package var patienceMs: Int {
-        guard isUrgent, case .none = commit else { return 50 }
-        let sinceMs = (time.nowNs() - lastCommitNs) / 1_000_000
-        return Int(max(1, min(50, commitSpacingMs - sinceMs)))
+        guard commit.isUrgent, commit.isIdle else { return 50 }
+        return Int(max(1, min(50, commitSpacingMs - commit.sinceMs(time.nowNs()))))
     }
 
     /// One turn: takes messages in, closes windows that are over, moves the commit on.
@@ -185,41 +123,43 @@ package final class Coordinator {
     }
 
     private func advance() throws(ConnectorError) -> Bool {
+        if !hasStarted {
+            hasStarted = true
+            try tell(.started)
+        }
         var worked = false
-        if !isCommitting {
+        if !commit.isCommitting {
             // A few at a time, so that committing gets its turn.
             for _ in 0..<256 {
                 guard let message = mailbox.pop() else { break }
                 worked = true
                 try receive(message)
-                if isCommitting || isUnitFull { break }
+                if commit.isCommitting || isUnitFull { break }
             }
-            advanceWindows()
+            try advanceWindows()
         }
         worked = try advanceCommit() || worked
         refreshProgress()
         try observeMemory()
         observeGrowth()
-        try observePoison()
-        observeRelief()
-        observeSilence()
-        observeSource()
+        try observeSource()
         return worked
     }
 
-    private var isCommitting: Bool {
-        if case .committing = commit { return true }
-        return false
-    }
-
     /// Whether what is to be published, with its state, is as much as a unit of commit may hold.
-    private var isUnitFull: Bool {
-        outboxBytes + stage.pendingEntryBytes >= unitBytesMax
-    }
+    private var isUnitFull: Bool { commit.isFull(entryBytes: stage.pendingEntryBytes) }
 
-    private func emit(_ record: OutputRecord) {
-        outboxBytes += record.byteCount
-        outbox.append(record)
+    /// Tells the stage of something beside the rows of windows.
+    ///
+    /// - `isPressing`: what is said of it does not wait for the tick; else alerts alone do not.
+    private func tell(_ moment: Moment, isPressing: Bool = false) throws(ConnectorError) {
+        let advance = try stage.advance(moment) { commit.emit($0) }
+        progress.totals.alerts += advance.alertCount
+        if advance.hasSpoken { commit.hasNews = true }
+        if advance.alertCount > 0 || isPressing && advance.hasSpoken { commit.isUrgent = true }
+        guard advance.holdsReading, !progress.isHolding else { return }
+        progress.isHolding = true
+        for control in controls { control.give { $0.isHolding = true } }
     }
 
     // MARK: Input
@@ -228,208 +168,144 @@ package final class Coordinator {
         switch message {
         case .sealed(let slot, let paneStartMs, let sourceMs, let partial, let origin):
             // Read again though a snapshot holds it, and perhaps not from its first row.
-            if isInSnapshot(paneStartMs) { return }
-            if unpublishedWindows(of: paneStartMs).isEmpty {
+            if book.isInSnapshot(paneStartMs) { return }
+            guard book.isUnpublished(paneStartMs) else {
                 // While rebuilding these were published before; later they would be lost rows.
                 if !progress.isRebuilding { progress.totals.latePartials += 1 }
                 return
             }
-            hasNews = true
+            commit.hasNews = true
             slots[slot].note(origin, ofPane: paneStartMs)
-            pending.add(partial, slot: slot, sourceMs: sourceMs, startMs: paneStartMs)
-            pendingBytes += partial.byteCount
+            book.add(partial, slot: slot, sourceMs: sourceMs, startMs: paneStartMs)
         case .entered(let beforeMs):
-            incompleteBeforeMs = max(incompleteBeforeMs, beforeMs)
+            book.note(incompleteBeforeMs: beforeMs)
         case .letters(let records):
-            for record in records { emit(record) }
-            hasNews = true
-        case .progress(let told):
-            let slot = told.slot
-            if told.position > slots[slot].next {
-                slots[slot].next = told.position
-                slots[slot].lastMovedNs = time.nowNs()
-                // What is read again has arrived before.
-                if told.position > start.nexts[slot] { lastArrivalMs = time.wallMs() }
-                hasNews = true
-            }
-            slots[slot].watermarkMs = told.watermarkMs
-            slots[slot].hopedMs = told.hopedMs
-            slots[slot].referenceMs = told.referenceMs
-            slots[slot].leapMs = told.leapMs
-            slots[slot].counts = told.counts
+            for record in records { commit.emit(record) }
+            commit.hasNews = true
+        case .progress(let told): receive(told)
         case .ended(let slot, let watermarkMs):
             slots[slot].hasEnded = true
             slots[slot].watermarkMs = watermarkMs
             if slots.allSatisfy(\.hasEnded) { isClosing = true }
         case .tally(let tally):
             progress.totals.input.add(tally)
-            poison.add(
-                records: tally.records,
-                deadLetters: tally.deadLetters + tally.quarantined + tally.withdrawn,
-                nowMs: time.wallMs())
+            watch.add(tally)
         case .snapshot(let worker, let answered, let snapshots):
             for snapshot in snapshots {
                 slots[snapshot.slot].snapshot = snapshot
                 slots[snapshot.slot].next = max(slots[snapshot.slot].next, snapshot.next)
                 slots[snapshot.slot].watermarkMs = snapshot.watermarkMs
             }
-            guard case .barrier(let epoch, var missing) = commit, epoch == answered else { return }
-            missing.remove(worker)
-            commit = .barrier(epoch: epoch, missing: missing)
-            if missing.isEmpty {
-                advanceWindows()
-                commit = .committing(epoch: epoch, makeUnit())
-                for control in controls { control.give { $0.releasedEpoch = epoch } }
-            }
+            guard commit.answer(of: worker, epoch: answered) else { return }
+            try advanceWindows()
+            sendUnit()
+            for control in controls { control.give { $0.releasedEpoch = commit.epoch } }
         case .failed(let error):
             throw error
         }
     }
 
+    private func receive(_ told: SlotProgress) {
+        let slot = told.slot
+        if told.position > slots[slot].next {
+            slots[slot].next = told.position
+            slots[slot].lastMovedNs = time.nowNs()
+            // What is read again has arrived before.
+            if told.position > start.nexts[slot] { watch.lastArrivalMs = time.wallMs() }
+            commit.hasNews = true
+        }
+        slots[slot].watermarkMs = told.watermarkMs
+        slots[slot].hopedMs = told.hopedMs
+        slots[slot].referenceMs = told.referenceMs
+        slots[slot].leapMs = told.leapMs
+        slots[slot].counts = told.counts
+    }
+
     // MARK: Windows
 
-    private func isInSnapshot(_ paneStartMs: Int64) -> Bool {
-        snapshotThroughMs != TimeLimit.never
-            && paneStartMs + plan.stream.paneMs <= snapshotThroughMs
-    }
-
-    private func unpublishedWindows(of paneStartMs: Int64) -> [OpenWindow] {
-        calendar.windows(of: paneStartMs).filter { $0.window.endMs > publishedThroughMs }
-    }
-
-    /// Whether a pane lies in a window that is not published.
-    private func isUnpublished(_ paneStartMs: Int64) -> Bool {
-        calendar.lastEndMs(of: paneStartMs) > publishedThroughMs
-    }
-
-    private func advanceWindows() {
+    private func advanceWindows() throws(ConnectorError) {
         // Under `--until-end` a partition that ended long ago holds nothing up.
         let watermark =
             untilEnd
             ? slots.endingWatermarkMs(idleMs: plan.stream.source.idleMs) : slots.watermarkMs
-        let publishedMs = publishedThroughMs
-        while watermark > mergedThroughMs {
+        let publishedMs = book.publishedThroughMs
+        while watermark > book.mergedThroughMs {
             // What one unit can't take waits for the next: a watermark may leap over many windows.
             guard !isUnitFull else { break }
-            let stepMs = min(watermark, nextClosingMs ?? watermark)
-            mergedThroughMs = stepMs
-            mergePanes(endingBy: stepMs, isSettled: true)
-            closeWindows(endingBy: stepMs, complete: true)
-            saySilences(throughMs: stepMs)
-            publishedThroughMs = max(publishedThroughMs, stepMs)
+            let stepMs = book.advance(to: watermark)
+            try mergePanes(endingBy: stepMs, isSettled: true)
+            try closeWindows(endingBy: stepMs, complete: true)
+            try tell(.reached(stepMs))
+            book.publish(throughMs: stepMs)
         }
-        if publishedThroughMs > publishedMs { dropPublishedOrigins() }
-        guard watermark <= mergedThroughMs else { return }
-        if isClosing, !isDone, case .none = commit, !isFinal, !progress.isRebuilding {
-            closeAll()
+        if book.publishedThroughMs > publishedMs { dropPublishedOrigins() }
+        guard watermark <= book.mergedThroughMs else { return }
+        if isClosing, !isDone, commit.isIdle, !isFinal, !progress.isRebuilding {
+            try closeAll()
         }
-    }
-
-    /// The end of the first window that holds something and is not closed yet.
-    private var nextClosingMs: Int64? {
-        let open = openWindows.keys.lazy.map(\.window.endMs).min()
-        let waiting = pending.firstMs.flatMap { startMs in
-            unpublishedWindows(of: startMs).lazy.map(\.window.endMs).min()
-        }
-        guard let ends = [open, waiting].compactMap(\.self).min() else { return nil }
-        return max(ends, mergedThroughMs == TimeLimit.never ? ends : mergedThroughMs + 1)
     }
 
     /// `isSettled`: the merged watermark has passed them, so that nothing of them is to come.
-    private func mergePanes(endingBy watermarkMs: Int64, isSettled: Bool) {
-        let paneMs = plan.stream.paneMs
-        while let startMs = pending.firstMs, startMs <= watermarkMs - paneMs {
-            let partials = pending.removeFirst()
-            pendingBytes -= partials.reduce(0) { $0 + $1.partial.byteCount }
-            let windows = unpublishedWindows(of: startMs)
-            guard !windows.isEmpty else {
-                if !progress.isRebuilding { progress.totals.latePartials += partials.count }
+    private func mergePanes(
+        endingBy watermarkMs: Int64, isSettled: Bool
+    ) throws(ConnectorError) {
+        while let pane = book.takePane(endingBy: watermarkMs, slots) {
+            guard !pane.windows.isEmpty else {
+                if !progress.isRebuilding { progress.totals.latePartials += pane.parts.count }
                 continue
             }
-            let reference =
-                partials.compactMap { slots[$0.slot].origins[startMs]?.clock.referenceMs }.max()
-                ?? TimeLimit.never
-            for window in windows {
-                openWindows[window] = max(openWindows[window] ?? TimeLimit.never, reference)
-            }
-            let targets = windows.map { ($0.window, $0.size) }
-            var rest = partials[...]
+            let targets = pane.windows.map { ($0.window, $0.size) }
+            var rest = pane.parts[...]
             while let sourceMs = rest.first?.sourceMs {
                 let next = rest.prefix { $0.sourceMs == sourceMs }
-                stage.merge(next.map(\.partial), of: sourceMs, in: startMs, into: targets)
+                stage.merge(next.map(\.partial), of: sourceMs, in: pane.startMs, into: targets)
                 rest = rest.dropFirst(next.count)
             }
             guard isSettled else { continue }
-            stage.observe(
-                partials.map(\.partial),
-                in: PaneArrival(
-                    startMs: startMs, endMs: startMs + paneMs, referenceMs: reference))
+            try tell(
+                .paneEnded(
+                    pane.parts.map(\.partial),
+                    PaneArrival(
+                        startMs: pane.startMs, endMs: pane.startMs + plan.stream.paneMs,
+                        referenceMs: pane.referenceMs)))
         }
     }
 
-    private func saySilences(throughMs: Int64) {
-        let alerts = stage.saySilences(throughMs: throughMs) {
-            emit($0)
-            hasNews = true
-        }
-        progress.totals.alerts += alerts
-        if alerts > 0 { isUrgent = true }
-    }
-
-    private func closeWindows(endingBy watermarkMs: Int64, complete: Bool) {
+    private func closeWindows(
+        endingBy watermarkMs: Int64, complete: Bool
+    ) throws(ConnectorError) {
         // While catching up, windows go with the tick: a transaction each would cost more than it
         // brings.
         let liveFromMs = time.wallMs() - liveMs - plan.stream.source.outOfOrdernessMs
         let heldBy = slots.count > 1 ? slots.slowest?.partition : nil
-        for open in openWindows.keys.filter({ $0.window.endMs <= watermarkMs }).sorted() {
-            let reference = openWindows.removeValue(forKey: open) ?? TimeLimit.never
-            let ageMs = reference == TimeLimit.never ? 0 : reference - open.window.endMs
-            let wasIncomplete = open.window.endMs <= earlierIncompleteThroughMs
-            let closing = WindowClosing(
-                window: open.window, size: open.size,
-                complete: complete && open.window.startMs >= incompleteBeforeMs,
-                rev: wasIncomplete ? earlierIncompleteRev + 1 : 0,
-                backfill: ageMs > maxAgeMs, ageMs: ageMs,
-                heldBy: heldBy)
+        let closings = book.takeClosings(
+            endingBy: watermarkMs, complete: complete, heldBy: heldBy)
+        for closing in closings {
             // By event time, whatever the watermark leapt over.
-            if complete { saySilences(throughMs: open.window.endMs) }
+            if complete { try tell(.reached(closing.window.endMs)) }
             let startedNs = time.threadCPUNs()
-            let tally = stage.close(closing) { emit($0) }
+            let tally = stage.close(closing) { commit.emit($0) }
             progress.totals.closingCPUNs += time.threadCPUNs() - startedNs
-            progress.totals.add(tally)
-            let noticeRoom = RunProgress.noticeCountMax - progress.notices.count
-            progress.notices += tally.notices.prefix(noticeRoom)
-            progress.droppedNoticeCount += max(0, tally.notices.count - noticeRoom)
-            hasNews = true
-            if open.window.endMs >= liveFromMs || tally.alerts > 0 { isUrgent = true }
+            progress.add(tally)
+            commit.hasNews = true
+            if closing.window.endMs >= liveFromMs || tally.alerts > 0 { commit.isUrgent = true }
         }
     }
 
     /// All partitions ended: what is still open is published as incomplete, and forgotten by the
     /// commit, which leaves the low-water before it.
-    private func closeAll() {
-        mergePanes(endingBy: .max, isSettled: false)
-        if let last = openWindows.keys.map(\.window.endMs).max() {
-            incompleteRev =
-                earlierIncompleteThroughMs > publishedThroughMs ? earlierIncompleteRev + 1 : 0
-            incompleteThroughMs = last
-            closeWindows(endingBy: .max, complete: false)
-        }
+    private func closeAll() throws(ConnectorError) {
+        try mergePanes(endingBy: .max, isSettled: false)
+        book.end()
+        try closeWindows(endingBy: .max, complete: false)
         isFinal = true
-        hasNews = true
+        commit.hasNews = true
     }
-
-    private var isFinal = false
-    /// A unit of commit takes windows in until it is as large as this: less where units take long to
-    /// get through.
-    private var unitBytesMax: Int
-    /// When the unit that is on its way was made.
-    private var unitBeganNs: Int64 = 0
 
     private func dropPublishedOrigins() {
         for slot in slots.indices {
             slots[slot].origins = slots[slot].origins.filter { startMs, _ in
-                isUnpublished(startMs)
+                book.isUnpublished(startMs)
             }
         }
     }
@@ -438,81 +314,61 @@ package final class Coordinator {
 
     /// - Returns: whether something moved.
     private func advanceCommit() throws(ConnectorError) -> Bool {
-        switch commit {
-        case .none:
+        if let unit = commit.unit { return try advance(unit) }
+        guard commit.isIdle else { return false }
+        if progress.isRebuilding {
+            // A commit now would go backwards. What is published meanwhile waits for the first.
+            progress.isRebuilding = zip(slots, start.nexts).contains { $0.next < $1 }
             if progress.isRebuilding {
-                // A commit now would go backwards. What is published meanwhile waits for the first.
-                progress.isRebuilding = zip(slots, start.nexts).contains { $0.next < $1 }
-                if progress.isRebuilding {
-                    isDone = isStopping
-                    return false
-                }
-            }
-            let sinceMs = (time.nowNs() - lastCommitNs) / 1_000_000
-            let isDue = sinceMs >= plan.run.commitMs
-            if isFinal {
-                if !hasNews {
-                    isDone = true
-                    return true
-                }
-                beginBarrier()
-            } else if isStopping || (isUrgent && sinceMs >= commitSpacingMs)
-                || isUnitFull || sinceMs >= plan.run.heartbeatMs
-            {
-                beginBarrier()
-            } else if isDue, !isWindowDue, proposeFloors() || hasNews {
-                // Floors go with news, too: on a busy stream there is no tick without.
-                beginBarrier()
-            } else {
+                isDone = isStopping
                 return false
             }
-            return true
-        case .barrier: return false
-        case .committing(let epoch, let unit):
-            guard try log.commit(unit, waitMs: 10) else {
-                guard time.nowNs() < stopDeadlineNs else {
-                    throw ConnectorError(
-                        .retriable,
-                        "the last commit was not through within \(plan.run.stopWithinMs) ms of the"
-                            + " request to stop; the next start does it again")
-                }
-                return false
-            }
-            progress.totals.commits += 1
-            commit = .none
-            adaptUnit()
-            unitBytes = 0
-            lastCommitNs = time.nowNs()
-            proposedFloors = [:]
-            staleEntries = []
-            for control in controls {
-                control.give {
-                    $0.committedEpoch = epoch
-                    $0.floors = [:]
-                }
-            }
-            for slot in slots.indices { slots[slot].snapshot = nil }
-            if isStopping || isFinal { isDone = true }
+        }
+        if isFinal, !commit.hasNews {
+            isDone = true
             return true
         }
+        guard isCommitDue else { return false }
+        beginBarrier()
+        return true
     }
 
-    /// A unit should be through in a few seconds, however slowly results leave.
-    private func adaptUnit() {
-        let tookMs = (time.nowNs() - unitBeganNs) / 1_000_000
-        let most = plan.run.unitBytesMax
-        if tookMs > RunSettings.unitMsMax {
-            // As much as would have taken half of that.
-            let fitting = Int64(unitBytes) * RunSettings.unitMsMax / (2 * tookMs)
-            unitBytesMax = max(
-                min(most, RunSettings.unitBytesMin), min(unitBytesMax / 2, Int(fitting)))
-        } else if unitBytesMax < most, tookMs < RunSettings.unitMsMax / 4 {
-            // Twice as much, or what takes half of that time at the pace of this one.
-            let fitting = Int64(unitBytes) * RunSettings.unitMsMax / (2 * max(1, tookMs))
-            unitBytesMax = min(most, max(unitBytesMax * 2, Int(fitting)))
+    private var isCommitDue: Bool {
+        let sinceMs = commit.sinceMs(time.nowNs())
+        if isFinal || isStopping || isUnitFull || sinceMs >= plan.run.heartbeatMs
+            || (commit.isUrgent && sinceMs >= commitSpacingMs)
+        {
+            return true
         }
-        progress.unitBytesMax = unitBytesMax
-        progress.lastUnitMs = tookMs
+        guard sinceMs >= plan.run.commitMs, !isWindowDue else { return false }
+        // Floors go with news, too: on a busy stream there is no tick without.
+        return proposeFloors() || commit.hasNews
+    }
+
+    /// Moves the unit that is on its way on.
+    private func advance(_ unit: CommitUnit) throws(ConnectorError) -> Bool {
+        guard try log.commit(unit, waitMs: 10) else {
+            guard time.nowNs() < stopDeadlineNs else {
+                throw ConnectorError(
+                    .retriable,
+                    "the last commit was not through within \(plan.run.stopWithinMs) ms of the"
+                        + " request to stop; the next start does it again")
+            }
+            return false
+        }
+        progress.totals.commits += 1
+        commit.finish(nowNs: time.nowNs())
+        progress.unitBytesMax = commit.unitBytesMax
+        progress.lastUnitMs = commit.lastUnitMs
+        for control in controls {
+            control.give {
+                $0.committedEpoch = commit.epoch
+                $0.floors = [:]
+            }
+        }
+        for slot in slots.indices { slots[slot].snapshot = nil }
+        if isStopping || isFinal { isDone = true }
+        return true
     }
 
     /// A window is about to end on the wall clock, or just did: what is committed goes with it.
@@ -520,7 +376,7 @@ package final class Coordinator {
     /// Where ticks are as long as windows a tick may fall there: the window's results would then wait for
     /// its transaction, and for the markers that end it.
     private var isWindowDue: Bool {
-        guard !untilEnd, let endMs = calendar.nextEndMs(after: mergedThroughMs) else {
+        guard !untilEnd, let endMs = book.calendar.nextEndMs(after: book.mergedThroughMs) else {
             return false
         }
         let sinceMs = time.wallMs() - endMs - plan.stream.source.outOfOrdernessMs
@@ -528,115 +384,84 @@ package final class Coordinator {
     }
 
     private func beginBarrier() {
-        epoch += 1
-        hasNews = false
-        isUrgent = false
-        let floors = proposedFloors
-        let epoch = epoch
+        commit.beginBarrier(workerCount: controls.count)
         let isLast = isFinal || isStopping
-        commit = .barrier(epoch: epoch, missing: Set(controls.indices))
         for control in controls {
             control.give {
-                $0.barrierEpoch = epoch
-                $0.floors = floors
+                $0.barrierEpoch = commit.epoch
+                $0.floors = commit.proposedFloors
                 $0.isLast = isLast
             }
         }
         wakeWorkers()
     }
 
-    private func makeUnit() -> CommitUnit {
-        sequence += 1
+    /// Sends everything off that was published and decided so far, with the positions of all partitions.
+    private func sendUnit() {
         let takesSnapshot =
-            !isFinal && plan.mayNeedSnapshots && rereadSpanMs > plan.limits.maxRereadMs
-        var entries =
-            staleEntries
-            + stage.takeEntries(
-                epoch: start.stateEpoch,
-                settledMs: calendar.settledMs(
-                    publishedThroughMs: publishedThroughMs,
-                    snapshotThroughMs: takesSnapshot ? mergedThroughMs : snapshotThroughMs))
+            !isFinal && plan.mayNeedSnapshots
+            && book.rereadSpanMs(slots) > plan.limits.maxRereadMs
+        var entries = stage.takeEntries(
+            epoch: start.stateEpoch, settledMs: book.settledMs(takesSnapshot: takesSnapshot))
         if takesSnapshot { entries += takeSnapshot() }
-        let offsets = positions()
-        unitBeganNs = time.nowNs()
-        unitBytes =
-            outboxBytes + entries.reduce(0) { $0 + $1.key.count + ($1.value?.count ?? 0) + 64 }
-        defer {
-            outbox = []
-            outboxBytes = 0
-        }
-        return CommitUnit(records: outbox, entries: entries, offsets: offsets)
+        commit.send(entries: entries, offsets: positions(), nowNs: time.nowNs())
     }
 
-    /// Event time between the oldest pane that a restart would read again and the merged watermark.
-    private var rereadSpanMs: Int64 {
-        guard mergedThroughMs != TimeLimit.never else { return 0 }
-        let oldest = slots.lazy.flatMap(\.origins.keys)
-            .filter { [self] in !isInSnapshot($0) && isUnpublished($0) }.min()
-        return oldest.map { mergedThroughMs - $0 } ?? 0
-    }
-
-    /// Writes the open windows out, once: from here on a restart takes them from the state topic
-    /// and reads what came after.
     private func takeSnapshot() -> [StateEntry] {
-        let windows = openWindows.keys.sorted().map { open in
-            WindowSnapshot(
-                window: open.window, size: open.size,
-                referenceMs: openWindows[open] ?? TimeLimit.never)
-        }
         let entries = stage.snapshot(
-            windows, throughMs: mergedThroughMs, epoch: start.stateEpoch)
-        snapshotThroughMs = mergedThroughMs
+            book.takeSnapshot(), throughMs: book.mergedThroughMs, epoch: start.stateEpoch)
         progress.totals.snapshots += 1
         progress.totals.snapshotBytes += entries.reduce(0) { $0 + ($1.value?.count ?? 0) }
         return entries
     }
 
     private func positions() -> [CommittedOffset] {
-        let finalFloorMs = isFinal ? mergedThroughMs : TimeLimit.never
+        let sequence = commit.nextSequence()
         return slots.indices.map { index in
             guard let snapshot = slots[index].snapshot else {
                 preconditionFailure("every partition belongs to a worker that answered")
             }
             let next = snapshot.next
-            var low = next
-            var clock = snapshot.clock
-            for (startMs, origin) in slots[index].origins
-            where origin.firstOffset < low && !isInSnapshot(startMs)
-                && isUnpublished(startMs)
-            {
-                low = origin.firstOffset
-                clock = origin.clock
-            }
-            for (startMs, origin) in snapshot.openPanes
-            where origin.firstOffset < low && isUnpublished(startMs) {
-                low = origin.firstOffset
-                clock = origin.clock
-            }
+            let (low, clock) = lowWater(slots[index], snapshot)
             if let floorMs = snapshot.pendingFloorMs {
                 slots[index].record(floorMs: floorMs, at: next)
                 progress.totals.floorsRecorded += 1
             }
-            if isFinal, slots[index].watermarkMs < finalFloorMs {
-                slots[index].record(floorMs: finalFloorMs, at: next)
+            if isFinal, slots[index].watermarkMs < book.mergedThroughMs {
+                slots[index].record(floorMs: book.mergedThroughMs, at: next)
                 progress.totals.floorsRecorded += 1
             }
             slots[index].dropFloors(before: low)
             let metadata = CommitMetadata(
                 applicationHash: start.applicationHash, clusterHash: start.clusterHash,
                 dataHash: start.dataHash, next: next, low: low, clock: clock,
-                publishedThroughMs: publishedThroughMs, incompleteThroughMs: incompleteThroughMs,
-                incompleteRev: incompleteRev, enteredBeforeMs: incompleteBeforeMs,
+                publishedThroughMs: book.publishedThroughMs,
+                incompleteThroughMs: book.incompleteThroughMs,
+                incompleteRev: book.incompleteRev, enteredBeforeMs: book.incompleteBeforeMs,
                 stateEpoch: start.stateEpoch, sequence: sequence,
-                snapshotThroughMs: snapshotThroughMs, floors: slots[index].floors)
+                snapshotThroughMs: book.snapshotThroughMs, floors: slots[index].floors)
             return CommittedOffset(
                 partition: slots[index].partition, next: next, metadata: metadata.encoded())
         }
     }
 
-    // MARK: Silence
-
-    private var proposedFloors: [Int: Int64] = [:]
+    /// Where a restart begins to read a partition: the first row of what is not published.
+    private func lowWater(
+        _ slot: PartitionSlot, _ snapshot: SlotSnapshot
+    ) -> (offset: Int64, clock: PartitionClock.Reading) {
+        var (low, clock) = (snapshot.next, snapshot.clock)
+        for (startMs, origin) in slot.origins
+        where origin.firstOffset < low && !book.isInSnapshot(startMs)
+            && book.isUnpublished(startMs)
+        {
+            (low, clock) = (origin.firstOffset, origin.clock)
+        }
+        for (startMs, origin) in snapshot.openPanes
+        where origin.firstOffset < low && book.isUnpublished(startMs) {
+            (low, clock) = (origin.firstOffset, origin.clock)
+        }
+        return (low, clock)
+    }
 
     /// Proposes a floor for each partition that was read to its end and stayed quiet for `idle`.
     private func proposeFloors() -> Bool {
@@ -645,18 +470,16 @@ package final class Coordinator {
             ends: endOffsets(), holds: holds(), nowNs: time.nowNs(), wallMs: time.wallMs(),
             idleMs: idleMs, holdMs: plan.stream.source.holdMs,
             outOfOrdernessMs: plan.stream.source.outOfOrdernessMs, paneMs: plan.stream.paneMs)
-        proposedFloors = floors
+        commit.proposedFloors = floors
         for index in forced {
             // What it holds back will be late: windows that go on without it are not whole.
-            incompleteBeforeMs = max(incompleteBeforeMs, floors[index] ?? TimeLimit.never)
+            book.note(incompleteBeforeMs: floors[index] ?? TimeLimit.never)
             progress.totals.forcedFloors += 1
         }
-        return !proposedFloors.isEmpty
+        return !floors.isEmpty
     }
 
-    private var lastMemoryNs = Int64.min / 2
-    /// Memory of partials that wait for their panes to be sealed everywhere, bytes.
-    private var pendingBytes = 0
+    // MARK: Beside the rows
 
     /// Weighs what is held, twenty times a second.
     ///
@@ -667,7 +490,7 @@ package final class Coordinator {
         guard now - lastMemoryNs >= 50_000_000 else { return }
         lastMemoryNs = now
         let total = memory.set(
-            controls.count, bytes: stage.byteCount + pendingBytes + outboxBytes + unitBytes)
+            controls.count, bytes: stage.byteCount + book.pendingBytes + commit.byteCount)
         progress.stateByteCount = total
         progress.isOverMemory = memory.isOver
         guard total > plan.limits.memoryBytes else { return }
@@ -679,36 +502,6 @@ package final class Coordinator {
                 + " limits.memory: tidemark plan says how many groups it holds")
     }
 
-    /// Stops reading, and says so, when a minute's records were dead letters for the most part.
-    private func observePoison() throws(ConnectorError) {
-        guard !progress.isHolding, !isCommitting,
-            let found = poison.poison(nowMs: time.wallMs())
-        else { return }
-        progress.isHolding = true
-        if untilEnd {
-            throw ConnectorError(
-                .environment,
-                "\(found.deadLetterCount) of \(found.recordCount) records of the last minute were dead"
-                    + " letters, more than limits.bad_rows allows",
-                hint: "tidemark dlq list")
-        }
-        stage.hold(found) { emit($0) }
-        progress.totals.alerts += 1
-        hasNews = true
-        isUrgent = true
-        for control in controls { control.give { $0.isHolding = true } }
-    }
-
-    /// Ends the page of an earlier process, once a minute's records were good again for the most part.
-    private func observeRelief() {
-        guard stage.isHoldOpen, !progress.isHolding, !isCommitting,
-            let calm = poison.relief(nowMs: time.wallMs())
-        else { return }
-        stage.release(calm) { emit($0) }
-        hasNews = true
-        isUrgent = true
-    }
-
     /// Ends the engine, committed, when there are new partitions: the next one begins with them.
     ///
     /// A run to the end of the input reads only those that were there at the start.
@@ -718,82 +511,30 @@ package final class Coordinator {
         stop()
     }
 
-    /// Looks, four times a second, whether the source is silent: read to its end, and nothing came.
-    private func observeSilence() {
-        guard !untilEnd, !progress.isRebuilding, !progress.isHolding, !isStopping, !isCommitting
-        else { return }
+    /// Tells the stage what is seen of the source; what comes of it does not wait for the tick.
+    private func observeSource() throws(ConnectorError) {
         let now = time.nowNs()
-        guard now - lastSilenceNs >= 250_000_000 else { return }
-        lastSilenceNs = now
+        if !progress.isHolding, !commit.isCommitting {
+            do throws(ConnectorError) {
+                try tell(.intake(watch.takeIntake(wallMs: time.wallMs())), isPressing: true)
+            } catch {
+                // A run that ends for what it read reads no more, either.
+                progress.isHolding = true
+                throw error
+            }
+        }
+        let isReading = !untilEnd && !progress.isHolding && !isStopping && !commit.isCommitting
         // With lag there is something to arrive; the broker, not the source, holds it back.
-        guard progress.lag == 0 else { return }
-        let (alerts, spoke) = stage.observe(
-            Arrival(lastMs: lastArrivalMs, nowMs: time.wallMs())
-        ) { emit($0) }
-        progress.totals.alerts += alerts
-        if spoke {
-            hasNews = true
-            isUrgent = true
+        if isReading, !progress.isRebuilding, watch.isArrivalDue(now), progress.lag == 0 {
+            try tell(.caughtUp(watch.arrival(wallMs: time.wallMs())), isPressing: true)
         }
-    }
-
-    /// Looks, twice a second, at what a person has to know of the source.
-    private func observeSource() {
-        let now = time.nowNs()
-        guard now - lastWatchNs >= 500_000_000 || isDone else { return }
-        lastWatchNs = now
-        var found = watch.observe(
-            slots, progress.totals.input, nowNs: now, isRebuilding: progress.isRebuilding)
-        if let held = held(now) { found.append(held) }
-        let members = foreignMemberCount()
-        if members > 0 {
-            found.append(
-                SourceCondition(
-                    .foreignMembers, value: Double(members), threshold: 0,
-                    summary:
-                        "group '\(plan.app)' has \(members) members of another program: what they commit"
-                        + " replaces our positions, and a restart would begin from theirs"))
-        }
+        guard watch.isDue(now) || isDone else { return }
+        let found = watch.observe(
+            slots, progress.totals.input, holds: holds(), foreignMemberCount: foreignMemberCount(),
+            nowNs: now, isRebuilding: progress.isRebuilding)
         progress.conditions = found
-        guard !untilEnd, !progress.isHolding, !isStopping, !isCommitting else { return }
-        let (alerts, spoke) = stage.observe(found, nowMs: time.wallMs()) { emit($0) }
-        progress.totals.alerts += alerts
-        if spoke {
-            hasNews = true
-            isUrgent = true
-        }
-    }
-
-    /// The partition that holds all others though nothing of it can be read.
-    private func held(_ now: Int64) -> SourceCondition? {
-        guard !untilEnd, let idleMs = plan.stream.source.idleMs else { return nil }
-        let holds = holds()
-        let furthestMs = slots.furthestMs
-        for index in slots.indices {
-            let quietMs = (now - slots[index].lastMovedNs) / 1_000_000
-            guard let hold = [PartitionSlot].hold(holds, index), quietMs >= idleMs / 2 else {
-                continue
-            }
-            let isBehind =
-                slots.count == 1
-                || (furthestMs != TimeLimit.never && slots[index].watermarkMs < furthestMs)
-            guard isBehind else { continue }
-            let why: String
-            switch hold {
-            case .openTransaction(let records):
-                why = "\(records) records wait behind an open transaction"
-            case .noAnswer: why = "its leader does not answer"
-            }
-            let most = plan.stream.source.holdMs.map {
-                "; after \(SourceWatch.span($0)) the others go on without it"
-            }
-            return SourceCondition(
-                .partitionHeld, value: Double(quietMs) / 1000, threshold: Double(idleMs) / 1000,
-                summary:
-                    "\(slots[index].partition) holds windows open for \(SourceWatch.span(quietMs)):"
-                    + " \(why)\(slots.count > 1 ? most ?? "" : "")")
-        }
-        return nil
+        guard isReading, !progress.isHolding else { return }
+        try tell(.conditions(found, nowMs: time.wallMs()), isPressing: true)
     }
 
     // MARK: Progress
@@ -802,10 +543,10 @@ package final class Coordinator {
         let now = time.nowNs()
         guard now - lastProgressNs >= 10_000_000 || isDone else { return }
         lastProgressNs = now
-        progress.watermarkMs = mergedThroughMs
+        progress.watermarkMs = book.mergedThroughMs
         progress.commitTrouble = log.trouble
-        progress.openWindows = openWindows.count
-        progress.openPanes = pending.count
+        progress.openWindows = book.openCount
+        progress.openPanes = book.paneCount
         let ends = endOffsets()
         progress.lag = slots.lag(to: ends)
         progress.positions = slots.map(\.next)

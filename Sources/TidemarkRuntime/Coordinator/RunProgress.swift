@@ -132,4 +132,12 @@ package struct RunProgress: Sendable {
     /// How long the last unit took to get through, ms.
     package var lastUnitMs: Int64 = 0
     package init() {}
+
+    /// Takes in what a window that closed came to.
+    mutating func add(_ tally: WindowTally) {
+        totals.add(tally)
+        let room = Self.noticeCountMax - notices.count
+        notices += tally.notices.prefix(room)
+        droppedNoticeCount += max(0, tally.notices.count - room)
+    }
 }

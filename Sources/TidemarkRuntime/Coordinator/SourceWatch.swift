@@ -4,7 +4,8 @@ import TidemarkDataflow
 /// Watches for what a person has to know of the source while it is read: late and quarantined rows,
 /// watermarks that stand still, partitions that hold all others.
 ///
-/// It goes by the wall clock and by the workers' counts; no result depends on it.
+/// It goes by the wall clock and by the workers' counts; no result depends on it. What follows from what it
+/// sees is up to the stage.
 struct SourceWatch {
     /// Counts of a part of the last minute.
     private struct Bucket {
@@ -43,11 +44,57 @@ struct SourceWatch {
     static let timesUsual = 5.0
     static let eventNs: Int64 = 600_000_000_000
 
-    /// `idleMs`: that of the source; a watermark that stands still for longer while rows arrive is reported.
-    init(skewMs: Int64, idleMs: Int64?) {
-        self.skewMs = skewMs
-        stillNs = max(30_000, idleMs ?? 0) * 1_000_000
+    private let appName: String
+    private let idleMs: Int64?
+    private let holdMs: Int64?
+    /// When the last row came that is not read again, on the wall clock, ms.
+    var lastArrivalMs: Int64?
+    private let startedMs: Int64
+    private let isToEnd: Bool
+    /// Rows of which the stage was not told yet.
+    private var intake: (rows: Int64, bad: Int64) = (0, 0)
+    private var lastNs = Int64.min / 2
+    private var lastArrivalNs = Int64.min / 2
+
+    /// `startedMs`: now, on the wall clock. `isToEnd`: the run goes to the end of its input.
+    init(_ plan: Plan, startedMs: Int64, isToEnd: Bool) {
+        let source = plan.stream.source
+        appName = plan.app
+        skewMs = source.skewMs
+        idleMs = source.idleMs
+        holdMs = source.holdMs
+        stillNs = max(30_000, source.idleMs ?? 0) * 1_000_000
+        self.startedMs = startedMs
+        self.isToEnd = isToEnd
     }
+
+    /// Counts rows that were read.
+    mutating func add(_ tally: WorkerTally) {
+        intake.rows += tally.records
+        intake.bad += tally.deadLetters + tally.quarantined + tally.withdrawn
+    }
+
+    /// The rows that were read since the last time.
+    mutating func takeIntake(wallMs: Int64) -> Intake {
+        defer { intake = (0, 0) }
+        return Intake(
+            rowCount: intake.rows, badCount: intake.bad, nowMs: wallMs, isToEnd: isToEnd)
+    }
+
+    /// Whether it is time to look at when something last arrived: four times a second.
+    mutating func isArrivalDue(_ nowNs: Int64) -> Bool {
+        guard nowNs - lastArrivalNs >= 250_000_000 else { return false }
+        lastArrivalNs = nowNs
+        return true
+    }
+
+    /// When something last arrived.
+    func arrival(wallMs: Int64) -> Arrival {
+        Arrival(lastMs: lastArrivalMs, startedMs: startedMs, nowMs: wallMs)
+    }
+
+    /// Whether it is time to look at the source: twice a second.
+    func isDue(_ nowNs: Int64) -> Bool { nowNs - lastNs >= 500_000_000 }
 
     /// Takes in what happened once: it holds for ten minutes.
     mutating func note(_ condition: SourceCondition, nowNs: Int64) {
@@ -57,14 +104,57 @@ struct SourceWatch {
 
     /// The conditions that hold now.
     mutating func observe(
-        _ partitions: [PartitionSlot], _ input: WorkerTally, nowNs: Int64, isRebuilding: Bool
+        _ partitions: [PartitionSlot], _ input: WorkerTally, holds: [SourceHold?],
+        foreignMemberCount: Int, nowNs: Int64, isRebuilding: Bool
     ) -> [SourceCondition] {
+        lastNs = nowNs
         var found: [SourceCondition] = []
         events.removeAll { $0.untilNs <= nowNs }
         found += events.map(\.condition)
         found += shares(partitions, input, nowNs)
         if !isRebuilding, let still = standingStill(partitions, nowNs) { found.append(still) }
+        if let held = held(partitions, holds, nowNs) { found.append(held) }
+        if foreignMemberCount > 0 {
+            found.append(
+                SourceCondition(
+                    .foreignMembers, value: Double(foreignMemberCount), threshold: 0,
+                    summary:
+                        "group '\(appName)' has \(foreignMemberCount) members of another program: what"
+                        + " they commit replaces our positions, and a restart would begin from theirs"
+                ))
+        }
         return found
+    }
+
+    /// The partition that holds all others though nothing of it can be read.
+    private func held(
+        _ partitions: [PartitionSlot], _ holds: [SourceHold?], _ nowNs: Int64
+    ) -> SourceCondition? {
+        guard !isToEnd, let idleMs else { return nil }
+        let furthestMs = partitions.furthestMs
+        for index in partitions.indices {
+            let quietMs = (nowNs - partitions[index].lastMovedNs) / 1_000_000
+            guard let hold = [PartitionSlot].hold(holds, index), quietMs >= idleMs / 2 else {
+                continue
+            }
+            let isBehind =
+                partitions.count == 1
+                || (furthestMs != TimeLimit.never && partitions[index].watermarkMs < furthestMs)
+            guard isBehind else { continue }
+            let why: String
+            switch hold {
+            case .openTransaction(let records):
+                why = "\(records) records wait behind an open transaction"
+            case .noAnswer: why = "its leader does not answer"
+            }
+            let most = holdMs.map { "; after \(Self.span($0)) the others go on without it" }
+            return SourceCondition(
+                .partitionHeld, value: Double(quietMs) / 1000, threshold: Double(idleMs) / 1000,
+                summary:
+                    "\(partitions[index].partition) holds windows open for \(Self.span(quietMs)):"
+                    + " \(why)\(partitions.count > 1 ? most ?? "" : "")")
+        }
+        return nil
     }
 
     private mutating func shares(

@@ -21,7 +21,7 @@ package final class Worker {
     }
 
     /// One partition of this worker.
-    private struct Task {
+    struct Task {
         let slot: Int
         let partition: TopicPartition
         var clock: PartitionClock
@@ -47,7 +47,7 @@ package final class Worker {
         var toldNew = false
     }
 
-    private struct OpenPane {
+    struct OpenPane {
         /// Where its rows belong: the pane, or an earlier start of windows that they came late for.
         var startMs: Int64
         /// The pane with which it is sealed.
@@ -60,29 +60,33 @@ package final class Worker {
 
     /// Its place among the workers, from 0.
     package let index: Int
-    private let plan: StreamPlan
-    private let calendar: WindowCalendar
+    let plan: StreamPlan
+    let calendar: WindowCalendar
     private let reader: any SourceReader
-    private let stage: any StageOne
-    private let letters: any LetterWriter
+    let stage: any StageOne
+    let letters: any LetterWriter
     private let mailbox: Mailbox
     private let control: WorkerControl
     private let alignment: Alignment
     private let memory: MemoryGauge
     private let untilEnd: Bool
-    private let batch: RecordBatch
-    private let rows: RowTable
-    private var tasks: [Task]
+    let batch: RecordBatch
+    let rows: RowTable
+    var tasks: [Task]
     /// Slot to place in `tasks`; -1 for the slots of other workers.
     private var places: [Int]
     /// What the stage had counted before this batch.
     private var assumedUTCCount: Int64 = 0
+    /// Counts of the batch at hand.
+    var tally = WorkerTally()
+    /// Letters of the batch at hand.
+    var outgoing: [OutputRecord] = []
     /// What `align` reports; kept for its memory.
     private var heard: [(slot: Int, watermarkMs: Int64)] = []
     /// Messages of the step under way.
     private var posted: [WorkerMessage] = []
-    private var freePanes: [Int32] = []
-    private var paneCount: Int32 = 0
+    var freePanes: [Int32] = []
+    var paneCount: Int32 = 0
     private var seenOrders = 0
     private var orders = WorkerControl.Orders()
     private var answeredEpoch = 0
@@ -157,7 +161,7 @@ package final class Worker {
         return batch.rowCount > 0 ? .worked : .idle
     }
 
-    private func post(_ message: WorkerMessage) { posted.append(message) }
+    func post(_ message: WorkerMessage) { posted.append(message) }
 
     /// Pauses and resumes partitions of its own, so that none is too far ahead.
     private func align() throws(ConnectorError) {
@@ -216,13 +220,13 @@ package final class Worker {
 
     private func process() {
         stage.decode(batch, into: rows)
-        var tally = WorkerTally()
-        var outgoing: [OutputRecord] = []
+        tally = WorkerTally()
+        outgoing = []
         var row = 0
         let count = batch.rowCount
         while row < count {
             let place = places[Int(unsafe batch.partition[row])]
-            row = processRun(from: row, place: place, &tally, &outgoing)
+            row = processRun(from: row, place: place)
         }
         stage.fold(batch, rows: rows)
         stage.countUngrouped(
@@ -245,322 +249,6 @@ package final class Worker {
         }
         if !outgoing.isEmpty { post(.letters(outgoing)) }
         post(.tally(tally))
-    }
-
-    /// Decides on the rows from `first` on that belong to one partition.
-    ///
-    /// - Returns: the row after the run.
-    private func processRun(
-        from first: Int, place: Int, _ tally: inout WorkerTally, _ outgoing: inout [OutputRecord]
-    ) -> Int {
-        var task = tasks[place]
-        task.isTouched = true
-        let refusedLeaps = task.clock.refusedLeapCount
-        let slot = UInt16(truncatingIfNeeded: task.slot)
-        let paneMs = plan.paneMs
-        let usesRecordTime = plan.eventTimeColumn == nil
-        var paneStartMs = Int64.max
-        var paneId: Int32 = -1
-        var row = first
-        while row < batch.rowCount, unsafe batch.partition[row] == slot {
-            row = takeUsual(from: row, &task, paneStartMs, paneId, &tally)
-            guard row < batch.rowCount, unsafe batch.partition[row] == slot else { break }
-            defer { row += 1 }
-            let offset = unsafe batch.offset[row]
-            unsafe rows.pane[row] = -1
-            if let end = task.end, offset >= end {
-                unsafe rows.fate[row] = RowTable.Fate.beyondEnd.rawValue
-                tally.beyondEnd += 1
-                continue
-            }
-            while let floor = task.floors.first, floor.offset <= offset {
-                task.clock.raise(to: floor.floorMs)
-                task.floors.removeFirst()
-            }
-            let before = task.clock.reading
-            tally.skipped += skipped(task, upTo: offset)
-            task.next = offset + 1
-            let isReread = offset < task.committedNext
-            if isReread {
-                tally.reread += 1
-            } else {
-                tally.records += 1
-                tally.bytes += unsafe batch.valueLengthWhole[row]
-            }
-            let recordMs = unsafe batch.recordTimeMs[row]
-            if !isReread, PartitionClock.isOdd(recordMs: recordMs) { tally.oddTimes += 1 }
-            var fate = RowTable.Fate(rawValue: unsafe rows.fate[row]) ?? .deadLetter
-            var reason: DeadLetterReason?
-            if fate == .row || fate == .filteredOut || fate == .filteredNull {
-                if usesRecordTime { unsafe rows.eventTimeMs[row] = recordMs }
-                let eventMs = unsafe rows.eventTimeMs[row]
-                if eventMs < TimeLimit.earliestMs || eventMs > TimeLimit.latestMs {
-                    fate = .deadLetter
-                    reason = DeadLetterReason(
-                        DeadLetterReason.eventTimeOutOfRange, plan.outOfRange(eventMs))
-                }
-            }
-            switch fate {
-            case .tombstone:
-                if giveUp(task.clock.observe(recordMs: recordMs), &task, &tally) {
-                    (paneStartMs, paneId) = (.max, -1)
-                }
-                if !isReread {
-                    tally.tombstones += 1
-                    if unsafe batch.valueLength[row] >= 0 { tally.headers += 1 }
-                }
-            case .deadLetter:
-                if giveUp(task.clock.observe(recordMs: recordMs), &task, &tally) {
-                    (paneStartMs, paneId) = (.max, -1)
-                }
-                if !isReread {
-                    tally.deadLetters += 1
-                    let reason = reason ?? stage.deadLetterReason(batch, row: row)
-                    tally.setAside.add(reason.name) {
-                        "\(letters.place(batch, row: row, partition: task.partition)): \(reason.detail)"
-                    }
-                    outgoing.append(
-                        letters.deadLetter(
-                            batch, row: row, partition: task.partition, reason: reason))
-                }
-            case .filteredOut, .filteredNull:
-                let verdict = task.clock.admit(
-                    eventMs: unsafe rows.eventTimeMs[row], recordMs: recordMs)
-                if giveUp(verdict.withdrawnMs, &task, &tally) {
-                    (paneStartMs, paneId) = (.max, -1)
-                }
-                if !isReread {
-                    if fate == .filteredOut {
-                        tally.filteredOut += 1
-                    } else {
-                        tally.filteredNull += 1
-                    }
-                }
-            default:
-                let eventMs = unsafe rows.eventTimeMs[row]
-                let sealedMs = task.clock.watermarkMs
-                if task.isEntering {
-                    task.isEntering = false
-                    post(
-                        .entered(beforeMs: eventMs + plan.source.outOfOrdernessMs))
-                }
-                let verdict = task.clock.admit(eventMs: eventMs, recordMs: recordMs)
-                if giveUp(verdict.withdrawnMs, &task, &tally) {
-                    (paneStartMs, paneId) = (.max, -1)
-                }
-                switch verdict.admission {
-                case .inTime:
-                    if !isReread { tally.rows += 1 }
-                    if eventMs < paneStartMs || eventMs >= paneStartMs + paneMs {
-                        paneStartMs = eventMs.flooredDivision(by: paneMs) * paneMs
-                        paneId = openPane(&task, paneStartMs, offset, before)
-                    }
-                    unsafe rows.pane[row] = paneId
-                    countRow(paneStartMs, &task)
-                case .late where calendar.lastEndMs(of: eventMs) > paneOf(sealedMs):
-                    unsafe rows.pane[row] = takeLate(eventMs, sealedMs, &task, offset, before)
-                    if !isReread { tally.rows += 1 }
-                    if calendar.firstEndMs(of: eventMs) <= paneOf(sealedMs) {
-                        if !isReread { tally.lateForSome += 1 }
-                        task.counts.late += 1
-                    }
-                case .late:
-                    fate = .late
-                    if !isReread {
-                        tally.late += 1
-                        tally.setAside.add("late") {
-                            "\(letters.place(batch, row: row, partition: task.partition)): event time \(eventMs) ms, watermark \(sealedMs) ms"
-                        }
-                    }
-                    task.counts.late += 1
-                case .quarantined:
-                    fate = .quarantined
-                    let referenceMs = task.clock.reading.referenceMs
-                    if !isReread {
-                        tally.quarantined += 1
-                        tally.setAside.add("quarantined") {
-                            let aheadMs = eventMs.subtractingReportingOverflow(referenceMs)
-                            return
-                                "\(letters.place(batch, row: row, partition: task.partition)): event time \(eventMs) ms,"
-                                + (aheadMs.overflow
-                                    ? " record time \(recordMs) ms"
-                                    : " \(aheadMs.partialValue) ms ahead of the reference clock")
-                        }
-                    }
-                    task.counts.quarantined += 1
-                    // Before there is a reference clock the record's own time is what it is ahead of.
-                    let isOdd = PartitionClock.isOdd(recordMs: recordMs)
-                    let ownMs = isOdd ? TimeLimit.never : recordMs
-                    let nowMs = referenceMs == TimeLimit.never ? ownMs : referenceMs
-                    let aheadMs = nowMs == TimeLimit.never ? nil : eventMs - nowMs
-                    task.counts.aheadMs = aheadMs ?? 0
-                    if !isReread,
-                        let letter = letters.quarantinedRow(
-                            batch, row: row, partition: task.partition, aheadMs: aheadMs)
-                    {
-                        outgoing.append(letter)
-                    }
-                }
-                if fate != .row, sealedMs != TimeLimit.never {
-                    // Counted in the oldest pane that is still open: its own has left.
-                    unsafe rows.pane[row] = openPane(&task, paneOf(sealedMs), offset, before)
-                    if fate == .late, !isReread,
-                        let letter = letters.lateRow(
-                            batch, row: row, partition: task.partition,
-                            windowStartMs: calendar.sliceStartMs(of: eventMs))
-                    {
-                        outgoing.append(letter)
-                    }
-                }
-            }
-            unsafe rows.fate[row] = fate.rawValue
-        }
-        tally.refusedLeaps += task.clock.refusedLeapCount - refusedLeaps
-        tasks[place] = task
-        return row
-    }
-
-    /// The start of the pane that holds a time.
-    private func paneOf(_ ms: Int64) -> Int64 { ms.flooredDivision(by: plan.paneMs) * plan.paneMs }
-
-    /// Where a row counts whose pane is sealed, and of which a window is open: in the pane of the watermark
-    /// where that lies in the same windows, else beside it.
-    private func takeLate(
-        _ eventMs: Int64, _ watermarkMs: Int64, _ task: inout Task, _ offset: Int64,
-        _ before: PartitionClock.Reading
-    ) -> Int32 {
-        let currentMs = paneOf(watermarkMs)
-        guard calendar.sliceStartMs(of: eventMs) != calendar.sliceStartMs(of: currentMs) else {
-            return openPane(&task, currentMs, offset, before)
-        }
-        // Steps of lengths that it is too late for divide nothing.
-        let sliceMs = calendar.sliceStartMs(of: eventMs, endingAfterMs: currentMs)
-        return openPane(&task, sliceMs, dueMs: currentMs, offset, before)
-    }
-
-    /// While a leap waits, counts a row of an open pane: the pane may be given up.
-    private func countRow(_ startMs: Int64, _ task: inout Task) {
-        guard task.clock.reading.leapMs != TimeLimit.never,
-            let place = task.open.lastIndex(where: { $0.startMs == startMs })
-        else { return }
-        task.open[place].rowCount += 1
-    }
-
-    /// Takes back the panes that a contradicted leap of the record time opened: their rows are set
-    /// aside after all, and the partition's low-water does not wait for a time that may never come.
-    ///
-    /// - Returns: whether there were any.
-    private func giveUp(
-        _ afterMs: Int64?, _ task: inout Task, _ tally: inout WorkerTally
-    ) -> Bool {
-        // What was set aside counts in the pane of the watermark: that one stays.
-        guard let afterMs = afterMs.map({ max($0, task.clock.watermarkMs) }),
-            let place = task.open.firstIndex(where: { $0.startMs > afterMs })
-        else { return false }
-        let panes = task.open[place...]
-        let rowCount = panes.reduce(0) { $0 + $1.rowCount }
-        if let first = panes.first(where: { $0.rowCount > 0 }) {
-            tally.setAside.add("withdrawn", count: rowCount) {
-                "\(task.partition)@\(first.origin.firstOffset): later records contradicted its record time"
-            }
-        }
-        tally.withdrawn += rowCount
-        task.counts.withdrawn += rowCount
-        task.withdrawn += panes
-        task.open.removeSubrange(place...)
-        return true
-    }
-
-    /// Takes rows that follow each other in the log, are in time, and belong to the pane at hand: what
-    /// nearly all rows do.
-    ///
-    /// - Returns: the first row that has to be looked at.
-    private func takeUsual(
-        from first: Int, _ task: inout Task, _ paneStartMs: Int64, _ paneId: Int32,
-        _ tally: inout WorkerTally
-    ) -> Int {
-        guard paneId >= 0, task.floors.isEmpty, !task.isEntering,
-            task.next >= task.committedNext
-        else { return first }
-        let slot = UInt16(truncatingIfNeeded: task.slot)
-        let end = task.end ?? .max
-        let paneEndMs = paneStartMs + plan.paneMs
-        let (earliestMs, latestMs) = (TimeLimit.earliestMs, TimeLimit.latestMs)
-        let usesRecordTime = plan.eventTimeColumn == nil
-        let isRow = RowTable.Fate.row.rawValue
-        let (partitions, offsets) = unsafe (batch.partition, batch.offset)
-        let (recordTimes, lengths) = unsafe (batch.recordTimeMs, batch.valueLengthWhole)
-        let (fates, times, panes) = unsafe (rows.fate, rows.eventTimeMs, rows.pane)
-        let rowCount = batch.rowCount
-        var clock = task.clock
-        var next = task.next
-        var bytes: Int64 = 0
-        var row = first
-        while row < rowCount {
-            guard unsafe partitions[row] == slot && fates[row] == isRow && offsets[row] == next,
-                next < end
-            else { break }
-            let recordMs = unsafe recordTimes[row]
-            let eventMs = usesRecordTime ? recordMs : unsafe times[row]
-            guard eventMs >= paneStartMs && eventMs < paneEndMs,
-                eventMs >= earliestMs && eventMs <= latestMs,
-                clock.admitUsual(eventMs: eventMs, recordMs: recordMs)
-            else { break }
-            if usesRecordTime { unsafe times[row] = eventMs }
-            unsafe panes[row] = paneId
-            unsafe bytes &+= lengths[row]
-            next &+= 1
-            row &+= 1
-        }
-        task.clock = clock
-        task.next = next
-        let count = Int64(row - first)
-        tally.records += count
-        tally.rows += count
-        tally.bytes += bytes
-        return row
-    }
-
-    /// Offsets without a record between what was read and `offset`, the re-read part left out.
-    private func skipped(_ task: Task, upTo offset: Int64) -> Int64 {
-        max(0, offset - max(task.next, task.committedNext))
-    }
-
-    /// The pane that is open for rows of `startMs`, or (`dueMs`) for those that came late in a later one.
-    private func openPane(
-        _ task: inout Task, _ startMs: Int64, dueMs: Int64? = nil, _ offset: Int64,
-        _ before: PartitionClock.Reading
-    ) -> Int32 {
-        let key = (dueMs ?? startMs, startMs)
-        // The first one that is not before it; nearly always the last or none.
-        var (place, end) = (0, task.open.count)
-        if let last = task.open.last, (last.dueMs, last.startMs) < key { place = end }
-        while place < end {
-            let middle = (place + end) / 2
-            if (task.open[middle].dueMs, task.open[middle].startMs) < key {
-                place = middle + 1
-            } else {
-                end = middle
-            }
-        }
-        if place < task.open.count, (task.open[place].dueMs, task.open[place].startMs) == key {
-            return task.open[place].id
-        }
-        let id: Int32
-        if let free = freePanes.popLast() {
-            id = free
-        } else {
-            id = paneCount
-            paneCount += 1
-        }
-        stage.open(
-            pane: Int(id), startMs: startMs, arrivalMs: dueMs, partition: task.partition)
-        task.open.insert(
-            OpenPane(
-                startMs: startMs, dueMs: dueMs ?? startMs, id: id,
-                origin: PaneOrigin(firstOffset: offset, clock: before)),
-            at: place)
-        return id
     }
 
     /// Seals what the partition's own watermark has passed.
@@ -620,25 +308,5 @@ package final class Worker {
             seal(place, all: true)
             post(.ended(slot: slot, watermarkMs: tasks[place].clock.watermarkMs))
         }
-    }
-}
-
-extension StreamPlan {
-    /// What is wrong with an event time that is no time of this age, and what it may be.
-    fileprivate func outOfRange(_ eventMs: Int64) -> String {
-        let detail = "event time \(eventMs) ms is not between the years 2000 and 9999"
-        guard let eventTimeColumn, case .time(let unit) = columns[eventTimeColumn].type else {
-            return detail
-        }
-        // Milliseconds in a unit.
-        let units: [(unit: TimeUnit, ms: Double)] = [
-            (.s, 1000), (.ms, 1), (.us, 1e-3), (.ns, 1e-6),
-        ]
-        guard let declared = units.first(where: { $0.unit == unit }) else { return detail }
-        let written = Double(eventMs) / declared.ms
-        let likely = units.first { other in
-            other.unit != unit && (946_684_800_000..<4_102_444_800_000).contains(written * other.ms)
-        }
-        return likely.map { detail + "; as `time_\($0.unit.rawValue)` it would be" } ?? detail
     }
 }

@@ -8,87 +8,84 @@ import TidemarkRecords
 ///
 /// Which ones fire is entry state, written down with the alert, so that the next process neither
 /// repeats nor forgets one.
-struct SourceAlerts {
+struct SourceConditions: Watcher {
     private let plan: Plan
-    private let text: SilenceText
+    private let text: SourceText
     private struct Firing {
         var sinceMs: Int64
         /// When it was last seen; until then it is not over.
         var seenMs: Int64
     }
     private var firing: [SourceCondition.Kind: Firing] = [:]
-    private var dirty: Set<SourceCondition.Kind> = []
+    private var entries = EntryStore<SourceCondition.Kind>(.silence) { Self.key($0) }
     /// A condition that was not seen for so long is over.
     static let clearMs: Int64 = 60_000
 
     init(plan: Plan) {
         self.plan = plan
-        text = SilenceText(plan: plan)
+        text = SourceText(plan: plan)
     }
 
-    /// Takes in what is so now.
-    ///
-    /// - Returns: alerts that began to fire, and whether anything was emitted.
-    mutating func observe(
-        _ conditions: [SourceCondition], nowMs: Int64, emit: (OutputRecord) -> Void
-    ) -> (alerts: Int, spoke: Bool) {
+    mutating func advance(_ moment: Moment, emit: (OutputRecord) -> Void) -> Advance {
+        guard case .conditions(let conditions, let nowMs) = moment else { return Advance() }
         for kind in firing.keys where firing[kind]?.seenMs == .max {
             // Restored: whether it is still so shows within a minute.
             firing[kind]?.seenMs = nowMs
         }
-        var alerts = 0
+        var advance = Advance()
         for condition in conditions {
             if firing[condition.kind] != nil {
                 firing[condition.kind]?.seenMs = nowMs
                 continue
             }
             firing[condition.kind] = Firing(sinceMs: nowMs, seenMs: nowMs)
-            dirty.insert(condition.kind)
-            alerts += 1
-            emit(
-                text.record(
-                    .firing, monitor: condition.kind.rawValue, severity: condition.kind.severity,
-                    test: condition.kind.rawValue, value: condition.value,
-                    threshold: condition.threshold, summary: condition.summary, runbook: nil,
-                    openedMs: nowMs, window: Window(startMs: nowMs, endMs: nowMs + 1)))
+            entries.write(condition.kind, isNew: true, byteCount: 32)
+            advance.alertCount += 1
+            emit(opened(condition, nowMs: nowMs))
         }
-        var spoke = alerts > 0
+        advance.hasSpoken = advance.alertCount > 0
         for (kind, known) in firing.sorted(by: { $0.key.rawValue < $1.key.rawValue })
         where nowMs - known.seenMs >= Self.clearMs {
             firing[kind] = nil
-            dirty.insert(kind)
-            spoke = true
-            emit(
-                text.record(
-                    .resolved, monitor: kind.rawValue, severity: kind.severity,
-                    test: kind.rawValue, value: 0, threshold: 0,
-                    summary: "no longer so: \(kind.rawValue) on \(source)", runbook: nil,
-                    openedMs: known.sinceMs,
-                    window: Window(startMs: known.sinceMs, endMs: max(nowMs, known.sinceMs + 1))))
+            entries.remove(kind)
+            advance.hasSpoken = true
+            emit(closed(kind, sinceMs: known.sinceMs, nowMs: nowMs))
         }
-        return (alerts, spoke)
+        return advance
+    }
+
+    private func opened(_ condition: SourceCondition, nowMs: Int64) -> OutputRecord {
+        text.record(
+            .firing, monitor: condition.kind.rawValue, severity: condition.kind.severity,
+            test: condition.kind.rawValue, value: condition.value,
+            threshold: condition.threshold, summary: condition.summary, runbook: nil,
+            openedMs: nowMs, window: Window(startMs: nowMs, endMs: nowMs + 1))
+    }
+
+    private func closed(
+        _ kind: SourceCondition.Kind, sinceMs: Int64, nowMs: Int64
+    ) -> OutputRecord {
+        text.record(
+            .resolved, monitor: kind.rawValue, severity: kind.severity,
+            test: kind.rawValue, value: 0, threshold: 0,
+            summary: "no longer so: \(kind.rawValue) on \(source)", runbook: nil,
+            openedMs: sinceMs, window: Window(startMs: sinceMs, endMs: max(nowMs, sinceMs + 1)))
     }
 
     private var source: String { plan.stream.source.topics.joined(separator: ", ") }
 
     // MARK: State
 
-    mutating func takeEntries(epoch: Int) -> [StateEntry] {
-        defer { dirty = [] }
-        return dirty.map { kind in
-            StateEntry(
-                key: Self.key(kind),
-                value: firing[kind].map {
-                    StateFrame(
-                        kind: .silence, epoch: epoch, appliedThroughMs: $0.sinceMs, payload: []
-                    ).encoded()
-                })
+    var pendingBytes: Int { entries.pendingBytes }
+
+    mutating func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry] {
+        entries.take(epoch: epoch) { [firing] kind in
+            firing[kind].map { EntryContent(appliedThroughMs: $0.sinceMs) }
         }
     }
 
-    /// `nil`: the key is not of such an entry.
     mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration? {
-        guard key.starts(with: Self.prefix) else { return nil }
+        guard frame.kind == .silence, key.starts(with: Self.prefix) else { return nil }
         guard let kind = SourceCondition.Kind.allCases.first(where: { Self.key($0) == key }) else {
             return .unusable("no condition of a source has that name")
         }

@@ -8,7 +8,7 @@ import TidemarkText
 ///
 /// A function of the log and of recorded decisions: what it says at the end of a pane is the same
 /// wherever reading began. It is published in the order of those ends.
-struct FreshnessMonitors {
+struct GroupSilence: Watcher {
     /// A monitor in one of its segments.
     private struct Place {
         var monitor: FreshnessPlan
@@ -19,7 +19,8 @@ struct FreshnessMonitors {
     }
 
     private let plan: Plan
-    private let text: SilenceText
+    private let text: SourceText
+    private let rank: ([UInt8], Int) -> GroupRank
     private var places: [Place] = []
     /// Decided, and not published yet, in the order of the ends of panes.
     private var said: [(atMs: Int64, record: OutputRecord, isAlert: Bool)] = []
@@ -27,58 +28,59 @@ struct FreshnessMonitors {
     /// The group part of a segment as a whole.
     private static let whole: [UInt8] = [0x2d]
 
-    init(plan: Plan) {
+    /// `rank`: the order in which groups of a segment are kept where there are too many.
+    init(plan: Plan, rank: @escaping ([UInt8], Int) -> GroupRank) {
         self.plan = plan
-        text = SilenceText(plan: plan)
+        self.rank = rank
+        text = SourceText(plan: plan)
         func encoded(_ name: String) -> [UInt8] { percentEncoded(Array(name.utf8)) }
         for monitor in plan.stream.freshness where monitor.per != .source {
             for index in monitor.segments {
                 let segment = plan.stream.segments[index]
+                let key =
+                    Array("freshness/".utf8) + encoded(monitor.name) + [0x2f]
+                    + encoded(segment.name)
                 places.append(
                     Place(
-                        monitor: monitor, segment: index,
-                        key: Array("freshness/".utf8) + encoded(monitor.name) + [0x2f]
-                            + encoded(segment.name),
+                        monitor: monitor, segment: index, key: key,
                         expected: ExpectedGroups(
-                            monitor,
+                            monitor, key: key,
                             countMax: monitor.per == .group ? segment.groupCountMax : 1)))
             }
         }
     }
-
-    /// No monitor watches a segment or its groups.
-    var isEmpty: Bool { places.isEmpty }
 
     /// Memory of what is expected, bytes; kept up, not counted.
     var byteCount: Int { places.reduce(0) { $0 + $1.expected.byteCount } }
 
     // MARK: Panes
 
+    mutating func advance(_ moment: Moment, emit: (OutputRecord) -> Void) -> Advance {
+        switch moment {
+        case .paneEnded(let partials, let pane):
+            observe(partials, in: pane)
+            return Advance()
+        case .reached(let throughMs): return say(throughMs: throughMs, emit: emit)
+        default: return Advance()
+        }
+    }
+
     /// Takes a pane in and decides at its end.
-    mutating func observe(
-        _ partials: [PanePartial], in pane: PaneArrival, rank: ([UInt8], Int) -> GroupRank
-    ) {
+    private mutating func observe(_ partials: [any Partial], in pane: PaneArrival) {
         for index in places.indices {
             let (monitor, segment) = (places[index].monitor, places[index].segment)
             var seen: [[UInt8]] = []
             var cut = GroupRank.all
-            for partial in partials.map({ $0.segments[segment] }) {
-                switch monitor.per {
-                case .source: continue
-                case .segment:
-                    let hasRows =
-                        partial.groups.contains { $0.rowCount > 0 }
-                        || partial.other.map { $0.rowCount > 0 } ?? false
-                    if hasRows { seen = [Self.whole] }
-                case .group:
-                    cut = min(cut, partial.cut)
-                    // Late rows are counted where they came, and belong elsewhere.
-                    for cell in partial.groups where cell.rowCount > 0 {
-                        seen.append(cell.shape.part)
-                    }
+            for partial in partials {
+                let presence = partial.presence(segment: segment)
+                if monitor.per == .segment {
+                    if presence.hasRows { seen = [Self.whole] }
+                } else {
+                    cut = min(cut, presence.cut)
+                    seen += presence.groups
                 }
             }
-            let events = places[index].expected.observe(seen, cut: cut, in: pane) {
+            let events = places[index].expected.observe(seen, cut: cut, in: pane) { [rank] in
                 rank($0, segment)
             }
             for event in events {
@@ -89,14 +91,12 @@ struct FreshnessMonitors {
     }
 
     /// Publishes what was decided by then.
-    ///
-    /// - Returns: alerts that began to fire.
-    mutating func say(throughMs: Int64, emit: (OutputRecord) -> Void) -> Int {
+    private mutating func say(throughMs: Int64, emit: (OutputRecord) -> Void) -> Advance {
         let count = said.prefix { $0.atMs <= throughMs }.count
-        guard count > 0 else { return 0 }
+        guard count > 0 else { return Advance() }
         for one in said[..<count] { emit(one.record) }
         defer { said.removeFirst(count) }
-        return said[..<count].count(where: \.isAlert)
+        return Advance(alertCount: said[..<count].count(where: \.isAlert), hasSpoken: true)
     }
 
     private func record(
@@ -145,41 +145,28 @@ struct FreshnessMonitors {
 
     // MARK: State
 
+    var pendingBytes: Int { places.reduce(0) { $0 + $1.expected.pendingBytes } }
+
     mutating func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry] {
-        var entries: [StateEntry] = []
-        for index in places.indices {
-            let key = places[index].key
-            for entry in places[index].expected.takeEntries(settledMs: settledMs) {
-                let value = entry.payload.map {
-                    StateFrame(
-                        kind: .freshness, epoch: epoch, appliedThroughMs: entry.appliedThroughMs,
-                        payload: $0
-                    ).encoded()
-                }
-                entries.append(
-                    StateEntry(key: entry.part.map { key + [0x2f] + $0 } ?? key, value: value))
-            }
+        places.indices.flatMap {
+            places[$0].expected.takeEntries(epoch: epoch, settledMs: settledMs)
         }
-        return entries
     }
 
-    mutating func restore(
-        _ frame: StateFrame, key: [UInt8], rank: ([UInt8], Int) -> GroupRank
-    ) -> StateRestoration {
+    mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration? {
+        guard frame.kind == .freshness else { return nil }
         let parts = key.split(separator: 0x2f, omittingEmptySubsequences: false)
         guard parts.count == 3 || parts.count == 4,
             let index = places.firstIndex(where: {
                 $0.key.elementsEqual(parts[..<3].joined(separator: [0x2f]))
             })
-        else { return .unusable("no monitor of this topology has it") }
+        else { return .noMonitor }
         let (monitor, segment) = (places[index].monitor, places[index].segment)
         let part = parts.count == 4 ? Array(parts[3]) : nil
         if let part, values(part, monitor, plan.stream.segments[segment]) == nil {
             return .unusable("no group of this topology has it")
         }
-        let entry = ExpectedGroups.Entry(
-            part: part, appliedThroughMs: frame.appliedThroughMs, payload: frame.payload)
-        let isTaken = places[index].expected.restore(entry) { rank($0, segment) }
+        let isTaken = places[index].expected.restore(part, frame) { [rank] in rank($0, segment) }
         return isTaken ? .taken : .unusable("it is no group of a freshness monitor")
     }
 

@@ -3,8 +3,8 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkRecords
 
-/// What the alerts about silence have in common, whoever is silent.
-struct SilenceText {
+/// What the alerts of watchers have in common: of the source as a whole, or of who is silent.
+struct SourceText {
     private let plan: Plan
     private let identity = AlertIdentity.murmur
 

@@ -1,3 +1,4 @@
+import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkText
@@ -78,8 +79,10 @@ struct ExpectedGroups {
     private var dueMs = Int64.max
     /// Members may need other entries than they have.
     private var isChanged = false
-    /// Members that went, and have an entry.
-    private var gone: Set<[UInt8]> = []
+    /// Of groups by their part, and with no part of all together.
+    private var entries: EntryStore<[UInt8]?>
+    /// About what members that changed will have to write, bytes.
+    private var changedBytes = 0
 
     /// What is kept of all members together.
     struct Head: Equatable {
@@ -104,7 +107,10 @@ struct ExpectedGroups {
         }
     }
 
-    init(_ monitor: FreshnessPlan, countMax: Int) {
+    /// - `key`: what the keys of its entries begin with.
+    /// - `countMax`: groups that are expected at most.
+    init(_ monitor: FreshnessPlan, key: [UInt8], countMax: Int) {
+        entries = EntryStore(.freshness) { part in part.map { key + [0x2f] + $0 } ?? key }
         limitMs = monitor.limitMs
         forgetMs = monitor.forgetMs
         maxAgeMs = monitor.maxAgeMs
@@ -154,7 +160,11 @@ struct ExpectedGroups {
         endMs > head.crowdedMs && resumedMs - endMs < forgetMs
     }
 
+    /// About what the next unit of commit has to write, bytes.
+    var pendingBytes: Int { entries.pendingBytes + changedBytes }
+
     private mutating func add(_ member: Member) {
+        changedBytes += Self.bytes(member)
         places[member.part] = members.count
         members.append(member)
         byteCount += Self.bytes(member)
@@ -177,6 +187,7 @@ struct ExpectedGroups {
         members[place].isSilent = false
         members[place].mute = nil
         isChanged = true
+        changedBytes += Self.bytes(members[place])
         dueMs = min(dueMs, pane.endMs + limitMs)
     }
 
@@ -213,6 +224,7 @@ struct ExpectedGroups {
                 members[place].isSilent = true
                 members[place].mute = isOld ? .backfill : nil
                 isChanged = true
+                changedBytes += Self.bytes(member)
                 events.append(
                     Event(
                         kind: .silent, part: member.part, mute: members[place].mute,
@@ -244,7 +256,7 @@ struct ExpectedGroups {
             say(member)
             places[member.part] = nil
             byteCount -= Self.bytes(member)
-            if member.stored != .none { gone.insert(member.part) }
+            if member.stored != .none { entries.remove(member.part) }
         }
         members = kept
     }
@@ -256,17 +268,10 @@ struct ExpectedGroups {
 
     // MARK: State
 
-    /// An entry to write: of a group, or with no `part` of all together; nothing takes it away.
-    struct Entry {
-        var part: [UInt8]?
-        var appliedThroughMs: Int64
-        var payload: [UInt8]?
-    }
-
     /// What the next unit of commit has to write, if a restart reads no pane again that ends by
     /// `settledMs`.
-    mutating func takeEntries(settledMs: Int64) -> [Entry] {
-        var entries: [Entry] = []
+    mutating func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry] {
+        changedBytes = 0
         if let recentMs = openEndsMs.last(where: { $0 <= settledMs }) {
             openEndsMs.removeAll { $0 <= settledMs }
             if recentMs > head.recentMs {
@@ -281,21 +286,21 @@ struct ExpectedGroups {
                 let stored = needed(members[place], settledMs: settledMs)
                 guard stored != members[place].stored else { continue }
                 members[place].stored = stored
-                gone.remove(members[place].part)
-                entries.append(entry(members[place]))
+                entries.write(members[place].part, byteCount: 2)
             }
         }
-        entries += gone.map { Entry(part: $0, appliedThroughMs: 0, payload: nil) }
-        gone = []
         let isWanted = !members.isEmpty || storedHead != nil
         if isWanted, storedHead != head {
             storedHead = head
-            entries.append(
-                Entry(
-                    part: nil, appliedThroughMs: head.recentMs,
-                    payload: Self.bytes(head.numbers)))
+            entries.write(nil, byteCount: 32)
         }
-        return entries
+        return entries.take(epoch: epoch) { [members, places, head] part in
+            guard let part else {
+                return EntryContent(
+                    appliedThroughMs: head.recentMs, payload: Self.bytes(head.numbers))
+            }
+            return places[part].map { Self.content(members[$0]) }
+        }
     }
 
     /// What the topic has to say of a member; what it says already where that is enough.
@@ -316,28 +321,29 @@ struct ExpectedGroups {
         return member.lastMs == head.recentMs ? .recent : seen
     }
 
-    private func entry(_ member: Member) -> Entry {
+    private static func content(_ member: Member) -> EntryContent {
         let form: UInt8 =
             switch member.stored {
             case .none, .at: 0
             case .recent: 1
             case .silent: 2
             }
-        return Entry(
-            part: member.part, appliedThroughMs: member.lastMs,
-            payload: [form, UInt8(member.mute?.rawValue ?? 0)])
+        return EntryContent(
+            appliedThroughMs: member.lastMs, payload: [form, UInt8(member.mute?.rawValue ?? 0)])
     }
 
     private static func bytes(_ numbers: [Int64]) -> [UInt8] {
         numbers.flatMap { number in (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) } }
     }
 
-    /// Takes an entry in, before `resume`.
+    /// Takes the entry of a group in, or (without a part) that of all together, before `resume`.
     ///
     /// - Returns: false if it is none.
-    mutating func restore(_ entry: Entry, rank: ([UInt8]) -> GroupRank) -> Bool {
-        guard let payload = entry.payload else { return false }
-        guard let part = entry.part else {
+    mutating func restore(
+        _ part: [UInt8]?, _ frame: StateFrame, rank: ([UInt8]) -> GroupRank
+    ) -> Bool {
+        let payload = frame.payload
+        guard let part else {
             let numbers = stride(from: 0, to: payload.count - 7, by: 8).map { start in
                 (0..<8).reduce(Int64(0)) { $0 | Int64(payload[start + $1]) << Int64($1 * 8) }
             }
@@ -346,9 +352,9 @@ struct ExpectedGroups {
             return true
         }
         guard payload.count == 2, payload[0] <= 2, places[part] == nil,
-            entry.appliedThroughMs.magnitude < 1 << 60
+            frame.appliedThroughMs.magnitude < 1 << 60
         else { return false }
-        var member = Member(part: part, rank: rank(part), lastMs: entry.appliedThroughMs)
+        var member = Member(part: part, rank: rank(part), lastMs: frame.appliedThroughMs)
         switch payload[0] {
         case 0: member.stored = .at(member.lastMs)
         case 1: member.stored = .recent
@@ -358,6 +364,7 @@ struct ExpectedGroups {
             member.mute = AlertMute(rawValue: Int64(payload[1]))
         }
         add(member)
+        changedBytes = 0
         return true
     }
 
