@@ -89,17 +89,17 @@ package enum DecodeVerdict: UInt8, Sendable {
         case .row, .tombstone: ""
         case .empty: "the record has no bytes"
         case .tooLong: "the record is longer than limits.record"
-        case .notAnObject: "the record is JSON, but no object"
+        case .notAnObject: "the record is JSON, but not an object"
         case .notUTF8: "the bytes are not UTF-8"
-        case .unclosedString: "a string has no end"
+        case .unclosedString: "a string is not closed"
         case .controlCharacter: "a string holds a control character that is not escaped"
         case .truncated: "the record ends before its object does"
-        case .syntax: "a comma, colon, quote or bracket is missing or too many"
-        case .badToken: "a value is neither number, text, true, false nor null"
+        case .syntax: "a comma, colon, quote or bracket is missing, or there is one too many"
+        case .badToken: "a value is not a number, text, true, false or null"
         case .tooManyFields: "there are more fields than columns"
-        case .unclosedQuote: "a quoted field has no end"
+        case .unclosedQuote: "a quoted field is not closed"
         case .strayQuote:
-            "a quote stands inside a field, or something behind the one that closes it"
+            "there is a quote inside a field, or text behind the one that closes it"
         }
     }
 }

@@ -45,7 +45,7 @@ private func foreignForm(_ head: [UInt8], _ format: RecordFormat) -> String? {
     }
     if byte(0) == 0, head.count > 5 {
         let id = (1...4).reduce(0) { $0 << 8 | Int(byte($1)) }
-        let inner = byte(5) == 0x7b || byte(5) == 0x5b ? "JSON" : "something else than JSON"
+        let inner = byte(5) == 0x7b || byte(5) == 0x5b ? "JSON" : "something other than JSON"
         return
             "the value begins with 0x00 and the four bytes of an id (\(id)): the frame of a schema registry,"
             + " with \(inner) behind it; values are read without one"
@@ -103,7 +103,7 @@ private func jsonFault(_ head: [UInt8], _ verdict: DecodeVerdict, isWhole: Bool)
             return "keys stand in ' where JSON has \": this is Python's way to print a dict"
         }
         if first != 0x7b, first != 0x5b, first != 0x22, head.count(where: { $0 == 0x2c }) > 0 {
-            return "this is no JSON; values between commas are read by `decode: csv`"
+            return "this is not JSON; values between commas are read by `decode: csv`"
         }
         return verdict.detail
     default: return verdict.detail
@@ -167,7 +167,7 @@ private func csvFault(
 /// - `kind`: what the column is declared as.
 package func timeFaultDetail(name: String, token: [UInt8]?, kind: FieldKind) -> String {
     guard let token, let first = token.first else {
-        return "\(name) is no time of the declared form: expected \(timeForm(kind))"
+        return "\(name) is not a time of the declared form: expected \(timeForm(kind))"
     }
     let text = String(decoding: token, as: UTF8.self)
     let what: String

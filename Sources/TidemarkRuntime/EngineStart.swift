@@ -307,15 +307,15 @@ extension Engine {
             throw ConnectorError(
                 .environment,
                 "the state of this `app` belongs to topology '\(owner)': two topologies with one `app`"
-                    + " would fence each other and take each other's state away",
+                    + " would fence each other and remove each other's state",
                 hint:
                     "give one of them another `app`; or, if '\(owner)' was renamed: tidemark reset")
         }
         if let newer {
             throw ConnectorError(
                 .environment,
-                "state entry '\(newer.key)' is of format \(newer.version), which a newer version of"
-                    + " tidemark wrote: this one would lose it",
+                "state entry '\(newer.key)' has format \(newer.version), which a newer version of"
+                    + " tidemark wrote: this one cannot read it",
                 hint: "run the newer version, or give up alert states with: tidemark reset")
         }
         let windows = stage.restoreWindows(

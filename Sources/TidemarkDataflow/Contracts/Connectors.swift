@@ -78,7 +78,7 @@ package struct ConnectorError: Error, Sendable, CustomStringConvertible {
         ConnectorError(
             .environment,
             "no thread could be started: the system's limit of processes and threads is reached",
-            hint: "a greater `ulimit -u`, or pids.max of the container's cgroup")
+            hint: "raise `ulimit -u`, or pids.max of the container's cgroup")
     }
 
     /// The message, and on a line of its own what to try.

@@ -269,7 +269,7 @@ extension TopicNeed {
                 found.append(
                     TopicFinding(
                         false,
-                        "its settings may not be seen",
+                        "its settings are not visible to us",
                         .grant("DescribeConfigs")
                     )
                 )
@@ -382,7 +382,7 @@ extension TopicNeed {
                 found.append(
                     TopicFinding(
                         false,
-                        "min.insync.replicas is 1: what one broker took is lost with that broker",
+                        "min.insync.replicas is 1: records that one broker alone has are lost with that broker",
                         .set(TopicSetting("min.insync.replicas", "2"))
                     )
                 )

@@ -98,7 +98,7 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
                     guard time.nowNs() < deadlineNs else {
                         throw ConnectorError(
                             .environment,
-                            "the cluster gives no transactions within \(initializeMs) ms: \(reason)"
+                            "the cluster did not grant a transaction within \(initializeMs) ms: \(reason)"
                         )
                     }
                 case .fatal(let reason): throw ConnectorError(.environment, reason)
@@ -201,7 +201,7 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
             let now = Dictionary(uniqueKeysWithValues: found.map { ($0.partition, $0) })
             if unit.offsets.allSatisfy({ now[$0.partition] == $0 }) { return finish(unit) }
             guard unit.offsets.allSatisfy({ now[$0.partition] == known[$0.partition] }) else {
-                throw .fenced("the group's offsets are another process's")
+                throw .fenced("the group's offsets belong to another process")
             }
             phase = .idle
         }
@@ -295,6 +295,6 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
         ConnectorError(
             .fenced,
             "another process of this application has taken over (\(reason)); this one ends",
-            hint: "run one process an application, or give the other one another `app`")
+            hint: "run one process per application, or give the other one another `app`")
     }
 }
