@@ -37,8 +37,10 @@ struct LearnedBaselines {
 
     private final class Memory {
         var head: LearnedHead
-        /// False where its windows were read back without it: delivery at least once may lose the head
-        /// of a unit that was cut short. Then it is written with the next one.
+        /// False where its windows were read back without it.
+        ///
+        /// Delivery at least once may lose the head of a unit that was cut short. Then it is written with
+        /// the next one.
         var isHeadKnown = true
         /// By their starts.
         var windows = SubtractOnEvictWindow<LearnedSum>()

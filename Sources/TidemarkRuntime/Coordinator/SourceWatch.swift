@@ -56,7 +56,7 @@ struct SourceWatch {
     private var lastNs = Int64.min / 2
     private var lastArrivalNs = Int64.min / 2
 
-    /// `startedMs`: now, on the wall clock. `isToEnd`: the run goes to the end of its input.
+    /// `startedMs`: now, on the wall clock; `isToEnd`: the run goes to the end of its input.
     init(_ plan: Plan, startedMs: Int64, isToEnd: Bool) {
         let source = plan.stream.source
         appName = plan.app
