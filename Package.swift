@@ -75,8 +75,9 @@ let package = Package(
             name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         // Loads libmicrohttpd itself, when there is something to serve.
         .target(name: "CHTTP", cSettings: c),
+        .target(name: "CDictionary", cxxSettings: cxx),
         .target(
-            name: "CDecode", dependencies: ["CText"],
+            name: "CDecode", dependencies: ["CText", "CDictionary"],
             cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"] + json)],
             linkerSettings: [.linkedLibrary("simdjson")]),
         .target(
@@ -95,7 +96,7 @@ let package = Package(
         module("TidemarkSketches", ["TidemarkText", "TidemarkKernels"]),
         module("TidemarkDrift", ["TidemarkCore", "CTails"]),
         module("TidemarkAlerts"),
-        module("TidemarkBatch", ["TidemarkCore"]),
+        module("TidemarkBatch", ["TidemarkCore", "CDictionary"]),
         module(
             "TidemarkCodec",
             ["TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkKernels", "CDecode", "CLZ4"]),

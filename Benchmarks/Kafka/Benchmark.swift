@@ -80,7 +80,7 @@ private func read(
     let start = SystemTime().nowNs()
     let before = cpuSeconds()
     let readers = try client.source.open(starts)
-    let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 2 << 20)
+    let batch = RecordBatch(recordCountMax: 4096, arenaCapacity: 2 << 20)
     let pauseNs = unsafe getenv("PAUSE_NS").map { unsafe UInt32(String(cString: $0)) ?? 0 } ?? 0
     var rowCount = 0
     var checksum: UInt64 = 0
@@ -92,9 +92,9 @@ private func read(
             try reader.poll(into: batch, timeoutMs: workers == 1 ? 100 : 1)
             pollCount += 1
             // Work that a batch would be: a reader slower than the client fills its queue.
-            usleep(UInt32(batch.rowCount) * pauseNs / 1000)
-            rowCount += batch.rowCount
-            for row in 0..<batch.rowCount {
+            usleep(UInt32(batch.recordCount) * pauseNs / 1000)
+            rowCount += batch.recordCount
+            for row in 0..<batch.recordCount {
                 checksum &+=
                     unsafe UInt64(bitPattern: batch.offset[row])
                     &* UInt64(batch.value(row)?.last ?? 0)

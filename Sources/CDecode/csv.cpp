@@ -212,16 +212,17 @@ void tm_json::csvColumns(uint32_t firstRow, const uint8_t *rows, uint32_t rowCou
                     else to.times[row] = isWhole ? static_cast<int64_t>(value) : INT64_MIN;
                 }
             } else if (column.kind == TM_JSON_CATEGORY || column.kind == TM_JSON_TEXT) {
+                Dictionary &texts = to.dictionary->texts;
                 Dictionary::Prepared prepared[blockRows];
                 bool mayBeNull = !column.nullTexts.empty();
                 for (uint32_t j = 0; j < rowCount; j++)
-                    prepared[j] = column.dictionary.prepare(
+                    prepared[j] = texts.prepare(
                         places.first(j), static_cast<size_t>(places.last(j) - places.first(j)));
                 for (uint32_t j = 0; j < rowCount; j++) {
                     const uint8_t *first = places.first(j);
                     auto size = static_cast<size_t>(places.last(j) - first);
                     if (size == 0 || (mayBeNull && isNullText(column, first, size))) nulls |= 1ULL << rows[j];
-                    else to.codes[firstRow + rows[j]] = column.dictionary.intern(prepared[j], first, size);
+                    else to.codes[firstRow + rows[j]] = texts.intern(prepared[j], first, size);
                 }
             } else if (column.kind == TM_JSON_TIME_TEXT && column.nullTexts.empty()) {
                 for (uint32_t j = 0; j < rowCount; j++) {
@@ -241,7 +242,7 @@ void tm_json::csvColumns(uint32_t firstRow, const uint8_t *rows, uint32_t rowCou
                     int truth = readBoolean(first, static_cast<size_t>(last - first));
                     if (first == last) nulls |= 1ULL << rows[j];
                     else if (truth < 0) bad |= 1ULL << rows[j];
-                    else to.codes[firstRow + rows[j]] = column.dictionary.intern(booleans[truth], truth ? 4 : 5);
+                    else to.codes[firstRow + rows[j]] = to.dictionary->texts.intern(booleans[truth], truth ? 4 : 5);
                 }
             } else if (column.nullTexts.empty()) {
                 for (uint32_t j = 0; j < rowCount; j++) {

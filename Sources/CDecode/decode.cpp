@@ -52,7 +52,7 @@ void tm_json::putText(int number, const uint8_t *text, size_t length) {
     if (!columns[number].nullTexts.empty() && isNullText(columns[number], text, length))
         return put(number, TM_JSON_NULL);
     put(number, TM_JSON_VALUE);
-    out[number].codes[row] = columns[number].dictionary.intern(text, length);
+    out[number].codes[row] = out[number].dictionary->texts.intern(text, length);
 }
 
 int tm_json::unescape(const uint8_t *text, size_t length, size_t *outLength) {
@@ -314,7 +314,7 @@ inline bool tm_json::plain(int number) {
         if (*first != '"' || length < 0 || length > 16 || last[-1] != '"' || !column.nullTexts.empty()
             || hasBackslash(first + 1, static_cast<size_t>(length)))
             return false;
-        out[number].codes[row] = column.dictionary.intern(first + 1, static_cast<size_t>(length));
+        out[number].codes[row] = out[number].dictionary->texts.intern(first + 1, static_cast<size_t>(length));
     } else if (column.kind == TM_JSON_TIME_MS) {
         double value;
         if (last - base < 16 || !readPlain(first, last, &value) || value != std::floor(value)) return false;
@@ -564,19 +564,4 @@ extern "C" void tm_json_speculate(tm_json *decoder, int is_on, int tier) {
 extern "C" void tm_json_row_counts(const tm_json *decoder, uint64_t *by_layout, uint64_t *walked) {
     *by_layout = decoder->speculation.fastRows;
     *walked = decoder->speculation.walkedRows;
-}
-
-extern "C" uint32_t tm_json_dictionary_count(const tm_json *decoder, int column) {
-    return decoder->columns[static_cast<size_t>(column)].dictionary.count();
-}
-extern "C" const uint8_t *tm_json_dictionary_value(
-    const tm_json *decoder, int column, uint32_t code, size_t *length) {
-    return decoder->columns[static_cast<size_t>(column)].dictionary.value(code, length);
-}
-extern "C" size_t tm_json_dictionary_bytes(const tm_json *decoder, int column) {
-    return decoder->columns[static_cast<size_t>(column)].dictionary.byteCount();
-}
-extern "C" void tm_json_dictionary_compact(
-    tm_json *decoder, int column, const uint8_t *used, uint32_t *remap) {
-    decoder->columns[static_cast<size_t>(column)].dictionary.compact(used, remap);
 }

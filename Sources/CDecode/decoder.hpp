@@ -12,7 +12,6 @@ struct Column {
     bool acceptText = false;
     std::vector<std::string> nullTexts;
     std::vector<double> nullNumbers;
-    Dictionary dictionary;
     /// TIME_TEXT: what a time without an offset means.
     Zone zone;
 };

@@ -533,6 +533,8 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all,
             }
         } else {
             bool isCategory = column.kind == TM_JSON_CATEGORY || column.kind == TM_JSON_TEXT;
+            // Times have none.
+            Dictionary *texts = to.dictionary ? &to.dictionary->texts : nullptr;
             bool hasNulls = !column.nullTexts.empty();
             // All at once, if all are texts: the table of a large dictionary is far away.
             uint32_t done = 0;
@@ -548,9 +550,9 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all,
                     size[j] = static_cast<uint32_t>(last - first - 2);
                 }
                 if (areTexts) {
-                    for (uint32_t j = 0; j < rowCount; j++) prepared[j] = column.dictionary.prepare(text[j], size[j]);
+                    for (uint32_t j = 0; j < rowCount; j++) prepared[j] = texts->prepare(text[j], size[j]);
                     for (uint32_t j = 0; j < rowCount; j++)
-                        to.codes[firstRow + rows[j]] = column.dictionary.intern(prepared[j], text[j], size[j]);
+                        to.codes[firstRow + rows[j]] = texts->intern(prepared[j], text[j], size[j]);
                     done = rowCount;
                 }
             }
@@ -562,7 +564,7 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all,
                     auto size = static_cast<size_t>(length);
                     if (isCategory) {
                         if (hasNulls && isNullText(column, first + 1, size)) nulls |= 1ULL << rows[j];
-                        else to.codes[row] = column.dictionary.intern(first + 1, size);
+                        else to.codes[row] = texts->intern(first + 1, size);
                     } else {
                         bool isNaive = false;
                         if (column.kind != TM_JSON_TIME_TEXT || hasNulls
@@ -580,7 +582,7 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all,
                     (column.kind == TM_JSON_CATEGORY || column.kind == TM_JSON_BOOLEAN)
                     && (same(first, size, "true") || same(first, size, "false"))) {
                     if (hasNulls && isNullText(column, first, size)) nulls |= 1ULL << rows[j];
-                    else to.codes[row] = column.dictionary.intern(first, size);
+                    else to.codes[row] = texts->intern(first, size);
                 } else if (column.kind == TM_JSON_CATEGORY) {
                     // An integer is its text.
                     double number;
@@ -591,7 +593,7 @@ void tm_json::readColumns(Layout &layout, uint32_t firstRow, const uint8_t *all,
                     // -0 is 0, and other numbers are written anew: the walk does both.
                     if (!isInteger || (number == 0 && size > 1)) bad |= 1ULL << rows[j];
                     else if (hasNulls && isNullText(column, first, size)) nulls |= 1ULL << rows[j];
-                    else to.codes[row] = column.dictionary.intern(first, size);
+                    else to.codes[row] = texts->intern(first, size);
                 } else {
                     bad |= 1ULL << rows[j];
                 }

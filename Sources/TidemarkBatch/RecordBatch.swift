@@ -7,12 +7,12 @@ import TidemarkCore
 /// The owner is one worker; nobody else may touch it.
 @safe
 package final class RecordBatch {
-    /// Rows that the arrays hold.
-    package let rowCountMax: Int
-    /// Rows that are in it.
-    package private(set) var rowCount = 0
+    /// Records that the arrays hold.
+    package let recordCountMax: Int
+    /// Records that are in it.
+    package private(set) var recordCount = 0
 
-    /// The slot of the row's input partition (its place in the canonical order of partitions).
+    /// The slot of the record's input partition (its place in the canonical order of partitions).
     package let partition: UnsafeMutablePointer<UInt16>
     /// The record's offset in its partition; of a file its number, from 0.
     package let offset: UnsafeMutablePointer<Int64>
@@ -48,22 +48,22 @@ package final class RecordBatch {
 
     /// An empty batch.
     ///
-    /// - Precondition: at most 4,096 rows: row numbers are 16 bits elsewhere.
-    package init(rowCountMax: Int, arenaCapacity: Int) {
-        precondition(rowCountMax > 0 && rowCountMax <= 4096, "row numbers are 16 bits")
-        self.rowCountMax = rowCountMax
-        unsafe partition = .allocate(capacity: rowCountMax)
-        unsafe offset = .allocate(capacity: rowCountMax)
-        unsafe recordTimeMs = .allocate(capacity: rowCountMax)
-        unsafe valueStart = .allocate(capacity: rowCountMax)
-        unsafe valueLength = .allocate(capacity: rowCountMax)
-        unsafe keyStart = .allocate(capacity: rowCountMax)
-        unsafe keyLength = .allocate(capacity: rowCountMax)
-        unsafe valueLengthWhole = .allocate(capacity: rowCountMax)
-        unsafe headersStart = .allocate(capacity: rowCountMax)
-        unsafe headersLength = .allocate(capacity: rowCountMax)
-        unsafe line = .allocate(capacity: rowCountMax)
-        unsafe line.initialize(repeating: 0, count: rowCountMax)
+    /// - Precondition: at most 4,096 records: their numbers are 16 bits elsewhere.
+    package init(recordCountMax: Int, arenaCapacity: Int) {
+        precondition(recordCountMax > 0 && recordCountMax <= 4096, "numbers of records are 16 bits")
+        self.recordCountMax = recordCountMax
+        unsafe partition = .allocate(capacity: recordCountMax)
+        unsafe offset = .allocate(capacity: recordCountMax)
+        unsafe recordTimeMs = .allocate(capacity: recordCountMax)
+        unsafe valueStart = .allocate(capacity: recordCountMax)
+        unsafe valueLength = .allocate(capacity: recordCountMax)
+        unsafe keyStart = .allocate(capacity: recordCountMax)
+        unsafe keyLength = .allocate(capacity: recordCountMax)
+        unsafe valueLengthWhole = .allocate(capacity: recordCountMax)
+        unsafe headersStart = .allocate(capacity: recordCountMax)
+        unsafe headersLength = .allocate(capacity: recordCountMax)
+        unsafe line = .allocate(capacity: recordCountMax)
+        unsafe line.initialize(repeating: 0, count: recordCountMax)
         self.arenaCapacity = arenaCapacity
         unsafe arena = .allocate(byteCount: arenaCapacity + Self.padding, alignment: 64)
     }
@@ -83,19 +83,19 @@ package final class RecordBatch {
         unsafe arena.deallocate()
     }
 
-    /// A batch is also full when its bytes reach this, however few its rows.
+    /// A batch is also full when its bytes reach this, however few its records.
     package static let byteCountMax = 4 << 20
 
-    /// No row fits any more, or its bytes are many enough.
-    package var isFull: Bool { rowCount == rowCountMax || arenaCount >= Self.byteCountMax }
+    /// No record fits any more, or its bytes are many enough.
+    package var isFull: Bool { recordCount == recordCountMax || arenaCount >= Self.byteCountMax }
 
-    /// Forgets all rows, but not the arena's bytes: for a source that reads blocks into it and
+    /// Forgets all records, but not the arena's bytes: for a source that reads blocks into it and
     /// still has lines there.
-    package func clearRows() { rowCount = 0 }
+    package func clearRecords() { recordCount = 0 }
 
-    /// Forgets all rows; keeps the memory, but for what a huge record made it grow by.
+    /// Forgets all records; keeps the memory, but for what a huge record made it grow by.
     package func clear() {
-        rowCount = 0
+        recordCount = 0
         arenaCount = 0
         guard arenaCapacity > 2 * Self.byteCountMax else { return }
         unsafe arena.deallocate()
@@ -107,7 +107,7 @@ package final class RecordBatch {
     ///
     /// The arena may move.
     ///
-    /// - Complexity: amortised O(1); never called for a row that fits.
+    /// - Complexity: amortised O(1); never called for a record that fits.
     package func reserve(_ byteCount: Int) {
         guard arenaCount + byteCount > arenaCapacity else { return }
         var capacity = arenaCapacity
@@ -120,7 +120,7 @@ package final class RecordBatch {
         arenaCapacity = capacity
     }
 
-    /// Appends a row whose bytes are copied into the arena.
+    /// Appends a record whose bytes are copied into the arena.
     ///
     /// - Precondition: not full.
     package func append(
@@ -128,53 +128,53 @@ package final class RecordBatch {
         key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
         valueLengthWhole whole: Int64? = nil, headers: [RecordHeader] = []
     ) {
-        let row = rowCount
-        precondition(row < rowCountMax, "the source stops at a full batch")
+        let record = recordCount
+        precondition(record < recordCountMax, "the source stops at a full batch")
         let headerBytes = RecordHeader.encoded(headers)
         unsafe reserve((key?.count ?? 0) + (value?.count ?? 0) + headerBytes.count)
-        unsafe partition[row] = UInt16(truncatingIfNeeded: slot)
-        unsafe offset[row] = at
-        unsafe recordTimeMs[row] = time
-        unsafe keyStart[row] = UInt32(truncatingIfNeeded: arenaCount)
+        unsafe partition[record] = UInt16(truncatingIfNeeded: slot)
+        unsafe offset[record] = at
+        unsafe recordTimeMs[record] = time
+        unsafe keyStart[record] = UInt32(truncatingIfNeeded: arenaCount)
         if let key = unsafe key {
-            unsafe keyLength[row] = Int32(truncatingIfNeeded: key.count)
+            unsafe keyLength[record] = Int32(truncatingIfNeeded: key.count)
             unsafe append(bytes: unsafe key)
         } else {
-            unsafe keyLength[row] = -1
+            unsafe keyLength[record] = -1
         }
-        unsafe valueStart[row] = UInt32(truncatingIfNeeded: arenaCount)
+        unsafe valueStart[record] = UInt32(truncatingIfNeeded: arenaCount)
         if let value = unsafe value {
-            unsafe valueLength[row] = Int32(truncatingIfNeeded: value.count)
-            unsafe valueLengthWhole[row] = whole ?? Int64(value.count)
+            unsafe valueLength[record] = Int32(truncatingIfNeeded: value.count)
+            unsafe valueLengthWhole[record] = whole ?? Int64(value.count)
             unsafe append(bytes: unsafe value)
         } else {
-            unsafe valueLength[row] = -1
-            unsafe valueLengthWhole[row] = 0
+            unsafe valueLength[record] = -1
+            unsafe valueLengthWhole[record] = 0
         }
-        unsafe headersStart[row] = UInt32(truncatingIfNeeded: arenaCount)
-        unsafe headersLength[row] = Int32(truncatingIfNeeded: headerBytes.count)
+        unsafe headersStart[record] = UInt32(truncatingIfNeeded: arenaCount)
+        unsafe headersLength[record] = Int32(truncatingIfNeeded: headerBytes.count)
         unsafe headerBytes.withUnsafeBytes { unsafe append(bytes: $0) }
-        rowCount = row + 1
+        recordCount = record + 1
     }
 
-    /// Appends a row whose value lies in the arena already (a block that was read in place).
+    /// Appends a record whose value lies in the arena already (a block that was read in place).
     package func appendInPlace(
         partition slot: Int, offset at: Int64, recordTimeMs time: Int64, valueStart start: Int,
         valueLength length: Int, valueLengthWhole whole: Int64, line number: Int64 = 0
     ) {
-        let row = rowCount
-        precondition(row < rowCountMax, "the source stops at a full batch")
-        unsafe partition[row] = UInt16(truncatingIfNeeded: slot)
-        unsafe offset[row] = at
-        unsafe recordTimeMs[row] = time
-        unsafe keyStart[row] = 0
-        unsafe keyLength[row] = -1
-        unsafe valueStart[row] = UInt32(truncatingIfNeeded: start)
-        unsafe valueLength[row] = Int32(truncatingIfNeeded: length)
-        unsafe valueLengthWhole[row] = whole
-        unsafe headersLength[row] = 0
-        unsafe line[row] = number
-        rowCount = row + 1
+        let record = recordCount
+        precondition(record < recordCountMax, "the source stops at a full batch")
+        unsafe partition[record] = UInt16(truncatingIfNeeded: slot)
+        unsafe offset[record] = at
+        unsafe recordTimeMs[record] = time
+        unsafe keyStart[record] = 0
+        unsafe keyLength[record] = -1
+        unsafe valueStart[record] = UInt32(truncatingIfNeeded: start)
+        unsafe valueLength[record] = Int32(truncatingIfNeeded: length)
+        unsafe valueLengthWhole[record] = whole
+        unsafe headersLength[record] = 0
+        unsafe line[record] = number
+        recordCount = record + 1
     }
 
     /// Says that the first `byteCount` bytes of the arena are in use (for sources that read into it).
@@ -183,35 +183,35 @@ package final class RecordBatch {
         arenaCount = byteCount
     }
 
-    /// Says that rows and arena were filled through the pointers, up to here (for sources whose
+    /// Says that records and arena were filled through the pointers, up to here (for sources whose
     /// callback may touch raw memory only).
-    package func use(rowCount count: Int, arenaCount byteCount: Int) {
+    package func use(recordCount count: Int, arenaCount byteCount: Int) {
         precondition(
-            count <= rowCountMax && byteCount <= arenaCapacity, "reserved before it is used")
-        rowCount = count
+            count <= recordCountMax && byteCount <= arenaCapacity, "reserved before it is used")
+        recordCount = count
         arenaCount = byteCount
     }
 
     /// The value's bytes in the arena; `nil` for a tombstone.
-    package func value(_ row: Int) -> UnsafeRawBufferPointer? {
-        let length = Int(unsafe valueLength[row])
+    package func value(_ record: Int) -> UnsafeRawBufferPointer? {
+        let length = Int(unsafe valueLength[record])
         guard length >= 0 else { return nil }
-        return unsafe UnsafeRawBufferPointer(start: arena + Int(valueStart[row]), count: length)
+        return unsafe UnsafeRawBufferPointer(start: arena + Int(valueStart[record]), count: length)
     }
 
     /// The key's bytes; `nil` where the record has none.
-    package func key(_ row: Int) -> UnsafeRawBufferPointer? {
-        let length = Int(unsafe keyLength[row])
+    package func key(_ record: Int) -> UnsafeRawBufferPointer? {
+        let length = Int(unsafe keyLength[record])
         guard length >= 0 else { return nil }
-        return unsafe UnsafeRawBufferPointer(start: arena + Int(keyStart[row]), count: length)
+        return unsafe UnsafeRawBufferPointer(start: arena + Int(keyStart[record]), count: length)
     }
 
     /// The record's headers, in their order.
-    package func headers(_ row: Int) -> [RecordHeader] {
-        let length = Int(unsafe headersLength[row])
+    package func headers(_ record: Int) -> [RecordHeader] {
+        let length = Int(unsafe headersLength[record])
         guard length > 0 else { return [] }
         return unsafe RecordHeader.decoded(
-            UnsafeRawBufferPointer(start: arena + Int(headersStart[row]), count: length))
+            UnsafeRawBufferPointer(start: arena + Int(headersStart[record]), count: length))
     }
 
     private func append(bytes: UnsafeRawBufferPointer) {

@@ -15,7 +15,7 @@ package enum FieldKind: Int32, Sendable {
     case timeS, timeMs, timeUs, timeNs, timeText
 
     /// What its values are kept as.
-    package var storage: ColumnBatch.Storage {
+    package var storage: Column.Storage {
         switch self {
         case .number, .integer: .numbers
         case .category, .text, .boolean: .codes
@@ -104,36 +104,66 @@ package enum DecodeVerdict: UInt8, Sendable {
     }
 }
 
-/// Reads JSON records, or rows of comma-separated values, into the columns of a `ColumnBatch`, one call a batch.
+/// Reads JSON records, or rows of comma-separated values, into the columns of a frame: a row a record.
 ///
 /// Rows that look like earlier ones (same keys, order and punctuation) are read in place, column by
 /// column; the others one by one over simdjson's structural index. Which way a row took never shows
 /// in its verdict, its values or its states.
 ///
-/// Texts are coded by a dictionary of the column: codes mean nothing outside this decoder and never
-/// reach an output. The owner is one worker.
+/// The owner is one worker.
 ///
 /// - Complexity: one pass over the bytes; nothing is allocated a record, but for new texts.
 @safe
-package final class RecordDecoder {
+package final class RecordDecoder: RowDecoder {
     /// What `decode` fills.
-    package let columns: ColumnBatch
+    package let frame: Frame
     private let handle: OpaquePointer
-    private let fields: [Field]
+    /// By field: the column of the frame that it fills.
+    private let columns: [Int]
     private let raw: UnsafeMutablePointer<tm_json_column>
 
-    /// A decoder of the wanted fields, with empty dictionaries and no layouts.
+    /// A decoder of the wanted fields, with no layouts.
     ///
     /// - Parameters:
-    ///   - fields: what is read, a column each.
+    ///   - fields: what is read, and the column of the frame that it fills.
+    ///   - frame: what is filled; it holds a batch at least, and its columns are as the fields need them.
     ///   - format: how records are written.
-    ///   - rowCountMax: rows of a batch at most.
     ///   - speculates: whether rows are read by the layouts of earlier ones where they have one of
     ///     them; false sends every row through the walk. Results are the same. By default where the
     ///     processor has vector instructions: in their plain form layouts cost more than the walk.
     ///   - tier: the instructions of that reader; results are the same.
     ///   - keepsToken: whether `lastToken` is wanted; every row then goes through the walk.
     package init(
+        fields: [(field: Field, column: Int)],
+        into frame: Frame,
+        format: RecordFormat = .json,
+        speculates: Bool = InstructionTier.current != .scalar,
+        tier: InstructionTier = .current,
+        keepsToken: Bool = false
+    ) {
+        self.frame = frame
+        columns = fields.map(\.column)
+        unsafe handle = tm_json_new()
+        unsafe raw = .allocate(capacity: max(1, fields.count))
+        for (index, place) in columns.enumerated() {
+            let column = frame.columns[place]
+            unsafe (raw + index).initialize(
+                to: tm_json_column(
+                    numbers: column.numbers, times: column.times, codes: column.codes,
+                    dictionary: frame.dictionaries[place]?.handle,
+                    exception_rows: column.exceptionRows,
+                    exception_states: column.exceptionStates, exception_count: 0))
+        }
+        unsafe tm_json_speculate(handle, speculates && !keepsToken ? 1 : 0, tier.rawValue)
+        if keepsToken { unsafe tm_json_keep_token(handle) }
+        for (field, _) in fields { add(field) }
+        if case .csv(let columns, let separator) = format { useCSV(columns, separator) }
+    }
+
+    /// A decoder with a frame of its own: a column a field, in their order.
+    ///
+    /// `rowCountMax`: records of a batch at most.
+    package convenience init(
         fields: [Field],
         format: RecordFormat = .json,
         rowCountMax: Int,
@@ -141,21 +171,10 @@ package final class RecordDecoder {
         tier: InstructionTier = .current,
         keepsToken: Bool = false
     ) {
-        self.fields = fields
-        columns = ColumnBatch(storage: fields.map(\.kind.storage), rowCountMax: rowCountMax)
-        unsafe handle = tm_json_new()
-        unsafe raw = .allocate(capacity: max(1, fields.count))
-        for (index, column) in columns.columns.enumerated() {
-            unsafe (raw + index).initialize(
-                to: tm_json_column(
-                    numbers: column.numbers, times: column.times, codes: column.codes,
-                    exception_rows: column.exceptionRows,
-                    exception_states: column.exceptionStates, exception_count: 0))
-        }
-        unsafe tm_json_speculate(handle, speculates && !keepsToken ? 1 : 0, tier.rawValue)
-        if keepsToken { unsafe tm_json_keep_token(handle) }
-        for field in fields { add(field) }
-        if case .csv(let columns, let separator) = format { useCSV(columns, separator) }
+        self.init(
+            fields: zip(fields, 0...).map { ($0, $1) },
+            into: Frame(storage: fields.map(\.kind.storage), rowCountMax: rowCountMax),
+            format: format, speculates: speculates, tier: tier, keepsToken: keepsToken)
     }
 
     deinit {
@@ -216,13 +235,14 @@ package final class RecordDecoder {
         }
     }
 
-    /// Decodes all rows.
+    /// Decodes all records: a row each.
     ///
     /// Tombstones and rows whose value was cut at `limits.record` keep their own verdicts and no
     /// values.
     package func decode(_ batch: RecordBatch) {
-        let count = batch.rowCount
-        let verdicts = unsafe columns.verdicts
+        let count = batch.recordCount
+        frame.rows.setOneToOne(count)
+        let verdicts = unsafe frame.verdicts
         for row in 0..<count {
             let length = unsafe batch.valueLength[row]
             unsafe verdicts[row] =
@@ -234,9 +254,16 @@ package final class RecordDecoder {
         unsafe tm_json_decode(
             handle, batch.arena.assumingMemoryBound(to: UInt8.self), batch.valueStart,
             batch.valueLength, UInt32(truncatingIfNeeded: count), raw, verdicts)
-        for index in fields.indices {
-            columns.columns[index].exceptionCount = Int(unsafe raw[index].exception_count)
+        for (index, column) in columns.enumerated() {
+            frame.columns[column].exceptionCount = Int(unsafe raw[index].exception_count)
         }
+    }
+
+    /// Decodes all records at once: there is no going on.
+    package func decode(_ batch: RecordBatch, from cursor: RecordCursor) -> RecordCursor {
+        precondition(cursor == .start, "a frame holds a batch")
+        decode(batch)
+        return RecordCursor(record: batch.recordCount)
     }
 
     /// Rows read by a layout, and rows that went through the walk, since the start.
@@ -256,34 +283,5 @@ package final class RecordDecoder {
         var length = 0
         guard let bytes = unsafe tm_json_last_token(handle, &length) else { return nil }
         return unsafe Array(UnsafeBufferPointer(start: bytes, count: length))
-    }
-
-    /// Texts that a column's dictionary holds.
-    package func dictionaryCount(_ column: Int) -> Int {
-        Int(unsafe tm_json_dictionary_count(handle, Int32(truncatingIfNeeded: column)))
-    }
-
-    /// Memory of a column's dictionary, bytes.
-    package func dictionaryByteCount(_ column: Int) -> Int {
-        Int(unsafe tm_json_dictionary_bytes(handle, Int32(truncatingIfNeeded: column)))
-    }
-
-    /// The text of a code; valid until the next `decode` or `compactDictionary`.
-    package func text(_ column: Int, code: UInt32) -> UnsafeRawBufferPointer {
-        var length = 0
-        let bytes = unsafe tm_json_dictionary_value(
-            handle, Int32(truncatingIfNeeded: column), code, &length)
-        return unsafe UnsafeRawBufferPointer(start: bytes, count: length)
-    }
-
-    /// Forgets every text whose code is not marked.
-    ///
-    /// - Returns: the new code of each old one; `UInt32.max` for what was forgotten.
-    package func compactDictionary(_ column: Int, used: [UInt8]) -> [UInt32] {
-        precondition(used.count == dictionaryCount(column), "a mark for each code")
-        var remap = [UInt32](repeating: .max, count: used.count)
-        unsafe tm_json_dictionary_compact(
-            handle, Int32(truncatingIfNeeded: column), used, &remap)
-        return remap
     }
 }

@@ -207,13 +207,13 @@ private func betterKind(_ text: [UInt8], declared: FieldKind) -> String? {
         fields: [Field(kind: .timeText, path: [.key("t")])],
         format: .csv(columns: ["t"], separator: 0x01), rowCountMax: 1, speculates: false)
     guard declared != .timeText, !text.contains(0x22), !text.contains(0x01) else { return nil }
-    let batch = RecordBatch(rowCountMax: 1, arenaCapacity: 512)
+    let batch = RecordBatch(recordCountMax: 1, arenaCapacity: 512)
     unsafe text.withUnsafeBytes { bytes in
         unsafe batch.append(partition: 0, offset: 0, recordTimeMs: 0, key: nil, value: bytes)
     }
     decoder.decode(batch)
-    guard unsafe decoder.columns.verdicts[0] == DecodeVerdict.row.rawValue,
-        decoder.columns.columns[0].exceptionCount == 0
+    guard unsafe decoder.frame.verdicts[0] == DecodeVerdict.row.rawValue,
+        decoder.frame.columns[0].exceptionCount == 0
     else { return nil }
     return "time_text"
 }

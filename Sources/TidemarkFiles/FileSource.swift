@@ -200,14 +200,14 @@ final class FileReader: SourceReader {
     func wake() {}
 
     func poll(into batch: RecordBatch, timeoutMs: Int) throws(ConnectorError) {
-        batch.clearRows()
+        batch.clearRecords()
         guard isAssigned else {
             usleep(UInt32(timeoutMs) * 1000)
             return
         }
         handOut(batch)
         source.bytes.patienceMs = Int32(timeoutMs)
-        while batch.rowCount == 0 {
+        while batch.recordCount == 0 {
             switch try readBlock(batch) {
             case .some: handOut(batch)
             case .nothingNow: return
@@ -223,13 +223,13 @@ final class FileReader: SourceReader {
     private func handOut(_ batch: RecordBatch) {
         // The records lie in the arena: a batch of them is bounded by its rows alone.
         if scanner == nil { handOutLines(batch) }
-        while scanner != nil, batch.rowCount < batch.rowCountMax {
+        while scanner != nil, batch.recordCount < batch.recordCountMax {
             guard let newline = rowEnd(batch) else { break }
             append(batch, recordEnd: newline)
             start = newline + 1
             searched = start
         }
-        if isAtFileEnd, start < end, searched == end, batch.rowCount < batch.rowCountMax {
+        if isAtFileEnd, start < end, searched == end, batch.recordCount < batch.recordCountMax {
             // The last line has no newline.
             append(batch, recordEnd: end)
             start = end
@@ -246,7 +246,7 @@ final class FileReader: SourceReader {
 
     /// Rows for the lines at hand: what `append` does, without a look at what only rows of CSV have.
     private func handOutLines(_ batch: RecordBatch) {
-        let rowCountMax = batch.rowCountMax
+        let rowCountMax = batch.recordCountMax
         let partition = unsafe batch.partition
         let offset = unsafe batch.offset
         let recordTimeMs = unsafe batch.recordTimeMs
@@ -261,7 +261,7 @@ final class FileReader: SourceReader {
         let slot = UInt16(truncatingIfNeeded: slot)
         let (lengthMax, last) = (recordByteCountMax, end)
         // What changes with each line stands in variables until all are done: in the object it would be written each time.
-        var (row, at, from) = (batch.rowCount, start, searched)
+        var (row, at, from) = (batch.recordCount, start, searched)
         var (number, lineNumber, dropped) = (next, line, droppedCount)
         while row < rowCountMax {
             guard from < last, let found = unsafe memchr(bytes + from, 0x0a, last - from) else {
@@ -292,7 +292,7 @@ final class FileReader: SourceReader {
         }
         (start, searched) = (at, from)
         (next, line, droppedCount) = (number, lineNumber, dropped)
-        batch.use(rowCount: row, arenaCount: batch.arenaCount)
+        batch.use(recordCount: row, arenaCount: batch.arenaCount)
     }
 
     /// The end of a row: of its line, but where quotes hold the line end.

@@ -110,14 +110,14 @@ private func wanted(_ field: Field, _ raw: [UInt8], quoted: Bool) -> Wanted? {
 }
 
 private func value(_ decoder: RecordDecoder, _ column: Int, _ row: Int) -> Wanted {
-    let batch = decoder.columns.columns[column]
+    let batch = decoder.frame.columns[column]
     for place in 0..<batch.exceptionCount where Int(unsafe batch.exceptionRows[place]) == row {
         return .state(ValueState(rawValue: unsafe batch.exceptionStates[place]) ?? .value)
     }
     if let numbers = unsafe batch.numbers { return .number(unsafe numbers[row].bitPattern) }
     if let times = unsafe batch.times { return .time(unsafe times[row]) }
     guard let codes = unsafe batch.codes else { return .state(.value) }
-    return .text(unsafe Array(decoder.text(column, code: codes[row])))
+    return .text(unsafe Array(decoder.frame.text(column, code: codes[row])))
 }
 
 private struct Generator {
@@ -211,7 +211,7 @@ private struct Generator {
         for number in 0..<Self.batchCount {
             var rows = (0..<4096).map { _ in generator.row() }
             rows[7 * number] = header
-            let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 1 << 20)
+            let batch = RecordBatch(recordCountMax: 4096, arenaCapacity: 1 << 20)
             for (row, bytes) in rows.enumerated() {
                 unsafe bytes.withUnsafeBytes { bytes in
                     unsafe batch.append(
@@ -220,10 +220,10 @@ private struct Generator {
             }
             for decoder in [walk] + readers { decoder.decode(batch) }
             for (row, bytes) in rows.enumerated() {
-                let verdict = unsafe DecodeVerdict(rawValue: walk.columns.verdicts[row])
+                let verdict = unsafe DecodeVerdict(rawValue: walk.frame.verdicts[row])
                 for reader in readers {
                     #expect(
-                        unsafe reader.columns.verdicts[row] == walk.columns.verdicts[row],
+                        unsafe reader.frame.verdicts[row] == walk.frame.verdicts[row],
                         "seed \(seed) row \(row): \(String(decoding: bytes, as: UTF8.self))")
                 }
                 if row == 7 * number {

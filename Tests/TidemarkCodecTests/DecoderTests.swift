@@ -7,7 +7,7 @@ import TidemarkText
 
 /// Decodes some payloads with a decoder, as one batch.
 private func batch(_ payloads: [[UInt8]]) -> RecordBatch {
-    let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 1 << 16)
+    let batch = RecordBatch(recordCountMax: 4096, arenaCapacity: 1 << 16)
     for (row, payload) in payloads.enumerated() {
         unsafe payload.withUnsafeBytes { bytes in
             unsafe batch.append(
@@ -18,11 +18,11 @@ private func batch(_ payloads: [[UInt8]]) -> RecordBatch {
 }
 
 private func verdict(_ decoder: RecordDecoder, _ row: Int) -> DecodeVerdict? {
-    DecodeVerdict(rawValue: unsafe decoder.columns.verdicts[row])
+    DecodeVerdict(rawValue: unsafe decoder.frame.verdicts[row])
 }
 
 private func number(_ decoder: RecordDecoder, _ column: Int, _ row: Int) -> Double? {
-    unsafe decoder.columns.columns[column].numbers.map { unsafe $0[row] }
+    unsafe decoder.frame.columns[column].numbers.map { unsafe $0[row] }
 }
 
 @Suite struct DecoderTests {
@@ -76,10 +76,11 @@ private func number(_ decoder: RecordDecoder, _ column: Int, _ row: Int) -> Doub
         for row in 0..<bytes.count { #expect(verdict(decoder, row) != .row, "\(row) bytes") }
         #expect(verdict(decoder, bytes.count) == .row)
         #expect(number(decoder, 0, bytes.count) == -1.5)
-        let code = unsafe decoder.columns.columns[1].codes?[bytes.count] ?? .max
-        #expect(unsafe String(decoding: decoder.text(1, code: code), as: UTF8.self) == "téA")
-        let nested = unsafe decoder.columns.columns[2].codes?[bytes.count] ?? .max
-        #expect(unsafe String(decoding: decoder.text(2, code: nested), as: UTF8.self) == "x\"}")
+        let code = unsafe decoder.frame.columns[1].codes?[bytes.count] ?? .max
+        #expect(unsafe String(decoding: decoder.frame.text(1, code: code), as: UTF8.self) == "téA")
+        let nested = unsafe decoder.frame.columns[2].codes?[bytes.count] ?? .max
+        #expect(
+            unsafe String(decoding: decoder.frame.text(2, code: nested), as: UTF8.self) == "x\"}")
     }
 
     @Test(arguments: 0..<UInt64(10))
@@ -133,14 +134,16 @@ private func number(_ decoder: RecordDecoder, _ column: Int, _ row: Int) -> Doub
             fields: [Field(kind: .category, path: [.key("s")])], rowCountMax: 4096)
         decoder.decode(
             batch((0..<1000).map { Array("{\"s\":\"value-\($0)-long-enough-to-spill\"}".utf8) }))
-        #expect(decoder.dictionaryCount(0) == 1000)
-        let remap = decoder.compactDictionary(0, used: (0..<1000).map { $0 % 10 == 0 ? 1 : 0 })
-        #expect(decoder.dictionaryCount(0) == 100)
+        #expect(decoder.frame.textCount(0) == 1000)
+        let remap =
+            decoder.frame.dictionaries[0]?
+            .compact(keeping: (0..<1000).map { $0 % 10 == 0 ? 1 : 0 }) ?? []
+        #expect(decoder.frame.textCount(0) == 100)
         for code in 0..<1000 {
             #expect((remap[code] == .max) == (code % 10 != 0))
             if code % 10 == 0 {
                 let text = unsafe String(
-                    decoding: decoder.text(0, code: remap[code]), as: UTF8.self)
+                    decoding: decoder.frame.text(0, code: remap[code]), as: UTF8.self)
                 #expect(text == "value-\(code)-long-enough-to-spill")
             }
         }

@@ -233,10 +233,10 @@ private struct Generator {
 
 /// Everything that a decoder says of a batch, in a form that can be compared: codes as their texts.
 private func contents(_ decoder: RecordDecoder, rowCount: Int) -> [[UInt64]] {
-    var all: [[UInt64]] = [(0..<rowCount).map { UInt64(unsafe decoder.columns.verdicts[$0]) }]
-    for (index, column) in decoder.columns.columns.enumerated() {
+    var all: [[UInt64]] = [(0..<rowCount).map { UInt64(unsafe decoder.frame.verdicts[$0]) }]
+    for (index, column) in decoder.frame.columns.enumerated() {
         var values = [UInt64](repeating: 0, count: rowCount)
-        for row in 0..<rowCount where unsafe decoder.columns.verdicts[row] == 0 {
+        for row in 0..<rowCount where unsafe decoder.frame.verdicts[row] == 0 {
             if let numbers = unsafe column.numbers {
                 let number = unsafe numbers[row]
                 values[row] = number.isNaN ? .max : number.bitPattern
@@ -248,7 +248,7 @@ private func contents(_ decoder: RecordDecoder, rowCount: Int) -> [[UInt64]] {
                     values[row] = .max
                     continue
                 }
-                let text = unsafe decoder.text(index, code: code)
+                let text = unsafe decoder.frame.text(index, code: code)
                 // Any hash will do: equal texts have equal ones.
                 var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ UInt64(text.count)
                 for place in 0..<text.count {
@@ -278,7 +278,7 @@ private let isLong = unsafe getenv("TIDEMARK_LONG") != nil
         let readers = InstructionTier.allCases.map {
             RecordDecoder(fields: fields, rowCountMax: 4096, speculates: true, tier: $0)
         }
-        let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 4 << 20)
+        let batch = RecordBatch(recordCountMax: 4096, arenaCapacity: 4 << 20)
         for turn in 0..<(isLong ? 14 : 2) {
             batch.clear()
             // Small batches too: a record may lie at the very beginning of the arena.
@@ -334,7 +334,7 @@ private let isLong = unsafe getenv("TIDEMARK_LONG") != nil
             rowCountMax: 4096,
             speculates: true, tier: tier
         )
-        let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 1 << 20)
+        let batch = RecordBatch(recordCountMax: 4096, arenaCapacity: 1 << 20)
         for seed in 0..<(isLong ? UInt64(500) : 20) {
             var random = SeededRandom(seed)
             batch.clear()
@@ -377,7 +377,7 @@ private let isLong = unsafe getenv("TIDEMARK_LONG") != nil
             decoder.decode(batch)
             for (row, text) in texts.enumerated() {
                 let want = unsafe strtod(text, nil)
-                let got = unsafe decoder.columns.columns[0].numbers?[row] ?? .nan
+                let got = unsafe decoder.frame.columns[0].numbers?[row] ?? .nan
                 #expect(got.bitPattern == want.bitPattern, "seed \(seed): \(text)")
             }
         }
@@ -387,7 +387,7 @@ private let isLong = unsafe getenv("TIDEMARK_LONG") != nil
     @Test
     func `several forms are read by their layouts, and records without a form cost no layouts`() {
         let decoder = RecordDecoder(fields: fields, rowCountMax: 4096)
-        let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 1 << 20)
+        let batch = RecordBatch(recordCountMax: 4096, arenaCapacity: 1 << 20)
         func decode(_ record: (Int) -> String) -> (byLayout: UInt64, walked: UInt64) {
             let before = decoder.rowCounts
             batch.clear()

@@ -28,7 +28,7 @@ private enum Read: Equatable, CustomStringConvertible {
 
 /// What becomes of one field in each record: by the walk, and by layouts in each tier, which must agree.
 private func read(_ records: [String], _ field: Field, _ format: RecordFormat = .json) -> [Read] {
-    let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 1 << 16)
+    let batch = RecordBatch(recordCountMax: 4096, arenaCapacity: 1 << 16)
     for (row, record) in records.enumerated() {
         unsafe Array(record.utf8).withUnsafeBytes { bytes in
             unsafe batch.append(
@@ -37,9 +37,9 @@ private func read(_ records: [String], _ field: Field, _ format: RecordFormat = 
     }
     func all(_ decoder: RecordDecoder) -> [Read] {
         decoder.decode(batch)
-        let column = decoder.columns.columns[0]
+        let column = decoder.frame.columns[0]
         return records.indices.map { row in
-            let verdict = DecodeVerdict(rawValue: unsafe decoder.columns.verdicts[row])
+            let verdict = DecodeVerdict(rawValue: unsafe decoder.frame.verdicts[row])
             guard verdict == .row else { return .noRow(verdict) }
             for place in 0..<column.exceptionCount
             where Int(unsafe column.exceptionRows[place]) == row {
@@ -48,7 +48,8 @@ private func read(_ records: [String], _ field: Field, _ format: RecordFormat = 
             if let numbers = unsafe column.numbers { return .number(unsafe numbers[row]) }
             if let times = unsafe column.times { return .time(unsafe times[row]) }
             guard let codes = unsafe column.codes else { return .none(.value) }
-            return .text(unsafe String(decoding: decoder.text(0, code: codes[row]), as: UTF8.self))
+            return .text(
+                unsafe String(decoding: decoder.frame.text(0, code: codes[row]), as: UTF8.self))
         }
     }
     let walked = all(
@@ -156,7 +157,7 @@ private func quoted(_ texts: [String]) -> [String] { texts.map { "\"\($0)\"" } }
     }
 
     @Test func `times without an offset are counted where no zone is named, and nowhere else`() {
-        let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 1 << 16)
+        let batch = RecordBatch(recordCountMax: 4096, arenaCapacity: 1 << 16)
         for row in 0..<300 {
             let text = row % 3 == 0 ? "2024-01-15T10:00:00" : "2024-01-15T10:00:00Z"
             unsafe Array("{\"t\":\"\(text)\"}".utf8).withUnsafeBytes { bytes in
@@ -223,7 +224,7 @@ private func quoted(_ texts: [String]) -> [String] { texts.map { "\"\($0)\"" } }
                 Field(kind: .timeMs, path: [.key("t")]),
                 Field(kind: .number, path: [.key("x")], acceptText: true),
             ], rowCountMax: 4096)
-        let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 1 << 18)
+        let batch = RecordBatch(recordCountMax: 4096, arenaCapacity: 1 << 18)
         for row in 0..<4096 {
             let text =
                 "{\"t\":\"\(1_705_312_800_000 + row)\",\"x\":\"\(Double(row) / 8)\",\"s\":\"a,b\"}"
@@ -235,8 +236,8 @@ private func quoted(_ texts: [String]) -> [String] { texts.map { "\"\($0)\"" } }
         decoder.decode(batch)
         #expect(decoder.rowCounts.walked < 10)
         for row in 0..<4096 {
-            #expect(unsafe decoder.columns.columns[0].times?[row] == 1_705_312_800_000 + Int64(row))
-            #expect(unsafe decoder.columns.columns[1].numbers?[row] == Double(row) / 8)
+            #expect(unsafe decoder.frame.columns[0].times?[row] == 1_705_312_800_000 + Int64(row))
+            #expect(unsafe decoder.frame.columns[1].numbers?[row] == Double(row) / 8)
         }
     }
 }

@@ -260,9 +260,11 @@ private final class LateByBatch: StageOne {
 
     init(_ inner: any StageOne) { self.inner = inner }
 
-    func decode(_ batch: RecordBatch, into rows: RowTable) {
+    func decode(
+        _ batch: RecordBatch, from cursor: RecordCursor, into rows: RowTable
+    ) -> RecordCursor {
         known = Set(open.keys)
-        inner.decode(batch, into: rows)
+        return inner.decode(batch, from: cursor, into: rows)
     }
     func deadLetterReason(_ batch: RecordBatch, row: Int) -> DeadLetterReason {
         inner.deadLetterReason(batch, row: row)
@@ -273,10 +275,10 @@ private final class LateByBatch: StageOne {
             pane: id, startMs: startMs, arrivalMs: arrivalMs, partition: partition)
     }
     func fold(_ batch: RecordBatch, rows: RowTable) {
-        for row in 0..<batch.rowCount {
+        for row in 0..<rows.map.rowCount {
             guard unsafe rows.fate[row] == RowTable.Fate.late.rawValue else { continue }
             let time = unsafe rows.eventTimeMs[row]
-            let slot = unsafe Int32(batch.partition[row])
+            let slot = unsafe Int32(batch.partition[rows.map.record(of: row)])
             for (id, pane) in open
             where known.contains(id) && pane.partition.partition == slot
                 && pane.startMs <= time && time < pane.startMs + 10_000 && pane.isOwn

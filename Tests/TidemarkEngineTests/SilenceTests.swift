@@ -178,7 +178,9 @@ private final class DropsRowsInSilence: StageOne {
 
     init(_ inner: any StageOne) { self.inner = inner }
 
-    func decode(_ batch: RecordBatch, into rows: RowTable) { inner.decode(batch, into: rows) }
+    func decode(
+        _ batch: RecordBatch, from cursor: RecordCursor, into rows: RowTable
+    ) -> RecordCursor { inner.decode(batch, from: cursor, into: rows) }
     func deadLetterReason(_ batch: RecordBatch, row: Int) -> DeadLetterReason {
         inner.deadLetterReason(batch, row: row)
     }
@@ -187,7 +189,7 @@ private final class DropsRowsInSilence: StageOne {
             pane: id, startMs: startMs, arrivalMs: arrivalMs, partition: partition)
     }
     func fold(_ batch: RecordBatch, rows: RowTable) {
-        for row in 0..<batch.rowCount where unsafe rows.fate[row] == RowTable.Fate.row.rawValue {
+        for row in 0..<rows.map.rowCount where unsafe rows.fate[row] == RowTable.Fate.row.rawValue {
             seen += 1
             if seen % 50 == 0 { unsafe rows.fate[row] = RowTable.Fate.tombstone.rawValue }
         }

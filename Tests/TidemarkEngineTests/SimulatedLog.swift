@@ -140,7 +140,7 @@ final class SimulatedReader: SourceReader {
         for slot in slots where !paused.contains(slot) && !batch.isFull {
             let partition = cluster.partitions[slot]
             let end = cluster.availableEnd(slot)
-            var room = 1 + cluster.random.below(batch.rowCountMax)
+            var room = 1 + cluster.random.below(batch.recordCountMax)
             var position = positions[slot] ?? 0
             for record in partition.records where record.offset >= position {
                 guard record.offset < end, room > 0, !batch.isFull else { break }

@@ -19,7 +19,7 @@ import TidemarkTestSupport
         var bytes: [UInt8] = []
         for turn in 0..<40 {
             let batch = batches[turn % batches.count]
-            for row in 0..<batch.rowCount {
+            for row in 0..<batch.recordCount {
                 let value = unsafe batch.value(row).map { unsafe Array($0) }
                 bytes.append(contentsOf: value ?? [])
                 bytes.append(0x0a)

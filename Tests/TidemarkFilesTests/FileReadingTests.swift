@@ -38,16 +38,16 @@ private func records(
     let reader = try source.open([
         [PartitionStart(slot: 0, partition: TopicPartition(topic: "t", partition: 0), offset: 0)]
     ])[0]
-    let batch = RecordBatch(rowCountMax: rowCountMax, arenaCapacity: 1 << 16)
+    let batch = RecordBatch(recordCountMax: rowCountMax, arenaCapacity: 1 << 16)
     var found: [(value: [UInt8], line: Int64)] = []
     while true {
         try reader.poll(into: batch, timeoutMs: 0)
-        for row in 0..<batch.rowCount {
+        for row in 0..<batch.recordCount {
             #expect(unsafe batch.offset[row] == Int64(found.count))
             found.append(
                 (unsafe batch.value(row).map { unsafe Array($0) } ?? [], unsafe batch.line[row]))
         }
-        if batch.rowCount == 0, reader.isAtEnd(0) { return found }
+        if batch.recordCount == 0, reader.isAtEnd(0) { return found }
     }
 }
 

@@ -163,7 +163,7 @@ import TidemarkTelemetry
         )
         var found: [Int64: Int] = [:]
         try drain(reader, ends: [0: 10_003]) { batch in
-            for row in 0..<batch.rowCount where !batch.headers(row).isEmpty {
+            for row in 0..<batch.recordCount where !batch.headers(row).isEmpty {
                 let headers = batch.headers(row)
                 unsafe found[batch.offset[row]] = headers.count
                 #expect(
@@ -345,7 +345,7 @@ import TidemarkTelemetry
         client.source.close(withinMs: 1000)
         client.close(withinMs: 5000)
         client.close(withinMs: 5000)
-        let batch = RecordBatch(rowCountMax: 16, arenaCapacity: 1024)
+        let batch = RecordBatch(recordCountMax: 16, arenaCapacity: 1024)
         #expect(throws: ConnectorError.self) { try readers[0].poll(into: batch, timeoutMs: 1) }
         cluster.close()
     }
@@ -358,7 +358,7 @@ func pauseResume(_ reader: any SourceReader, ends: [Int: Int64]) throws {
     let slots = ends.keys.sorted()
     var paused: Set<Int> = []
     var pauseCount = 0
-    let batch = RecordBatch(rowCountMax: 300, arenaCapacity: 1 << 20)
+    let batch = RecordBatch(recordCountMax: 300, arenaCapacity: 1 << 20)
     let deadline = Date().addingTimeInterval(90)
     while slots.contains(where: { reader.position($0) < ends[$0, default: 0] }) {
         try #require(Date() < deadline, "at \(slots.map { reader.position($0) })")

@@ -19,7 +19,7 @@ struct Row: Equatable, Sendable {
 
 extension RecordBatch {
     var rows: [Row] {
-        (0..<rowCount).map { row in
+        (0..<recordCount).map { row in
             unsafe Row(
                 slot: Int(partition[row]),
                 offset: offset[row],
@@ -102,7 +102,7 @@ func drain(
     rowCountMax: Int = 4096,
     _ take: (RecordBatch) throws -> Void
 ) throws {
-    let batch = RecordBatch(rowCountMax: rowCountMax, arenaCapacity: 1 << 20)
+    let batch = RecordBatch(recordCountMax: rowCountMax, arenaCapacity: 1 << 20)
     let deadline = Date().addingTimeInterval(seconds)
     while ends.contains(where: { reader.position($0.key) < $0.value }) {
         guard Date() < deadline else {
@@ -127,7 +127,7 @@ struct OrderCheck {
     var faults: [String] = []
 
     mutating func take(_ batch: RecordBatch) {
-        for row in 0..<batch.rowCount {
+        for row in 0..<batch.recordCount {
             let slot = unsafe Int(batch.partition[row])
             let offset = unsafe batch.offset[row]
             if offset != next[slot, default: 0], faults.count < 10 {

@@ -77,7 +77,7 @@ struct RealKafkaTests {
         defer { client.close(withinMs: 5000) }
         let readers = try client.source.open(deal(try client.source.extents(), workers: 1))
         let reader = try #require(readers.first)
-        let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 4 << 20)
+        let batch = RecordBatch(recordCountMax: 4096, arenaCapacity: 4 << 20)
         var rows = 0
         var counted = 0
         var polls: UInt64 = 0
@@ -90,10 +90,10 @@ struct RealKafkaTests {
             try reader.poll(into: batch, timeoutMs: 50)
             if rows > 40_000 {
                 allocations += ta_allocation_count() - before
-                counted += batch.rowCount
+                counted += batch.recordCount
                 polls += 1
             }
-            rows += batch.rowCount
+            rows += batch.recordCount
         }
         #expect(rows == 120_000)
         #expect(allocations == 0, "in \(counted) records")
@@ -109,7 +109,7 @@ struct RealKafkaTests {
         let extents = try client.source.extents()
         let reader = try #require(try client.source.open(deal(extents, workers: 1)).first)
         let producer = try TestProducer(kafka.bootstrap)
-        let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 1 << 20)
+        let batch = RecordBatch(recordCountMax: 4096, arenaCapacity: 1 << 20)
         let began = Date()
         var check = OrderCheck()
         var fullCount = 0
@@ -117,7 +117,7 @@ struct RealKafkaTests {
             batch.clear()
             try reader.poll(into: batch, timeoutMs: timeoutMs)
             check.take(batch)
-            if batch.rowCount > 0 { fullCount += 1 }
+            if batch.recordCount > 0 { fullCount += 1 }
         }
         for row in 0..<rows {
             try producer.send("trickle", 0, value: Array("\(row)".utf8))
@@ -142,7 +142,7 @@ struct RealKafkaTests {
         let behind = try #require(
             try slow.source.open(deal(try slow.source.extents(), workers: 1)).first)
         // Thirty megabytes are sixty answers: a second before each would be a minute.
-        try drain(behind, ends: [0: 100_000], seconds: 30) { check.rowCount += $0.rowCount }
+        try drain(behind, ends: [0: 100_000], seconds: 30) { check.rowCount += $0.recordCount }
         #expect(check.rowCount == rows + 100_000)
     }
 
@@ -214,12 +214,12 @@ struct RealKafkaTests {
         try producer.send("txn", 0, value: [99])
         try producer.flush()
         #expect(try client.source.extents().map(\.end) == [17])
-        let batch = RecordBatch(rowCountMax: 16, arenaCapacity: 1024)
+        let batch = RecordBatch(recordCountMax: 16, arenaCapacity: 1024)
         let deadline = Date().addingTimeInterval(2.5)
         while Date() < deadline {
             batch.clear()
             try reader.poll(into: batch, timeoutMs: 100)
-            #expect(batch.rowCount == 0)
+            #expect(batch.recordCount == 0)
         }
         #expect(client.source.endOffsets() == [17])
         try producer.commit()
@@ -297,7 +297,7 @@ struct RealKafkaTests {
             ])
             .first
         )
-        let batch = RecordBatch(rowCountMax: 16, arenaCapacity: 1024)
+        let batch = RecordBatch(recordCountMax: 16, arenaCapacity: 1024)
         let error = #expect(throws: ConnectorError.self) {
             for _ in 0..<100 {
                 batch.clear()
@@ -479,7 +479,7 @@ struct RealKafkaTests {
         // 1 µs a record is 0.2 s in all; one queue of 2 MiB a second would be half a minute.
         try drain(reader, ends: [0: 50_000, 1: 50_000, 2: 50_000, 3: 50_000]) { batch in
             check.take(batch)
-            usleep(UInt32(batch.rowCount))
+            usleep(UInt32(batch.recordCount))
         }
         #expect(check.faults == [] && check.rowCount == 200_000)
         #expect(Date().timeIntervalSince(start) < 5)

@@ -53,13 +53,13 @@ extension RealKafkaTests {
         let extents = try client.source.extents()
         let starts = deal(extents, workers: 1)
         let reader = try #require(try client.source.open(starts).first)
-        let batch = RecordBatch(rowCountMax: 4096, arenaCapacity: 1 << 20)
+        let batch = RecordBatch(recordCountMax: 4096, arenaCapacity: 1 << 20)
         var found: [[UInt8]] = []
         let until = Date().addingTimeInterval(20)
         while extents.indices.contains(where: { reader.position($0) < extents[$0].end }) {
             try #require(Date() < until, "the end was not reached")
             try reader.poll(into: batch, timeoutMs: 100)
-            for row in 0..<batch.rowCount {
+            for row in 0..<batch.recordCount {
                 found.append(unsafe Array(try #require(batch.value(row))))
             }
         }

@@ -13,7 +13,7 @@ import TidemarkTestPlan
         _ plan: Plan, _ values: [String]
     ) -> (fates: [RowTable.Fate?], stage: StageOneOperator, batch: RecordBatch) {
         let stage = StageOneOperator(plan: plan, baselines: [])
-        let batch = RecordBatch(rowCountMax: 16, arenaCapacity: 1 << 20)
+        let batch = RecordBatch(recordCountMax: 16, arenaCapacity: 1 << 20)
         for (offset, value) in values.enumerated() {
             unsafe Array(value.utf8).withUnsafeBytes { bytes in
                 unsafe batch.append(
@@ -21,7 +21,7 @@ import TidemarkTestPlan
             }
         }
         let rows = RowTable(rowCountMax: 16)
-        stage.decode(batch, into: rows)
+        _ = stage.decode(batch, from: .start, into: rows)
         let fates = values.indices.map { unsafe RowTable.Fate(rawValue: rows.fate[$0]) }
         return (fates, stage, batch)
     }
@@ -41,7 +41,7 @@ import TidemarkTestPlan
     }
 
     @Test func `a letter fits a topic of the default size, with its key`() {
-        let batch = RecordBatch(rowCountMax: 4, arenaCapacity: 1 << 20)
+        let batch = RecordBatch(recordCountMax: 4, arenaCapacity: 1 << 20)
         let long = [UInt8](repeating: 0x61, count: 3_000_000)
         for (key, value) in [(long, [UInt8](repeating: 1, count: 10)), ([1], long), (long, long)] {
             unsafe key.withUnsafeBytes { key in
@@ -54,7 +54,7 @@ import TidemarkTestPlan
         let letters = RecordLetters(plan: simulationPlan())
         for row in 0..<3 {
             let letter = letters.deadLetter(
-                batch, row: row, partition: partition, reason: DeadLetterReason("not_json", ""))
+                batch, record: row, partition: partition, reason: DeadLetterReason("not_json", ""))
             #expect(letter.byteCount < 950_000, "\(letter.byteCount)")
             let lengths = letter.headers.filter { $0.name.hasSuffix("length") }
             #expect(

@@ -19,7 +19,7 @@ import TidemarkTestSupport
         let stage = StageOneOperator(plan: plan, baselines: [])
         let partition = TopicPartition(topic: "in", partition: 0)
         stage.open(pane: 0, startMs: 0, partition: partition)
-        let batch = RecordBatch(rowCountMax: 4_000, arenaCapacity: 1 << 20)
+        let batch = RecordBatch(recordCountMax: 4_000, arenaCapacity: 1 << 20)
         let rows = RowTable(rowCountMax: 4_000)
         var offset: Int64 = 0
         for _ in 0..<2 {
@@ -32,7 +32,7 @@ import TidemarkTestSupport
                 }
                 offset += 1
             }
-            stage.decode(batch, into: rows)
+            _ = stage.decode(batch, from: .start, into: rows)
             for row in 0..<4_000 { unsafe rows.pane[row] = 0 }
             stage.fold(batch, rows: rows)
         }

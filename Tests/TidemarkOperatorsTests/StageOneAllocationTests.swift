@@ -15,8 +15,8 @@ import TidemarkTestPlan
     init() { stage = StageOneOperator(plan: widePlan(), baselines: [simulationBaseline]) }
 
     private func take(_ batch: RecordBatch) {
-        stage.decode(batch, into: rows)
-        for row in 0..<batch.rowCount { unsafe rows.pane[row] = 0 }
+        _ = stage.decode(batch, from: .start, into: rows)
+        for row in 0..<batch.recordCount { unsafe rows.pane[row] = 0 }
         stage.fold(batch, rows: rows)
     }
 

@@ -144,7 +144,7 @@ private func folded(
     _ rows: [(bytes: [UInt8], pane: Int32)], _ plan: Plan, _ policy: StagingPolicy
 ) -> [Published] {
     let stage = StageOneOperator(plan: plan, baselines: [simulationBaseline], staging: policy)
-    let batch = RecordBatch(rowCountMax: plan.run.batchRows, arenaCapacity: 1 << 20)
+    let batch = RecordBatch(recordCountMax: plan.run.batchRows, arenaCapacity: 1 << 20)
     let table = RowTable(rowCountMax: plan.run.batchRows)
     let partition = TopicPartition(topic: "in", partition: 3)
     for pane in 0..<2 {
@@ -162,7 +162,7 @@ private func folded(
                     partition: 3, offset: Int64(row), recordTimeMs: 0, key: nil, value: bytes)
             }
         }
-        stage.decode(batch, into: table)
+        _ = stage.decode(batch, from: .start, into: table)
         for row in from..<end {
             unsafe table.pane[row - from] = rows[row].pane
             guard unsafe table.fate[row - from] == RowTable.Fate.row.rawValue else { continue }
@@ -250,7 +250,7 @@ private func policy(cells: Int, long: Int, rows: Int) -> StagingPolicy {
         let quiet = StageOneOperator(plan: plan, baselines: [simulationBaseline], staging: .never)
         let stage = StageOneOperator(plan: plan, baselines: [simulationBaseline])
         let table = RowTable(rowCountMax: 4_096)
-        let batch = RecordBatch(rowCountMax: 4_096, arenaCapacity: 1 << 20)
+        let batch = RecordBatch(recordCountMax: 4_096, arenaCapacity: 1 << 20)
         for row in 0..<4_000 {
             unsafe rows[row].bytes.withUnsafeBytes { bytes in
                 unsafe batch.append(
@@ -260,7 +260,7 @@ private func policy(cells: Int, long: Int, rows: Int) -> StagingPolicy {
         for operation in [quiet, stage] {
             operation.open(
                 pane: 0, startMs: 0, partition: TopicPartition(topic: "in", partition: 3))
-            operation.decode(batch, into: table)
+            _ = operation.decode(batch, from: .start, into: table)
             for row in 0..<4_000 { unsafe table.pane[row] = 0 }
             operation.fold(batch, rows: table)
         }

@@ -38,6 +38,26 @@ private func clock(boundMs: Int64 = 10_000, skewMs: Int64 = 60_000) -> Partition
 }
 
 extension ClockTests {
+    @Test(arguments: UInt64(0)..<100)
+    func `further rows of a record do not take its time in again`(seed: UInt64) {
+        var clock = clock()
+        for record in randomPartitions(
+            seed: seed, rowCount: 600, partitionCount: 1, clocksAreOff: true)[0].records
+        {
+            let recordMs = record.recordTimeMs
+            let eventMs = t0 + (recordMs - t0) % 400_000
+            let said = clock.admit(eventMs: eventMs, recordMs: recordMs)
+            let reading = clock.reading
+            for _ in 0..<3 {
+                let further = clock.admitFurther(eventMs: eventMs, recordMs: recordMs)
+                #expect(further == said.admission && clock.reading == reading, "seed \(seed)")
+            }
+            let older = clock.admitFurther(eventMs: eventMs - 200_000, recordMs: recordMs)
+            #expect(older != .inTime || clock.watermarkMs <= eventMs - 190_000)
+            #expect(clock.reading.referenceMs == reading.referenceMs)
+        }
+    }
+
     /// Which way a row is decided must not show: batches begin on the long one.
     @Test(arguments: UInt64(0)..<200)
     func `the short way and the long way come to the same`(seed: UInt64) {

@@ -13,6 +13,8 @@ extern "C" {
 #endif
 
 typedef struct tm_json tm_json;
+/// Of CDictionary.h.
+typedef struct tm_dictionary tm_dictionary;
 
 /// What a column is.
 enum tm_json_kind {
@@ -67,8 +69,10 @@ typedef struct {
     double *numbers;
     /// TIME_*: milliseconds since 1970; INT64_MIN where there is no value.
     int64_t *times;
-    /// CATEGORY, TEXT, BOOLEAN: code of the dictionary; UINT32_MAX where there is no value.
+    /// CATEGORY, TEXT, BOOLEAN: code of `dictionary`; UINT32_MAX where there is no value.
     uint32_t *codes;
+    /// Of a column of codes: where its texts go.
+    tm_dictionary *dictionary;
     uint16_t *exception_rows;
     uint8_t *exception_states;
     uint32_t exception_count;
@@ -111,16 +115,6 @@ void tm_json_decode(
 void tm_json_speculate(tm_json *decoder, int is_on, int tier);
 /// Rows that were read by a layout, and rows that went through the walk, since the start.
 void tm_json_row_counts(const tm_json *decoder, uint64_t *by_layout, uint64_t *walked);
-
-/// Values in the dictionary of a column.
-uint32_t tm_json_dictionary_count(const tm_json *decoder, int column);
-const uint8_t *tm_json_dictionary_value(
-    const tm_json *decoder, int column, uint32_t code, size_t *length);
-/// Bytes that the dictionary of a column holds.
-size_t tm_json_dictionary_bytes(const tm_json *decoder, int column);
-/// Keeps the values marked in `used` (a byte a code) and writes each one's new code to `remap`.
-void tm_json_dictionary_compact(
-    tm_json *decoder, int column, const uint8_t *used, uint32_t *remap);
 
 /// The text of a JSON number as a double, correctly rounded. Returns a tm_json_state, or -1 when
 /// the bytes are no JSON number.

@@ -17,7 +17,7 @@ package struct DeadLetterReason: Sendable, Equatable {
     package static let eventTimeOutOfRange = "event_time_out_of_range"
 }
 
-/// What became of each row of a batch, filled by stage 1's decoder and by the partition's clock.
+/// What became of each row of a frame, filled by stage 1's decoder and by the partition's clock.
 ///
 /// One a worker; the owner is the worker.
 @safe
@@ -39,18 +39,18 @@ package final class RowTable {
         case beyondEnd
     }
 
-    /// Rows that a batch may have.
-    package let rowCountMax: Int
-    /// `Fate` of each row, as its raw value; `rowCountMax` places, owned by the table.
+    /// The record of each row, and how many rows there are.
+    package let map: RowMap
+    /// `Fate` of each row, as its raw value; a place a row, owned by the table.
     package let fate: UnsafeMutablePointer<UInt8>
     /// Event time of each row, ms; set where the fate is `row` or was decided by time.
     package let eventTimeMs: UnsafeMutablePointer<Int64>
     /// The open pane that the row belongs to, or (late and quarantined rows) counts in; -1: none.
     package let pane: UnsafeMutablePointer<Int32>
 
-    /// A table for batches of at most so many rows.
+    /// A table for frames of at most so many rows.
     package init(rowCountMax: Int) {
-        self.rowCountMax = rowCountMax
+        map = RowMap(rowCountMax: rowCountMax)
         unsafe fate = .allocate(capacity: rowCountMax)
         unsafe eventTimeMs = .allocate(capacity: rowCountMax)
         unsafe pane = .allocate(capacity: rowCountMax)
@@ -77,11 +77,16 @@ package protocol Partial: AnyObject, Sendable {
 /// Stage 1 of one worker: decodes rows and folds them into open panes.
 ///
 /// The runtime decides which pane a row belongs to and when a pane is sealed; it calls `decode`,
-/// then (having filled `rows.pane`) `fold`, once each a batch.
+/// then (having filled `rows.pane`) `fold`, once each a batch, or a few times where records hold many rows.
 package protocol StageOne: AnyObject {
-    /// Decodes and filters: sets the fate and the event time of each row.
-    func decode(_ batch: RecordBatch, into rows: RowTable)
-    /// Why a row is a dead letter, after `decode` said that it is one.
+    /// Decodes and filters the records from `cursor` on, as many as the table has room for: sets the
+    /// record, the fate and the event time of each row.
+    ///
+    /// - Returns: where to go on; a record behind the last one when all were taken.
+    func decode(
+        _ batch: RecordBatch, from cursor: RecordCursor, into rows: RowTable
+    ) -> RecordCursor
+    /// Why a row of the table is a dead letter, after `decode` said that it is one.
     func deadLetterReason(_ batch: RecordBatch, row: Int) -> DeadLetterReason
     /// A pane opens. `id` is small and reused after `seal`.
     ///
@@ -96,12 +101,12 @@ package protocol StageOne: AnyObject {
     var byteCount: Int { get }
     /// Times without an offset that were read as UTC, since nobody named their zone; since the start.
     var assumedUTCCount: Int64 { get }
-    /// Counts the rows of the batch, after `fold`, that are in a group without a value of some dimension:
+    /// Counts the rows of the table, after `fold`, that are in a group without a value of some dimension:
     /// by `dimension reason` (`null`, `missing`, `wrong_type`, `non_finite`).
     ///
-    /// `isNew`: whether a row was not read before a restart. `example`: where a row lies.
+    /// `isNew`: whether a record was not read before a restart. `example`: where a record lies.
     func countUngrouped(
-        _ rows: RowTable, rowCount: Int, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
+        _ rows: RowTable, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
         example: (Int) -> String)
 }
 
@@ -114,7 +119,7 @@ extension StageOne {
     package var assumedUTCCount: Int64 { 0 }
     /// A stage without groups.
     package func countUngrouped(
-        _ rows: RowTable, rowCount: Int, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
+        _ rows: RowTable, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
         example: (Int) -> String
     ) {}
 }
@@ -269,24 +274,24 @@ package protocol StageTwo: AnyObject {
 package protocol LetterWriter: Sendable {
     /// The letter of a record that could not be read, or whose event time is of no use.
     func deadLetter(
-        _ batch: RecordBatch, row: Int, partition: TopicPartition, reason: DeadLetterReason
+        _ batch: RecordBatch, record: Int, partition: TopicPartition, reason: DeadLetterReason
     ) -> OutputRecord
     /// `nil` where late rows are counted only.
     func lateRow(
-        _ batch: RecordBatch, row: Int, partition: TopicPartition, windowStartMs: Int64
+        _ batch: RecordBatch, record: Int, partition: TopicPartition, windowStartMs: Int64
     ) -> OutputRecord?
     /// `nil` where quarantined rows are counted only. `aheadMs`: of the reference clock; `nil` where that
     /// is not known yet.
     func quarantinedRow(
-        _ batch: RecordBatch, row: Int, partition: TopicPartition, aheadMs: Int64?
+        _ batch: RecordBatch, record: Int, partition: TopicPartition, aheadMs: Int64?
     ) -> OutputRecord?
     /// Where a record lies, for people: `topic[partition]@offset`, or `file:line`.
-    func place(_ batch: RecordBatch, row: Int, partition: TopicPartition) -> String
+    func place(_ batch: RecordBatch, record: Int, partition: TopicPartition) -> String
 }
 
 extension LetterWriter {
     /// Where it lies in its partition: what Kafka's own tools ask for.
-    package func place(_ batch: RecordBatch, row: Int, partition: TopicPartition) -> String {
-        "\(partition)@\(unsafe batch.offset[row])"
+    package func place(_ batch: RecordBatch, record: Int, partition: TopicPartition) -> String {
+        "\(partition)@\(unsafe batch.offset[record])"
     }
 }

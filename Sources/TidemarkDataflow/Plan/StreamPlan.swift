@@ -128,6 +128,10 @@ package struct ColumnPlan: Sendable, Equatable {
     package var zone: ZoneRules?
     /// Something uses it: the others are not decoded.
     package var isRead = true
+    /// A step computes it of columns that were read: `path` leads nowhere.
+    package var isComputed = false
+    /// A frame has values of it.
+    package var isHeld: Bool { isRead || isComputed }
     /// How it is summarised where it is watched.
     package var summary = ColumnSummary()
 

@@ -129,7 +129,7 @@ struct IntakeRows {
 
     init(_ batch: RecordBatch) {
         unsafe self.batch = Unmanaged.passUnretained(batch)
-        unsafe countMax = batch.rowCountMax
+        unsafe countMax = batch.recordCountMax
         unsafe partition = batch.partition
         unsafe offset = batch.offset
         unsafe recordTimeMs = batch.recordTimeMs
@@ -143,7 +143,7 @@ struct IntakeRows {
         unsafe arena = batch.arena
         unsafe arenaCapacity = batch.arenaCapacity
         unsafe arenaCount = batch.arenaCount
-        unsafe count = batch.rowCount
+        unsafe count = batch.recordCount
     }
 
     /// Copies one record; true if no other should follow.
@@ -241,7 +241,7 @@ struct IntakeRows {
     private mutating func grow(by byteCount: Int) {
         let (used, rowCount) = unsafe (arenaCount, count)
         let (moved, capacity) = unsafe batch._withUnsafeGuaranteedRef { batch in
-            batch.use(rowCount: rowCount, arenaCount: used)
+            batch.use(recordCount: rowCount, arenaCount: used)
             batch.reserve(byteCount)
             return unsafe (batch.arena, batch.arenaCapacity)
         }

@@ -132,16 +132,16 @@ package final class KafkaReader: SourceReader, @unchecked Sendable {
         unsafe rows.initialize(to: IntakeRows(batch))
         takeRound()
         if unsafe rows.pointee.count == 0, bell.wait(timeoutMs: timeoutMs) { takeRound() }
-        unsafe batch.use(rowCount: rows.pointee.count, arenaCount: rows.pointee.arenaCount)
+        unsafe batch.use(recordCount: rows.pointee.count, arenaCount: rows.pointee.arenaCount)
         counters.polls.add()
-        if batch.rowCount > 0 {
-            counters.rows.add(UInt64(batch.rowCount))
+        if batch.recordCount > 0 {
+            counters.rows.add(UInt64(batch.recordCount))
             unsafe counters.bytes.add(intake.pointee.byteCount &- before)
         }
         let repeats = unsafe intake.pointee.repeatCount &- repeatsBefore
         if repeats > 0 { counters.repeats.add(repeats) }
         // Rows first: an error waits for the next poll.
-        if batch.rowCount == 0 { try throwPending() }
+        if batch.recordCount == 0 { try throwPending() }
     }
 
     /// Takes what is there, queue by queue, until the batch is full.

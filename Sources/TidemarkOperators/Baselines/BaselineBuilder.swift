@@ -84,12 +84,8 @@ package final class BaselineBuilder {
         }
         decoder = RecordDecoder(
             fields: columns.map(\.field), format: encoding.format, rowCountMax: rowCountMax)
-        var inputs: [Int: RowFilter.Input] = [:]
-        for (index, column) in columns.enumerated() {
-            inputs[index] = RowFilter.Input(field: index, type: column.type)
-        }
-        let decoder = decoder
-        self.filter = filter.map { RowFilter($0, inputs: inputs, decoder: decoder) }
+        let (types, frame) = (columns.map(\.type), decoder.frame)
+        self.filter = filter.map { RowFilter($0, types: types, frame: frame) }
     }
 
     /// Reads all of a source: twice where the first windows of each group must be found first.
@@ -103,22 +99,23 @@ package final class BaselineBuilder {
         _ open: () throws(ConnectorError) -> any SourceReader, note: Bool
     ) throws(ConnectorError) {
         let reader = try open()
-        let batch = RecordBatch(rowCountMax: decoder.columns.rowCountMax, arenaCapacity: 1 << 20)
+        let batch = RecordBatch(
+            recordCountMax: decoder.frame.rows.rowCountMax, arenaCapacity: 1 << 20)
         while true {
             try reader.poll(into: batch, timeoutMs: 0)
-            if batch.rowCount == 0, reader.isAtEnd(0) { return }
+            if batch.recordCount == 0, reader.isAtEnd(0) { return }
             decoder.decode(batch)
-            take(batch.rowCount, note: note)
+            take(batch.recordCount, note: note)
         }
     }
 
     private func take(_ count: Int, note: Bool) {
-        let decoded = decoder.columns.columns
+        let decoded = decoder.frame.columns
         var parts: [[UInt32]: [UInt8]] = [:]
         var keep: [(row: Int, part: [UInt8])] = []
-        let passes = filter?.evaluate(rowCount: count)
+        let passes = filter?.evaluate()
         for row in 0..<count {
-            let verdict = DecodeVerdict(rawValue: unsafe decoder.columns.verdicts[row])
+            let verdict = DecodeVerdict(rawValue: unsafe decoder.frame.verdicts[row])
             guard verdict == .row else {
                 // The header of a file is no row, and nothing is wrong with it.
                 if !note, verdict != .tombstone { badCount += 1 }
@@ -144,7 +141,7 @@ package final class BaselineBuilder {
                     (
                         name: dimension.name,
                         value: code == .max
-                            ? nil : unsafe Array(decoder.text(dimension.column, code: code))
+                            ? nil : unsafe Array(decoder.frame.text(dimension.column, code: code))
                     )
                 }
                 part = dimensions.isEmpty ? [0x2a] : GroupValues(dimensions: values).part
@@ -181,7 +178,7 @@ package final class BaselineBuilder {
                         mine[index].nullCount += 1
                     } else {
                         mine[index].texts[
-                            unsafe Array(decoder.text(index, code: code)), default: 0] += 1
+                            unsafe Array(decoder.frame.text(index, code: code)), default: 0] += 1
                     }
                 }
             }

@@ -53,7 +53,8 @@ final class ColumnExtras: @unchecked Sendable {
     /// `scratch` is room for as many as there are rows.
     func fold(
         _ numbers: UnsafePointer<Double>, rows: UnsafePointer<UInt16>, count: Int,
-        times: UnsafePointer<Int64>, offsets: UnsafePointer<Int64>, partition: Int32,
+        times: UnsafePointer<Int64>, offsets: UnsafePointer<Int64>,
+        places: UnsafePointer<Int64>?, partition: Int32,
         scratch: UnsafeMutablePointer<Double>
     ) {
         if plan.shape || plan.logLinear {
@@ -77,7 +78,8 @@ final class ColumnExtras: @unchecked Sendable {
                 let row = unsafe Int(rows[place])
                 let x = unsafe numbers[row]
                 guard x.magnitude < .infinity else { continue }
-                unsafe sample.update(x, partition: partition, offset: offsets[row])
+                unsafe sample.update(
+                    x, partition: partition, offset: offsets[row], place: places?[row] ?? 0)
             }
         }
     }

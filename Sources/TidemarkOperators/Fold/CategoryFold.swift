@@ -7,16 +7,16 @@ enum CategoryFold {
     static let distinctCountMax = 16_384
 
     static func flushAll(
-        _ cell: GroupCell, fields: [Int], texts: TextTable, tables: CodeTables
+        _ cell: GroupCell, columns: [Int], texts: TextTable, tables: CodeTables
     ) {
         for (index, shape) in cell.shape.columns.enumerated() where shape.column.type.isText {
-            flush(cell, index, field: fields[index], texts: texts)
+            flush(cell, index, column: columns[index], texts: texts)
             unsafe tables.give(index, cell.codes[index].takeTable())
         }
     }
 
     static func flush(
-        _ cell: GroupCell, _ index: Int, field: Int, texts: TextTable
+        _ cell: GroupCell, _ index: Int, column: Int, texts: TextTable
     ) {
         guard unsafe cell.codes[index].distinctCount > 0, let summary = cell.categories[index]
         else { return }
@@ -24,11 +24,11 @@ enum CategoryFold {
         let plan = shape.column.summary
         summary.valueCount += unsafe cell.codes[index].valueCount
         unsafe texts.summarise(
-            cell.codes[index], field: field, into: summary, distinct: plan.distinctLgK != nil,
+            cell.codes[index], column: column, into: summary, distinct: plan.distinctLgK != nil,
             frequent: plan.topCount != nil)
-        let known = shape.binnings.isEmpty ? [] : texts.all(field)
+        let known = shape.binnings.isEmpty ? [] : texts.all(column)
         if let extras = cell.extras(index) {
-            extras.add(unsafe texts.counted(cell.codes[index], field: field))
+            extras.add(unsafe texts.counted(cell.codes[index], column: column))
         }
         for binning in shape.binnings {
             unsafe cell.codes[index].forEach { code, count in

@@ -6,8 +6,8 @@ import TidemarkSketches
 /// Rows are places in a column, in the order of offsets. The owner is the folder.
 @safe
 final class CellFold {
-    /// By watched column: its place among the decoder's columns.
-    private let fields: [Int]
+    /// By watched column: its place in the frame.
+    private let columns: [Int]
     private let texts: TextTable
     private let tables: CodeTables
     /// By watched column, its numbers: what `foldExtras` reads.
@@ -16,12 +16,12 @@ final class CellFold {
     private let wideRun: UnsafeMutablePointer<Double>
 
     /// `rowCountMax`: rows of one fold at most.
-    init(fields: [Int], texts: TextTable, rowCountMax: Int) {
-        self.fields = fields
+    init(columns: [Int], texts: TextTable, rowCountMax: Int) {
+        self.columns = columns
         self.texts = texts
-        tables = CodeTables(columnCount: fields.count)
-        unsafe numbers = .allocate(capacity: fields.count)
-        unsafe numbers.initialize(repeating: nil, count: fields.count)
+        tables = CodeTables(columnCount: columns.count)
+        unsafe numbers = .allocate(capacity: columns.count)
+        unsafe numbers.initialize(repeating: nil, count: columns.count)
         unsafe run = .allocate(capacity: rowCountMax + 64)
         unsafe wideRun = .allocate(capacity: rowCountMax + 64)
     }
@@ -108,7 +108,7 @@ final class CellFold {
                 codes, rows: rows + done, count: count - done,
                 distinctCountMax: CategoryFold.distinctCountMax)
             if done < count {
-                CategoryFold.flush(cell, index, field: fields[index], texts: texts)
+                CategoryFold.flush(cell, index, column: columns[index], texts: texts)
             }
         }
     }
@@ -118,25 +118,25 @@ final class CellFold {
     func foldExtras(
         into cell: GroupCell,
         rows: UnsafePointer<UInt16>, count: Int, times: UnsafePointer<Int64>,
-        offsets: UnsafePointer<Int64>, partition: Int32
+        offsets: UnsafePointer<Int64>, places: UnsafePointer<Int64>?, partition: Int32
     ) {
-        for index in fields.indices {
+        for index in columns.indices {
             guard let extras = cell.extras(index), let numbers = unsafe numbers[index] else {
                 continue
             }
             unsafe extras.fold(
                 numbers, rows: rows, count: count, times: times, offsets: offsets,
-                partition: partition, scratch: wideRun)
+                places: places, partition: partition, scratch: wideRun)
         }
         for correlation in cell.correlations {
-            let columns = unsafe correlation.places.compactMap { unsafe numbers[$0] }
-            guard unsafe columns.count == correlation.places.count else { continue }
-            unsafe correlation.fold(columns, rows: rows, count: count)
+            let numbers = unsafe correlation.places.compactMap { unsafe self.numbers[$0] }
+            guard unsafe numbers.count == correlation.places.count else { continue }
+            unsafe correlation.fold(numbers, rows: rows, count: count)
         }
     }
 
     /// Turns all counts by code into summaries: the cell leaves the worker.
     func settle(_ cell: GroupCell) {
-        CategoryFold.flushAll(cell, fields: fields, texts: texts, tables: tables)
+        CategoryFold.flushAll(cell, columns: columns, texts: texts, tables: tables)
     }
 }

@@ -31,7 +31,7 @@ package struct StagingPolicy: Sendable {
 ///
 /// A row that waits touches two or three cache lines, of a block of its cell, and the cell is folded
 /// when the block is full. A block holds the values row by row: numbers, then, where something asks for
-/// them, event time and offset, then codes; before the rows stand counts of values that were not there.
+/// them, event time, offset and place in the record, then codes; before the rows stand counts of values that were not there.
 /// Kernels read a column in place, as rows that lie a fixed number of words apart.
 ///
 /// - Memory: what blocks take counts as memory of panes; what was not needed for a pane's time is given
@@ -52,7 +52,7 @@ final class RowStaging {
     }
 
     let places: [Place]
-    /// Whether rows carry event time and offset: the words behind the numbers.
+    /// Whether rows carry event time, offset and place in the record: the words behind the numbers.
     let carriesRecord: Bool
     /// By row of a block: words, and halves of words, from the first row's.
     let wordRows: UnsafeMutablePointer<UInt16>
@@ -62,8 +62,8 @@ final class RowStaging {
     let numberCount: Int
     let policy: StagingPolicy
 
-    private let numberFields: [Int]
-    private let codeFields: [Int]
+    private let numberColumns: [Int]
+    private let codeColumns: [Int]
     private let wordCount: Int
     private let stateWordCount: Int
     private let nextRow: UnsafeMutablePointer<UnsafeMutablePointer<UInt64>>
@@ -74,16 +74,16 @@ final class RowStaging {
     /// How many rows ahead memory is fetched.
     private static let distance = 16
 
-    /// `columns`: the watched ones, each a place among the decoder's columns and its type.
+    /// `columns`: the watched ones, each a place in the frame and its type.
     init(
-        columns: [(field: Int, type: ColumnType)], carriesRecord: Bool, policy: StagingPolicy,
+        columns: [(column: Int, type: ColumnType)], carriesRecord: Bool, policy: StagingPolicy,
         rowCountMax: Int
     ) {
         precondition(policy.longRunCount <= policy.rowCountMax, "rows of a batch fit a block")
         self.carriesRecord = carriesRecord
-        numberFields = columns.filter { $0.type.fieldKind.storage == .numbers }.map(\.field)
-        codeFields = columns.filter(\.type.isCounted).map(\.field)
-        let codeStart = 2 * (numberFields.count + (carriesRecord ? 2 : 0))
+        numberColumns = columns.filter { $0.type.fieldKind.storage == .numbers }.map(\.column)
+        codeColumns = columns.filter(\.type.isCounted).map(\.column)
+        let codeStart = 2 * (numberColumns.count + (carriesRecord ? 3 : 0))
         var (numbers, codes) = (0, codeStart)
         places = columns.map { column in
             if column.type.fieldKind.storage == .numbers {
@@ -94,7 +94,7 @@ final class RowStaging {
             defer { codes += 1 }
             return .code(codes)
         }
-        numberCount = numberFields.count
+        numberCount = numberColumns.count
         let words = max(1, (codes + 1) / 2)
         // Whole lines where that takes little; an odd number of them, for rows of a power of two would
         // share a few sets of the cache.
@@ -117,8 +117,8 @@ final class RowStaging {
         }
         unsafe blockOf = .allocate(capacity: rowCountMax)
         unsafe nextRow = .allocate(capacity: rowCountMax)
-        unsafe sources = .allocate(capacity: numberFields.count)
-        unsafe codeSources = .allocate(capacity: codeFields.count)
+        unsafe sources = .allocate(capacity: numberColumns.count)
+        unsafe codeSources = .allocate(capacity: codeColumns.count)
     }
 
     deinit {
@@ -195,24 +195,25 @@ final class RowStaging {
 
     /// Copies the rows of cells that wait into their blocks, and takes them out of `localOf`.
     func append(
-        _ batch: RecordBatch, _ rows: RowTable, columns: [Column],
+        _ batch: RecordBatch, _ rows: RowTable, _ frame: Frame,
         localOf: UnsafeMutablePointer<UInt16>, outside: UInt16
     ) {
-        for (place, field) in numberFields.enumerated() {
-            guard let numbers = unsafe columns[field].numbers else { continue }
+        for (place, column) in numberColumns.enumerated() {
+            guard let numbers = unsafe frame.columns[column].numbers else { continue }
             unsafe sources[place] = UnsafePointer(
                 UnsafeRawPointer(numbers).assumingMemoryBound(to: UInt64.self))
         }
-        for (place, field) in codeFields.enumerated() {
-            guard let codes = unsafe columns[field].codes else { continue }
+        for (place, column) in codeColumns.enumerated() {
+            guard let codes = unsafe frame.columns[column].codes else { continue }
             unsafe codeSources[place] = UnsafePointer(codes)
         }
         let (sources, codeSources, nextRow, blockOf) = unsafe (
             self.sources, self.codeSources, self.nextRow, self.blockOf
         )
-        let (numberCount, codeCount, wordCount) = (numberCount, codeFields.count, wordCount)
-        let codeStart = numberCount + (carriesRecord ? 2 : 0)
-        let rowCount = batch.rowCount
+        let (numberCount, codeCount, wordCount) = (numberCount, codeColumns.count, wordCount)
+        let codeStart = numberCount + (carriesRecord ? 3 : 0)
+        let rowCount = frame.rowCount
+        let offsets = unsafe rows.map.offsets(of: batch)
         for row in 0..<rowCount {
             if row + Self.distance < rowCount {
                 let ahead = unsafe localOf[row + Self.distance]
@@ -228,7 +229,8 @@ final class RowStaging {
             for place in 0..<numberCount { unsafe to[place] = sources[place][row] }
             if carriesRecord {
                 unsafe to[numberCount] = UInt64(bitPattern: rows.eventTimeMs[row])
-                unsafe to[numberCount + 1] = UInt64(bitPattern: batch.offset[row])
+                unsafe to[numberCount + 1] = UInt64(bitPattern: offsets[row])
+                unsafe to[numberCount + 2] = UInt64(rows.map.place(of: row))
             }
             let codes = unsafe UnsafeMutableRawPointer(to + codeStart)
                 .assumingMemoryBound(to: UInt32.self)

@@ -1,5 +1,4 @@
 import TidemarkBatch
-import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkKernels
@@ -45,13 +44,12 @@ final class SegmentFolder {
     private let segment: SegmentPlan
     private let monitored: [[Int]]
     private let baselines: [BaselineTable]
-    private let decoder: RecordDecoder
+    private let frame: Frame
     private let texts: TextTable
     private let rank: @Sendable ([UInt8]) -> UInt64
     private let condition: RowFilter?
-    /// By watched column: its place among the decoder's columns.
-    private let fields: [Int]
-    private let dimensionFields: [Int]
+    /// By dimension: its column of the frame.
+    private let dimensionColumns: [Int]
     private let keep: Set<[UInt8]>
     private var panes: [Pane] = []
     private var groups: [Group] = []
@@ -92,7 +90,7 @@ final class SegmentFolder {
 
     init(
         plan: Plan, segment: SegmentPlan, monitored: [[Int]], baselines: [BaselineTable],
-        fieldOf: [Int], decoder: RecordDecoder, texts: TextTable,
+        frame: Frame, texts: TextTable,
         rank: @escaping @Sendable ([UInt8]) -> UInt64, condition: RowFilter?,
         policy: StagingPolicy
     ) {
@@ -101,11 +99,10 @@ final class SegmentFolder {
         self.segment = segment
         self.monitored = monitored
         self.baselines = baselines
-        self.decoder = decoder
+        self.frame = frame
         self.texts = texts
         self.condition = condition
-        fields = segment.columns.map { fieldOf[$0] }
-        dimensionFields = segment.dimensions.map { fieldOf[$0.column] }
+        dimensionColumns = segment.dimensions.map(\.column)
         keep = Set(
             segment.keep.map { values in
                 GroupValues(
@@ -123,9 +120,9 @@ final class SegmentFolder {
             stream: plan.stream, baselines: baselines, monitored: monitored)
         let count = plan.run.batchRows
         folding = CellFold(
-            fields: fields, texts: texts, rowCountMax: max(count, policy.rowCountMax))
+            columns: segment.columns, texts: texts, rowCountMax: max(count, policy.rowCountMax))
         staging = RowStaging(
-            columns: zip(fields, segment.columns).map { ($0, plan.stream.columns[$1].type) },
+            columns: segment.columns.map { ($0, plan.stream.columns[$0].type) },
             carriesRecord: hasExtras, policy: policy, rowCountMax: count)
         waiting = WaitingFold(staging: staging, folding: folding)
         unsafe localOf = .allocate(capacity: count)
@@ -164,8 +161,8 @@ final class SegmentFolder {
     // MARK: Folding a batch
 
     func fold(_ batch: RecordBatch, rows: RowTable) {
-        let rowCount = batch.rowCount
-        let selected = condition?.evaluate(rowCount: rowCount)
+        let rowCount = frame.rowCount
+        let selected = condition?.evaluate()
         assignGroups(rowCount, rows)
         localCount = 0
         let isRow = RowTable.Fate.row.rawValue
@@ -208,15 +205,14 @@ final class SegmentFolder {
         }
         guard localCount > 0 else { return }
         choose()
-        for column in fields.indices { countExceptions(column) }
+        for column in segment.columns.indices { countExceptions(column) }
         if runs.count < localCount {
             unsafe staging.append(
-                batch, rows, columns: decoder.columns.columns, localOf: localOf,
-                outside: Self.outside)
+                batch, rows, frame, localOf: localOf, outside: Self.outside)
         }
         if !runs.isEmpty {
             orderRows(rowCount)
-            for column in fields.indices { foldColumn(column) }
+            for column in segment.columns.indices { foldColumn(column) }
             if hasExtras { foldExtras(batch, rows) }
             runs.removeAll(keepingCapacity: true)
         }
@@ -227,10 +223,10 @@ final class SegmentFolder {
 
     /// The group of each row, by its codes.
     private func assignGroups(_ rowCount: Int, _ rows: RowTable) {
-        if dimensionFields.count == 1,
-            let codes = unsafe decoder.columns.columns[dimensionFields[0]].codes
+        if dimensionColumns.count == 1,
+            let codes = unsafe frame.columns[dimensionColumns[0]].codes
         {
-            let known = decoder.dictionaryCount(dimensionFields[0]) + 1
+            let known = frame.textCount(dimensionColumns[0]) + 1
             if groupOfCode.count < known {
                 groupOfCode.append(contentsOf: repeatElement(-1, count: known - groupOfCode.count))
             }
@@ -246,10 +242,10 @@ final class SegmentFolder {
             }
             return
         }
-        var codes = [UInt32](repeating: 0, count: dimensionFields.count)
+        var codes = [UInt32](repeating: 0, count: dimensionColumns.count)
         for row in 0..<rowCount where unsafe rows.pane[row] >= 0 {
-            for (index, field) in dimensionFields.enumerated() {
-                codes[index] = unsafe decoder.columns.columns[field].codes?[row] ?? .max
+            for (index, column) in dimensionColumns.enumerated() {
+                codes[index] = unsafe frame.columns[column].codes?[row] ?? .max
             }
             if let group = groupOfCodes[codes] {
                 unsafe groupOf[row] = group
@@ -267,7 +263,7 @@ final class SegmentFolder {
             let code = codes[index]
             let value =
                 unsafe code == .max
-                ? nil : Array(decoder.text(dimensionFields[index], code: code))
+                ? nil : Array(frame.text(dimensionColumns[index], code: code))
             dimensions.append((dimension.name, value))
         }
         let shape = makeShape(GroupValues(dimensions: dimensions))
@@ -359,7 +355,7 @@ final class SegmentFolder {
 
     /// Counts the rows of a column that have no value.
     private func countExceptions(_ index: Int) {
-        let column = decoder.columns.columns[fields[index]]
+        let column = frame.columns[segment.columns[index]]
         let base = index * GroupCell.stateCount
         for place in 0..<column.exceptionCount {
             let local = unsafe Int(localOf[Int(column.exceptionRows[place])])
@@ -375,7 +371,7 @@ final class SegmentFolder {
     }
 
     private func foldColumn(_ index: Int) {
-        let column = decoder.columns.columns[fields[index]]
+        let column = frame.columns[segment.columns[index]]
         // Beyond some cells what they hold is far away, and a visit to one waits for all its lines.
         let isFar = runs.count >= Self.farRunCount
         if let numbers = unsafe column.numbers {
@@ -412,13 +408,14 @@ final class SegmentFolder {
     }
 
     private func foldExtras(_ batch: RecordBatch, _ rows: RowTable) {
-        for (index, field) in fields.enumerated() {
-            unsafe folding.numbers[index] = decoder.columns.columns[field].numbers
+        for (index, column) in segment.columns.enumerated() {
+            unsafe folding.numbers[index] = frame.columns[column].numbers
         }
+        let (offsets, places) = unsafe (rows.map.offsets(of: batch), rows.map.placesOfMany)
         for run in runs {
             unsafe folding.foldExtras(
                 into: run.cell, rows: UnsafePointer(order + run.start), count: run.count,
-                times: rows.eventTimeMs, offsets: batch.offset,
+                times: rows.eventTimeMs, offsets: offsets, places: places,
                 partition: panes[run.pane].partition.partition)
         }
     }
@@ -540,7 +537,7 @@ final class SegmentFolder {
         groupOfCodes = [:]
         groupOfCode = groupOfCode.map { _ in -1 }
         for (place, group) in groups.enumerated() {
-            if dimensionFields.count == 1 {
+            if dimensionColumns.count == 1 {
                 let slot = Int(group.codes[0] &+ 1)
                 if slot >= groupOfCode.count {
                     groupOfCode.append(

@@ -10,14 +10,15 @@ import TidemarkSketches
 /// The owner is the worker.
 package final class StageOneOperator: StageOne {
     private let plan: Plan
-    private let decoder: RecordDecoder
-    /// By column of the plan: its place among the decoder's columns; -1 is not read.
-    private let fieldOf: [Int]
+    private let frame: Frame
+    private let decoder: any RowDecoder
+    /// What computes columns, in its order.
+    private let steps: [any ColumnStep]
     private let filter: RowFilter?
     private var segments: [SegmentFolder]
-    private let timeField: Int?
-    /// Columns that make groups, and their places among the decoder's.
-    private let dimensions: [(name: String, field: Int)]
+    private let timeColumn: Int?
+    /// Columns that make groups.
+    private let dimensions: [Int]
     private let texts: TextTable
     /// Texts that are too long for what is made of them.
     private var longTexts: LongTexts
@@ -25,82 +26,77 @@ package final class StageOneOperator: StageOne {
     /// A dictionary above this is compacted.
     static let dictionaryCountMax = 65_536
 
-    /// `rank`: orders groups where there are too many; any function of the group alone.
+    /// A stage for a plan.
+    ///
+    /// - `rank`: orders groups where there are too many; any function of the group alone.
+    /// - `steps`: what computes the columns of the plan that are not read.
+    /// - `decoder`: what reads records into the frame that it is given; by default a row a record, in the
+    ///   encoding of the plan.
     package init(
         plan: Plan, baselines: [BaselineTable],
         rank: @escaping @Sendable ([UInt8]) -> UInt64 = { textHash($0) },
-        staging: StagingPolicy = StagingPolicy()
+        staging: StagingPolicy = StagingPolicy(), steps: [any ColumnStep] = [],
+        decoder makeDecoder: ((StreamPlan, Frame) -> any RowDecoder)? = nil
     ) {
         self.plan = plan
+        self.steps = steps
         let stream = plan.stream
-        var fields: [Field] = []
-        var fieldOf = [Int](repeating: -1, count: stream.columns.count)
-        for (index, column) in stream.columns.enumerated() where column.isRead {
-            fieldOf[index] = fields.count
-            fields.append(column.field)
-        }
-        self.fieldOf = fieldOf
-        let decoder = RecordDecoder(
-            fields: fields, format: stream.source.encoding.format, rowCountMax: plan.run.batchRows)
-        self.decoder = decoder
-        timeField = stream.eventTimeColumn.map { fieldOf[$0] }
+        let frame = Frame(stream, rowCountMax: plan.run.batchRows)
+        self.frame = frame
+        decoder = makeDecoder?(stream, frame) ?? RecordDecoder(stream, into: frame)
+        timeColumn = stream.eventTimeColumn
         dimensions = Set(stream.segments.flatMap { $0.dimensions.map(\.column) }).sorted()
-            .filter { fieldOf[$0] >= 0 }.map { (stream.columns[$0].name, fieldOf[$0]) }
-        var inputs: [Int: RowFilter.Input] = [:]
-        for (index, column) in stream.columns.enumerated() where fieldOf[index] >= 0 {
-            inputs[index] = RowFilter.Input(field: fieldOf[index], type: column.type)
-        }
-        filter = stream.filter.map { RowFilter($0, inputs: inputs, decoder: decoder) }
-        let texts = TextTable(decoder: decoder, fieldCount: fields.count)
+            .filter { stream.columns[$0].isHeld }
+        let types = stream.columns.map(\.type)
+        filter = stream.filter.map { RowFilter($0, types: types, frame: frame) }
+        let texts = TextTable(frame: frame)
         self.texts = texts
-        longTexts = LongTexts(stream: stream, fieldOf: fieldOf)
+        longTexts = LongTexts(stream: stream)
         let monitored = monitoredBaselines(stream)
         segments = stream.segments.enumerated().map { index, segment in
             SegmentFolder(
                 plan: plan, segment: segment, monitored: monitored[index], baselines: baselines,
-                fieldOf: fieldOf, decoder: decoder, texts: texts, rank: rank,
-                condition: segment.condition.map {
-                    RowFilter($0, inputs: inputs, decoder: decoder)
-                }, policy: staging)
+                frame: frame, texts: texts, rank: rank,
+                condition: segment.condition.map { RowFilter($0, types: types, frame: frame) },
+                policy: staging)
         }
     }
 
-    /// Decodes, sets records aside that are none or whose texts are too long, then filters.
-    package func decode(_ batch: RecordBatch, into rows: RowTable) {
-        decoder.decode(batch)
-        let count = batch.rowCount
-        let verdicts = unsafe decoder.columns.verdicts
-        let times = unsafe timeField.flatMap { unsafe decoder.columns.columns[$0].times }
+    /// Decodes, computes, sets records aside that are none or whose texts are too long, then filters.
+    package func decode(
+        _ batch: RecordBatch, from cursor: RecordCursor, into rows: RowTable
+    ) -> RecordCursor {
+        let next = decoder.decode(batch, from: cursor)
+        rows.map.copy(frame.rows)
+        for step in steps { step.fill(frame, of: batch) }
+        takeVerdicts(rows)
+        longTexts.setAside(frame, rows)
+        if let filter { leaveOut(filter.evaluate(), rows) }
+        return next
+    }
+
+    /// What the decoder said of each row, and its event time.
+    private func takeVerdicts(_ rows: RowTable) {
+        let verdicts = unsafe frame.verdicts
+        let times = unsafe timeColumn.flatMap { unsafe frame.columns[$0].times }
         let isRow = DecodeVerdict.row.rawValue
-        let rowFate = RowTable.Fate.row.rawValue
+        let (rowFate, deadLetter) = (RowTable.Fate.row.rawValue, RowTable.Fate.deadLetter.rawValue)
         let (fates, eventTimes) = unsafe (rows.fate, rows.eventTimeMs)
-        for row in 0..<count {
+        for row in 0..<frame.rowCount {
             if unsafe verdicts[row] == isRow {
                 let time = unsafe times?[row] ?? 0
                 if unsafe times != nil { unsafe eventTimes[row] = time }
-                if unsafe times == nil || time != .min {
-                    unsafe fates[row] = rowFate
-                    continue
-                }
+                unsafe fates[row] = times == nil || time != .min ? rowFate : deadLetter
+            } else {
+                let isTombstone = unsafe verdicts[row] == DecodeVerdict.tombstone.rawValue
+                unsafe fates[row] = isTombstone ? RowTable.Fate.tombstone.rawValue : deadLetter
             }
-            let verdict = DecodeVerdict(rawValue: unsafe verdicts[row]) ?? .syntax
-            var fate = RowTable.Fate.row
-            switch verdict {
-            case .row:
-                if let times = unsafe times {
-                    let time = unsafe times[row]
-                    unsafe rows.eventTimeMs[row] = time
-                    if time == .min { fate = .deadLetter }
-                }
-            case .tombstone: fate = .tombstone
-            default: fate = .deadLetter
-            }
-            unsafe rows.fate[row] = fate.rawValue
         }
-        longTexts.setAside(decoder, rows, rowCount: count)
-        guard let filter else { return }
-        let passes = filter.evaluate(rowCount: count)
-        for row in 0..<count where unsafe rows.fate[row] == RowTable.Fate.row.rawValue {
+    }
+
+    /// Takes out rows for which the filter is not true.
+    private func leaveOut(_ passes: [UInt8], _ rows: RowTable) {
+        for row in passes.indices where unsafe rows.fate[row] == RowTable.Fate.row.rawValue {
             if passes[row] == RowFilter.Truth.no {
                 unsafe rows.fate[row] = RowTable.Fate.filteredOut.rawValue
             } else if passes[row] == RowFilter.Truth.null {
@@ -111,8 +107,8 @@ package final class StageOneOperator: StageOne {
 
     /// Looks at the record's bytes once more: only few records are asked about.
     package func deadLetterReason(_ batch: RecordBatch, row: Int) -> DeadLetterReason {
-        let verdict = DecodeVerdict(rawValue: unsafe decoder.columns.verdicts[row]) ?? .syntax
-        let value = unsafe batch.value(row)
+        let verdict = DecodeVerdict(rawValue: unsafe frame.verdicts[row]) ?? .syntax
+        let value = unsafe batch.value(frame.rows.record(of: row))
         guard verdict == .row else {
             guard let value = unsafe value, verdict != .tooLong else {
                 return DeadLetterReason(verdict.reason, verdict.detail)
@@ -123,11 +119,11 @@ package final class StageOneOperator: StageOne {
                     value, verdict: verdict, format: plan.stream.source.encoding.format))
         }
         if let reason = longTexts.reason(row) { return reason }
-        guard let timeField, let timeColumn = plan.stream.eventTimeColumn else {
+        guard let timeColumn else {
             return DeadLetterReason("not_json", "")
         }
         let name = plan.stream.columns[timeColumn].name
-        let column = decoder.columns.columns[timeField]
+        let column = frame.columns[timeColumn]
         for index in 0..<column.exceptionCount
         where Int(unsafe column.exceptionRows[index]) == row {
             switch ValueState(rawValue: unsafe column.exceptionStates[index]) {
@@ -156,7 +152,7 @@ package final class StageOneOperator: StageOne {
         // Rare, so a decoder of its own reads the record once more.
         let decoder = RecordDecoder(
             fields: [column.field], format: encoding.format, rowCountMax: 1, keepsToken: true)
-        let batch = RecordBatch(rowCountMax: 1, arenaCapacity: 4096)
+        let batch = RecordBatch(recordCountMax: 1, arenaCapacity: 4096)
         unsafe batch.append(partition: 0, offset: 0, recordTimeMs: 0, key: nil, value: value)
         decoder.decode(batch)
         return timeFaultDetail(
@@ -168,18 +164,20 @@ package final class StageOneOperator: StageOne {
 
     /// Counts by dimension of any segment; a row that lacks two counts for both.
     package func countUngrouped(
-        _ rows: RowTable, rowCount: Int, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
+        _ rows: RowTable, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
         example: (Int) -> String
     ) {
         for dimension in dimensions {
-            let column = decoder.columns.columns[dimension.field]
+            let column = frame.columns[dimension]
             for index in 0..<column.exceptionCount {
                 let row = Int(unsafe column.exceptionRows[index])
-                guard row < rowCount, unsafe rows.fate[row] == RowTable.Fate.row.rawValue,
-                    isNew(row),
+                guard row < frame.rowCount, unsafe rows.fate[row] == RowTable.Fate.row.rawValue,
+                    case let record = frame.rows.record(of: row), isNew(record),
                     let state = ValueState(rawValue: unsafe column.exceptionStates[index])
                 else { continue }
-                tally.add("\(dimension.name) \(state.name)") { example(row) }
+                tally.add("\(plan.stream.columns[dimension].name) \(state.name)") {
+                    example(record)
+                }
             }
         }
     }
@@ -212,22 +210,20 @@ package final class StageOneOperator: StageOne {
 
     /// Forgets texts that no open pane and no group holds, in dictionaries that grew too large.
     private func compactDictionaries() {
-        for (column, field) in fieldOf.enumerated() where field >= 0 {
-            guard plan.stream.columns[column].type.isText,
-                decoder.dictionaryCount(field)
-                    > max(
-                        Self.dictionaryCountMax, 2 * texts.keptCount(field))
+        for (column, dictionary) in frame.dictionaries.enumerated() {
+            guard let dictionary,
+                dictionary.count > max(Self.dictionaryCountMax, 2 * texts.keptCount(column))
             else { continue }
-            var used = [UInt8](repeating: 0, count: decoder.dictionaryCount(field))
+            var used = [UInt8](repeating: 0, count: dictionary.count)
             for segment in segments {
                 segment.foldAllWaiting()
                 segment.forgetGroups()
             }
             for segment in segments { segment.mark(column: column, used: &used) }
-            let remap = decoder.compactDictionary(field, used: used)
+            let remap = dictionary.compact(keeping: used)
             for segment in segments { segment.remap(column: column, remap) }
-            texts.reset(field, keptCount: decoder.dictionaryCount(field))
-            longTexts.forget(field)
+            texts.reset(column, keptCount: dictionary.count)
+            longTexts.forget(column)
             filter?.forgetCodes()
         }
     }

@@ -1,4 +1,4 @@
-import TidemarkCodec
+import TidemarkBatch
 import TidemarkKernels
 import TidemarkSketches
 
@@ -17,7 +17,7 @@ final class TextTable {
         var coupon: UInt32
     }
 
-    private let decoder: RecordDecoder
+    private let frame: Frame
     private var entries: [[Entry]]
     private var texts: [[UInt8]]
     private var kept: [Int]
@@ -26,11 +26,11 @@ final class TextTable {
     private var coupons: UnsafeMutablePointer<UInt32>
     private var roomCount = 64
 
-    init(decoder: RecordDecoder, fieldCount: Int) {
-        self.decoder = decoder
-        entries = Array(repeating: [], count: fieldCount)
-        texts = Array(repeating: [], count: fieldCount)
-        kept = Array(repeating: 0, count: fieldCount)
+    init(frame: Frame) {
+        self.frame = frame
+        entries = frame.columns.map { _ in [] }
+        texts = frame.columns.map { _ in [] }
+        kept = frame.columns.map { _ in 0 }
         unsafe counts = .allocate(capacity: roomCount)
         unsafe coupons = .allocate(capacity: roomCount)
     }
@@ -40,42 +40,42 @@ final class TextTable {
         unsafe coupons.deallocate()
     }
 
-    func keptCount(_ field: Int) -> Int { kept[field] }
+    func keptCount(_ column: Int) -> Int { kept[column] }
 
-    func reset(_ field: Int, keptCount: Int) {
-        entries[field] = []
-        texts[field] = []
-        kept[field] = keptCount
+    func reset(_ column: Int, keptCount: Int) {
+        entries[column] = []
+        texts[column] = []
+        kept[column] = keptCount
     }
 
     /// All texts of the dictionary as it stands, by code.
-    func all(_ field: Int) -> [Entry] {
-        let count = decoder.dictionaryCount(field)
-        for code in entries[field].count..<max(count, entries[field].count) {
-            let text = unsafe decoder.text(field, code: UInt32(truncatingIfNeeded: code))
+    func all(_ column: Int) -> [Entry] {
+        let count = frame.textCount(column)
+        for code in entries[column].count..<max(count, entries[column].count) {
+            let text = unsafe frame.text(column, code: UInt32(truncatingIfNeeded: code))
             let hash = unsafe text.baseAddress.map {
                 unsafe murmur3($0, count: text.count, seed: dataSketchesSeed)
             }
-            unsafe entries[field].append(
+            unsafe entries[column].append(
                 Entry(
-                    hash: hash?.low ?? 0, start: texts[field].count,
+                    hash: hash?.low ?? 0, start: texts[column].count,
                     byteCount: Int32(truncatingIfNeeded: text.count),
                     coupon: text.isEmpty ? 0 : hash.map(HLLSketch.coupon) ?? 0))
-            unsafe texts[field].append(contentsOf: text)
+            unsafe texts[column].append(contentsOf: text)
         }
-        return entries[field]
+        return entries[column]
     }
 
     /// The texts of some codes, each with its count.
-    func counted(_ codes: borrowing CodeCounter, field: Int) -> [CountedItem] {
-        let known = all(field)
+    func counted(_ codes: borrowing CodeCounter, column: Int) -> [CountedItem] {
+        let known = all(column)
         var items: [CountedItem] = []
         codes.forEach { code, count in
             let entry = known[Int(code)]
             let start = Int(entry.start)
             items.append(
                 CountedItem(
-                    bytes: Array(texts[field][start..<(start + Int(entry.byteCount))]),
+                    bytes: Array(texts[column][start..<(start + Int(entry.byteCount))]),
                     hash: entry.hash, count: UInt64(count)))
         }
         return items
@@ -84,10 +84,10 @@ final class TextTable {
     /// Adds the texts of some codes, each with its count, to a distinct count and to the most
     /// frequent ones, where they are asked for.
     func summarise(
-        _ codes: borrowing CodeCounter, field: Int, into summary: CategorySummary,
+        _ codes: borrowing CodeCounter, column: Int, into summary: CategorySummary,
         distinct: Bool, frequent: Bool
     ) {
-        let known = all(field)
+        let known = all(column)
         let count = codes.distinctCount
         reserve(count)
         let (counts, coupons) = unsafe (self.counts, self.coupons)
@@ -105,7 +105,7 @@ final class TextTable {
         }
         if distinct { unsafe summary.distinct.update(coupons: coupons, count: count) }
         guard frequent else { return }
-        unsafe texts[field].withUnsafeBufferPointer { texts in
+        unsafe texts[column].withUnsafeBufferPointer { texts in
             unsafe summary.frequent.update(
                 UnsafeMutableBufferPointer(start: counts, count: count), texts: texts.baseAddress)
         }

@@ -131,6 +131,6 @@ final class WaitingFold {
             base.assumingMemoryBound(to: Int64.self) + staging.numberCount)
         unsafe folding.foldExtras(
             into: cell, rows: wordRows, count: count, times: record, offsets: record + 1,
-            partition: due.partition)
+            places: record + 2, partition: due.partition)
     }
 }

@@ -63,17 +63,17 @@ package enum CSVHeader: Sendable, Equatable {
         let decoder = RecordDecoder(
             fields: typed.map(\.field), format: .csv(columns: names, separator: separator),
             rowCountMax: 1, speculates: false)
-        let batch = RecordBatch(rowCountMax: 1, arenaCapacity: 4096)
+        let batch = RecordBatch(recordCountMax: 1, arenaCapacity: 4096)
         unsafe row.withUnsafeBytes { bytes in
             unsafe batch.append(
                 partition: 0, offset: 0, recordTimeMs: 0, key: nil, value: bytes)
         }
         decoder.decode(batch)
-        guard unsafe decoder.columns.verdicts[0] == DecodeVerdict.row.rawValue else {
+        guard unsafe decoder.frame.verdicts[0] == DecodeVerdict.row.rawValue else {
             // A field too many: what it holds is not known.
             return false
         }
-        return decoder.columns.columns.contains { column in
+        return decoder.frame.columns.contains { column in
             guard column.exceptionCount > 0 else { return true }
             return unsafe column.exceptionStates[0] != ValueState.wrongType.rawValue
         }

@@ -1,5 +1,6 @@
-import TidemarkCodec
-import TidemarkDataflow
+package import TidemarkBatch
+package import TidemarkCodec
+package import TidemarkDataflow
 import TidemarkText
 
 extension RecordEncoding {
@@ -23,6 +24,24 @@ extension ColumnPlan {
                 case .index(let place): .index(place)
                 }
             }, acceptText: acceptText, nullValues: nullValues, zone: zone)
+    }
+}
+
+extension Frame {
+    /// A frame of a stream: a column for each of the plan's, held where something reads or computes it.
+    convenience init(_ stream: StreamPlan, rowCountMax: Int) {
+        self.init(
+            storage: stream.columns.map { $0.isHeld ? $0.type.fieldKind.storage : nil },
+            rowCountMax: rowCountMax)
+    }
+}
+
+extension RecordDecoder {
+    /// What reads the columns of a stream that are read.
+    package convenience init(_ stream: StreamPlan, into frame: Frame) {
+        self.init(
+            fields: zip(stream.columns, 0...).filter(\.0.isRead).map { ($0.field, $1) },
+            into: frame, format: stream.source.encoding.format)
     }
 }
 

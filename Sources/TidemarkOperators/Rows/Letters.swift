@@ -33,59 +33,61 @@ package struct RecordLetters: LetterWriter {
 
     /// A dead letter, with its reason and what stands in the record.
     package func deadLetter(
-        _ batch: RecordBatch, row: Int, partition: TopicPartition, reason: DeadLetterReason
+        _ batch: RecordBatch, record place: Int, partition: TopicPartition, reason: DeadLetterReason
     ) -> OutputRecord {
         record(
-            deadLettersTopic, batch, row, partition,
+            deadLettersTopic, batch, place, partition,
             [("reason", reason.name), ("detail", reason.detail)])
     }
 
     /// A late row, with the pane that its time belongs to; `nil` where they are counted only.
     package func lateRow(
-        _ batch: RecordBatch, row: Int, partition: TopicPartition, windowStartMs: Int64
+        _ batch: RecordBatch, record place: Int, partition: TopicPartition, windowStartMs: Int64
     ) -> OutputRecord? {
         lateTopic.map {
-            record($0, batch, row, partition, [("reason", "late"), ("window", "\(windowStartMs)")])
+            record(
+                $0, batch, place, partition, [("reason", "late"), ("window", "\(windowStartMs)")])
         }
     }
 
     /// Of a file its line, from 1.
-    package func place(_ batch: RecordBatch, row: Int, partition: TopicPartition) -> String {
-        guard let file else { return "\(partition)@\(unsafe batch.offset[row])" }
-        return "\(file == "-" ? "standard input" : file):\(unsafe batch.line[row])"
+    package func place(_ batch: RecordBatch, record place: Int, partition: TopicPartition) -> String
+    {
+        guard let file else { return "\(partition)@\(unsafe batch.offset[place])" }
+        return "\(file == "-" ? "standard input" : file):\(unsafe batch.line[place])"
     }
 
     /// A row from the future, and how far it is ahead; `nil` where they are counted only.
     package func quarantinedRow(
-        _ batch: RecordBatch, row: Int, partition: TopicPartition, aheadMs: Int64?
+        _ batch: RecordBatch, record place: Int, partition: TopicPartition, aheadMs: Int64?
     ) -> OutputRecord? {
         quarantinedTopic.map {
             record(
-                $0, batch, row, partition,
+                $0, batch, place, partition,
                 [("reason", "quarantined"), ("ahead_ms", aheadMs.map { "\($0)" } ?? "")])
         }
     }
 
     private func record(
-        _ topic: String, _ batch: RecordBatch, _ row: Int, _ partition: TopicPartition,
+        _ topic: String, _ batch: RecordBatch, _ place: Int, _ partition: TopicPartition,
         _ first: [(String, String)]
     ) -> OutputRecord {
-        let whole = unsafe batch.valueLengthWhole[row]
+        let whole = unsafe batch.valueLengthWhole[place]
         var headers =
             first + [
                 ("topic", partition.topic), ("partition", "\(partition.partition)"),
-                ("offset", "\(unsafe batch.offset[row])"),
+                ("offset", "\(unsafe batch.offset[place])"),
             ]
         if let file {
             headers.append(("file", file))
-            headers.append(("line", "\(unsafe batch.line[row])"))
+            headers.append(("line", "\(unsafe batch.line[place])"))
         }
-        let time = unsafe batch.recordTimeMs[row]
+        let time = unsafe batch.recordTimeMs[place]
         if time != TimeLimit.never { headers.append(("timestamp", "\(time)")) }
         headers.append(("operator", name))
         headers.append(("revision", revision))
-        var value = unsafe batch.value(row).map { unsafe Array($0) }
-        var key = unsafe batch.key(row).map { unsafe Array($0) }
+        var value = unsafe batch.value(place).map { unsafe Array($0) }
+        var key = unsafe batch.key(place).map { unsafe Array($0) }
         if let count = key?.count, count > Self.keptKeyByteCountMax {
             key = key.map { Array($0.prefix(Self.keptKeyByteCountMax)) }
             headers.append(("key_length", "\(count)"))
@@ -96,7 +98,7 @@ package struct RecordLetters: LetterWriter {
             value = value.map { Array($0.prefix(Self.keptByteCountMax)) }
             headers.append(("length", "\(whole)"))
         }
-        var theirs = LetterHeaders.kept(batch.headers(row))
+        var theirs = LetterHeaders.kept(batch.headers(place))
         let headerBytes = theirs.reduce(0) { $0 + $1.name.utf8.count + $1.value.count }
         if headerBytes > Self.keptHeaderByteCountMax {
             theirs = []

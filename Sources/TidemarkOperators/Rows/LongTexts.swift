@@ -1,5 +1,4 @@
 import TidemarkBatch
-import TidemarkCodec
 import TidemarkDataflow
 
 /// Rows with a text that is too long for its use.
@@ -10,7 +9,7 @@ import TidemarkDataflow
 /// Each text of a dictionary is looked at once, however many rows have it.
 struct LongTexts {
     private struct Place {
-        var field: Int
+        var column: Int
         var name: String
         var byteCountMax: Int
         /// Texts of the dictionary that were looked at.
@@ -22,31 +21,32 @@ struct LongTexts {
     /// What is too long in the batch at hand, by row.
     private var found: [Int: DeadLetterReason] = [:]
 
-    init(stream: StreamPlan, fieldOf: [Int]) {
+    init(stream: StreamPlan) {
         let dimensions = Set(stream.segments.flatMap { $0.dimensions.map(\.column) })
         for (index, column) in stream.columns.enumerated()
-        where fieldOf[index] >= 0 && column.type.isText {
+        where column.isHeld && column.type.isText {
             places.append(
                 Place(
-                    field: fieldOf[index], name: column.name,
+                    column: index, name: column.name,
                     byteCountMax: dimensions.contains(index)
                         ? TextLimit.dimensionBytes : TextLimit.valueBytes))
         }
     }
 
     /// Makes dead letters of rows with a text that is too long.
-    mutating func setAside(_ decoder: RecordDecoder, _ rows: RowTable, rowCount: Int) {
+    mutating func setAside(_ frame: Frame, _ rows: RowTable) {
         if !found.isEmpty { found = [:] }
         for index in places.indices {
-            let field = places[index].field
-            let count = decoder.dictionaryCount(field)
-            if places[index].seenCount < count { look(index, decoder, count) }
+            let column = places[index].column
+            let count = frame.textCount(column)
+            if places[index].seenCount < count { look(index, frame, count) }
             guard !places[index].longCodes.isEmpty,
-                let codes = unsafe decoder.columns.columns[field].codes
+                let codes = unsafe frame.columns[column].codes
             else { continue }
-            for row in 0..<rowCount where unsafe places[index].longCodes.contains(codes[row]) {
+            for row in 0..<frame.rowCount where unsafe places[index].longCodes.contains(codes[row])
+            {
                 guard unsafe rows.fate[row] == RowTable.Fate.row.rawValue else { continue }
-                let length = unsafe decoder.text(field, code: codes[row]).count
+                let length = unsafe frame.text(column, code: codes[row]).count
                 unsafe rows.fate[row] = RowTable.Fate.deadLetter.rawValue
                 found[row] = DeadLetterReason(
                     "text_too_long",
@@ -56,11 +56,11 @@ struct LongTexts {
         }
     }
 
-    private mutating func look(_ index: Int, _ decoder: RecordDecoder, _ count: Int) {
+    private mutating func look(_ index: Int, _ frame: Frame, _ count: Int) {
         let place = places[index]
         for code in place.seenCount..<count {
             let code = UInt32(truncatingIfNeeded: code)
-            if unsafe decoder.text(place.field, code: code).count > place.byteCountMax {
+            if unsafe frame.text(place.column, code: code).count > place.byteCountMax {
                 places[index].longCodes.insert(code)
             }
         }
@@ -70,9 +70,9 @@ struct LongTexts {
     /// Why a row of the batch at hand was set aside; `nil`: not for its texts.
     func reason(_ row: Int) -> DeadLetterReason? { found[row] }
 
-    /// Takes note that the codes of a field were given anew.
-    mutating func forget(_ field: Int) {
-        for index in places.indices where places[index].field == field {
+    /// Takes note that the codes of a column were given anew.
+    mutating func forget(_ column: Int) {
+        for index in places.indices where places[index].column == column {
             places[index].seenCount = 0
             places[index].longCodes = []
         }

@@ -1,9 +1,8 @@
 import Glibc
-import TidemarkBatch
-package import TidemarkCodec
+package import TidemarkBatch
 package import TidemarkDataflow
 
-/// Evaluates a row condition over a decoded batch, column by column.
+/// Evaluates a row condition over a frame, column by column.
 ///
 /// Numbers are vectors in which NaN is null; conditions are bytes: false, true, null. A condition
 /// on one text column is decided once a dictionary code, then looked up. The owner is one worker.
@@ -18,38 +17,28 @@ package final class RowFilter {
         package static let null: UInt8 = 2
     }
 
-    /// Where a column of the plan lies in the decoder's columns.
-    package struct Input {
-        /// Place among the decoder's columns.
-        package var field: Int
-        /// How the column's values are read.
-        package var type: ColumnType
-        package init(field: Int, type: ColumnType) {
-            self.field = field
-            self.type = type
-        }
-    }
-
     private let expression: RowExpression
-    private let inputs: [Int: Input]
-    private let decoder: RecordDecoder
+    /// By column of the plan, and so of the frame: how its values are read.
+    private let types: [ColumnType]
+    private let frame: Frame
     /// What each dictionary code gives, by the node's place in a walk of the tree.
     private var memo: [Int: [UInt8]] = [:]
     private var nodeIndex = 0
 
-    package init(_ expression: RowExpression, inputs: [Int: Input], decoder: RecordDecoder) {
+    /// `types`: of the frame's columns, in their order.
+    package init(_ expression: RowExpression, types: [ColumnType], frame: Frame) {
         self.expression = expression
-        self.inputs = inputs
-        self.decoder = decoder
+        self.types = types
+        self.frame = frame
     }
 
     /// Forgets what codes gave: they have other meanings now.
     package func forgetCodes() { memo = [:] }
 
-    /// One truth value a row.
-    package func evaluate(rowCount: Int) -> [UInt8] {
+    /// One truth value a row of the frame.
+    package func evaluate() -> [UInt8] {
         nodeIndex = 0
-        return condition(expression, rowCount)
+        return condition(expression, frame.rowCount)
     }
 
     // MARK: Conditions
@@ -168,12 +157,12 @@ package final class RowFilter {
         _ node: RowExpression, _ index: Int, _ count: Int, _ decide: (Int) -> UInt8
     ) -> [UInt8] {
         let columns = Self.columns(of: node)
-        guard columns.count == 1, let column = columns.first, let input = inputs[column],
-            let codes = unsafe decoder.columns.columns[input.field].codes
+        guard columns.count == 1, let column = columns.first,
+            let codes = unsafe frame.columns[column].codes
         else { return (0..<count).map(decide) }
         let unknown: UInt8 = 255
         var known = memo[index] ?? []
-        let codeCount = decoder.dictionaryCount(input.field)
+        let codeCount = frame.textCount(column)
         if known.count < codeCount {
             known.append(contentsOf: repeatElement(unknown, count: codeCount - known.count))
         }
@@ -198,9 +187,9 @@ package final class RowFilter {
         switch node {
         case .number(let value): return Array(repeating: value, count: count)
         case .column(let column):
-            guard let input = inputs[column],
-                let values = unsafe decoder.columns.columns[input.field].numbers
-            else { return Array(repeating: .nan, count: count) }
+            guard let values = unsafe frame.columns[column].numbers else {
+                return Array(repeating: .nan, count: count)
+            }
             return (0..<count).map { unsafe values[$0] }
         case .negate(let a): return number(a, count).map { -$0 }
         case .arithmetic(let operation, let a, let b):
@@ -260,13 +249,12 @@ package final class RowFilter {
         switch node {
         case .text(let value): return Array(value.utf8)
         case .column(let column):
-            guard let input = inputs[column],
-                let codes = unsafe decoder.columns.columns[input.field].codes,
+            guard let codes = unsafe frame.columns[column].codes,
                 case let code = unsafe codes[row],
                 // A row that was not decoded has any code at all.
-                code < UInt32(clamping: decoder.dictionaryCount(input.field))
+                code < UInt32(clamping: frame.textCount(column))
             else { return nil }
-            return unsafe Array(decoder.text(input.field, code: code))
+            return unsafe Array(frame.text(column, code: code))
         case .call(.lower, let a):
             return a.first.flatMap { text($0, row) }.map {
                 Array(String(decoding: $0, as: UTF8.self).lowercased().utf8)
@@ -287,7 +275,7 @@ package final class RowFilter {
     private func isNumeric(_ node: RowExpression) -> Bool {
         switch node {
         case .number, .arithmetic, .negate: true
-        case .column(let column): inputs[column]?.type.isNumeric ?? false
+        case .column(let column): types[column].isNumeric
         case .call(let function, let arguments):
             switch function {
             case .abs, .floor, .ceil, .round, .sqrt, .exp, .log, .least, .greatest, .length: true
@@ -302,7 +290,7 @@ package final class RowFilter {
         switch node {
         case .text: true
         case .column(let column):
-            inputs[column].map { $0.type.isText && $0.type != .boolean } ?? false
+            types[column].isText && types[column] != .boolean
         case .call(let function, let arguments):
             switch function {
             case .lower, .upper: true

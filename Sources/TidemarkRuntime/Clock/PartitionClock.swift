@@ -105,7 +105,26 @@ package struct PartitionClock: Sendable, Equatable {
             // A time that can be none (in another unit) says nothing: the event's own stands in for it.
             (nowMs, withdrawnMs) = follow(Self.isTime(recordMs) ? recordMs : eventMs)
         }
-        if nowMs != TimeLimit.never, eventMs > nowMs + skewMs { return (.quarantined, withdrawnMs) }
+        return (admit(eventMs: eventMs, nowMs: nowMs), withdrawnMs)
+    }
+
+    /// A further row of a record whose first row was admitted or observed: its record time has counted.
+    package mutating func admitFurther(eventMs: Int64, recordMs: Int64) -> Admission {
+        var nowMs = reading.referenceMs
+        if followsRecords, recordMs != TimeLimit.never {
+            let timeMs = Self.isTime(recordMs) ? recordMs : eventMs
+            if nowMs == TimeLimit.never {
+                nowMs = timeMs
+            } else if reading.leapMs != TimeLimit.never, timeMs > nowMs + stepMs {
+                nowMs = weighed(timeMs)
+            }
+        }
+        return admit(eventMs: eventMs, nowMs: nowMs)
+    }
+
+    /// What happens with a row that is weighed by `nowMs`, once the record's time is taken in.
+    private mutating func admit(eventMs: Int64, nowMs: Int64) -> Admission {
+        if nowMs != TimeLimit.never, eventMs > nowMs + skewMs { return .quarantined }
         // The pane's end is compared, not the row's time.
         let isLate =
             watermarkMs != TimeLimit.never
@@ -121,7 +140,7 @@ package struct PartitionClock: Sendable, Equatable {
             refreshWatermark()
         }
         hopedMs = max(hopedMs, min(eventMs, isFree ? .max : nowMs) - boundMs)
-        return (isLate ? .late : .inTime, withdrawnMs)
+        return isLate ? .late : .inTime
     }
 
     /// As `admit` where nothing has to be weighed: the row is not older than the watermark and not

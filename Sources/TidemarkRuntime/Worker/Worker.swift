@@ -20,44 +20,6 @@ package final class Worker {
         case finished
     }
 
-    /// One partition of this worker.
-    struct Task {
-        let slot: Int
-        let partition: TopicPartition
-        var clock: PartitionClock
-        var next: Int64
-        let committedNext: Int64
-        let end: Int64?
-        /// Floors of an earlier process, ascending by offset.
-        var floors: [RecordedFloor]
-        var pendingFloorMs: Int64?
-        /// Ascending by when they are due, then by start.
-        var open: [OpenPane] = []
-        /// Panes of a leap of the record time that was contradicted, to be thrown away after the batch.
-        var withdrawn: [OpenPane] = []
-        var counts = SlotCounts()
-        /// The first row has yet to say which windows it came into the middle of.
-        var isEntering: Bool
-        var hasEnded = false
-        var isTouched = false
-        var isPaused = false
-        /// What the coordinator was last told at once: the pane of the watermark, and whether what is
-        /// read is new.
-        var toldPane = Int64.min
-        var toldNew = false
-    }
-
-    struct OpenPane {
-        /// Where its rows belong: the pane, or an earlier start of windows that they came late for.
-        var startMs: Int64
-        /// The pane with which it is sealed.
-        var dueMs: Int64
-        var id: Int32
-        var origin: PaneOrigin
-        /// Rows that it took while a leap waited: what is withdrawn with it if it is given up.
-        var rowCount: Int64 = 0
-    }
-
     /// Its place among the workers, from 0.
     package let index: Int
     let plan: StreamPlan
@@ -72,21 +34,17 @@ package final class Worker {
     private let untilEnd: Bool
     let batch: RecordBatch
     let rows: RowTable
-    var tasks: [Task]
+    var tasks: [PartitionTask]
     /// Slot to place in `tasks`; -1 for the slots of other workers.
     private var places: [Int]
     /// What the stage had counted before this batch.
     private var assumedUTCCount: Int64 = 0
-    /// Counts of the batch at hand.
-    var tally = WorkerTally()
-    /// Letters of the batch at hand.
-    var outgoing: [OutputRecord] = []
     /// What `align` reports; kept for its memory.
     private var heard: [(slot: Int, watermarkMs: Int64)] = []
     /// Messages of the step under way.
     private var posted: [WorkerMessage] = []
-    var freePanes: [Int32] = []
-    var paneCount: Int32 = 0
+    private var freePanes: [Int32] = []
+    private var paneCount: Int32 = 0
     private var seenOrders = 0
     private var orders = WorkerControl.Orders()
     private var answeredEpoch = 0
@@ -120,17 +78,15 @@ package final class Worker {
         self.memory = memory
         self.untilEnd = untilEnd
         self.pollTimeoutMs = pollTimeoutMs
-        batch = RecordBatch(rowCountMax: batchRows, arenaCapacity: 1 << 20)
+        batch = RecordBatch(recordCountMax: batchRows, arenaCapacity: 1 << 20)
         rows = RowTable(rowCountMax: batchRows)
         places = Array(repeating: -1, count: slotCount)
         tasks = starts.map { start in
-            Task(
-                slot: start.start.slot, partition: start.start.partition,
+            PartitionTask(
+                start,
                 clock: PartitionClock(
                     boundMs: plan.source.outOfOrdernessMs, skewMs: plan.source.skewMs,
-                    paneMs: plan.paneMs, fixedReferenceMs: fixedReferenceMs, reading: start.clock),
-                next: start.start.offset, committedNext: start.committedNext, end: start.end,
-                floors: start.floors, isEntering: start.isInsideLog)
+                    paneMs: plan.paneMs, fixedReferenceMs: fixedReferenceMs, reading: start.clock))
         }
         for (place, task) in tasks.enumerated() { places[task.slot] = place }
     }
@@ -155,10 +111,10 @@ package final class Worker {
             post(.failed(error))
             return .blocked
         }
-        if batch.rowCount > 0 { process() }
+        if batch.recordCount > 0 { process() }
         memory.set(index, bytes: stage.byteCount)
         updatePositions()
-        return batch.rowCount > 0 ? .worked : .idle
+        return batch.recordCount > 0 ? .worked : .idle
     }
 
     func post(_ message: WorkerMessage) { posted.append(message) }
@@ -208,7 +164,7 @@ package final class Worker {
         }
     }
 
-    private func snapshot(_ task: Task) -> SlotSnapshot {
+    private func snapshot(_ task: PartitionTask) -> SlotSnapshot {
         SlotSnapshot(
             slot: task.slot, next: task.next, clock: task.clock.reading,
             watermarkMs: task.clock.watermarkMs,
@@ -219,27 +175,19 @@ package final class Worker {
     // MARK: One batch
 
     private func process() {
-        stage.decode(batch, into: rows)
-        tally = WorkerTally()
-        outgoing = []
-        var row = 0
-        let count = batch.rowCount
-        while row < count {
-            let place = places[Int(unsafe batch.partition[row])]
-            row = processRun(from: row, place: place)
+        var tally = WorkerTally()
+        var outgoing: [OutputRecord] = []
+        var cursor = RecordCursor.start
+        while cursor.record < batch.recordCount {
+            cursor = stage.decode(batch, from: cursor, into: rows)
+            var row = 0
+            while row < rows.map.rowCount {
+                let slot = Int(unsafe batch.partition[rows.map.record(of: row)])
+                row = processRun(from: row, place: places[slot], &tally, &outgoing)
+            }
+            stage.fold(batch, rows: rows)
+            countUngrouped(&tally)
         }
-        stage.fold(batch, rows: rows)
-        stage.countUngrouped(
-            rows, rowCount: count,
-            isNew: { row in
-                unsafe batch.offset[row]
-                    >= tasks[places[Int(batch.partition[row])]].committedNext
-            }, into: &tally.ungrouped,
-            example: { row in
-                letters.place(
-                    batch, row: row,
-                    partition: tasks[places[Int(unsafe batch.partition[row])]].partition)
-            })
         tally.assumedUTC = stage.assumedUTCCount - assumedUTCCount
         assumedUTCCount = stage.assumedUTCCount
         for place in tasks.indices where tasks[place].isTouched {
@@ -249,6 +197,24 @@ package final class Worker {
         }
         if !outgoing.isEmpty { post(.letters(outgoing)) }
         post(.tally(tally))
+    }
+
+    private func countUngrouped(_ tally: inout WorkerTally) {
+        func task(_ record: Int) -> Int { places[Int(unsafe batch.partition[record])] }
+        stage.countUngrouped(
+            rows,
+            isNew: { unsafe batch.offset[$0] >= tasks[task($0)].committedNext },
+            into: &tally.ungrouped,
+            example: { record in
+                letters.place(batch, record: record, partition: tasks[task(record)].partition)
+            })
+    }
+
+    /// A number for a pane that opens.
+    func takePaneId() -> Int32 {
+        if let free = freePanes.popLast() { return free }
+        defer { paneCount += 1 }
+        return paneCount
     }
 
     /// Seals what the partition's own watermark has passed.
@@ -296,7 +262,7 @@ package final class Worker {
             if let end = tasks[place].end { position = min(position, end) }
             if position > tasks[place].next {
                 var tally = WorkerTally()
-                tally.skipped = skipped(tasks[place], upTo: position)
+                tally.skipped = tasks[place].skipped(upTo: position)
                 if tally.skipped > 0 { post(.tally(tally)) }
                 tasks[place].next = position
                 reportProgress(place)

@@ -53,15 +53,20 @@ package struct BottomKSample: ~Copyable, OrderFree, Sendable {
         threshold = .max
     }
 
-    /// Offers a record.
+    /// Offers a row: its record, and the how manieth of that record's rows it is, from 0.
     ///
     /// - Complexity: O(1) amortised; about 2 ns once the sample is full.
-    package mutating func update(_ value: Double, partition: Int32, offset: Int64) {
+    package mutating func update(
+        _ value: Double, partition: Int32, offset: Int64, place: Int64 = 0
+    ) {
         if partition != self.partition {
             self.partition = partition
             partitionKey = CounterRandom.key(key, UInt64(UInt32(bitPattern: partition)))
         }
-        let hash = CounterRandom(key: partitionKey).draw(UInt64(bitPattern: offset))
+        let key =
+            place == 0
+            ? partitionKey : CounterRandom.key(partitionKey, UInt64(bitPattern: place))
+        let hash = CounterRandom(key: key).draw(UInt64(bitPattern: offset))
         guard hash <= threshold else { return }
         add(SampledValue(hash: hash, partition: partition, offset: offset, value: value))
     }

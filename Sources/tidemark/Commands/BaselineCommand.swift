@@ -276,12 +276,12 @@ func firstRecords(_ path: String, _ count: Int) throws(BaselineTable.Problem) ->
         let start = PartitionStart(
             slot: 0, partition: TopicPartition(topic: "sample", partition: 0), offset: 0)
         let reader = try source.open([[start]])[0]
-        let batch = RecordBatch(rowCountMax: min(count, 4096), arenaCapacity: 1 << 20)
+        let batch = RecordBatch(recordCountMax: min(count, 4096), arenaCapacity: 1 << 20)
         var records: [[UInt8]] = []
         while records.count < count {
             try reader.poll(into: batch, timeoutMs: 0)
-            if batch.rowCount == 0, reader.isAtEnd(0) { break }
-            for row in 0..<batch.rowCount where records.count < count {
+            if batch.recordCount == 0, reader.isAtEnd(0) { break }
+            for row in 0..<batch.recordCount where records.count < count {
                 if let value = unsafe batch.value(row) { records.append(unsafe Array(value)) }
             }
         }

@@ -239,12 +239,12 @@ private func watch(_ cluster: EmbeddedCluster, _ plan: Plan, _ state: DemoState)
                 PartitionStart(slot: $0.offset, partition: $0.element.partition, offset: 0)
             }
         ])[0]
-        let batch = RecordBatch(rowCountMax: 1024, arenaCapacity: 1 << 20)
+        let batch = RecordBatch(recordCountMax: 1024, arenaCapacity: 1 << 20)
         let alertSlots = Set(
             extents.indices.filter { extents[$0].partition.topic == plan.outputs.alerts })
         while true {
             try reader.poll(into: batch, timeoutMs: 50)
-            for row in 0..<batch.rowCount {
+            for row in 0..<batch.recordCount {
                 guard let bytes = unsafe batch.value(row).map({ unsafe Array($0) }),
                     let value = try? JSONValue(parsing: bytes)
                 else { continue }
@@ -255,7 +255,7 @@ private func watch(_ cluster: EmbeddedCluster, _ plan: Plan, _ state: DemoState)
                     state.shared.withLock { $0.counted += rows }
                 }
             }
-            if batch.rowCount == 0, state.shared.withLock({ $0.isDone }) { break }
+            if batch.recordCount == 0, state.shared.withLock({ $0.isDone }) { break }
         }
         client.source.close(withinMs: 1000)
     } catch {

@@ -32,7 +32,7 @@ package func widePlan() -> Plan {
 /// A batch of rows, all of one pane.
 package func wideBatch(rowCount: Int, seed: UInt64, groupCount: Int = 3) -> RecordBatch {
     var random = SeededRandom(seed)
-    let batch = RecordBatch(rowCountMax: rowCount, arenaCapacity: 1 << 20)
+    let batch = RecordBatch(recordCountMax: rowCount, arenaCapacity: 1 << 20)
     for row in 0..<rowCount {
         var text = "{\"ts\":1700000000000,\"model\":\"m\(row % groupCount)\""
         for place in 0..<13 { text += ",\"c\(place)\":\(random.below(1_000_000)).5" }

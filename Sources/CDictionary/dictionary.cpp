@@ -1,4 +1,5 @@
-#include "internal.hpp"
+#include "CDictionary.h"
+#include "dictionary.hpp"
 
 namespace tidemark {
 
@@ -43,3 +44,38 @@ void Dictionary::compact(const uint8_t *used, uint32_t *remap) {
 }
 
 } // namespace tidemark
+
+namespace {
+
+/// `intern` reads 16 bytes, whatever the length.
+constexpr size_t padding = 16;
+
+} // namespace
+
+extern "C" tm_dictionary *tm_dictionary_new(void) { return new tm_dictionary(); }
+extern "C" void tm_dictionary_free(tm_dictionary *dictionary) { delete dictionary; }
+
+extern "C" uint32_t tm_dictionary_intern(
+    tm_dictionary *dictionary, const uint8_t *bytes, size_t length) {
+    std::string padded(length + padding, '\0');
+    if (length) memcpy(padded.data(), bytes, length);
+    return dictionary->texts.intern(reinterpret_cast<const uint8_t *>(padded.data()), length);
+}
+
+extern "C" uint32_t tm_dictionary_count(const tm_dictionary *dictionary) {
+    return dictionary->texts.count();
+}
+
+extern "C" size_t tm_dictionary_bytes(const tm_dictionary *dictionary) {
+    return dictionary->texts.byteCount();
+}
+
+extern "C" const uint8_t *tm_dictionary_text(
+    const tm_dictionary *dictionary, uint32_t code, size_t *length) {
+    return dictionary->texts.value(code, length);
+}
+
+extern "C" void tm_dictionary_compact(
+    tm_dictionary *dictionary, const uint8_t *used, uint32_t *remap) {
+    dictionary->texts.compact(used, remap);
+}
