@@ -100,7 +100,10 @@ let package = Package(
         module(
             "TidemarkCodec",
             ["TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkKernels", "CDecode", "CLZ4"]),
-        module("TidemarkDataflow", ["TidemarkText", "TidemarkCore", "TidemarkBatch"]),
+        module("TidemarkLanguage", ["TidemarkText"]),
+        module(
+            "TidemarkDataflow",
+            ["TidemarkText", "TidemarkCore", "TidemarkLanguage", "TidemarkBatch"]),
         module(
             "TidemarkOperators",
             [
@@ -108,11 +111,11 @@ let package = Package(
                 "TidemarkSketches", "TidemarkDrift", "TidemarkAlerts", "TidemarkBatch",
                 "TidemarkCodec", "TidemarkDataflow",
             ]),
-        module("TidemarkTopology", ["CYAML"]),
+        module("TidemarkTopology", ["TidemarkText", "CYAML"]),
         module(
             "TidemarkPlanner",
             [
-                "TidemarkText", "TidemarkCore", "TidemarkTopology", "TidemarkDataflow",
+                "TidemarkText", "TidemarkLanguage", "TidemarkTopology", "TidemarkDataflow",
                 "TidemarkDrift",
             ]),
         module("TidemarkTelemetry", ["TidemarkText", "TidemarkCore"]),
@@ -203,11 +206,12 @@ let package = Package(
                 "TidemarkAllocations",
             ]),
         tests("TidemarkTopologyTests", ["TidemarkTopology"]),
+        tests("TidemarkLanguageTests", ["TidemarkLanguage"]),
         tests(
             "TidemarkPlannerTests",
             [
-                "TidemarkText", "TidemarkCore", "TidemarkTopology", "TidemarkPlanner",
-                "TidemarkDataflow", "TidemarkDrift",
+                "TidemarkText", "TidemarkCore", "TidemarkLanguage", "TidemarkTopology",
+                "TidemarkPlanner", "TidemarkDataflow", "TidemarkDrift",
             ]),
         tests(
             "TidemarkTelemetryTests", ["TidemarkCore", "TidemarkTelemetry", "TidemarkTestSupport"]),

@@ -1,19 +1,24 @@
 package import TidemarkDataflow
+import TidemarkText
 import TidemarkTopology
 
 /// Makes plans of topologies.
 ///
 /// It asks for everything outside of the text: files, environment, baselines.
 package struct Planner {
+    let catalogue: Catalogue
     let loadBaseline: (String) -> Result<BaselineSummary, BaselineProblem>
     let environment: @Sendable (String) -> String?
     let readFile: @Sendable (String) -> Result<[UInt8], FileProblem>
 
+    /// A planner of the language of this catalogue.
     package init(
+        catalogue: Catalogue,
         loadBaseline: @escaping (String) -> Result<BaselineSummary, BaselineProblem>,
         environment: @escaping @Sendable (String) -> String?,
         readFile: @escaping @Sendable (String) -> Result<[UInt8], FileProblem>
     ) {
+        self.catalogue = catalogue
         self.loadBaseline = loadBaseline
         self.environment = environment
         self.readFile = readFile
@@ -27,7 +32,54 @@ package struct Planner {
     package func plan(
         path: String, overrides: [String] = [], overlay: String? = nil, schemaOnly: Bool = false
     ) -> PlanResult {
-        let reading = Reading(environment: environment, readFile: readFile)
+        let reading = Reading(
+            parts: catalogue.parts, environment: environment, readFile: readFile)
+        var root = tree(path, overrides: overrides, overlay: overlay, reading)
+        if schemaOnly { root = root?.without(["baselines", "summaries", "monitors", "metrics"]) }
+        // What is said of a line that is no plain YAML would only be its follow-up.
+        let brokenLines = Set(
+            reading.diagnostics.map { Place(file: $0.file, line: $0.line, column: 1) })
+        let syntaxCount = reading.diagnostics.count
+        var result = PlanResult(
+            plan: nil, dataHash: "", diagnostics: [], facts: PlanFacts(), catalogue: catalogue)
+        if let root {
+            let resolver = Resolver(
+                root: root, path: TopologyPath(text: path), reading: reading, catalogue: catalogue,
+                load: loadBaseline)
+            (result.plan, result.facts) = resolver.resolve()
+        }
+        let said = reading.diagnostics.dropFirst(syntaxCount).filter {
+            !brokenLines.contains(Place(file: $0.file, line: $0.line, column: 1))
+        }
+        reading.diagnostics.replaceSubrange(syntaxCount..., with: said)
+        result.diagnostics = Self.inOrder(reading.diagnostics, files: [path, overlay ?? path])
+        if reading.hasErrors { result.plan = nil }
+        guard let plan = result.plan else { return result }
+        let hashes = Canonical.hashes(of: plan, budget: result.facts.budget, catalogue)
+        result.plan?.revision = hashes.revision
+        result.dataHash = hashes.data
+        return result
+    }
+
+    /// By file, then by place; not more than a person reads.
+    private static func inOrder(_ diagnostics: [Diagnostic], files: [String]) -> [Diagnostic] {
+        let countMax = 100
+        func rank(_ file: String) -> Int { files.firstIndex(of: file) ?? files.count }
+        let sorted = diagnostics.enumerated().sorted { a, b in
+            let (x, y) = (a.element, b.element)
+            return (rank(x.file), x.line, x.column, a.offset) < (
+                rank(y.file), y.line, y.column, b.offset
+            )
+        }.map(\.element)
+        guard sorted.count > countMax else { return sorted }
+        let errors = sorted.filter { $0.severity == .error }
+        return Array((errors.isEmpty ? sorted : errors).prefix(countMax))
+    }
+
+    /// The tree of a file with all that is laid over it; `nil`: there is none, which is said.
+    private func tree(
+        _ path: String, overrides: [String], overlay: String?, _ reading: Reading
+    ) -> Node? {
         var root = document(path, reading)
         if let overlay, let over = document(overlay, reading) {
             if let base = root { root = base.merged(with: over) }
@@ -39,43 +91,7 @@ package struct Planner {
             guard let over, let base = root else { continue }
             root = base.merged(with: over)
         }
-        if schemaOnly { root = root?.without(["baselines", "summaries", "monitors", "metrics"]) }
-        var plan: Plan?
-        var facts = PlanFacts()
-        // What is said of a line that is no plain YAML would only be its follow-up.
-        let brokenLines = Set(
-            reading.diagnostics.map { Place(file: $0.file, line: $0.line, column: 1) })
-        let syntaxCount = reading.diagnostics.count
-        if let root {
-            let resolver = Resolver(root: root, path: path, reading: reading, load: loadBaseline)
-            plan = resolver.resolve()
-            facts = resolver.facts
-        }
-        let said = reading.diagnostics.dropFirst(syntaxCount).filter {
-            !brokenLines.contains(Place(file: $0.file, line: $0.line, column: 1))
-        }
-        reading.diagnostics.replaceSubrange(syntaxCount..., with: said)
-        let files = [path, overlay ?? path]
-        func rank(_ file: String) -> Int { files.firstIndex(of: file) ?? files.count }
-        var diagnostics = reading.diagnostics.enumerated().sorted { a, b in
-            let (x, y) = (a.element, b.element)
-            return (rank(x.file), x.line, x.column, a.offset) < (
-                rank(y.file), y.line, y.column, b.offset
-            )
-        }.map(\.element)
-        let countMax = 100
-        if diagnostics.count > countMax {
-            let errors = diagnostics.filter { $0.severity == .error }
-            diagnostics = Array((errors.isEmpty ? diagnostics : errors).prefix(countMax))
-        }
-        if reading.hasErrors { plan = nil }
-        guard var plan else {
-            return PlanResult(plan: nil, dataHash: "", diagnostics: diagnostics, facts: facts)
-        }
-        let hashes = Canonical.hashes(of: plan, budget: facts.budget)
-        plan.revision = hashes.revision
-        return PlanResult(
-            plan: plan, dataHash: hashes.data, diagnostics: diagnostics, facts: facts)
+        return root
     }
 
     private func document(_ path: String, _ reading: Reading) -> Node? {

@@ -195,6 +195,30 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
     /// `null`.
     package mutating func null() { write("null") }
 
+    /// A tree, as it stands.
+    ///
+    /// - Precondition: its numbers are finite.
+    package mutating func value(_ tree: JSONValue) {
+        switch tree {
+        case .null: null()
+        case .boolean(let flag): value(flag)
+        case .integer(let number): value(number)
+        case .number(let number): value(number)
+        case .text(let text): value(text)
+        case .array(let items):
+            beginArray()
+            for item in items { value(item) }
+            endArray()
+        case .object(let members):
+            beginObject()
+            for member in members {
+                key(text: member.name)
+                value(member.value)
+            }
+            endObject()
+        }
+    }
+
     /// JSON text made elsewhere.
     package mutating func raw(_ text: [UInt8]) {
         separate()

@@ -36,3 +36,16 @@ package func editDistance(_ a: String, _ b: String) -> Int {
     }
     return table[a.count % 3 * width + b.count]
 }
+
+/// What was found, as messages show it: in backticks, cut at 40 letters, without control characters.
+package func shown(_ text: String) -> String {
+    var out = ""
+    for (index, scalar) in text.unicodeScalars.enumerated() {
+        if index == 40 {
+            out += "…"
+            break
+        }
+        out.unicodeScalars.append(scalar.value < 0x20 || scalar.value == 0x7f ? " " : scalar)
+    }
+    return "`\(out)`"
+}

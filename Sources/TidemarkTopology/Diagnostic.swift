@@ -1,3 +1,5 @@
+package import TidemarkText
+
 /// A place in a topology, both numbers from 1.
 package struct Place: Sendable, Hashable, Comparable {
     /// As it was named: a path, or `--set`.
@@ -101,14 +103,21 @@ package struct Diagnostic: Sendable, Hashable {
 
     /// One line of JSON.
     package func json() -> String {
-        var fields = [
-            "\"file\":\(quoted(file))", "\"line\":\(line)", "\"column\":\(column)",
-            "\"severity\":\(quoted(severity.rawValue))", "\"rule\":\(quoted(rule))",
-            "\"message\":\(quoted(message))",
+        var writer = JSONWriter()
+        writer.value(asJSON)
+        return String(decoding: writer.bytes, as: UTF8.self)
+    }
+
+    /// As a member of a list of findings.
+    package var asJSON: JSONValue {
+        var members: [(name: String, value: JSONValue)] = [
+            ("file", .text(file)), ("line", .integer(Int64(line))),
+            ("column", .integer(Int64(column))), ("severity", .text(severity.rawValue)),
+            ("rule", .text(rule)), ("message", .text(message)),
         ]
-        if let expected { fields.append("\"expected\":\(quoted(expected))") }
-        if let suggestion { fields.append("\"try\":\(quoted(suggestion))") }
-        return "{" + fields.joined(separator: ",") + "}"
+        if let expected { members.append(("expected", .text(expected))) }
+        if let suggestion { members.append(("try", .text(suggestion))) }
+        return .object(members)
     }
 
     /// One line that GitHub shows beside the change (a workflow command).
@@ -139,39 +148,4 @@ package struct Diagnostic: Sendable, Hashable {
         return "::\(word) file=\(escaped(file, property: true)),line=\(line),col=\(column),"
             + "title=\(escaped(rule, property: true))::\(escaped(text, property: false))"
     }
-}
-
-/// `text` as a JSON string with its quotes.
-package func quoted(_ text: String) -> String {
-    var out = "\""
-    for scalar in text.unicodeScalars {
-        switch scalar {
-        case "\"": out += "\\\""
-        case "\\": out += "\\\\"
-        case "\n": out += "\\n"
-        case "\r": out += "\\r"
-        case "\t": out += "\\t"
-        default:
-            if scalar.value < 0x20 || scalar.value == 0x7f {
-                let hex = String(scalar.value, radix: 16)
-                out += "\\u" + String(repeating: "0", count: 4 - hex.utf8.count) + hex
-            } else {
-                out.unicodeScalars.append(scalar)
-            }
-        }
-    }
-    return out + "\""
-}
-
-/// What was found, as messages show it: in backticks, cut at 40 letters, without control characters.
-package func shown(_ text: String) -> String {
-    var out = ""
-    for (index, scalar) in text.unicodeScalars.enumerated() {
-        if index == 40 {
-            out += "…"
-            break
-        }
-        out.unicodeScalars.append(scalar.value < 0x20 || scalar.value == 0x7f ? " " : scalar)
-    }
-    return "`\(out)`"
 }

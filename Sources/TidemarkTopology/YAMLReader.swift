@@ -1,4 +1,5 @@
 import CYAML
+import TidemarkText
 
 /// What one file may hold.
 package enum YAMLLimit {

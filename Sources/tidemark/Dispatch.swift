@@ -48,8 +48,8 @@ private func dispatch(_ invocation: Invocation) throws(UsageError) -> Int32 {
                 message: "nothing to list by the name `\(invocation.arguments.first ?? "")`",
                 hint: "tidemark list operators")
         }
-        printOut(invocation.has("--markdown") ? catalogueMarkdown() : operatorListing())
-    case "schema": printOut(topologySchema())
+        printOut(invocation.has("--markdown") ? catalogue.markdown : catalogue.listing)
+    case "schema": printOut(catalogue.schema)
     case "explain":
         let rule = invocation.arguments.first ?? ""
         guard let text = explain(rule: rule) else {
@@ -166,23 +166,4 @@ private func planCommand(_ invocation: Invocation) -> Int32 {
     guard result.plan != nil else { return ExitCode.topology }
     printOut(invocation.has("--json") ? planJSON(result) : planText(result))
     return ExitCode.done
-}
-
-// MARK: The rest
-
-private func operatorListing() -> String {
-    var text = ""
-    for specification in operatorCatalogue {
-        text += "\(specification.name)  \(specification.summary)\n"
-        let width = specification.fields.map(\.name.count).max() ?? 0
-        for field in specification.fields where !field.isLater {
-            text += "    \(field.name.padded(width))  \(field.typeName)"
-            if let unit = field.unit { text += ", \(unit)" }
-            if let defaultText = field.defaultText { text += ", default \(defaultText)" }
-            if let limits = field.limits { text += ", \(limits)" }
-            text += ": \(field.help)\n"
-        }
-        text += "    example: \(specification.example.replacing("\n", with: "\n             "))\n\n"
-    }
-    return text + testListing()
 }

@@ -268,7 +268,7 @@ private func path(_ text: String) -> [PathStep]? {
     @Test func `every word is read, and stands in the schema and in the documentation`() throws {
         let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let document = contents("/\(root)/docs/topology.md")
-        let schema = topologySchema()
+        let schema = core.schema
         for word in ColumnWords.all {
             #expect(
                 findings("", columns: "y: \(word)\n    z: number").filter {
@@ -278,14 +278,14 @@ private func path(_ text: String) -> [PathStep]? {
             #expect(schema.contains("\"\(word)\""), "\(word)")
         }
         #expect(
-            document.hasSuffix(catalogueMarkdown()),
+            document.hasSuffix(core.markdown),
             "docs/topology.md ends with what `tidemark list operators --markdown` prints")
     }
 
     @Test func `every two-sample test is read by name, checked by type, and listed everywhere`() {
         let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let document = contents("/\(root)/docs/topology.md")
-        let schema = topologySchema()
+        let schema = core.schema
         for spec in TwoSample.specs {
             for (column, kind) in [("amount", TestSpec.Columns.numbers), ("country", .categories)] {
                 var world = World(
@@ -312,7 +312,7 @@ private func path(_ text: String) -> [PathStep]? {
             }
             #expect(document.contains("| `\(spec.name)` |"), "\(spec.name)")
             #expect(schema.contains("\"\(spec.name)\""), "\(spec.name)")
-            #expect(testListing().contains("\n    \(spec.name) "), "\(spec.name)")
+            #expect(core.listing.contains("\n    \(spec.name) "), "\(spec.name)")
         }
     }
 

@@ -3,11 +3,16 @@ import TidemarkDataflow
 import TidemarkPlanner
 import TidemarkTopology
 
+/// The language without summaries that others declare.
+let core = Catalogue(summaries: [])
+
 /// Files, baselines and environment of a test.
 struct World {
     var files: [String: String] = [:]
     var baselines: [String: BaselineSummary] = [:]
     var environment: [String: String] = [:]
+    /// What the language has beside its core.
+    var catalogue = core
 
     init(_ text: String = "") { files["t.yaml"] = text }
 
@@ -18,6 +23,7 @@ struct World {
         let environment = environment
         let files = files
         let planner = Planner(
+            catalogue: catalogue,
             loadBaseline: { path in
                 baselines[path].map { .success($0) } ?? .failure(BaselineProblem("does not exist"))
             },

@@ -1,4 +1,5 @@
 import TidemarkCore
+import TidemarkLanguage
 
 /// About how much memory groups take, from the plan alone: what `limits.memory` is held against before
 /// anything runs.
@@ -82,6 +83,7 @@ package struct MemoryEstimate: Sendable, Equatable {
         if summary.logLinear { bytes += 6_500 }
         if let count = summary.valueCountMax { bytes += 64 * count }
         if let count = summary.sampleCount { bytes += 96 * count }
+        for part in summary.parts { bytes += part.cellBytes }
         return bytes
     }
 

@@ -1,3 +1,5 @@
+import TidemarkLanguage
+
 /// How large the results of a plan may become, by what they hold: topics refuse records beyond their
 /// `max.message.bytes`.
 ///
@@ -57,6 +59,7 @@ package struct ResultSize: Sendable, Equatable {
             let histogram = 2 * edgeCount * Self.numberBytes
             var bytes = Self.recordBytes + verdicts + histogram
             bytes += summary.quantiles.count * Self.numberBytes
+            for part in summary.parts { bytes += part.recordBytes }
             let sampled = summary.sampleCount ?? 0
             let pairs = stream.correlations.filter { $0.contains(index) }.reduce(0) {
                 $0 + $1.count - 1

@@ -1,4 +1,5 @@
 import TidemarkCore
+package import TidemarkLanguage
 package import TidemarkText
 
 /// The longest texts that rows may have, bytes of UTF-8; a row with a longer one is a dead letter.
@@ -217,6 +218,8 @@ package struct ColumnSummary: Sendable, Equatable {
     package var valueCountMax: Int?
     /// Rows sampled; `nil`: off.
     package var sampleCount: Int?
+    /// Summaries that are known here by name and settings alone, in the order of their names.
+    package var parts: [PartPlan] = []
 
     /// Whether anything is kept that most columns lack.
     package var hasExtras: Bool {

@@ -1,4 +1,5 @@
 import TidemarkDrift
+import TidemarkLanguage
 
 /// What the language says of two-sample tests: all of it from their list.
 enum TestWords {
@@ -22,16 +23,4 @@ enum TestWords {
             ]
         }
     }
-}
-
-/// The two-sample tests as `tidemark list operators` has them, indented, a line each.
-package func testListing() -> String {
-    let width = TestWords.names.map(\.utf8.count).max() ?? 0
-    var text = "tests  what `test` of a drift monitor takes, beside auto\n"
-    for spec in TwoSample.specs {
-        let padding = String(repeating: " ", count: width - spec.name.utf8.count)
-        text += "    \(spec.name)\(padding)  \(TestWords.columns(spec)), ignore_below"
-        text += " \(numberText(spec.ignoreBelow)): \(spec.help)\n"
-    }
-    return text
 }

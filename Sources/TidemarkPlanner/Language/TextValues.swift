@@ -1,3 +1,5 @@
+import TidemarkLanguage
+
 /// A time as the language writes it (`2026-01-31T12:00:00Z`), in ms since 1970; `nil` if it is none.
 package func timeMs(_ text: String) -> Int64? { Scalars.time(text) }
 

@@ -1,4 +1,3 @@
-import TidemarkCore
 import TidemarkDataflow
 import TidemarkDrift
 import TidemarkText
@@ -7,15 +6,17 @@ import TidemarkText
 ///
 /// Left out are secrets, how the cluster is reached, and what never changes a result (workers,
 /// batch size).
-///
-/// A deployed application is known by these hashes: another hash is another application, which begins
-/// without the state of the first. So every value spells out its own form (`CanonicalValue`), and no
-/// name of a Swift type, case or module reaches the text: those may change as they like.
 enum Canonical {
-    static func hashes(of plan: Plan, budget: Budget) -> (revision: String, data: String) {
-        let data = data(of: plan)
-        let all = data + judgement(of: plan, budget: budget)
+    static func hashes(
+        of plan: Plan, budget: Budget, _ catalogue: Catalogue
+    ) -> (revision: String, data: String) {
+        let data = text(self.data(of: plan, catalogue))
+        let all = data + text(judgement(of: plan, budget: budget))
         return (digits(fnv1a(all)), digits(fnv1a(data)))
+    }
+
+    private static func text(_ lines: [Identity.Line]) -> String {
+        lines.map(\.text).joined()
     }
 
     private static func digits(_ hash: UInt64) -> String {
@@ -23,148 +24,93 @@ enum Canonical {
         return String(repeating: "0", count: 16 - text.utf8.count) + text
     }
 
-    private static func line(_ name: String, _ values: (any CanonicalValue)?...) -> String {
-        // Lengths in front: no value can pass for two.
-        var text = name
-        for value in values {
-            let one = value?.canonicalText ?? "off"
-            text += " \(one.utf8.count):\(one)"
-        }
-        return text + "\n"
-    }
-
     /// What shapes data.
-    private static func data(of plan: Plan) -> String {
+    private static func data(of plan: Plan, _ catalogue: Catalogue) -> [Identity.Line] {
         let stream = plan.stream
         let source = stream.source
-        var text = line("app", plan.name, plan.app)
-        text += line("topics", source.topics.joined(separator: ","), source.file)
-        text += line(
-            "source", source.isolationCommitted, source.outOfOrdernessMs, source.skewMs,
-            source.clock)
-        text += line("record", plan.limits.recordBytes)
-        // Only what departs from the default: other topologies keep their hash.
-        if case .csv(let names, let separator) = source.encoding {
-            text += line("csv", names.joined(separator: ","), separator)
-        }
+        var lines = [
+            Identity.Line("app", plan.name, plan.app),
+            Identity.Line("topics", source.topics.joined(separator: ","), source.file),
+            Identity.Line(
+                "source", source.isolationCommitted, source.outOfOrdernessMs, source.skewMs,
+                source.clock),
+            Identity.Line("record", plan.limits.recordBytes),
+        ]
+        if let format = Formats.facts(source.encoding).identity { lines.append(format) }
         for column in stream.columns where column.isRead {
-            text += line(
-                "column", column.name, column.role.rawValue, column.type, column.path,
-                column.acceptText, column.nullValues, column.summary.moments, column.summary.range,
-                histogram(column.summary.histogram, stream), column.summary.quantiles,
-                column.summary.kllK, column.summary.distinctLgK, column.summary.topCount)
-            // Only what departs from the default: other topologies keep their hash.
-            if column.summary.quantileSketch != .kll {
-                text += line(
-                    "sketch", column.summary.quantileSketch.rawValue, column.summary.relativeError)
-            }
-            if column.summary.hasLogarithmicBins { text += line("mapping", "log") }
-            if column.summary.hasExtras {
-                text += line(
-                    "extras", column.summary.shape, column.summary.halfLifeMs,
-                    column.summary.logLinear, column.summary.valueCountMax,
-                    column.summary.sampleCount)
-            }
-            if let zone = column.zone { text += line("zone", zone.name) }
-            if column.summary.registerBits != 8 {
-                text += line("registers", column.summary.registerBits)
-            }
+            lines += self.lines(of: column, stream, catalogue)
         }
-        func names(_ indices: [Int]) -> String {
-            indices.map { stream.columns[$0].name }.joined(separator: ",")
+        lines += stream.correlations.map {
+            Identity.Line("correlation", stream.columnNames($0))
         }
-        func lengths(_ indices: [Int]) -> String {
-            indices.map { "\(stream.windows[$0].lengthMs)/\(stream.windows[$0].stepMs)" }
-                .joined(separator: ",")
-        }
-        for columns in stream.correlations { text += line("correlation", names(columns)) }
-        text += line("time", stream.eventTimeColumn.map { stream.columns[$0].name })
-        text += line("filter", stream.filter.map { expression($0, stream) })
+        lines.append(
+            Identity.Line("time", stream.eventTimeColumn.map { stream.columns[$0].name }))
+        lines.append(Identity.Line("filter", stream.filter.map { expression($0, stream) }))
         for segment in stream.segments {
-            text += line(
-                "segment", segment.name, names(segment.dimensions.map(\.column)),
-                segment.condition.map { expression($0, stream) }, segment.groupCountMax,
-                segment.keep,
-                lengths(segment.windows), names(segment.columns))
+            lines.append(
+                Identity.Line(
+                    "segment", segment.name, stream.columnNames(segment.dimensions.map(\.column)),
+                    segment.condition.map { expression($0, stream) }, segment.groupCountMax,
+                    segment.keep, stream.windowNames(segment.windows),
+                    stream.columnNames(segment.columns)))
         }
-        text += line("windows", lengths(Array(stream.windows.indices)), stream.paneMs)
-        for baseline in stream.baselines {
-            guard let learning = baseline.learning else {
-                text += line("baseline", baseline.name, baseline.contentHash)
-                continue
-            }
-            text += line(
-                "learned", baseline.name, learning.span.rawValue, learning.lengthMs,
-                learning.skipMs, learning.minRows)
+        lines.append(
+            Identity.Line(
+                "windows", stream.windowNames(Array(stream.windows.indices)), stream.paneMs))
+        lines += stream.baselines.map(BaselinePart.identity)
+        lines += stream.monitors.flatMap { AlertKeys.dataIdentity($0, stream) }
+        let outputs = plan.outputs
+        lines.append(
+            Identity.Line(
+                "outputs", outputs.aggregates,
+                outputs.sketches.map(\.rawValue).sorted().joined(separator: ","), outputs.alerts,
+                outputs.deadLetters, outputs.late))
+        if let topic = outputs.quarantined { lines.append(Identity.Line("quarantined", topic)) }
+        return lines
+    }
+
+    /// Lines that came into being one after the other, and stay in that order; others stand behind them.
+    private static let oldLines = ["sketch", "mapping", "extras", "zone", "registers"]
+
+    /// A column that is read, with what is kept of it.
+    private static func lines(
+        of column: ColumnPlan, _ stream: StreamPlan, _ catalogue: Catalogue
+    ) -> [Identity.Line] {
+        let kinds = Summaries.told(catalogue.summaries)
+        let parts = kinds.map { $0.identity(column.summary, stream) }
+        let usual = kinds.map { $0.identity(ColumnSummary(), stream) }
+        var lines = parts.flatMap(\.lines)
+        let extras = Identity.Line("extras", values: parts.flatMap(\.extras))
+        if extras.values != Identity.Line("extras", values: usual.flatMap(\.extras)).values {
+            lines.append(extras)
         }
-        for monitor in stream.monitors {
-            let tests: String =
-                switch monitor.tests {
-                case .automatic: "auto"
-                case .named(let tests): tests.map(\.test).joined(separator: ",")
-                }
-            text += line(
-                "monitor", monitor.name, names(monitor.columns),
-                monitor.segments.map { stream.segments[$0].name }, lengths(monitor.windows),
-                stream.baselines.indices.contains(monitor.baseline)
-                    ? stream.baselines[monitor.baseline].name : nil, tests)
-            if monitor.volume != nil { text += line("volume", monitor.name) }
-            if monitor.fallsBack { text += line("fallback", monitor.name, "pooled") }
+        if let zone = column.zone { lines.append(Identity.Line("zone", zone.name)) }
+        func rank(_ line: Identity.Line) -> Int {
+            oldLines.firstIndex(of: line.name) ?? oldLines.count
         }
-        text += line(
-            "outputs", plan.outputs.aggregates,
-            plan.outputs.sketches.map(\.rawValue).sorted().joined(separator: ","),
-            plan.outputs.alerts, plan.outputs.deadLetters, plan.outputs.late)
-        // Only what departs from the default: other topologies keep their hash.
-        if let topic = plan.outputs.quarantined { text += line("quarantined", topic) }
-        return text
+        let ordered = lines.enumerated().sorted {
+            (rank($0.element), $0.offset) < (rank($1.element), $1.offset)
+        }.map(\.element)
+        let own: [(any CanonicalValue)?] = [
+            column.name, column.role.rawValue, column.type, column.path, column.acceptText,
+            column.nullValues,
+        ]
+        return [Identity.Line("column", values: own + parts.flatMap(\.column))] + ordered
     }
 
     /// What is said about the data.
-    private static func judgement(of plan: Plan, budget: Budget) -> String {
-        var text = ""
-        for severity in Severity.allCases {
+    private static func judgement(of plan: Plan, budget: Budget) -> [Identity.Line] {
+        let stream = plan.stream
+        var lines = Severity.allCases.map { severity in
             let rate = budget.rate(of: severity)
-            text += line("budget", severity.rawValue, rate?.count, rate?.periodMs)
+            return Identity.Line("budget", severity.rawValue, rate?.count, rate?.periodMs)
         }
-        for monitor in plan.stream.monitors {
-            var effects = ""
-            if case .named(let tests) = monitor.tests {
-                effects = tests.map(\.ignoreBelow.canonicalText).joined(separator: ",")
-            }
-            text += line(
-                "judge", monitor.name, effects, monitor.ignoreBelow, monitor.minRows,
-                monitor.severity.rawValue, monitor.alerts, monitor.hold, monitor.clearHold,
-                monitor.clearBelow, monitor.coolDownMs, monitor.maxAgeMs, monitor.level,
-                monitor.description, monitor.summary, monitor.runbook)
-            if monitor.resolveAfterMs != MonitorPlan.resolveAfterMsDefault {
-                text += line("resolve_after", monitor.name, monitor.resolveAfterMs)
-            }
-            if let rule = monitor.volume {
-                text += line("rows", monitor.name, rule.drop, rule.rise, rule.below, rule.above)
-            }
-        }
-        for monitor in plan.stream.freshness {
-            text += line(
-                "freshness", monitor.name, monitor.limitMs, monitor.severity.rawValue,
-                monitor.description, monitor.summary, monitor.runbook)
-            // Only what departs from the default: other topologies keep their hash.
-            if monitor.per != .source {
-                text += line(
-                    "per", monitor.per.rawValue,
-                    monitor.segments.map { plan.stream.segments[$0].name }, monitor.maxAgeMs)
-            }
-        }
-        text += line("says", plan.owner, plan.description, plan.labels.map { [$0.name, $0.value] })
-        return text
-    }
-
-    private static func histogram(_ plan: HistogramPlan?, _ stream: StreamPlan) -> String? {
-        switch plan {
-        case .baseline(let index): "baseline \(stream.baselines[index].name)"
-        case .edges(let edges): edges.canonicalText
-        case nil: nil
-        }
+        lines += stream.monitors.flatMap { AlertKeys.judgedIdentity($0) }
+        lines += stream.freshness.flatMap { Freshness.identity($0, stream) }
+        lines.append(
+            Identity.Line(
+                "says", plan.owner, plan.description, plan.labels.map { [$0.name, $0.value] }))
+        return lines
     }
 
     /// The expression with columns by name: places may move.
@@ -185,86 +131,6 @@ enum Canonical {
         case .arithmetic(let o, let a, let b): return "(\(go(a)) \(o.rawValue) \(go(b)))"
         case .negate(let a): return "(- \(go(a)))"
         case .call(let f, let a): return "\(f.rawValue)(\(a.map(go).joined(separator: ",")))"
-        }
-    }
-}
-
-/// A value with one text that stays the same whatever its type is called and wherever it lives.
-private protocol CanonicalValue {
-    var canonicalText: String { get }
-}
-
-extension String: CanonicalValue {
-    fileprivate var canonicalText: String { self }
-}
-
-extension Bool: CanonicalValue {
-    fileprivate var canonicalText: String { self ? "true" : "false" }
-}
-
-extension Int: CanonicalValue {
-    fileprivate var canonicalText: String { String(self) }
-}
-
-extension Int64: CanonicalValue {
-    fileprivate var canonicalText: String { String(self) }
-}
-
-extension UInt8: CanonicalValue {
-    fileprivate var canonicalText: String { String(self) }
-}
-
-extension Double: CanonicalValue {
-    /// The shortest digits that give the same number.
-    fileprivate var canonicalText: String { description }
-}
-
-extension Array: CanonicalValue where Element: CanonicalValue {
-    fileprivate var canonicalText: String {
-        // Lengths in front here too: a comma in a text is no boundary.
-        "["
-            + map { "\($0.canonicalText.utf8.count):\($0.canonicalText)" }
-            .joined(separator: ",") + "]"
-    }
-}
-
-extension ColumnType: CanonicalValue {
-    fileprivate var canonicalText: String {
-        switch self {
-        case .number: "number"
-        case .integer: "integer"
-        case .boolean: "boolean"
-        case .category: "category"
-        case .text: "text"
-        case .time(let unit): "time_\(unit.rawValue)"
-        }
-    }
-}
-
-extension PathStep: CanonicalValue {
-    fileprivate var canonicalText: String {
-        switch self {
-        case .key(let key): "key \(key)"
-        case .index(let index): "index \(index)"
-        }
-    }
-}
-
-extension SourcePlan.ReferenceClock: CanonicalValue {
-    fileprivate var canonicalText: String {
-        switch self {
-        case .record: "record"
-        case .file: "file"
-        case .time(let ms): "time \(ms)"
-        }
-    }
-}
-
-extension Hold: CanonicalValue {
-    fileprivate var canonicalText: String {
-        switch self {
-        case .duration(let ms): "\(ms)ms"
-        case .windows(let count, let total): "\(count) of \(total)"
         }
     }
 }

@@ -1,144 +1,83 @@
-import TidemarkTopology
+import TidemarkLanguage
+import TidemarkText
 
-/// A JSON Schema (2020-12) of topologies, for editors: from the same specs as the checks.
-package func topologySchema() -> String {
-    let definitions = operatorCatalogue.filter { $0.path != "" }.map { spec in
-        (spec.name, schema(of: spec))
+extension Catalogue {
+    /// A JSON Schema (2020-12) of topologies, for editors: from the same specs as the checks.
+    package var schema: String {
+        let head: [Fact] = [
+            ("$schema", .text("https://json-schema.org/draft/2020-12/schema")),
+            ("title", .text("Tidemark topology")),
+        ]
+        let definitions: [Fact] = parts.filter { $0.path != "" }.map { part in
+            (part.name, .object([("description", .text(part.summary))] + members(of: part)))
+        }
+        return JSONValue.object(head + members(of: topology) + [("$defs", .object(definitions))])
+            .written + "\n"
     }
-    var properties: [(String, String)] = [
-        ("$schema", quoted("https://json-schema.org/draft/2020-12/schema")),
-        ("title", quoted("Tidemark topology")),
-    ]
-    properties.append(contentsOf: members(of: Spec.topology))
-    properties.append(("$defs", object(definitions)))
-    return object(properties) + "\n"
 }
 
-private func schema(of spec: OperatorSpec) -> String {
-    object([("description", quoted(spec.summary))] + members(of: spec))
-}
-
-private func members(of spec: OperatorSpec) -> [(String, String)] {
-    let fields = spec.fields.filter { !$0.isLater }
-    var members: [(String, String)] = [
-        ("type", quoted("object")),
-        (
-            "properties",
-            object(fields.map { ($0.name, schema(of: $0, in: spec)) })
-        ),
-        ("additionalProperties", "false"),
+private func members(of part: PartSpec) -> [Fact] {
+    let keys = part.keysOfNow
+    var members: [Fact] = [
+        ("type", .text("object")), ("properties", .object(keys.map { ($0.name, schema(of: $0)) })),
+        ("additionalProperties", .boolean(false)),
     ]
-    let required = fields.filter(\.isRequired).map { quoted($0.name) }
-    if !required.isEmpty { members.append(("required", array(required))) }
+    let required = keys.filter(\.isRequired).map(\.name)
+    if !required.isEmpty { members.append(("required", .texts(required))) }
     return members
 }
 
-/// Maps of a key that have a spec of their own: by path of the owner and the key.
-private func inner(_ field: FieldSpec, _ spec: OperatorSpec) -> String? {
-    func reference(_ name: String) -> String { object([("$ref", quoted("#/$defs/\(name)"))]) }
-    func map(_ value: String) -> String {
-        object([("type", quoted("object")), ("additionalProperties", value)])
+private func schema(of key: KeySpec) -> JSONValue {
+    let text = key.defaultText.map { " (default \($0))" } ?? ""
+    let description: Fact = ("description", .text(key.help + text))
+    if let shape = key.shape {
+        return .object([description, ("allOf", .array([schema(of: shape)]))])
     }
-    // A reference may stand for a word.
-    func words(_ list: [String]) -> String {
-        object([
-            (
-                "anyOf",
-                array([
-                    object([("enum", array(list.map(quoted)))]),
-                    object([("type", quoted("string")), ("pattern", quoted("^\\$\\{"))]),
-                ])
-            )
-        ])
-    }
-    let off = object([("enum", array([quoted("off"), "false"]))])
-    func either(_ parts: String...) -> String { object([("anyOf", array(parts))]) }
-    switch (spec.name, field.name) {
-    case ("topology", "kafka"), ("topology", "source"), ("topology", "budget"),
-        ("topology", "alerts"), ("topology", "outputs"), ("topology", "limits"),
-        ("topology", "run"):
-        return reference(field.name)
-    case ("topology", "segments"): return map(either(reference("segment"), off))
-    case ("topology", "baselines"): return map(either(reference("baseline"), off))
-    case ("topology", "monitors"):
-        return map(
-            either(reference("drift"), reference("volume"), reference("freshness"), off))
-    case ("topology", "summaries"):
-        return object([("type", quoted("array")), ("items", reference("summary"))])
-    case ("kafka", "tls"), ("kafka", "sasl"): return either(reference(field.name), off)
-    case ("source", "schema"):
-        return map(either(words(ColumnWords.all), reference("column")))
-    case ("column", "role"): return words(ColumnWords.ofRole + ColumnWords.times.map(\.word))
-    case ("column", "type"): return words(ColumnWords.ofType)
-    case ("source", "decode"):
-        return either(
-            object([("enum", array([quoted("json"), quoted("csv")]))]), reference("decode"))
-    case ("drift", "test"):
-        let bounds = object([
-            ("type", quoted("object")),
-            (
-                "properties",
-                object(
-                    spec.fields.filter { $0.name == "ignore_below" }.map {
-                        ($0.name, schema(of: $0, in: spec))
-                    })
-            ), ("additionalProperties", "false"),
-        ])
-        return either(
-            words(["auto"] + TestWords.names),
-            object([("type", quoted("array")), ("items", words(TestWords.names))]),
-            object([
-                ("type", quoted("object")),
-                ("properties", object(TestWords.names.map { ($0, bounds) })),
-                ("additionalProperties", "false"),
-            ]))
-    case ("column", "expect"): return reference("expect")
-    case ("summary", "histogram"), ("summary", "quantiles"), ("summary", "distinct"):
-        return either(reference(field.name), off)
-    case ("outputs", "aggregates"):
-        return either(object([("type", quoted("string"))]), reference("aggregates"), off)
-    default: return nil
+    return .object([description] + type(of: key))
+}
+
+/// A reference may stand for a word.
+private let reference: JSONValue = .object([
+    ("type", .text("string")), ("pattern", .text("^\\$\\{")),
+])
+
+private func schema(of shape: ValueShape) -> JSONValue {
+    func object(_ members: Fact...) -> JSONValue { .object([("type", .text("object"))] + members) }
+    switch shape {
+    case .part(let name): return .object([("$ref", .text("#/$defs/\(name)"))])
+    case .off: return .object([("enum", .array([.text("off"), .boolean(false)]))])
+    case .text: return .object([("type", .text("string"))])
+    case .literals(let words): return .object([("enum", .texts(words))])
+    case .words(let words):
+        return .object([("anyOf", .array([.object([("enum", .texts(words))]), reference]))])
+    case .list(let item): return .object([("type", .text("array")), ("items", schema(of: item))])
+    case .names(let value): return object(("additionalProperties", schema(of: value)))
+    case .members(let members):
+        return object(
+            ("properties", .object(members.map { ($0.name, schema(of: $0.shape)) })),
+            ("additionalProperties", .boolean(false)))
+    case .key(let key): return schema(of: key)
+    case .either(let shapes): return .object([("anyOf", .array(shapes.map(schema)))])
     }
 }
 
-private func schema(of field: FieldSpec, in spec: OperatorSpec) -> String {
-    var help = field.help
-    if let text = field.defaultText { help += " (default \(text))" }
-    let description = ("description", quoted(help))
-    if let inner = inner(field, spec) {
-        return object([description, ("allOf", array([inner]))])
-    }
-    let string = quoted("string")
-    // YAML tools turn these into numbers and booleans; both are read.
-    var members: [(String, String)] = [description]
-    switch field.kind {
+/// What the form of a key says of its value.
+///
+/// YAML tools turn texts into numbers and booleans; both are read.
+private func type(of key: KeySpec) -> [Fact] {
+    func types(_ names: String...) -> [Fact] { [("type", .texts(names))] }
+    switch key.form {
     case .choice(let words):
-        // A reference may stand for a word.
-        members.append(
-            (
-                "anyOf",
-                array(
-                    [
-                        object([
-                            ("enum", array((words + (field.takesOff ? ["off"] : [])).map(quoted)))
-                        ]),
-                        object([("type", string), ("pattern", quoted("^\\$\\{"))]),
-                    ] + (field.takesOff ? [object([("const", "false")])] : []))
-            ))
-    case .boolean: members.append(("type", array([quoted("boolean"), string])))
-    case .count, .number, .share: members.append(("type", array([quoted("number"), string])))
-    case .list: members.append(("type", array([quoted("array"), string])))
-    case .map: members.append(("type", quoted("object")))
-    case .selector: members.append(("type", array([string, quoted("array")])))
-    case .any: break
+        let words: JSONValue = .object([("enum", .texts(words + (key.takesOff ? ["off"] : [])))])
+        let off: [JSONValue] = key.takesOff ? [.object([("const", .boolean(false))])] : []
+        return [("anyOf", .array([words, reference] + off))]
+    case .boolean: return types("boolean", "string")
+    case .count, .number, .share: return types("number", "string")
+    case .list: return types("array", "string")
+    case .map: return [("type", .text("object"))]
+    case .selector: return types("string", "array")
+    case .any: return []
     case .text, .name, .path, .secret, .duration, .time, .size, .rate, .hold, .condition:
-        members.append(
-            (
-                "type",
-                field.takesOff
-                    ? array([string, quoted("boolean")])
-                    : array([string, quoted("number"), quoted("boolean")])
-            ))
+        return key.takesOff ? types("string", "boolean") : types("string", "number", "boolean")
     }
-    return object(members)
 }

@@ -1,4 +1,5 @@
 package import TidemarkDataflow
+import TidemarkLanguage
 import TidemarkText
 import TidemarkTopology
 

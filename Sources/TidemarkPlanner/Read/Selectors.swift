@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkLanguage
 import TidemarkText
 import TidemarkTopology
 

@@ -4,6 +4,11 @@ import TidemarkOperators
 import TidemarkPlanner
 import TidemarkTopology
 
+/// What topologies can say.
+///
+/// Summaries that are declared beside the code that computes them are listed here.
+let catalogue = Catalogue(summaries: [])
+
 /// A plan with the baselines it names.
 struct LoadedPlan {
     var plan: Plan
@@ -27,6 +32,7 @@ func planTopology(
     _ path: String, _ invocation: Invocation, schemaOnly: Bool = false
 ) -> PlanResult {
     let planner = Planner(
+        catalogue: catalogue,
         loadBaseline: { path in
             do throws(BaselineTable.Problem) {
                 return .success(try BaselineTable(reading: path).summary)

@@ -1,21 +1,48 @@
-import TidemarkDrift
 import TidemarkText
-import TidemarkTopology
 
 /// Why a text is not the value it should be: the rule and what to say.
-struct ScalarProblem: Error, Equatable {
-    var rule: String
-    var message: String
-    /// `nil`: what the key's spec says.
-    var expected: String?
-    var suggestion: String?
+package struct ScalarProblem: Error, Equatable {
+    /// A rule that `tidemark explain` knows.
+    package var rule: String
+    /// What was found, for a person.
+    package var message: String
+    /// What could have stood there; `nil`: what the key's spec says.
+    package var expected: String?
+    /// What to write instead; `nil`: nobody can know.
+    package var suggestion: String?
+
+    package init(rule: String, message: String, expected: String?, suggestion: String?) {
+        self.rule = rule
+        self.message = message
+        self.expected = expected
+        self.suggestion = suggestion
+    }
+}
+
+/// Events in a period: `1 per week`.
+package struct Rate: Sendable, Equatable {
+    /// How many, above zero.
+    package var count: Double
+    /// Of what time, ms.
+    package var periodMs: Int64
+
+    package init(count: Double, periodMs: Int64) {
+        self.count = count
+        self.periodMs = periodMs
+    }
+
+    /// The name of the period; `nil`: it has none.
+    package var periodName: String? { Scalars.periods.first { $0.ms == periodMs }?.name }
 }
 
 /// The values of the language, from their texts.
-enum Scalars {
-    static let durationLike = "like 250ms, 5s, 1h30m"
+package enum Scalars {
+    /// What a duration looks like.
+    package static let durationLike = "like 250ms, 5s, 1h30m"
 
-    static func duration(_ text: String, _ expected: String) -> Result<Int64, ScalarProblem> {
+    /// A duration (`1h30m`), ms; `expected` is what the message says where its unit is missing.
+    package static func duration(_ text: String, _ expected: String) -> Result<Int64, ScalarProblem>
+    {
         let units: [(name: String, ms: Int64)] = [
             ("ms", 1), ("s", secondMs), ("m", minuteMs), ("h", hourMs), ("d", dayMs), ("w", weekMs),
         ]
@@ -79,7 +106,8 @@ enum Scalars {
             expected: durationLike, suggestion: guess.map { "`\($0)`" })
     }
 
-    static func size(_ text: String) -> Result<Int64, ScalarProblem> {
+    /// A size (`64MiB`), bytes.
+    package static func size(_ text: String) -> Result<Int64, ScalarProblem> {
         let units: [(String, Int64)] = [
             ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("KB", 1000),
             ("kB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000),
@@ -107,7 +135,7 @@ enum Scalars {
     }
 
     /// Digits, with `_` between them.
-    static func integer(_ text: String) -> Int64? {
+    package static func integer(_ text: String) -> Int64? {
         let bytes = Array(text.utf8)
         guard let first = bytes.first, let last = bytes.last, bytes.count <= 25,
             (0x30...0x39).contains(first), last != 0x5f,
@@ -118,7 +146,8 @@ enum Scalars {
         return Int64(String(decoding: digits, as: UTF8.self))
     }
 
-    static func count(_ text: String) -> Result<Int64, ScalarProblem> {
+    /// A whole number from 0 on.
+    package static func count(_ text: String) -> Result<Int64, ScalarProblem> {
         if let value = integer(text) { return .success(value) }
         return .failure(
             ScalarProblem(
@@ -129,7 +158,7 @@ enum Scalars {
     }
 
     /// Decimal or with an exponent; finite.
-    static func number(_ text: String) -> Double? {
+    package static func number(_ text: String) -> Double? {
         var bytes = Array(text.utf8).filter { $0 != 0x5f }
         guard !text.hasPrefix("_"), !text.hasSuffix("_"), bytes.count <= 40 else { return nil }
         let all = bytes
@@ -143,7 +172,7 @@ enum Scalars {
     }
 
     /// `5%` or `0.05`.
-    static func share(_ text: String, max: Double) -> Result<Double, ScalarProblem> {
+    package static func share(_ text: String, max: Double) -> Result<Double, ScalarProblem> {
         let limit = "0% to \(shareText(max))"
         if text.hasSuffix("%"), let value = number(String(text.dropLast())) {
             let share = value / 100
@@ -179,7 +208,8 @@ enum Scalars {
                 suggestion: nil))
     }
 
-    static func boolean(_ text: String) -> Result<Bool, ScalarProblem> {
+    /// `true` or `false`.
+    package static func boolean(_ text: String) -> Result<Bool, ScalarProblem> {
         switch text {
         case "true": return .success(true)
         case "false": return .success(false)
@@ -200,18 +230,19 @@ enum Scalars {
         }
     }
 
-    static let periods: [(name: String, ms: Int64)] = [
+    /// The periods that a rate may name.
+    package static let periods: [(name: String, ms: Int64)] = [
         ("second", secondMs), ("minute", minuteMs), ("hour", hourMs), ("day", dayMs),
         ("week", weekMs), ("month", 30 * dayMs),
     ]
 
     /// Events in a period: `1 per week`.
-    static func rate(_ text: String) -> Result<ErrorBudget, ScalarProblem> {
+    package static func rate(_ text: String) -> Result<Rate, ScalarProblem> {
         let words = text.split(separator: " ").map(String.init)
         if words.count == 3, words[1] == "per", let count = number(words[0]), count > 0,
             let period = periods.first(where: { $0.name == words[2] })
         {
-            return .success(ErrorBudget(count: count, periodMs: period.ms))
+            return .success(Rate(count: count, periodMs: period.ms))
         }
         var guess: String?
         if let period = periods.first(where: {
@@ -230,7 +261,7 @@ enum Scalars {
     }
 
     /// `2 of 3`.
-    static func windowsOf(_ text: String) -> (Int, Int)? {
+    package static func windowsOf(_ text: String) -> (Int, Int)? {
         let words = text.split(separator: " ").map(String.init)
         guard words.count == 3, words[1] == "of", let a = integer(words[0]),
             let b = integer(words[2]),
@@ -239,7 +270,8 @@ enum Scalars {
         return (Int(a), Int(b))
     }
 
-    static func isName(_ text: String) -> Bool {
+    /// Whether it is a name: a small letter, then small letters, digits, `_` or `-`.
+    package static func isName(_ text: String) -> Bool {
         let bytes = Array(text.utf8)
         guard let first = bytes.first, (0x61...0x7a).contains(first), bytes.count <= 63 else {
             return false
@@ -249,8 +281,22 @@ enum Scalars {
         }
     }
 
+    /// What to say of a text that is no name.
+    package static func badName(_ text: String, _ expected: String) -> ScalarProblem {
+        var guess = ""
+        for character in text.lowercased().unicodeScalars {
+            let isFine =
+                character.isASCII
+                && (character.properties.isAlphabetic || (0x30...0x39).contains(character.value))
+            guess.unicodeScalars.append(isFine ? character : "-")
+        }
+        return ScalarProblem(
+            rule: "bad-name", message: "\(shown(text)) is not a name", expected: expected,
+            suggestion: isName(guess) ? "`\(guess)`" : nil)
+    }
+
     /// A name that may stand in an expression; capitals allowed.
-    static func isColumnName(_ text: String) -> Bool {
+    package static func isColumnName(_ text: String) -> Bool {
         let bytes = Array(text.utf8)
         guard let first = bytes.first, bytes.count <= 63 else { return false }
         func isLetter(_ byte: UInt8) -> Bool {
@@ -261,7 +307,7 @@ enum Scalars {
     }
 
     /// `2026-01-31`, `2026-01-31T12:00:00Z`, with a fraction or an offset; milliseconds since 1970.
-    static func time(_ text: String) -> Int64? {
+    package static func time(_ text: String) -> Int64? {
         let bytes = Array(text.utf8)
         func number(_ from: Int, _ length: Int) -> Int64? {
             guard from + length <= bytes.count else { return nil }

@@ -1,6 +1,6 @@
 package import TidemarkDataflow
 package import TidemarkDrift
-package import TidemarkTopology
+import TidemarkLanguage
 
 /// Why a baseline file can't be used: follows its path in a message (`is no JSON: …`).
 package struct BaselineProblem: Error, Sendable, Equatable {
@@ -18,18 +18,6 @@ package struct FileProblem: Error, Sendable, Equatable {
     package init(_ message: String) { self.message = message }
 }
 
-/// What became of a topology.
-package struct PlanResult: Sendable {
-    /// `nil` exactly if a diagnostic is an error.
-    package var plan: Plan?
-    /// Hash of what shapes the data, 16 hex digits.
-    package var dataHash: String
-    /// In order of place.
-    package var diagnostics: [Diagnostic]
-    /// What was found out on the way; without a plan, as far as it goes.
-    package var facts: PlanFacts
-}
-
 /// What `tidemark plan` prints beside the plan.
 package struct PlanFacts: Sendable {
     /// By place of the baseline; `nil` where it is learned.
@@ -42,6 +30,8 @@ package struct PlanFacts: Sendable {
     package var memory: MemoryEstimate?
     /// Tests a period over all alerting monitors of a severity.
     package var testsPerPeriod: [Severity: Double] = [:]
+    /// Keys that were asked for, whether or not the topology has them: `part.key`.
+    package var keysRead: Set<String> = []
 
     package init() {}
 }

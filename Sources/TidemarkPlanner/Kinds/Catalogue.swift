@@ -1,0 +1,35 @@
+package import TidemarkLanguage
+
+/// What topologies can say: every part with its keys.
+///
+/// The lists of kinds come together here; what reads, prints and describes topologies goes through these and
+/// names none of them.
+package struct Catalogue: Sendable {
+    /// What can be kept of columns.
+    let summaries: [any SummaryKind]
+    /// A rule of `summaries`.
+    let rule: PartSpec
+    /// The top level.
+    let topology: PartSpec
+    /// The source.
+    let source: PartSpec
+    /// Every part, in the order in which they are listed to people.
+    package let parts: [PartSpec]
+
+    /// The language with the summaries that these declare, beside those of the core.
+    package init(summaries specs: [SummarySpec]) {
+        summaries = Summaries.all(specs)
+        rule = Summaries.rule(summaries)
+        topology = TopologyPart.part(monitorKinds: Monitors.ofNow.map(\.name))
+        source = SourcePart.part(formats: Formats.all.map { $0.name })
+        parts =
+            [
+                topology, KafkaPart.part, KafkaPart.TLS.part, KafkaPart.SASL.part, source,
+                DecodePart.part, ColumnPart.part, ExpectPart.part, SegmentPart.part, rule,
+            ] + summaries.compactMap(\.part) + [BaselinePart.part]
+            + Monitors.all.compactMap(\.part) + [
+                BudgetPart.part, AlertKeys.part, OutputsPart.part, OutputsPart.Aggregates.part,
+                LimitsPart.part, RunPart.part,
+            ]
+    }
+}

@@ -1,0 +1,261 @@
+import TidemarkDataflow
+import TidemarkLanguage
+import TidemarkText
+import TidemarkTopology
+
+/// A kind of monitor: its keys, how it is read and checked, and what a plan says of it.
+protocol MonitorKind: Sendable {
+    /// The key that names it in a monitor.
+    var name: String { get }
+    /// Its keys; `nil`: it has none yet.
+    var part: PartSpec? { get }
+    /// A topology may write `NAME: …` and `NAME: off` without the key, for there is a monitor of that name.
+    var standsByName: Bool { get }
+    /// A later version will have it.
+    var isLater: Bool { get }
+
+    /// Reads a monitor of the topology; what is wrong with it is said.
+    func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors)
+    /// Adds what is watched without being mentioned.
+    func addUnmentioned(
+        _ top: Fields, common: MonitorPlan, _ scope: inout Scope, into found: inout ReadMonitors)
+
+    /// Whether a monitor of the plan is of this kind.
+    func owns(_ plan: MonitorPlan) -> Bool
+    /// Checks a monitor against all that was read; columns that it can't watch are taken out.
+    func check(_ read: inout ReadMonitor, _ scope: Scope)
+    /// Tests of a group of a segment in each window.
+    func testCount(_ plan: MonitorPlan, segment: Int, _ scope: Scope) -> Int
+    /// Windows are compared with its baseline, which so is more than the names of groups.
+    func compares(_ plan: MonitorPlan) -> Bool
+
+    /// What its row in the plan's text says.
+    func cells(_ plan: MonitorPlan) -> MonitorCells
+    /// What the plan's JSON says of it beside what all monitors have.
+    func facts(_ plan: MonitorPlan, _ stream: StreamPlan) -> [Fact]
+    /// What the identity says of it beside what all monitors have.
+    func identity(_ plan: MonitorPlan) -> MonitorIdentity
+}
+
+extension MonitorKind {
+    var standsByName: Bool { true }
+    var isLater: Bool { false }
+    func addUnmentioned(
+        _ top: Fields, common: MonitorPlan, _ scope: inout Scope, into found: inout ReadMonitors
+    ) {}
+    func owns(_ plan: MonitorPlan) -> Bool { false }
+    func check(_ read: inout ReadMonitor, _ scope: Scope) {}
+    func testCount(_ plan: MonitorPlan, segment: Int, _ scope: Scope) -> Int {
+        plan.columns.count { scope.segments.plans[segment].columns.contains($0) }
+    }
+    func compares(_ plan: MonitorPlan) -> Bool { true }
+    func cells(_ plan: MonitorPlan) -> MonitorCells {
+        MonitorCells(test: name, columns: plan.columns.count, ignored: "")
+    }
+    func facts(_ plan: MonitorPlan, _ stream: StreamPlan) -> [Fact] { [] }
+    func identity(_ plan: MonitorPlan) -> MonitorIdentity { MonitorIdentity() }
+}
+
+/// A monitor of a topology, before its kind reads it.
+struct MonitorEntry {
+    let entry: Node.Entry
+    /// Where the key of its kind stands; `nil`: its name says the kind.
+    let kindPlace: Place?
+    /// What `alerts` says for all.
+    let common: MonitorPlan
+
+    /// The monitor that a kind has without being mentioned, as if it were written at a place.
+    init(unmentioned name: String, at place: Place, common: MonitorPlan) {
+        entry = Node.Entry(key: name, keyPlace: place, value: Node(kind: .map([]), place: place))
+        kindPlace = nil
+        self.common = common
+    }
+
+    init(_ entry: Node.Entry, kindPlace: Place?, common: MonitorPlan) {
+        self.entry = entry
+        self.kindPlace = kindPlace
+        self.common = common
+    }
+}
+
+/// A monitor that was read, with what its checks need to point at.
+struct ReadMonitor {
+    var plan: MonitorPlan
+    /// Where its columns are chosen.
+    var place: Place
+    /// Columns chosen by their very names: they can't be left out quietly.
+    var named: Set<Int> = []
+    var testPlace: Place
+}
+
+/// The monitors of a topology.
+struct ReadMonitors {
+    /// Those that judge windows.
+    var judges: [ReadMonitor] = []
+    /// Those of silence.
+    var silences: [FreshnessPlan] = []
+}
+
+/// What the row of a monitor says in the plan's text.
+struct MonitorCells {
+    var test: String
+    /// `nil`: it watches no columns.
+    var columns: Int?
+    var ignored: String
+}
+
+/// What a kind adds to the identity of a topology.
+struct MonitorIdentity {
+    /// The tests, in the monitor's line of what shapes data.
+    var tests = "auto"
+    /// The effects that the tests ignore, in its line of what is said about data.
+    var effects = ""
+    /// Lines of what shapes data.
+    var data: [Identity.Line] = []
+    /// Lines of what is said about data.
+    var judged: [Identity.Line] = []
+}
+
+/// The kinds of monitors that there are.
+enum Monitors {
+    /// In the order in which they are listed to people.
+    static let all: [any MonitorKind] = [
+        Drift(),
+        LaterMonitor(
+            "quality", summary: "nulls, wrong types, values out of range (later)",
+            keys: [("quality", "the columns"), ("checks", "which")], example: "quality: off"),
+        LaterMonitor("rule"), Volume(), Freshness(), LaterMonitor("metric"), LaterMonitor("when"),
+        LaterMonitor("detect"), LaterMonitor("any_of"), LaterMonitor("all_of"),
+    ]
+    /// Those of this version.
+    static let ofNow = all.filter { !$0.isLater }
+
+    /// The kind of a monitor of the plan.
+    static func kind(of plan: MonitorPlan) -> any MonitorKind {
+        guard let kind = all.first(where: { $0.owns(plan) }) else {
+            preconditionFailure("no kind of monitor knows `\(plan.name)`")
+        }
+        return kind
+    }
+
+    /// The monitors of a topology, with those that exist without being mentioned.
+    static func read(_ top: Fields, _ scope: inout Scope) -> ReadMonitors {
+        var common = AlertKeys.usual
+        top.part(TopologyPart.alerts, AlertKeys.part)?.read(AlertKeys.settings, into: &common)
+        let entries =
+            top[TopologyPart.monitors].map {
+                top.reading.named($0, what: "monitors", item: "a monitor", countMax: 200)
+            } ?? []
+        var found = ReadMonitors()
+        for entry in entries {
+            guard let (kind, place) = kind(of: entry, top.reading) else { continue }
+            kind.read(
+                MonitorEntry(entry, kindPlace: place, common: common), &scope, into: &found)
+        }
+        for kind in all where !entries.contains(where: { $0.key == kind.name }) {
+            kind.addUnmentioned(top, common: common, &scope, into: &found)
+        }
+        return found
+    }
+
+    /// The kind of a monitor, and where the key stands that names it; `nil`: it is off, or what is wrong was said.
+    private static func kind(
+        of entry: Node.Entry, _ reading: Reading
+    ) -> (any MonitorKind, Place?)? {
+        let name = entry.key
+        let byName = all.filter(\.standsByName).map(\.name)
+        if entry.value.isOff {
+            if !byName.contains(name) {
+                reading.say(
+                    "unknown-monitor", at: entry.keyPlace,
+                    "there is no monitor \(shown(name)) to switch off",
+                    expected: alternatives(byName),
+                    suggestion: nearest(name, byName).map { "`\($0)`" } ?? "delete the line")
+            }
+            return nil
+        }
+        guard reading.isName(name, at: entry.keyPlace) else { return nil }
+        guard let keys = entry.value.entries else {
+            reading.say(
+                "not-a-map", at: entry.value.place,
+                "monitor \(shown(name)) is \(reading.describe(entry.value))",
+                expected: "a map with one kind, or off",
+                suggestion: "`\(name): { drift: \(entry.value.text ?? "all") }`")
+            return nil
+        }
+        let kinds = keys.compactMap { key in
+            (all + [LaterMonitor("performance")]).first { $0.name == key.key }.map { ($0, key) }
+        }
+        if kinds.count > 1 {
+            let (first, second) = (kinds[0].1, kinds[1].1)
+            reading.say(
+                "two-kinds", at: second.keyPlace,
+                "\(shown(second.key)) is a second kind beside \(shown(first.key)) "
+                    + "(\(first.keyPlace.line):\(first.keyPlace.column))", expected: "one",
+                suggestion: "two monitors")
+            return nil
+        }
+        if let (kind, key) = kinds.first { return (kind, key.keyPlace) }
+        if let kind = all.first(where: { $0.standsByName && $0.name == name }) {
+            return (kind, nil)
+        }
+        sayNoKind(entry, keys, reading)
+        return nil
+    }
+
+    /// A monitor does not say what it watches.
+    private static func sayNoKind(_ entry: Node.Entry, _ keys: [Node.Entry], _ reading: Reading) {
+        let names = ofNow.map(\.name).joined(separator: ", ")
+        // A key that is no key at all is the better thing to say.
+        let known = ofNow[0].part?.keys.map(\.name) ?? []
+        if let wrong = keys.first(where: { !known.contains($0.key) }),
+            let close = nearest(wrong.key, all.map(\.name))
+        {
+            reading.say(
+                "unknown-key", at: wrong.keyPlace,
+                "\(shown(wrong.key)) is not a key of a monitor", expected: names,
+                suggestion: "`\(close)`")
+            return
+        }
+        reading.say(
+            "no-kind", at: entry.keyPlace,
+            "monitor \(shown(entry.key)) does not say what it watches",
+            expected: "exactly one of " + names, suggestion: "`drift: all`")
+    }
+}
+
+/// A kind of monitor of the full language that this version refuses.
+struct LaterMonitor: MonitorKind {
+    let name: String
+    let part: PartSpec?
+    var standsByName: Bool { part != nil }
+    var isLater: Bool { true }
+
+    /// A kind that is not listed.
+    init(_ name: String) {
+        self.name = name
+        part = nil
+    }
+
+    /// A kind that is listed, and whose name can be switched off.
+    init(
+        _ name: String, summary: String, keys: [(name: String, help: String)], example: String
+    ) {
+        self.name = name
+        part = PartSpec(
+            name, path: "monitors.\(name)", summary, keys.map { KeySpec.later($0.name, $0.help) },
+            example: example)
+    }
+
+    func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
+        let entry = monitor.entry
+        let names = Monitors.all.filter(\.standsByName).map(\.name)
+        scope.reading.say(
+            "later", at: monitor.kindPlace ?? entry.keyPlace,
+            monitor.kindPlace == nil
+                ? "monitor \(shown(entry.key)) comes in a later version"
+                : "monitors of kind `\(name)` come in a later version",
+            expected: alternatives(Monitors.ofNow.map(\.name)),
+            suggestion: names.contains(entry.key) ? "`\(entry.key): off`" : "delete it")
+    }
+}

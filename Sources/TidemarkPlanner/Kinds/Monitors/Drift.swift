@@ -1,0 +1,199 @@
+import TidemarkDataflow
+import TidemarkDrift
+import TidemarkLanguage
+import TidemarkText
+import TidemarkTopology
+
+/// A group's window against a baseline, column by column.
+struct Drift: MonitorKind {
+    let name = "drift"
+    let columns = KeySpec("drift", .selector, says: "all", "the columns")
+    let tests: KeySpec
+    /// Of one test in the map behind `test`.
+    let testBelow = Key(
+        "ignore_below", ValueType.share(max: 100).optional, "the smallest effect worth hearing")
+    let ignoreBelow = Key(
+        "ignore_below", ValueType.share(max: 100).optional, says: "by test",
+        "the smallest effect worth hearing")
+    let against = KeySpec(
+        "against", .any("the name of a baseline, { first } or { trailing }"),
+        says: "the only one", "what with")
+    let fallback = Setting(
+        "fallback", \MonitorPlan.fallsBack, .choice([("none", false), ("pooled", true)]),
+        usual: AlertKeys.usual, json: "fallback",
+        "what a group is compared with that the file does not have: nothing, or all groups together"
+    )
+    let minRows = Setting(
+        "min_rows", \MonitorPlan.minRows, .count(1...1_000_000_000), usual: AlertKeys.usual,
+        json: "min_rows", "fewer rows: `too_few`")
+    let part: PartSpec?
+
+    init() {
+        let names = TestWords.names
+        let bounds = ValueShape.members([("ignore_below", .key(ignoreBelow.spec))])
+        tests = KeySpec(
+            "test", .any("a test, a list of tests, or a map test → { ignore_below }"),
+            says: "auto",
+            shape: .either([
+                .words(["auto"] + names), .list(.words(names)),
+                .members(names.map { ($0, bounds) }),
+            ]),
+            "how it is measured")
+        let own: [any TopologyKey] = [
+            columns, tests, ignoreBelow, against, fallback, Reach.segments, Reach.windows, minRows,
+        ]
+        let later = [
+            KeySpec.later("combine", "any or all of several tests"),
+            KeySpec.later("overrides", "other bounds for some groups or columns"),
+        ]
+        part = PartSpec(
+            name, path: "monitors.*", "a group's window against a baseline, column by column",
+            own + AlertKeys.ofMonitor + later,
+            example: "monitors: { score-drift: { drift: scores, test: psi, ignore_below: 0.2 } }")
+    }
+
+    func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
+        if let read = read(monitor, &scope) { found.judges.append(read) }
+    }
+
+    /// Where the topology declares a baseline, all columns are compared with it.
+    func addUnmentioned(
+        _ top: Fields, common: MonitorPlan, _ scope: inout Scope, into found: inout ReadMonitors
+    ) {
+        guard scope.baselines.declaredCount > 0 else {
+            top.reading.say(
+                .note, "no-baseline",
+                at: top.entry(TopologyPart.monitors)?.keyPlace ?? top.place,
+                "no baseline is declared: drift is not watched", expected: "`baselines`",
+                suggestion: "`baselines: { training: { file: baselines/training.json } }`")
+            return
+        }
+        let place = top.entry(TopologyPart.baselines)?.keyPlace ?? top.place
+        let entry = MonitorEntry(unmentioned: name, at: place, common: common)
+        if let read = read(entry, &scope) { found.judges.insert(read, at: 0) }
+    }
+
+    private func read(_ monitor: MonitorEntry, _ scope: inout Scope) -> ReadMonitor? {
+        let entry = monitor.entry
+        guard let part,
+            let f = scope.reading.fields(entry.value, part, what: "a drift monitor")
+        else { return nil }
+        var plan = monitor.common
+        plan.name = entry.key
+        f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
+        Reach.read(f, scope, into: &plan)
+        guard let baseline = baseline(f, entry, &scope) else { return nil }
+        plan.baseline = baseline
+        if fallback.read(f, &plan), plan.fallsBack, let node = f[fallback] {
+            checkFallback(baseline, at: node.place, scope)
+        }
+        let place = f[columns]?.place ?? entry.keyPlace
+        guard let (picked, named) = pickColumns(f, entry, scope) else { return nil }
+        plan.columns = picked
+        scope.named.formUnion(named)
+        plan.ignoreBelow = f.value(ignoreBelow)
+        plan.tests = readTests(f, ignoreBelow: plan.ignoreBelow) ?? .automatic
+        if plan.tests == .automatic, plan.ignoreBelow == nil {
+            plan.ignoreBelow = TwoSample.automatic.spec.ignoreBelow
+        }
+        return ReadMonitor(
+            plan: plan, place: place, named: named, testPlace: f[tests]?.place ?? place)
+    }
+
+    /// The baseline that it is compared with; `nil`: there is no one such, which is said.
+    private func baseline(_ f: Fields, _ entry: Node.Entry, _ scope: inout Scope) -> Int? {
+        if let node = f[against] { return Reach.against(node, of: entry.key, &scope) }
+        let declared = scope.baselines.plans.prefix(scope.baselines.declaredCount).map(\.name)
+        switch declared.count {
+        case 0:
+            f.reading.say(
+                "no-baseline", at: entry.keyPlace,
+                "\(shown(entry.key)) has no baseline to compare with",
+                expected: "`baselines`",
+                suggestion: "`baselines: { training: { file: baselines/training.json } }`")
+            return nil
+        case 1: return 0
+        default:
+            f.reading.say(
+                "against-needed", at: entry.keyPlace,
+                "\(shown(entry.key)) could use \(alternatives(declared))", expected: "`against`",
+                suggestion: "`against: \(declared[0])`")
+            return nil
+        }
+    }
+
+    /// The columns that it watches, and those of them that are named; `nil`: what is wrong was said.
+    private func pickColumns(
+        _ f: Fields, _ entry: Node.Entry, _ scope: Scope
+    ) -> (picked: [Int], named: Set<Int>)? {
+        guard let node = f[columns] else { return (scope.watchedColumns, []) }
+        if node.isOff {
+            f.reading.say(
+                "not-off", at: node.place, "`drift` can't be off inside a monitor",
+                expected: "columns", suggestion: "`\(entry.key): off`")
+            return nil
+        }
+        return Selector.read(node, columns: scope.columns, reading: f.reading)
+    }
+
+    /// A file must have what groups without entries are to be compared with.
+    private func checkFallback(_ baseline: Int, at place: Place, _ scope: Scope) {
+        let plan = scope.baselines.plans[baseline]
+        if plan.learning != nil {
+            scope.reading.say(
+                "misplaced-key", at: place,
+                "`fallback` is of no use here: `\(plan.name)` is learned of every group",
+                expected: "a baseline from a file", suggestion: "delete it")
+        } else if let summary = scope.baselines.summaries[baseline], !summary.groups.contains("*") {
+            scope.reading.say(
+                .warning, "fallback-missing", at: place,
+                "\(scope.baselines.fileName(baseline)) has no rows of all groups together:"
+                    + " groups that it lacks say `no_baseline`",
+                expected: "a group `*` in the file",
+                suggestion: "`tidemark baseline build --by … --pooled`")
+        }
+    }
+
+    // MARK: What a plan says
+
+    func owns(_ plan: MonitorPlan) -> Bool { plan.volume == nil }
+
+    func cells(_ plan: MonitorPlan) -> MonitorCells {
+        switch plan.tests {
+        case .automatic:
+            let spec = TwoSample.automatic.spec
+            return MonitorCells(
+                test: "auto", columns: plan.columns.count,
+                ignored: "\(spec.name) \(numberText(plan.ignoreBelow ?? spec.ignoreBelow))")
+        case .named(let tests):
+            return MonitorCells(
+                test: tests.map(\.test).joined(separator: " "), columns: plan.columns.count,
+                ignored: tests.map { "\($0.test) \(numberText($0.ignoreBelow))" }
+                    .joined(separator: " "))
+        }
+    }
+
+    func facts(_ plan: MonitorPlan, _ stream: StreamPlan) -> [Fact] {
+        func below(_ effect: Double) -> JSONValue { .object([("ignore_below", .number(effect))]) }
+        let tests: [Fact] =
+            switch plan.tests {
+            case .automatic:
+                [("auto", below(plan.ignoreBelow ?? TwoSample.automatic.spec.ignoreBelow))]
+            case .named(let tests): tests.map { ($0.test, below($0.ignoreBelow)) }
+            }
+        return [
+            ("test", .object(tests)), ("against", .text(stream.baselines[plan.baseline].name)),
+            ("columns", .texts(plan.columns.map { stream.columns[$0].name })),
+        ] + [minRows.fact(plan), fallback.fact(plan)].compactMap(\.self)
+    }
+
+    func identity(_ plan: MonitorPlan) -> MonitorIdentity {
+        var identity = MonitorIdentity()
+        if case .named(let tests) = plan.tests {
+            identity.tests = tests.map(\.test).joined(separator: ",")
+            identity.effects = tests.map(\.ignoreBelow.canonicalText).joined(separator: ",")
+        }
+        if plan.fallsBack { identity.data = [Identity.Line("fallback", plan.name, "pooled")] }
+        return identity
+    }
+}

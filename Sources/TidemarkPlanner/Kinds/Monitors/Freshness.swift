@@ -1,0 +1,139 @@
+import TidemarkDataflow
+import TidemarkLanguage
+import TidemarkText
+import TidemarkTopology
+
+/// Nothing comes, for too long.
+struct Freshness: MonitorKind {
+    let name = "freshness"
+    private static let usual = FreshnessPlan(name: "freshness", limitMs: 600_000)
+    private let limit = Setting(
+        "freshness", \FreshnessPlan.limitMs, .duration(1000...31 * 86_400_000), usual: usual,
+        json: "limit_ms", "how long")
+    private let per = Setting(
+        "per", \FreshnessPlan.per, .choice(later: ["stream", "monitor", "pooled"]), usual: usual,
+        json: "per", "what must not be silent")
+    private let segments = KeySpec(
+        "segments", .list("a list of segments"), says: "all", "where, per segment or group")
+    private let severity = Setting(
+        "severity", \FreshnessPlan.severity, .choice(), usual: usual, json: "severity", "how loud")
+    private let texts = [
+        Setting(
+            "summary", \FreshnessPlan.summary, ValueType.text(lengthMax: 300).optional,
+            usual: usual, says: "written by us", "text of the alert"),
+        Setting(
+            "runbook", \FreshnessPlan.runbook, ValueType.text(lengthMax: 1024).optional,
+            usual: usual, "what to do"),
+        Setting(
+            "description", \FreshnessPlan.description, ValueType.text(lengthMax: 1024).optional,
+            usual: usual, "carried in its alerts, in place of the topology's"),
+    ]
+    var part: PartSpec? {
+        PartSpec(
+            name, path: "monitors.freshness",
+            "nothing comes: on the source (wall clock), of a segment or of a group (event time)",
+            [limit, per, segments, severity] + texts,
+            example: "monitors: { silent: { freshness: 2h, per: group, severity: warn } }")
+    }
+
+    func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
+        guard let part,
+            let f = scope.reading.fields(
+                monitor.entry.value, part, what: "a freshness monitor")
+        else { return }
+        var given = Self.usual
+        limit.read(f, &given)
+        // How long a group is remembered follows from the limit.
+        var plan = FreshnessPlan(name: monitor.entry.key, limitMs: given.limitMs)
+        plan.severity = monitor.common.severity
+        plan.maxAgeMs = monitor.common.maxAgeMs
+        per.read(f, &plan)
+        readReach(f, of: monitor.entry, scope, into: &plan)
+        severity.read(f, &plan)
+        f.read(texts, into: &plan)
+        found.silences.append(plan)
+    }
+
+    func addUnmentioned(
+        _ top: Fields, common: MonitorPlan, _ scope: inout Scope, into found: inout ReadMonitors
+    ) {
+        // A file or a finished topic is silent by nature: `--until-end` looks at no clock.
+        found.silences.append(Self.usual)
+    }
+
+    /// Which segments it watches, or the groups of which.
+    private func readReach(
+        _ f: Fields, of entry: Node.Entry, _ scope: Scope, into plan: inout FreshnessPlan
+    ) {
+        guard plan.per != .source else {
+            if let node = f.entry(segments) {
+                f.reading.say(
+                    "misplaced-key", at: node.keyPlace,
+                    "`segments` is of no use where the source as a whole is watched",
+                    expected: "`per: segment` or `per: group` beside it",
+                    suggestion: "`per: group`")
+            }
+            return
+        }
+        let all = scope.segments.plans
+        plan.segments = Reach.segments(f, segments, scope) ?? Array(all.indices)
+        if plan.per == .group {
+            let groupless = plan.segments.filter { all[$0].dimensions.isEmpty }
+            plan.segments.removeAll { all[$0].dimensions.isEmpty }
+            if let first = groupless.first, f.has(segments) || plan.segments.isEmpty {
+                f.reading.say(
+                    "no-groups", at: f[segments]?.place ?? f[per]?.place ?? entry.keyPlace,
+                    "segment `\(all[first].name)` has no groups: it is by nothing",
+                    expected: "a segment with `by`", suggestion: "`per: segment`")
+            }
+        }
+        if plan.limitMs < scope.paneMs {
+            let pane = durationText(scope.paneMs)
+            f.reading.say(
+                .warning, "freshness-below-pane", at: f[limit]?.place ?? entry.keyPlace,
+                "\(durationText(plan.limitMs)) is less than a pane (\(pane)), at the"
+                    + " end of which silence is seen",
+                expected: "\(pane) or more", suggestion: "`freshness: \(pane)`")
+        }
+    }
+
+    // MARK: What a plan says
+
+    /// `silent (warn) after 2h without a row of a group of by-store`.
+    static func text(_ plan: FreshnessPlan, _ stream: StreamPlan) -> String {
+        let names = plan.segments.map { stream.segments[$0].name }.joined(separator: " or ")
+        let what =
+            switch plan.per {
+            case .source: "without a record"
+            case .segment: "without a row of \(names)"
+            case .group: "without a row of a group of \(names)"
+            }
+        return
+            "\(plan.name) (\(plan.severity.rawValue)) after \(durationText(plan.limitMs)) \(what)"
+    }
+
+    /// What the plan's JSON says.
+    func facts(_ plan: FreshnessPlan, _ stream: StreamPlan) -> JSONValue {
+        let names = plan.segments.map { stream.segments[$0].name }
+        return .object(
+            [("name", .text(plan.name))] + [limit, per].compactMap { $0.fact(plan) }
+                + [("segments", .texts(names))] + [severity].compactMap { $0.fact(plan) }
+                + [("forget_ms", plan.per == .source ? .null : .integer(plan.forgetMs))])
+    }
+
+    /// Its lines in the identity.
+    static func identity(_ plan: FreshnessPlan, _ stream: StreamPlan) -> [Identity.Line] {
+        var lines = [
+            Identity.Line(
+                "freshness", plan.name, plan.limitMs, plan.severity.rawValue, plan.description,
+                plan.summary, plan.runbook)
+        ]
+        if plan.per != usual.per {
+            lines.append(
+                Identity.Line(
+                    "per", plan.per.rawValue, plan.segments.map { stream.segments[$0].name },
+                    plan.maxAgeMs))
+        }
+        return lines
+    }
+}

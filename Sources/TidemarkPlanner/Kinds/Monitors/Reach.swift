@@ -1,0 +1,86 @@
+import TidemarkDataflow
+import TidemarkLanguage
+import TidemarkText
+import TidemarkTopology
+
+/// Where a monitor looks, and what with: keys that kinds have in common.
+enum Reach {
+    static let segments = KeySpec("segments", .list("a list of segments"), says: "all", "where")
+    static let windows = KeySpec("windows", .list("a list of window lengths"), says: "all", "where")
+
+    /// Sets the segments and windows of a monitor.
+    static func read(_ f: Fields, _ scope: Scope, into plan: inout MonitorPlan) {
+        plan.segments = segments(f, segments, scope) ?? Array(scope.segments.plans.indices)
+        plan.windows = Array(scope.windows.indices)
+        if let node = f[windows] {
+            plan.windows = WindowPart.named(node, in: scope.windows, f.reading) ?? plan.windows
+        }
+    }
+
+    /// The segments that a key names; `nil`: it names none.
+    static func segments(_ f: Fields, _ key: KeySpec, _ scope: Scope) -> [Int]? {
+        guard let node = f[key] else { return nil }
+        var found: [Int] = []
+        let names = scope.segments.plans.map(\.name)
+        for item in f.reading.list(node, what: "a list of segments", orOne: true, countMax: 32) {
+            guard let name = f.reading.text(item, expected: "a segment") else { continue }
+            guard let index = names.firstIndex(of: name) else {
+                f.reading.say(
+                    "unknown-segment", at: item.place, "no segment \(shown(name))",
+                    expected: alternatives(names),
+                    suggestion: nearest(name, names).map { "`\($0)`" })
+                continue
+            }
+            if !found.contains(index) { found.append(index) }
+        }
+        return found.sorted()
+    }
+
+    /// What a monitor compares with: a baseline by name, or one of its own.
+    ///
+    /// - Returns: its place; `nil` after saying what is wrong.
+    static func against(_ node: Node, of monitor: String, _ scope: inout Scope) -> Int? {
+        if node.items != nil {
+            scope.reading.say(
+                "later", at: node.place,
+                "several baselines for one monitor come in a later version",
+                expected: "a baseline",
+                suggestion: scope.baselines.plans.first.map { "`\($0.name)`" })
+            return nil
+        }
+        guard node.entries != nil else {
+            return scope.reading.text(node).flatMap {
+                scope.baselines.named($0, at: node.place, scope.reading)
+            }
+        }
+        let name = scope.baselines.ownName(of: monitor)
+        let entry = Node.Entry(key: name, keyPlace: node.place, value: node)
+        return scope.baselineReader.baseline(entry).map { scope.baselines.add($0) }
+    }
+
+    /// Says where a trailing span has more windows than are kept one by one.
+    ///
+    /// - Returns: whether it has.
+    @discardableResult
+    static func sayIfTooMany(
+        _ learning: LearningPlan, _ window: WindowPlan, of plan: MonitorPlan, _ scope: Scope
+    ) -> Bool {
+        let count = learning.windowCount(lengthMs: window.lengthMs)
+        guard learning.span == .trailing, count > LearningPlan.windowCountMax else { return false }
+        let longest = roundedDown(window.lengthMs * LearningPlan.windowCountMax)
+        scope.reading.say(
+            "too-many", at: scope.baselines.places[plan.baseline],
+            "\(durationText(learning.lengthMs)) are \(count) windows of "
+                + "\(durationText(window.lengthMs)), which are kept one by one",
+            expected: "at most \(LearningPlan.windowCountMax)",
+            suggestion: "`trailing: \(durationText(longest))`, "
+                + "or `windows` with longer ones in `\(plan.name)`")
+        return true
+    }
+
+    /// To whole days, hours or minutes.
+    private static func roundedDown(_ ms: Int64) -> Int64 {
+        let unit = [dayMs, hourMs, minuteMs].first { $0 <= ms } ?? 1
+        return ms / unit * unit
+    }
+}

@@ -1,0 +1,210 @@
+import TidemarkDataflow
+import TidemarkLanguage
+import TidemarkText
+import TidemarkTopology
+
+/// Too few or too many rows of a group in a window.
+struct Volume: MonitorKind {
+    let name = "volume"
+    /// What `drop` is where nothing is said: of the monitor that nobody mentioned, and of one that somebody wrote.
+    private let usualDrop = (unmentioned: 0.8, written: 0.5)
+    /// With fewer windows it can't be told how much rows scatter.
+    private let windowCounts: (least: Int64, better: Int64) = (3, 12)
+
+    private let rows = Key(
+        "volume", ValueType<String>.choice(["rows"]), usual: "rows", "what is counted")
+    private let drop: Key<Double?>
+    private let rise = Setting(
+        "rise", \VolumeRule.rise, ValueType.share(max: 100).orOff, usual: VolumeRule(),
+        json: "rise", "more than expected by this share, and significantly")
+    private let below = Setting(
+        "below", \VolumeRule.below, ValueType<Int64>.count(1...1_000_000_000_000).optional,
+        usual: VolumeRule(), json: "below", "fewer rows than this")
+    private let above = Setting(
+        "above", \VolumeRule.above, ValueType<Int64>.count(0...1_000_000_000_000).optional,
+        usual: VolumeRule(), json: "above", "more rows than this")
+    private let against = KeySpec(
+        "against", .any("a learned baseline: its name, { first } or { trailing }"),
+        says: "{ trailing: 1h }, at least 12 windows", "what is expected")
+    let part: PartSpec?
+
+    init() {
+        drop = Key(
+            "drop", ValueType.share(max: 1).orOff,
+            says: "\(shareText(usualDrop.written)); of `volume` itself "
+                + shareText(usualDrop.unmentioned),
+            "fewer than expected by this share, and significantly")
+        let own: [any TopologyKey] = [
+            rows, drop, rise, below, above, against, Reach.segments, Reach.windows,
+        ]
+        part = PartSpec(
+            name, path: "monitors.*", "too few or too many rows of a group in a window",
+            own + AlertKeys.ofMonitor,
+            example: "monitors: { traffic: { volume: rows, drop: 80%, against: { trailing: 6h } } }"
+        )
+    }
+
+    func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
+        if let read = read(monitor, &scope) { found.judges.append(read) }
+    }
+
+    /// It watches all windows of which its span holds neither too few nor too many.
+    func addUnmentioned(
+        _ top: Fields, common: MonitorPlan, _ scope: inout Scope, into found: inout ReadMonitors
+    ) {
+        let place = top.entry(TopologyPart.monitors)?.keyPlace ?? top.place
+        let entry = MonitorEntry(unmentioned: name, at: place, common: common)
+        guard var monitor = read(entry, &scope),
+            let learning = scope.baselines.plans[monitor.plan.baseline].learning
+        else { return }
+        monitor.plan.isUnmentioned = true
+        monitor.plan.windows.removeAll {
+            learning.windowCount(lengthMs: scope.windows[$0].lengthMs)
+                > LearningPlan.windowCountMax
+        }
+        found.judges.append(monitor)
+    }
+
+    private func read(_ monitor: MonitorEntry, _ scope: inout Scope) -> ReadMonitor? {
+        let entry = monitor.entry
+        guard let part,
+            let f = scope.reading.fields(entry.value, part, what: "a volume monitor")
+        else { return nil }
+        var plan = monitor.common
+        plan.name = entry.key
+        f.read(AlertKeys.ofMonitor, into: &plan)
+        Reach.read(f, scope, into: &plan)
+        _ = f.value(rows)
+        guard let rule = rule(f, entry) else { return nil }
+        plan.volume = rule
+        guard let node = f[against], rule.testCount > 0 else {
+            if let node = f[against] {
+                f.reading.say(
+                    "misplaced-key", at: node.place, "`against` is of no use without drop or rise",
+                    expected: "`drop` or `rise` beside it", suggestion: "delete it")
+            }
+            plan.baseline = scope.baselines.add(ownBaseline(of: plan, rule, entry, scope))
+            return ReadMonitor(plan: plan, place: entry.keyPlace, testPlace: entry.keyPlace)
+        }
+        guard let index = Reach.against(node, of: entry.key, &scope) else { return nil }
+        plan.baseline = index
+        if node.entries != nil, node["min_rows"] == nil {
+            scope.baselines.setMinRows(LearningPlan.volumeMinRows, of: index)
+        }
+        return ReadMonitor(plan: plan, place: node.place, testPlace: node.place)
+    }
+
+    /// What is too few and too many; `nil`: nothing is, which is said.
+    private func rule(_ f: Fields, _ entry: Node.Entry) -> VolumeRule? {
+        var rule = VolumeRule()
+        f.read([below, above, rise], into: &rule)
+        let hasBound = rule.below != nil || rule.above != nil
+        if let given = f.given(drop) {
+            rule.drop = given
+        } else if !hasBound || f.has(against) {
+            rule.drop = entry.key == name ? usualDrop.unmentioned : usualDrop.written
+        }
+        if rule.testCount == 0, !hasBound {
+            f.reading.say(
+                "volume-without-bound", at: entry.keyPlace,
+                "\(shown(entry.key)) says not what is too few or too many",
+                expected: "one of drop, rise, below, above", suggestion: "`drop: 80%`")
+            return nil
+        }
+        if let below = rule.below, let above = rule.above, below > above,
+            let place = f[self.above]?.place
+        {
+            f.reading.say(
+                "out-of-limits", at: place, "no count is \(below) or more and \(above) or fewer",
+                expected: "at least \(below)", suggestion: nil)
+        }
+        return rule
+    }
+
+    /// What a monitor is compared with that names no baseline.
+    private func ownBaseline(
+        of plan: MonitorPlan, _ rule: VolumeRule, _ entry: Node.Entry, _ scope: Scope
+    ) -> BaselinePart.Baseline {
+        // Bounds need to know which groups there are, and no more.
+        let longest = plan.windows.map { scope.windows[$0].lengthMs }.max() ?? hourMs
+        // An hour of windows of a second is more than is kept one by one.
+        let spanMs = max(
+            min(hourMs, LearningPlan.windowCountMax * longest), windowCounts.better * longest)
+        var learning =
+            rule.testCount > 0
+            ? LearningPlan(span: .trailing, lengthMs: spanMs)
+            : LearningPlan(span: .first, lengthMs: secondMs)
+        learning.minRows = rule.testCount > 0 ? LearningPlan.volumeMinRows : 0
+        return BaselinePart.Baseline(
+            plan: BaselinePlan(name: scope.baselines.ownName(of: entry.key), learning: learning),
+            place: entry.keyPlace)
+    }
+
+    // MARK: Checks
+
+    func owns(_ plan: MonitorPlan) -> Bool { plan.volume != nil }
+
+    func check(_ read: inout ReadMonitor, _ scope: Scope) {
+        guard compares(read.plan) else { return }
+        let baseline = scope.baselines.plans[read.plan.baseline]
+        guard let learning = baseline.learning else {
+            scope.reading.say(
+                "baseline-without-volume", at: read.place,
+                "`\(baseline.name)` is a file: it knows no rows a window",
+                expected: "a learned baseline", suggestion: "`against: { trailing: 6h }`")
+            return
+        }
+        for index in read.plan.windows {
+            let window = scope.windows[index]
+            let count = learning.windowCount(lengthMs: window.lengthMs)
+            if count < windowCounts.least {
+                let better = durationText(windowCounts.better * window.lengthMs)
+                scope.reading.say(
+                    "too-few-windows", at: read.place,
+                    "\(durationText(learning.lengthMs)) hold \(count) "
+                        + "window\(count == 1 ? "" : "s") of \(durationText(window.lengthMs)): "
+                        + "how much rows scatter can't be told",
+                    expected:
+                        "\(windowCounts.least) windows or more, better \(windowCounts.better)",
+                    suggestion: "`\(learning.span.rawValue): \(better)`")
+            }
+            Reach.sayIfTooMany(learning, window, of: read.plan, scope)
+        }
+    }
+
+    func testCount(_ plan: MonitorPlan, segment: Int, _ scope: Scope) -> Int {
+        plan.volume?.testCount ?? 0
+    }
+
+    func compares(_ plan: MonitorPlan) -> Bool { (plan.volume?.testCount ?? 0) > 0 }
+
+    // MARK: What a plan says
+
+    func cells(_ plan: MonitorPlan) -> MonitorCells {
+        let rule = plan.volume ?? VolumeRule()
+        let bounds = [
+            rule.drop.map { "drop \(shareText($0))" }, rule.rise.map { "rise \(shareText($0))" },
+            rule.below.map { "below \(grouped(Double($0)))" },
+            rule.above.map { "above \(grouped(Double($0)))" },
+        ]
+        return MonitorCells(
+            test: name, columns: nil, ignored: bounds.compactMap(\.self).joined(separator: " "))
+    }
+
+    func facts(_ plan: MonitorPlan, _ stream: StreamPlan) -> [Fact] {
+        let rule = plan.volume ?? VolumeRule()
+        let baseline = compares(plan) ? stream.baselines[plan.baseline].name : nil
+        return [("against", .maybe(baseline)), ("drop", .maybe(rule.drop))]
+            + [rise, below, above].compactMap { $0.fact(rule) }
+    }
+
+    func identity(_ plan: MonitorPlan) -> MonitorIdentity {
+        let rule = plan.volume ?? VolumeRule()
+        var identity = MonitorIdentity()
+        identity.data = [Identity.Line("volume", plan.name)]
+        identity.judged = [
+            Identity.Line("rows", plan.name, rule.drop, rule.rise, rule.below, rule.above)
+        ]
+        return identity
+    }
+}

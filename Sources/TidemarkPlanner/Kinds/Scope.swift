@@ -1,0 +1,66 @@
+import TidemarkDataflow
+import TidemarkLanguage
+import TidemarkText
+import TidemarkTopology
+
+/// What summaries and monitors are read and checked against: all that was read before them.
+struct Scope {
+    let reading: Reading
+    /// Reads a baseline that belongs to a monitor.
+    let baselineReader: BaselinePart.Reader
+    /// The declared columns; what is kept of each comes from `summaries`.
+    var schema: Schema
+    let windows: [WindowPlan]
+    let paneMs: Int64
+    /// Topics that are read.
+    let topicCount: Int
+    /// Their columns come once it is known what rules and monitors name.
+    var segments: Segments
+    /// Monitors add their own.
+    var baselines: Baselines
+    /// Columns that a rule or a monitor names though they are not watched by themselves.
+    var named: Set<Int> = []
+    /// Columns that are correlated, a list for each rule that asks.
+    var correlations: [[Int]] = []
+
+    var columns: [ColumnPlan] { schema.columns }
+
+    /// Columns that are watched without being named.
+    var watchedColumns: [Int] {
+        columns.indices.filter { Selector.isWatched(columns[$0].role) }
+    }
+
+    /// Whether any of the segments watches a column.
+    func isWatched(_ column: Int, in places: [Int]) -> Bool {
+        places.contains { segments.plans[$0].columns.contains(column) }
+    }
+
+    /// How many groups of a segment a baseline knows; without one, how many there may be.
+    func groups(of segment: Int, baseline: Int?) -> (count: Int, isCounted: Bool) {
+        let segment = segments.plans[segment]
+        let bound = segment.dimensions.isEmpty ? 1 : segment.groupCountMax
+        let known =
+            baseline.map { baselines.summaries[$0].map { [$0] } ?? [] }
+            ?? Array(baselines.summaries.values)
+        var best: Int?
+        for summary in known {
+            let counted = summary.groups.count {
+                Self.names(ofPart: $0) == segment.dimensions.map(\.name)
+            }
+            if counted > 0 { best = max(best ?? 0, counted) }
+        }
+        if let best { return (min(best, bound), true) }
+        if segment.dimensions.isEmpty { return (1, true) }
+        if let baseline, let summary = baselines.summaries[baseline], !summary.groups.contains("*")
+        {
+            return (0, true)
+        }
+        return (bound, false)
+    }
+
+    /// The dimension names in a group's part: `model=churn,region=eu`; `*` and `-` have none.
+    static func names(ofPart part: String) -> [String] {
+        if part == "*" || part == "-" || part.hasPrefix("~") { return [] }
+        return part.split(separator: ",").map { String($0.prefix { $0 != "=" }) }
+    }
+}

@@ -1,0 +1,128 @@
+import TidemarkDataflow
+import TidemarkLanguage
+import TidemarkText
+import TidemarkTopology
+
+/// Topics that are written.
+enum OutputsPart {
+    static let aggregates = KeySpec(
+        "aggregates", .any("a topic, or { topic, layout, sketches }"), says: "<name>-aggregates",
+        off: true, shape: .either([.text, .part("aggregates"), .off]), "results of every window")
+    static let alerts = KeySpec("alerts", .text(lengthMax: 249), says: "<name>-alerts", "alerts")
+    static let deadLetters = KeySpec(
+        "dead_letters", .text(lengthMax: 249), says: "<name>-dead-letters",
+        "records that can't be read")
+    static let late = KeySpec(
+        "late", .text(lengthMax: 249), says: "off", off: true, "rows that came too late")
+    static let quarantined = KeySpec(
+        "quarantined", .text(lengthMax: 249), says: "off", off: true,
+        "rows too far ahead of the clock")
+    static let audit = KeySpec("audit", .choice([]), says: "off", off: true, "only off yet")
+    static let part = PartSpec(
+        "outputs", path: "outputs", "topics that are written",
+        [aggregates, alerts, deadLetters, late, quarantined, audit],
+        example: "outputs: { late: churn-late }")
+
+    /// Results of every window.
+    enum Aggregates {
+        static let topic = KeySpec(
+            "topic", .text(lengthMax: 249), says: "<name>-aggregates", "where to")
+        static let layout = Key(
+            "layout", ValueType<String>.choice(["narrow"], later: ["wide"]), usual: "narrow",
+            "a record a column")
+        static let sketches = KeySpec(
+            "sketches", .list("a list of kll, ddsketch, hll, frequent"), says: "[]",
+            "bytes of sketches, on <topic>-sketches")
+        static let part = PartSpec(
+            "aggregates", path: "outputs.aggregates", "results of every window",
+            [topic, layout, sketches, KeySpec.later("columns", "only some")],
+            example: "aggregates: { topic: churn-aggregates, sketches: [kll] }")
+    }
+
+    static func read(_ top: Fields, name: String, source: SourcePlan) -> OutputsPlan {
+        var plan = OutputsPlan(
+            aggregates: "\(name)-aggregates", alerts: "\(name)-alerts",
+            deadLetters: "\(name)-dead-letters", late: nil)
+        guard let f = top.part(TopologyPart.outputs, part) else { return plan }
+        if let node = f[aggregates] { readAggregates(node, top.reading, into: &plan) }
+        if let topic = f.topic(alerts) { plan.alerts = topic }
+        if let topic = f.topic(deadLetters) { plan.deadLetters = topic }
+        if !f.isOff(late), let topic = f.topic(late) { plan.late = topic }
+        if !f.isOff(quarantined), let topic = f.topic(quarantined) { plan.quarantined = topic }
+        if let node = f[audit], !node.isOff {
+            top.reading.say(
+                "later", at: node.place, "the audit topic comes in a later version",
+                expected: "off", suggestion: "delete the line")
+        }
+        check(plan, at: f.place, source, top.reading)
+        return plan
+    }
+
+    private static func readAggregates(
+        _ node: Node, _ reading: Reading, into plan: inout OutputsPlan
+    ) {
+        if node.isOff {
+            plan.aggregates = nil
+        } else if node.entries != nil {
+            guard let f = reading.fields(node, Aggregates.part, what: "`aggregates`") else {
+                return
+            }
+            if let topic = f.topic(Aggregates.topic) { plan.aggregates = topic }
+            _ = f.value(Aggregates.layout)
+            if let list = f[Aggregates.sketches], !list.isOff {
+                plan.sketches = sketches(list, reading)
+            }
+        } else if let text = reading.text(node, expected: "a topic") {
+            plan.aggregates = reading.topic(text, at: node.place) ?? plan.aggregates
+        }
+    }
+
+    /// No two outputs go to one topic, and none to what is read.
+    private static func check(
+        _ plan: OutputsPlan, at place: Place, _ source: SourcePlan, _ reading: Reading
+    ) {
+        var seen: Set<String> = []
+        for topic in plan.topics where !seen.insert(topic).inserted {
+            reading.say(
+                "output-twice", at: place, "two outputs go to \(shown(topic))",
+                expected: "a topic each", suggestion: "other names")
+        }
+        for topic in plan.topics where source.topics.contains(topic) {
+            reading.say(
+                "output-is-source", at: place, "\(shown(topic)) is read and written: a loop",
+                expected: "another topic", suggestion: "`\(topic)-out`")
+        }
+    }
+
+    private static func sketches(
+        _ node: Node, _ reading: Reading
+    ) -> Set<OutputsPlan.SketchOutput> {
+        var found: Set<OutputsPlan.SketchOutput> = []
+        let names = OutputsPlan.SketchOutput.allCases.map(\.rawValue)
+        for item in reading.list(
+            node, what: "a list of " + names.joined(separator: ", "), orOne: true, countMax: 16)
+        {
+            guard let text = reading.text(item, expected: "a sketch") else { continue }
+            if let sketch = OutputsPlan.SketchOutput(rawValue: text) {
+                found.insert(sketch)
+            } else {
+                reading.say(
+                    "unknown-word", at: item.place, "\(shown(text)) is not known here",
+                    expected: alternatives(names),
+                    suggestion: nearest(text, names).map { "`\($0)`" })
+            }
+        }
+        return found
+    }
+
+    /// What the plan's JSON says of outputs.
+    static func facts(_ plan: OutputsPlan) -> JSONValue {
+        .object([
+            ("aggregates", .maybe(plan.aggregates)),
+            ("sketches", .texts(plan.sketches.map(\.rawValue).sorted())),
+            ("sketches_topic", .maybe(plan.sketchesTopic)), ("alerts", .text(plan.alerts)),
+            ("dead_letters", .text(plan.deadLetters)), ("late", .maybe(plan.late)),
+            ("quarantined", .maybe(plan.quarantined)),
+        ])
+    }
+}

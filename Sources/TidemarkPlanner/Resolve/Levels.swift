@@ -1,0 +1,54 @@
+import TidemarkDataflow
+import TidemarkDrift
+
+/// Checks monitors, and spreads the budgets of false alerts over their tests.
+enum Levels {
+    /// The monitors with the level of each; how many groups and tests there are goes into `facts`.
+    static func judge(
+        _ monitors: [ReadMonitor], _ scope: Scope, _ facts: inout PlanFacts
+    ) -> [MonitorPlan] {
+        facts.groups = scope.segments.plans.indices.map { scope.groups(of: $0, baseline: nil) }
+        var plans: [MonitorPlan] = []
+        for var read in monitors {
+            Monitors.kind(of: read.plan).check(&read, scope)
+            plans.append(read.plan)
+        }
+        for index in plans.indices {
+            let plan = plans[index]
+            plans[index].testsPerPeriod = tests(of: plan, scope, facts.budget)
+            if plan.alerts {
+                facts.testsPerPeriod[plan.severity, default: 0] += plans[index].testsPerPeriod
+            }
+        }
+        for index in plans.indices {
+            let plan = plans[index]
+            guard let rate = facts.budget.rate(of: plan.severity) else { continue }
+            // One that never alerts is judged as if it did.
+            var total = facts.testsPerPeriod[plan.severity] ?? 0
+            if !plan.alerts { total += plan.testsPerPeriod }
+            if total > 0 { plans[index].level = rate.level(testsInPeriod: total) }
+            plans[index].testsPerPeriod = total
+        }
+        return plans
+    }
+
+    /// Tests of a monitor in the period of its severity's budget.
+    private static func tests(of plan: MonitorPlan, _ scope: Scope, _ budget: Budget) -> Double {
+        guard let rate = budget.rate(of: plan.severity) else { return 0 }
+        let kind = Monitors.kind(of: plan)
+        let baselines = scope.baselines.plans
+        // What is learned may be learned of every group.
+        let isLearned =
+            baselines.indices.contains(plan.baseline) && baselines[plan.baseline].learning != nil
+        var total = 0.0
+        for segment in plan.segments {
+            let groups = scope.groups(of: segment, baseline: isLearned ? nil : plan.baseline).count
+            let series = groups * kind.testCount(plan, segment: segment, scope)
+            for window in plan.windows
+            where scope.segments.plans[segment].windows.contains(window) {
+                total += rate.testsInPeriod(series: series, stepMs: scope.windows[window].stepMs)
+            }
+        }
+        return total
+    }
+}

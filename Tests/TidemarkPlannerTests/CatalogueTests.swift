@@ -1,0 +1,133 @@
+import Testing
+import TidemarkDataflow
+import TidemarkLanguage
+import TidemarkPlanner
+import TidemarkText
+
+/// The catalogue is all that the language knows of a key, and the lists all that it knows of a kind.
+struct CatalogueTests {
+    /// Everything that this version reads, in one topology or another.
+    private let topologies = [
+        """
+        name: t
+        kafka: { tls: { verify: true }, sasl: { mechanism: PLAIN } }
+        source:
+          topic: rows
+          decode: { format: csv, separator: tab }
+          schema:
+            ts: time_ms
+            model: model
+            amount: { type: number, expect: { range: [0, 1] } }
+            country: category
+            score: score
+        filter: amount > 0
+        segments: { by-country: { by: [country] } }
+        summaries:
+          - { columns: numbers, histogram: { bins: 10 }, quantiles: { k: 100 } }
+          - { columns: categories, distinct: { lg_k: 10 } }
+        baselines: { training: { file: t.json }, recent: { trailing: 1h } }
+        monitors:
+          d: { drift: amount, test: { psi: {} }, against: training }
+          v: { volume: rows }
+          f: { freshness: 1h, per: group }
+          e: { freshness: 1h }
+        budget: {}
+        alerts: {}
+        outputs: { aggregates: {} }
+        limits: {}
+        run: {}
+        """,
+        "name: t\nsource: { topic: rows, decode: { format: json }, schema: { ts: time_ms } }",
+    ]
+
+    @Test func `every key that is declared is read, and every key that is read is declared`() {
+        var read: Set<String> = []
+        for text in topologies {
+            var world = World(text)
+            world.baselines["t.json"] = summary(
+                "ab", groups: ["*"], numbers: ["amount", "score"], categories: ["country"])
+            read.formUnion(world.plan().facts.keysRead)
+        }
+        let declared = Set(
+            core.parts.flatMap { part in part.keysOfNow.map { "\(part.name).\($0.name)" } })
+        // The key of a monitor's kind, and those of a test: the one is found before the monitor is read, the
+        // others stand in no part that is listed.
+        #expect(read.subtracting(declared).sorted() == ["test.ignore_below"])
+        #expect(declared.subtracting(read).sorted() == [])
+    }
+
+    // MARK: Summaries that others declare
+
+    private static let trim = Key(
+        "trim", ValueType.share(max: 0.4), usual: 0.1, "cut off at each end")
+    private static let least = Key(
+        "least", ValueType<Int>.count(1...100), usual: 10, "with fewer values there is none")
+    private let trimmed = SummarySpec(
+        "trimmed_mean", of: .numbers, keys: [SettingKey(trim), SettingKey(least)],
+        isOrderFree: true, cellBytes: { 100 * $0[Self.least] }, "the mean without the ends")
+
+    private func plan(_ rule: String, _ specs: [SummarySpec]) -> PlanResult {
+        var world = World(
+            """
+            name: t
+            source: { topic: rows, schema: { ts: time_ms, amount: number, country: category } }
+            summaries: [{ columns: all, \(rule) }]
+            """)
+        world.catalogue = Catalogue(summaries: specs)
+        return world.plan()
+    }
+
+    private func parts(_ result: PlanResult) -> [PartPlan] {
+        result.plan?.stream.columns.flatMap(\.summary.parts) ?? []
+    }
+
+    @Test(arguments: [
+        ("trimmed_mean: true", 0.1, 10), ("trimmed_mean: 20%", 0.2, 10),
+        ("trimmed_mean: { trim: 30%, least: 5 }", 0.3, 5), ("trimmed_mean: { least: 7 }", 0.1, 7),
+    ])
+    func `a declared summary is read with its defaults`(rule: String, share: Double, count: Int)
+        throws
+    {
+        let result = plan(rule, [trimmed])
+        #expect(lines(result.diagnostics) == [])
+        let found = parts(result)
+        let part = try #require(found.first)
+        // Of the number alone.
+        #expect(found.count == 1)
+        #expect(part.name == "trimmed_mean")
+        #expect(part.settings[Self.trim] == share)
+        #expect(part.settings[Self.least] == count)
+        #expect(part.cellBytes == 100 * count)
+        #expect(
+            planJSON(result).contains("\"trimmed_mean\":{\"trim\":\(share),\"least\":\(count)}"))
+    }
+
+    @Test func `a declared summary is part of the identity only where it is asked for`() {
+        let without = plan("moments: true", [])
+        let beside = plan("moments: true", [trimmed])
+        let with = plan("trimmed_mean: true", [trimmed])
+        let other = plan("trimmed_mean: 20%", [trimmed])
+        #expect(without.dataHash == beside.dataHash)
+        #expect(Set([without, with, other].map(\.dataHash)).count == 3)
+        #expect(plan("trimmed_mean: off", [trimmed]).dataHash == without.dataHash)
+    }
+
+    @Test(arguments: [
+        ("trimmed_mean: 60%", "3:43 bad-share"), ("trimmed_mean: { trom: 1% }", "3:45 unknown-key"),
+        ("trimmed_mean: { least: 0 }", "3:52 out-of-limits"),
+        ("trimmed_meen: true", "3:29 unknown-key"),
+    ])
+    func `what is wrong with a declared summary is said in place`(rule: String, said: String) {
+        let found = lines(plan(rule, [trimmed]).diagnostics)
+        #expect(found.count == 1 && found[0].hasPrefix(said), "\(found)")
+    }
+
+    @Test func `a declared summary is in the schema, the listing and the reference`() {
+        let catalogue = Catalogue(summaries: [trimmed])
+        for text in [catalogue.schema, catalogue.listing, catalogue.markdown] {
+            #expect(text.contains("trimmed_mean"))
+        }
+        #expect((try? JSONValue(parsing: Array(catalogue.schema.utf8))) != nil)
+        #expect(catalogue.schema.contains("\"least\":{\"description\":\"with fewer"))
+    }
+}
