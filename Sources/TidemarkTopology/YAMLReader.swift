@@ -378,18 +378,15 @@ private final class YAMLReader {
             return nil
         }
         defer { unsafe yaml_event_delete(&event) }
+        return unsafe item(event)
+    }
+
+    private func item(_ event: yaml_event_t) -> Item? {
         let place = unsafe place(event.start_mark)
         switch unsafe event.type {
         case YAML_STREAM_START_EVENT: return Item(event: .stream, place: place)
         case YAML_DOCUMENT_START_EVENT:
-            if unsafe event.data.document_start.version_directive != nil
-                || event.data.document_start.tag_directives.start
-                    != event.data.document_start.tag_directives.end
-            {
-                say(
-                    "yaml-directive", at: place, "directives are not read", expected: "plain YAML",
-                    suggestion: "delete the line that begins with `%`")
-            }
+            unsafe checkDirectives(event, at: place)
             return Item(event: .document, place: place)
         case YAML_DOCUMENT_END_EVENT: return next()
         case YAML_STREAM_END_EVENT:
@@ -399,20 +396,7 @@ private final class YAMLReader {
             return unsafe Item(
                 event: .alias(event.data.alias.anchor.map { unsafe String(cString: $0) } ?? ""),
                 place: place)
-        case YAML_SCALAR_EVENT:
-            let scalar = unsafe event.data.scalar
-            let text = unsafe String(
-                decoding: UnsafeBufferPointer(start: scalar.value, count: scalar.length),
-                as: UTF8.self)
-            let style: Node.Style =
-                switch unsafe scalar.style {
-                case YAML_PLAIN_SCALAR_STYLE: .plain
-                case YAML_LITERAL_SCALAR_STYLE, YAML_FOLDED_SCALAR_STYLE: .block
-                default: .quoted
-                }
-            return unsafe Item(
-                event: .scalar(text, style), place: place, hasAnchor: scalar.anchor != nil,
-                hasTag: scalar.tag != nil)
+        case YAML_SCALAR_EVENT: return unsafe scalar(event, at: place)
         case YAML_SEQUENCE_START_EVENT:
             let start = unsafe event.data.sequence_start
             return unsafe Item(
@@ -429,6 +413,33 @@ private final class YAMLReader {
             isOver = true
             return nil
         }
+    }
+
+    private func checkDirectives(_ event: yaml_event_t, at place: Place) {
+        let start = unsafe event.data.document_start
+        guard
+            unsafe start.version_directive != nil
+                || start.tag_directives.start != start.tag_directives.end
+        else { return }
+        say(
+            "yaml-directive", at: place, "directives are not read", expected: "plain YAML",
+            suggestion: "delete the line that begins with `%`")
+    }
+
+    private func scalar(_ event: yaml_event_t, at place: Place) -> Item {
+        let scalar = unsafe event.data.scalar
+        let text = unsafe String(
+            decoding: UnsafeBufferPointer(start: scalar.value, count: scalar.length),
+            as: UTF8.self)
+        let style: Node.Style =
+            switch unsafe scalar.style {
+            case YAML_PLAIN_SCALAR_STYLE: .plain
+            case YAML_LITERAL_SCALAR_STYLE, YAML_FOLDED_SCALAR_STYLE: .block
+            default: .quoted
+            }
+        return unsafe Item(
+            event: .scalar(text, style), place: place, hasAnchor: scalar.anchor != nil,
+            hasTag: scalar.tag != nil)
     }
 
     // MARK: What libyaml could not read
@@ -451,101 +462,12 @@ private final class YAMLReader {
                 "no memory is left to read this", expected: "memory", suggestion: "a greater limit")
             return
         }
-        let contextPlace = unsafe self.place(parser.pointee.context_mark)
-        let at = offset(of: place)
-        let here: UInt8? = at.map { bytes[$0] }
-        if here == 0x7b, let at, at > 0, bytes[at - 1] == 0x24 {
-            place.column -= 1
-            var end = at
-            while end < bytes.count, bytes[end] != 0x7d, bytes[end] != 0x0a, end - at < 60 {
-                end += 1
-            }
-            let text = "$" + String(decoding: bytes[at..<end], as: UTF8.self) + "}"
-            say(
-                "yaml-brace", at: place, "inside { } YAML reads \(shown(text)) as a map",
-                expected: "quotes", suggestion: "`\"\(text)\"`")
-            return
-        }
-        if here == 0x09 || problem.contains("tab") {
-            say(
-                "yaml-tab", at: place, "a tab", expected: "spaces",
-                suggestion: "two spaces for each level")
-            return
-        }
-        if context.contains("alias") || context.contains("anchor") {
-            let isAlias = context.contains("alias")
-            say(
-                isAlias ? "yaml-alias" : "yaml-anchor", at: contextPlace,
-                isAlias
-                    ? "a `*` in front makes this a YAML alias"
-                    : "a `&` in front makes this a YAML anchor", expected: "quotes",
-                suggestion: "quotes around it")
-            return
-        }
-        if problem.contains("unexpected end of stream") || problem.contains("document indicator") {
-            say(
-                "yaml-quote", at: contextPlace, "a quote that is never closed",
-                expected: "a second quote", suggestion: "close it on this line")
-            return
-        }
-        if problem.contains("expected ',' or '}'") || problem.contains("expected ',' or ']'") {
-            let isMap = problem.contains("'}'")
-            let bracket = isMap ? "{" : "["
-            let closing = isMap ? "}" : "]"
-            say(
-                "yaml-bracket", at: place,
-                "neither `,` nor `\(closing)` for the `\(bracket)` at "
-                    + "\(contextPlace.line):\(contextPlace.column)",
-                expected: "`,` or `\(closing)`",
-                suggestion: "close it, or quotes around text with brackets in it")
-            return
-        }
-        if problem.contains("mapping values are not allowed") {
-            say(
-                "yaml-colon", at: place, "a `: ` inside a text makes it a key",
-                expected: "one `key: value` a line",
-                suggestion: "quotes around the text, or a line of its own")
-            return
-        }
-        if problem.contains("could not find expected ':'") {
-            say(
-                "yaml-colon", at: contextPlace, "this line has no `: `", expected: "`key: value`",
-                suggestion: "a space behind the colon, or quotes around a text of several lines")
-            return
-        }
-        if problem.contains("cannot start any token") {
-            let text = here.map { String(decoding: [$0], as: UTF8.self) } ?? ""
-            say(
-                "yaml-character", at: place, "no value begins with \(shown(text))",
-                expected: "quotes", suggestion: "quotes around the whole value")
-            return
-        }
-        if problem.contains("expected key") || problem.contains("'-' indicator")
-            || problem.contains("block sequence entries")
-        {
-            say(
-                "yaml-indent", at: place,
-                contextPlace.line < place.line
-                    ? "this does not line up with \(contextPlace.line):\(contextPlace.column)"
-                    : "this can't stand here", expected: "the same column for keys of one map",
-                suggestion: "two spaces for each level")
-            return
-        }
-        if problem.contains("escape") {
-            say(
-                "yaml-escape", at: place, "an escape that YAML does not know",
-                expected: "like \\n, \\\", \\\\", suggestion: "single quotes: they know no escapes")
-            return
-        }
-        if problem.contains("document start") {
-            say(
-                "yaml-indent", at: place, "this stands outside of the map that the file is",
-                expected: "keys at the first column", suggestion: "the same column for all keys")
-            return
-        }
-        say(
-            "yaml-syntax", at: place, "YAML can't be read on from here", expected: "`key: value`",
-            suggestion: "quotes around the value, two spaces for each level")
+        diagnostics.append(
+            YAMLProblem(
+                problem: problem, context: context, place: place,
+                contextPlace: unsafe self.place(parser.pointee.context_mark), bytes: bytes,
+                offset: offset(of: place)
+            ).diagnostic)
     }
 
     private func place(ofByte offset: Int) -> Place {

@@ -172,27 +172,7 @@ struct Selector {
             return (found, false)
         }
         if text.contains("*") || text.contains("?") {
-            let found = columns.indices.filter {
-                isWatched(columns[$0].role) && matchesPattern(columns[$0].name, text)
-            }
-            guard found.isEmpty else { return (found, false) }
-            // A pattern by another letter that would match most.
-            var best: (pattern: String, count: Int)?
-            for column in columns where isWatched(column.role) {
-                guard let first = column.name.first else { continue }
-                let pattern = "\(first)*"
-                let count = columns.count {
-                    isWatched($0.role) && matchesPattern($0.name, pattern)
-                }
-                if count > best?.count ?? 0 { best = (pattern, count) }
-            }
-            reading.say(
-                "matches-nothing", at: item.place, "\(shown(text)) matches no column",
-                expected: "at least one",
-                suggestion: best.map {
-                    "`\($0.pattern)` (\($0.count) column\($0.count == 1 ? "" : "s"))"
-                })
-            return nil
+            return pattern(text, item, columns, reading).map { ($0, false) }
         }
         var names = [text]
         switch rangeNames(text) {
@@ -221,6 +201,31 @@ struct Selector {
         return (found, true)
     }
 
+    /// The columns that a pattern picks; `nil`: none, which is said.
+    private static func pattern(
+        _ text: String, _ item: Node, _ columns: [ColumnPlan], _ reading: Reading
+    ) -> [Int]? {
+        let watched = columns.indices.filter { isWatched(columns[$0].role) }
+        let found = watched.filter { matchesPattern(columns[$0].name, text) }
+        guard found.isEmpty else { return found }
+        // A pattern by another letter that would match most.
+        var best: (pattern: String, count: Int)?
+        for index in watched {
+            guard let first = columns[index].name.first else { continue }
+            let pattern = "\(first)*"
+            let count = watched.count { matchesPattern(columns[$0].name, pattern) }
+            if count > best?.count ?? 0 { best = (pattern, count) }
+        }
+        reading.say(
+            "matches-nothing", at: item.place, "\(shown(text)) matches no column",
+            expected: "at least one",
+            suggestion: best.map {
+                "`\($0.pattern)` (\($0.count) column\($0.count == 1 ? "" : "s"))"
+            })
+        return nil
+    }
+
+    /// Says that there is no column of a name.
     static func sayUnknown(
         _ name: String, at place: Place, _ columns: [ColumnPlan], _ reading: Reading,
         among words: [String] = []
