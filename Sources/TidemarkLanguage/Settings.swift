@@ -68,12 +68,15 @@ package struct SettingKey: Sendable {
     package let usual: JSONValue?
     /// The value of a text.
     package let read: @Sendable (String) -> Result<JSONValue, ScalarProblem>
+    /// A value as an author of topologies writes it; `nil`: there is none.
+    package let text: @Sendable (JSONValue) -> String?
 
     /// A key whose default stands in it.
     package init<Value: SettingValue>(_ key: Key<Value>) {
         spec = key.spec
         usual = key.spec.isRequired ? nil : key.usual.setting
         read = { key.type.read($0, of: key.spec).map(\.setting) }
+        text = { Value(setting: $0).flatMap(key.type.text) }
     }
 }
 

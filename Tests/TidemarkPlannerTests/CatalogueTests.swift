@@ -130,4 +130,68 @@ struct CatalogueTests {
         #expect((try? JSONValue(parsing: Array(catalogue.schema.utf8))) != nil)
         #expect(catalogue.schema.contains("\"least\":{\"description\":\"with fewer"))
     }
+
+    // MARK: Monitors that others declare
+
+    private static let null = Key(
+        "null", ValueType.share(max: 1).orOff, usual: 0.05, "more nulls than this")
+    private static let wrong = Key(
+        "wrong_type", ValueType.share(max: 1).orOff, usual: nil, "more wrong types than this")
+    private let quality = MonitorSpec(
+        "quality", of: [.numbers, .categories], keys: [SettingKey(null), SettingKey(wrong)],
+        example: "monitors: { quality: { null: 1% } }", "nulls and wrong types")
+
+    private func monitors(_ text: String, _ specs: [MonitorSpec]) -> PlanResult {
+        var world = World(
+            """
+            name: t
+            source: { topic: rows, schema: { ts: time_ms, amount: number, note: text } }
+            monitors: { \(text), volume: off, freshness: off }
+            """)
+        world.catalogue = Catalogue(monitors: specs)
+        return world.plan()
+    }
+
+    @Test func `a declared kind of monitor is read, planned, printed and hashed`() throws {
+        let result = monitors("quality: { null: 1%, severity: warn }", [quality])
+        #expect(lines(result.diagnostics) == [])
+        let plan = try #require(result.plan?.stream.monitors.first)
+        #expect(plan.kind == "quality")
+        #expect(plan.severity == .warn)
+        #expect(plan.columns == [1])
+        #expect(plan.settings[Self.null] == 0.01)
+        #expect(plan.settings[Self.wrong] == nil)
+        #expect(planText(result).contains("quality   quality   1 "))
+        #expect(planText(result).contains("null 1% wrong_type off"))
+        #expect(
+            planJSON(result).contains("\"kind\":\"quality\",\"columns\":[\"amount\"],\"null\":0.01")
+        )
+        let other = monitors("quality: { null: 2%, severity: warn }", [quality])
+        #expect(other.dataHash == result.dataHash)
+        #expect(other.plan?.revision != result.plan?.revision)
+        #expect(
+            monitors("quality: off", [quality]).dataHash == monitors("quality: off", []).dataHash)
+    }
+
+    @Test func `a declared kind stands in place of what was to come, and takes any name`() {
+        let named = monitors("nulls: { quality: amount, null: off }", [quality])
+        #expect(lines(named.diagnostics) == [])
+        #expect(named.plan?.stream.monitors.first?.settings[Self.null] == .some(nil))
+        let catalogue = Catalogue(monitors: [quality])
+        #expect(catalogue.parts.count { $0.name == "quality" } == 1)
+        for text in [catalogue.schema, catalogue.listing, catalogue.markdown] {
+            #expect(text.contains("more wrong types than this"))
+        }
+        #expect(catalogue.schema.contains("#/$defs/quality"))
+    }
+
+    @Test(arguments: [
+        ("quality: { null: 200% }", "3:30 bad-share"),
+        ("quality: { quality: note }", "3:33 type-of-role"),
+        ("quality: { nul: 1% }", "3:24 unknown-key"),
+    ])
+    func `what is wrong with a declared monitor is said in place`(text: String, said: String) {
+        let found = lines(monitors(text, [quality]).diagnostics)
+        #expect(found.count == 1 && found[0].hasPrefix(said), "\(found)")
+    }
 }

@@ -1,4 +1,5 @@
 import TidemarkCore
+package import TidemarkLanguage
 
 /// A monitor of silence: it fires when nothing has come for a time.
 ///
@@ -67,6 +68,10 @@ package struct MonitorPlan: Sendable {
     package var name: String
     /// What its author says of it, for alerts; `nil`: what the topology says of the whole.
     package var description: String?
+    /// What it watches, as the key of a monitor names it.
+    package var kind = "drift"
+    /// The values of the keys that are its kind's own, where the plan knows the kind by name alone.
+    package var settings = Settings()
     /// `nil`: it watches drift.
     package var volume: VolumeRule?
     /// Places in `StreamPlan.columns`; none where it watches volume.

@@ -5,6 +5,8 @@ package import TidemarkLanguage
 /// The lists of kinds come together here; what reads, prints and describes topologies goes through these and
 /// names none of them.
 package struct Catalogue: Sendable {
+    /// What can be watched for.
+    let monitors: MonitorKinds
     /// What can be kept of columns.
     let summaries: [any SummaryKind]
     /// A rule of `summaries`.
@@ -16,18 +18,19 @@ package struct Catalogue: Sendable {
     /// Every part, in the order in which they are listed to people.
     package let parts: [PartSpec]
 
-    /// The language with the summaries that these declare, beside those of the core.
-    package init(summaries specs: [SummarySpec]) {
-        summaries = Summaries.all(specs)
+    /// The language with what these declare beside the core: summaries, and kinds of monitors.
+    package init(summaries declared: [SummarySpec] = [], monitors kinds: [MonitorSpec] = []) {
+        monitors = MonitorKinds(kinds)
+        summaries = Summaries.all(declared)
         rule = Summaries.rule(summaries)
-        topology = TopologyPart.part(monitorKinds: Monitors.ofNow.map(\.name))
+        topology = TopologyPart.part(monitorKinds: monitors.ofNow.map(\.name))
         source = SourcePart.part(formats: Formats.all.map { $0.name })
         parts =
             [
                 topology, KafkaPart.part, KafkaPart.TLS.part, KafkaPart.SASL.part, source,
                 DecodePart.part, ColumnPart.part, ExpectPart.part, SegmentPart.part, rule,
             ] + summaries.compactMap(\.part) + [BaselinePart.part]
-            + Monitors.all.compactMap(\.part) + [
+            + monitors.all.compactMap(\.part) + [
                 BudgetPart.part, AlertKeys.part, OutputsPart.part, OutputsPart.Aggregates.part,
                 LimitsPart.part, RunPart.part,
             ]

@@ -6,6 +6,7 @@ import TidemarkTopology
 /// What summaries and monitors are read and checked against: all that was read before them.
 struct Scope {
     let reading: Reading
+    let monitorKinds: MonitorKinds
     /// Reads a baseline that belongs to a monitor.
     let baselineReader: BaselinePart.Reader
     /// The declared columns; what is kept of each comes from `summaries`.

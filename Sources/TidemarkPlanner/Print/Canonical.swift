@@ -11,7 +11,7 @@ enum Canonical {
         of plan: Plan, budget: Budget, _ catalogue: Catalogue
     ) -> (revision: String, data: String) {
         let data = text(self.data(of: plan, catalogue))
-        let all = data + text(judgement(of: plan, budget: budget))
+        let all = data + text(judgement(of: plan, budget: budget, catalogue))
         return (digits(fnv1a(all)), digits(fnv1a(data)))
     }
 
@@ -58,7 +58,9 @@ enum Canonical {
             Identity.Line(
                 "windows", stream.windowNames(Array(stream.windows.indices)), stream.paneMs))
         lines += stream.baselines.map(BaselinePart.identity)
-        lines += stream.monitors.flatMap { AlertKeys.dataIdentity($0, stream) }
+        lines += stream.monitors.flatMap {
+            AlertKeys.dataIdentity($0, stream, catalogue.monitors.kind(of: $0).identity($0))
+        }
         let outputs = plan.outputs
         lines.append(
             Identity.Line(
@@ -99,13 +101,17 @@ enum Canonical {
     }
 
     /// What is said about the data.
-    private static func judgement(of plan: Plan, budget: Budget) -> [Identity.Line] {
+    private static func judgement(
+        of plan: Plan, budget: Budget, _ catalogue: Catalogue
+    ) -> [Identity.Line] {
         let stream = plan.stream
         var lines = Severity.allCases.map { severity in
             let rate = budget.rate(of: severity)
             return Identity.Line("budget", severity.rawValue, rate?.count, rate?.periodMs)
         }
-        lines += stream.monitors.flatMap { AlertKeys.judgedIdentity($0) }
+        lines += stream.monitors.flatMap {
+            AlertKeys.judgedIdentity($0, catalogue.monitors.kind(of: $0).identity($0))
+        }
         lines += stream.freshness.flatMap { Freshness.identity($0, stream) }
         lines.append(
             Identity.Line(

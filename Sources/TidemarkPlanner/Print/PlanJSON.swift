@@ -40,7 +40,11 @@ package func planJSON(_ result: PlanResult) -> String {
     ]
     let tail: [Fact] = [
         ("baselines", .array(stream.baselines.map(BaselinePart.facts))),
-        ("monitors", .array(stream.monitors.map { facts($0, stream) })),
+        (
+            "monitors",
+            .array(
+                stream.monitors.map { facts($0, stream, result.catalogue.monitors.kind(of: $0)) })
+        ),
         ("freshness", .array(stream.freshness.map { Freshness().facts($0, stream) })),
         ("outputs", OutputsPart.facts(plan.outputs)), ("topics", topics(plan)),
         (
@@ -72,9 +76,10 @@ private func facts(_ segment: SegmentPlan, _ stream: StreamPlan, groups: Int?) -
     ])
 }
 
-private func facts(_ monitor: MonitorPlan, _ stream: StreamPlan) -> JSONValue {
-    let kind = Monitors.kind(of: monitor)
-    return .object(
+private func facts(
+    _ monitor: MonitorPlan, _ stream: StreamPlan, _ kind: any MonitorKind
+) -> JSONValue {
+    .object(
         [("name", .text(monitor.name)), ("kind", .text(kind.name))]
             + kind.facts(monitor, stream) + AlertKeys.facts(monitor, stream))
 }

@@ -6,7 +6,8 @@ import TidemarkText
 /// What `tidemark plan` prints: what is read, how it is grouped, what is tested how often.
 package func planText(_ result: PlanResult) -> String {
     guard let plan = result.plan else { return "" }
-    let text = PlanText(plan: plan, facts: result.facts)
+    let kinds = result.catalogue.monitors
+    let text = PlanText(plan: plan, facts: result.facts, kinds: kinds)
     let stream = plan.stream
     let head =
         "\(plan.name)  revision \(plan.revision) (data \(result.dataHash))   "
@@ -14,7 +15,7 @@ package func planText(_ result: PlanResult) -> String {
         + "panes of \(durationText(stream.paneMs))\n"
     let rows = text.input + text.baselines + text.resources + text.silences
     let results = text.budget + text.published
-    return head + rows.map(\.text).joined() + monitorTable(plan, result.facts)
+    return head + rows.map(\.text).joined() + monitorTable(plan, result.facts, kinds)
         + results.map(\.text).joined()
 }
 
@@ -54,11 +55,13 @@ private struct Row {
 private struct PlanText {
     let plan: Plan
     let facts: PlanFacts
+    let kinds: MonitorKinds
     private var stream: StreamPlan { plan.stream }
 
-    init(plan: Plan, facts: PlanFacts) {
+    init(plan: Plan, facts: PlanFacts, kinds: MonitorKinds) {
         self.plan = plan
         self.facts = facts
+        self.kinds = kinds
     }
 
     // MARK: Input
@@ -124,7 +127,7 @@ private struct PlanText {
             // Of some it keeps but the names of groups.
             let users = stream.monitors.filter { $0.baseline == index }
             let isCompared =
-                users.isEmpty || users.contains { Monitors.kind(of: $0).compares($0) }
+                users.isEmpty || users.contains { kinds.kind(of: $0).compares($0) }
             guard let learning = stream.baselines[index].learning, isCompared else { return nil }
             return Row("learns", learningText(index, learning, users))
         }
@@ -288,11 +291,11 @@ private struct PlanText {
 }
 
 /// A line a monitor, in columns.
-private func monitorTable(_ plan: Plan, _ facts: PlanFacts) -> String {
+private func monitorTable(_ plan: Plan, _ facts: PlanFacts, _ kinds: MonitorKinds) -> String {
     guard !plan.stream.monitors.isEmpty else { return Row("monitors", "none").text }
     let rows =
         [["monitor", "test", "columns", "tests", "severity", "level", "ignored below"]]
-        + plan.stream.monitors.map { cells($0, facts) }
+        + plan.stream.monitors.map { cells($0, facts, kinds.kind(of: $0).cells($0)) }
     let widths = rows[0].indices.map { column in
         rows.map { $0[column].unicodeScalars.count }.max() ?? 0
     }
@@ -306,8 +309,9 @@ private func monitorTable(_ plan: Plan, _ facts: PlanFacts) -> String {
     }.joined()
 }
 
-private func cells(_ monitor: MonitorPlan, _ facts: PlanFacts) -> [String] {
-    let cells = Monitors.kind(of: monitor).cells(monitor)
+private func cells(
+    _ monitor: MonitorPlan, _ facts: PlanFacts, _ cells: MonitorCells
+) -> [String] {
     let rate = facts.budget.rate(of: monitor.severity)
     return [
         monitor.name, cells.test, cells.columns.map { "\($0)" } ?? "-",

@@ -10,7 +10,7 @@ enum Levels {
         facts.groups = scope.segments.plans.indices.map { scope.groups(of: $0, baseline: nil) }
         var plans: [MonitorPlan] = []
         for var read in monitors {
-            Monitors.kind(of: read.plan).check(&read, scope)
+            scope.monitorKinds.kind(of: read.plan).check(&read, scope)
             plans.append(read.plan)
         }
         for index in plans.indices {
@@ -35,7 +35,7 @@ enum Levels {
     /// Tests of a monitor in the period of its severity's budget.
     private static func tests(of plan: MonitorPlan, _ scope: Scope, _ budget: Budget) -> Double {
         guard let rate = budget.rate(of: plan.severity) else { return 0 }
-        let kind = Monitors.kind(of: plan)
+        let kind = scope.monitorKinds.kind(of: plan)
         let baselines = scope.baselines.plans
         // What is learned may be learned of every group.
         let isLearned =

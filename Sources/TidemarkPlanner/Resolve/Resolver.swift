@@ -38,7 +38,7 @@ struct Resolver {
         let rules = Summaries.read(top, rule: catalogue.rule, &scope)
         scope.segments = SegmentPart.read(top, scope.columns, scope.windows)
         facts.budget = BudgetPart.read(top)
-        let monitors = Monitors.read(top, &scope)
+        let monitors = catalogue.monitors.read(top, &scope)
         let named = scope.named
         scope.segments.watch(
             scope.columns.indices.filter {
@@ -99,7 +99,8 @@ struct Resolver {
         let paneMs = WindowPart.paneMs(top, windows)
         let reader = BaselinePart.Reader(path: path, load: load, reading: reading)
         return Scope(
-            reading: reading, baselineReader: reader, schema: source.schema, windows: windows,
+            reading: reading, monitorKinds: catalogue.monitors, baselineReader: reader,
+            schema: source.schema, windows: windows,
             paneMs: paneMs, topicCount: source.plan.topics.count, segments: Segments(),
             baselines: reader.read(top))
     }

@@ -6,8 +6,8 @@ import TidemarkTopology
 
 /// What topologies can say.
 ///
-/// Summaries that are declared beside the code that computes them are listed here.
-let catalogue = Catalogue(summaries: [])
+/// Summaries and kinds of monitors that are declared beside the code that computes them are listed here.
+let catalogue = Catalogue(summaries: [], monitors: [])
 
 /// A plan with the baselines it names.
 struct LoadedPlan {

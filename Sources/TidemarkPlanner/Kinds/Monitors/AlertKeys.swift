@@ -72,8 +72,9 @@ enum AlertKeys {
     }
 
     /// Lines of what shapes data, for every monitor that judges windows.
-    static func dataIdentity(_ plan: MonitorPlan, _ stream: StreamPlan) -> [Identity.Line] {
-        let kind = Monitors.kind(of: plan).identity(plan)
+    static func dataIdentity(
+        _ plan: MonitorPlan, _ stream: StreamPlan, _ kind: MonitorIdentity
+    ) -> [Identity.Line] {
         let baseline =
             stream.baselines.indices.contains(plan.baseline)
             ? stream.baselines[plan.baseline].name : nil
@@ -86,8 +87,7 @@ enum AlertKeys {
     }
 
     /// Lines of what is said about data, for every monitor that judges windows.
-    static func judgedIdentity(_ plan: MonitorPlan) -> [Identity.Line] {
-        let kind = Monitors.kind(of: plan).identity(plan)
+    static func judgedIdentity(_ plan: MonitorPlan, _ kind: MonitorIdentity) -> [Identity.Line] {
         var lines = [
             Identity.Line(
                 "judge", plan.name, kind.effects, plan.ignoreBelow, plan.minRows,

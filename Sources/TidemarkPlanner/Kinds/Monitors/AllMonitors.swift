@@ -20,8 +20,6 @@ protocol MonitorKind: Sendable {
     func addUnmentioned(
         _ top: Fields, common: MonitorPlan, _ scope: inout Scope, into found: inout ReadMonitors)
 
-    /// Whether a monitor of the plan is of this kind.
-    func owns(_ plan: MonitorPlan) -> Bool
     /// Checks a monitor against all that was read; columns that it can't watch are taken out.
     func check(_ read: inout ReadMonitor, _ scope: Scope)
     /// Tests of a group of a segment in each window.
@@ -43,7 +41,6 @@ extension MonitorKind {
     func addUnmentioned(
         _ top: Fields, common: MonitorPlan, _ scope: inout Scope, into found: inout ReadMonitors
     ) {}
-    func owns(_ plan: MonitorPlan) -> Bool { false }
     func check(_ read: inout ReadMonitor, _ scope: Scope) {}
     func testCount(_ plan: MonitorPlan, segment: Int, _ scope: Scope) -> Int {
         plan.columns.count { scope.segments.plans[segment].columns.contains($0) }
@@ -117,9 +114,9 @@ struct MonitorIdentity {
 }
 
 /// The kinds of monitors that there are.
-enum Monitors {
-    /// In the order in which they are listed to people.
-    static let all: [any MonitorKind] = [
+struct MonitorKinds: Sendable {
+    /// The core's own, in the order in which they are listed to people.
+    private static let core: [any MonitorKind] = [
         Drift(),
         LaterMonitor(
             "quality", summary: "nulls, wrong types, values out of range (later)",
@@ -127,19 +124,35 @@ enum Monitors {
         LaterMonitor("rule"), Volume(), Freshness(), LaterMonitor("metric"), LaterMonitor("when"),
         LaterMonitor("detect"), LaterMonitor("any_of"), LaterMonitor("all_of"),
     ]
+
+    /// In the order in which they are listed to people.
+    let all: [any MonitorKind]
     /// Those of this version.
-    static let ofNow = all.filter { !$0.isLater }
+    let ofNow: [any MonitorKind]
+
+    /// The core's own, and those that these declare, in place of what was to come by their names.
+    init(_ specs: [MonitorSpec]) {
+        let declared = specs.map { DeclaredMonitor($0) }
+        let kinds = Self.core.map { kind -> any MonitorKind in
+            declared.first { $0.name == kind.name } ?? kind
+        }
+        all = kinds + declared.filter { new in !kinds.contains { $0.name == new.name } }
+        ofNow = all.filter { !$0.isLater }
+    }
+
+    /// Names under which there are monitors without the key of a kind.
+    var standing: [String] { all.filter(\.standsByName).map(\.name) }
 
     /// The kind of a monitor of the plan.
-    static func kind(of plan: MonitorPlan) -> any MonitorKind {
-        guard let kind = all.first(where: { $0.owns(plan) }) else {
-            preconditionFailure("no kind of monitor knows `\(plan.name)`")
+    func kind(of plan: MonitorPlan) -> any MonitorKind {
+        guard let kind = all.first(where: { $0.name == plan.kind }) else {
+            preconditionFailure("no kind of monitor is called `\(plan.kind)`")
         }
         return kind
     }
 
     /// The monitors of a topology, with those that exist without being mentioned.
-    static func read(_ top: Fields, _ scope: inout Scope) -> ReadMonitors {
+    func read(_ top: Fields, _ scope: inout Scope) -> ReadMonitors {
         var common = AlertKeys.usual
         top.part(TopologyPart.alerts, AlertKeys.part)?.read(AlertKeys.settings, into: &common)
         let entries =
@@ -159,11 +172,11 @@ enum Monitors {
     }
 
     /// The kind of a monitor, and where the key stands that names it; `nil`: it is off, or what is wrong was said.
-    private static func kind(
+    private func kind(
         of entry: Node.Entry, _ reading: Reading
     ) -> (any MonitorKind, Place?)? {
         let name = entry.key
-        let byName = all.filter(\.standsByName).map(\.name)
+        let byName = standing
         if entry.value.isOff {
             if !byName.contains(name) {
                 reading.say(
@@ -204,7 +217,7 @@ enum Monitors {
     }
 
     /// A monitor does not say what it watches.
-    private static func sayNoKind(_ entry: Node.Entry, _ keys: [Node.Entry], _ reading: Reading) {
+    private func sayNoKind(_ entry: Node.Entry, _ keys: [Node.Entry], _ reading: Reading) {
         let names = ofNow.map(\.name).joined(separator: ", ")
         // A key that is no key at all is the better thing to say.
         let known = ofNow[0].part?.keys.map(\.name) ?? []
@@ -249,13 +262,13 @@ struct LaterMonitor: MonitorKind {
 
     func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
         let entry = monitor.entry
-        let names = Monitors.all.filter(\.standsByName).map(\.name)
+        let kinds = scope.monitorKinds
         scope.reading.say(
             "later", at: monitor.kindPlace ?? entry.keyPlace,
             monitor.kindPlace == nil
                 ? "monitor \(shown(entry.key)) comes in a later version"
                 : "monitors of kind `\(name)` come in a later version",
-            expected: alternatives(Monitors.ofNow.map(\.name)),
-            suggestion: names.contains(entry.key) ? "`\(entry.key): off`" : "delete it")
+            expected: alternatives(kinds.ofNow.map(\.name)),
+            suggestion: kinds.standing.contains(entry.key) ? "`\(entry.key): off`" : "delete it")
     }
 }

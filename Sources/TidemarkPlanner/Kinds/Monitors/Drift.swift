@@ -15,9 +15,6 @@ struct Drift: MonitorKind {
     let ignoreBelow = Key(
         "ignore_below", ValueType.share(max: 100).optional, says: "by test",
         "the smallest effect worth hearing")
-    let against = KeySpec(
-        "against", .any("the name of a baseline, { first } or { trailing }"),
-        says: "the only one", "what with")
     let fallback = Setting(
         "fallback", \MonitorPlan.fallsBack, .choice([("none", false), ("pooled", true)]),
         usual: AlertKeys.usual, json: "fallback",
@@ -40,7 +37,8 @@ struct Drift: MonitorKind {
             ]),
             "how it is measured")
         let own: [any TopologyKey] = [
-            columns, tests, ignoreBelow, against, fallback, Reach.segments, Reach.windows, minRows,
+            columns, tests, ignoreBelow, Reach.against, fallback, Reach.segments, Reach.windows,
+            minRows,
         ]
         let later = [
             KeySpec.later("combine", "any or all of several tests"),
@@ -80,15 +78,16 @@ struct Drift: MonitorKind {
         else { return nil }
         var plan = monitor.common
         plan.name = entry.key
+        plan.kind = name
         f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
         Reach.read(f, scope, into: &plan)
-        guard let baseline = baseline(f, entry, &scope) else { return nil }
+        guard let baseline = Reach.baseline(f, of: entry, &scope) else { return nil }
         plan.baseline = baseline
         if fallback.read(f, &plan), plan.fallsBack, let node = f[fallback] {
             checkFallback(baseline, at: node.place, scope)
         }
         let place = f[columns]?.place ?? entry.keyPlace
-        guard let (picked, named) = pickColumns(f, entry, scope) else { return nil }
+        guard let (picked, named) = Reach.columns(f, columns, of: entry, scope) else { return nil }
         plan.columns = picked
         scope.named.formUnion(named)
         plan.ignoreBelow = f.value(ignoreBelow)
@@ -98,42 +97,6 @@ struct Drift: MonitorKind {
         }
         return ReadMonitor(
             plan: plan, place: place, named: named, testPlace: f[tests]?.place ?? place)
-    }
-
-    /// The baseline that it is compared with; `nil`: there is no one such, which is said.
-    private func baseline(_ f: Fields, _ entry: Node.Entry, _ scope: inout Scope) -> Int? {
-        if let node = f[against] { return Reach.against(node, of: entry.key, &scope) }
-        let declared = scope.baselines.plans.prefix(scope.baselines.declaredCount).map(\.name)
-        switch declared.count {
-        case 0:
-            f.reading.say(
-                "no-baseline", at: entry.keyPlace,
-                "\(shown(entry.key)) has no baseline to compare with",
-                expected: "`baselines`",
-                suggestion: "`baselines: { training: { file: baselines/training.json } }`")
-            return nil
-        case 1: return 0
-        default:
-            f.reading.say(
-                "against-needed", at: entry.keyPlace,
-                "\(shown(entry.key)) could use \(alternatives(declared))", expected: "`against`",
-                suggestion: "`against: \(declared[0])`")
-            return nil
-        }
-    }
-
-    /// The columns that it watches, and those of them that are named; `nil`: what is wrong was said.
-    private func pickColumns(
-        _ f: Fields, _ entry: Node.Entry, _ scope: Scope
-    ) -> (picked: [Int], named: Set<Int>)? {
-        guard let node = f[columns] else { return (scope.watchedColumns, []) }
-        if node.isOff {
-            f.reading.say(
-                "not-off", at: node.place, "`drift` can't be off inside a monitor",
-                expected: "columns", suggestion: "`\(entry.key): off`")
-            return nil
-        }
-        return Selector.read(node, columns: scope.columns, reading: f.reading)
     }
 
     /// A file must have what groups without entries are to be compared with.
@@ -155,8 +118,6 @@ struct Drift: MonitorKind {
     }
 
     // MARK: What a plan says
-
-    func owns(_ plan: MonitorPlan) -> Bool { plan.volume == nil }
 
     func cells(_ plan: MonitorPlan) -> MonitorCells {
         switch plan.tests {

@@ -182,16 +182,7 @@ extension Drift {
     /// Each column must be watched where the monitor looks, and have a baseline there.
     private func checkSegments(_ read: ReadMonitor, _ scope: Scope) {
         let baseline = read.plan.baseline
-        for place in read.plan.segments {
-            let segment = scope.segments.plans[place]
-            for index in read.plan.columns
-            where !segment.columns.contains(index) && read.named.contains(index) {
-                scope.reading.say(
-                    "not-watched", at: read.place,
-                    "segment `\(segment.name)` does not watch `\(scope.columns[index].name)`",
-                    expected: "a column of the segment", suggestion: "add it to its `columns`")
-            }
-        }
+        Reach.checkWatched(read, scope)
         for place in read.plan.segments where isWithoutBaseline(place, read.plan, scope) {
             let segment = scope.segments.plans[place]
             let names = segment.dimensions.map(\.name)

@@ -7,6 +7,10 @@ import TidemarkTopology
 enum Reach {
     static let segments = KeySpec("segments", .list("a list of segments"), says: "all", "where")
     static let windows = KeySpec("windows", .list("a list of window lengths"), says: "all", "where")
+    /// What columns are compared with.
+    static let against = KeySpec(
+        "against", .any("the name of a baseline, { first } or { trailing }"),
+        says: "the only one", "what with")
 
     /// Sets the segments and windows of a monitor.
     static func read(_ f: Fields, _ scope: Scope, into plan: inout MonitorPlan) {
@@ -56,6 +60,57 @@ enum Reach {
         let name = scope.baselines.ownName(of: monitor)
         let entry = Node.Entry(key: name, keyPlace: node.place, value: node)
         return scope.baselineReader.baseline(entry).map { scope.baselines.add($0) }
+    }
+
+    /// The baseline that columns are compared with; `nil`: there is no one such, which is said.
+    static func baseline(_ f: Fields, of entry: Node.Entry, _ scope: inout Scope) -> Int? {
+        if let node = f[against] { return against(node, of: entry.key, &scope) }
+        let declared = scope.baselines.plans.prefix(scope.baselines.declaredCount).map(\.name)
+        switch declared.count {
+        case 0:
+            f.reading.say(
+                "no-baseline", at: entry.keyPlace,
+                "\(shown(entry.key)) has no baseline to compare with",
+                expected: "`baselines`",
+                suggestion: "`baselines: { training: { file: baselines/training.json } }`")
+            return nil
+        case 1: return 0
+        default:
+            f.reading.say(
+                "against-needed", at: entry.keyPlace,
+                "\(shown(entry.key)) could use \(alternatives(declared))", expected: "`against`",
+                suggestion: "`against: \(declared[0])`")
+            return nil
+        }
+    }
+
+    /// The columns behind the key of a kind, all that are watched without it, and those of them that are named;
+    /// `nil`: what is wrong was said.
+    static func columns(
+        _ f: Fields, _ key: KeySpec, of entry: Node.Entry, _ scope: Scope
+    ) -> (picked: [Int], named: Set<Int>)? {
+        guard let node = f[key] else { return (scope.watchedColumns, []) }
+        if node.isOff {
+            f.reading.say(
+                "not-off", at: node.place, "`\(key.name)` can't be off inside a monitor",
+                expected: "columns", suggestion: "`\(entry.key): off`")
+            return nil
+        }
+        return Selector.read(node, columns: scope.columns, reading: f.reading)
+    }
+
+    /// Each column that is named must be watched where the monitor looks.
+    static func checkWatched(_ read: ReadMonitor, _ scope: Scope) {
+        for place in read.plan.segments {
+            let segment = scope.segments.plans[place]
+            for index in read.plan.columns
+            where !segment.columns.contains(index) && read.named.contains(index) {
+                scope.reading.say(
+                    "not-watched", at: read.place,
+                    "segment `\(segment.name)` does not watch `\(scope.columns[index].name)`",
+                    expected: "a column of the segment", suggestion: "add it to its `columns`")
+            }
+        }
     }
 
     /// Says where a trailing span has more windows than are kept one by one.

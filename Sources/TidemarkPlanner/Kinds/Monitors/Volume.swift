@@ -72,6 +72,7 @@ struct Volume: MonitorKind {
         else { return nil }
         var plan = monitor.common
         plan.name = entry.key
+        plan.kind = name
         f.read(AlertKeys.ofMonitor, into: &plan)
         Reach.read(f, scope, into: &plan)
         _ = f.value(rows)
@@ -141,8 +142,6 @@ struct Volume: MonitorKind {
     }
 
     // MARK: Checks
-
-    func owns(_ plan: MonitorPlan) -> Bool { plan.volume != nil }
 
     func check(_ read: inout ReadMonitor, _ scope: Scope) {
         guard compares(read.plan) else { return }
