@@ -176,7 +176,10 @@ let package = Package(
         // Counts allocations in the process that links it.
         .target(name: "TidemarkAllocations", path: "Tests/Allocations", cSettings: c),
         tests("TidemarkTextTests", ["TidemarkText", "TidemarkKernels"]),
-        tests("TidemarkRecordsTests", ["TidemarkCore", "TidemarkRecords"]),
+        // Operators have the list of what summaries add to records, which is in the schemas too.
+        tests(
+            "TidemarkRecordsTests",
+            ["TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkOperators"]),
         // Those of TidemarkKernels too: one sketch is tested in every tier of its kernels.
         tests(
             "TidemarkSketchesTests",

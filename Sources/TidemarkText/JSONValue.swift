@@ -1,7 +1,8 @@
 internal import CText
 
-/// A JSON document as a tree: for small files (baselines, tests), never for records.
-package indirect enum JSONValue: Sendable, Equatable {
+/// A JSON document as a tree: for small files, and for records that somebody wants to look at; those of a stream
+/// are decoded into columns.
+package enum JSONValue: Sendable, Equatable {
     case null
     case boolean(Bool)
     case integer(Int64)
@@ -110,6 +111,25 @@ package indirect enum JSONValue: Sendable, Equatable {
     package var asObject: [(name: String, value: JSONValue)]? {
         if case .object(let members) = self { return members }
         return nil
+    }
+
+    /// An object of the members that have a value, in this order.
+    package static func members(
+        _ members: KeyValuePairs<String, JSONValue?>
+    ) -> JSONValue {
+        .object(members.compactMap { name, value in value.map { (name, $0) } })
+    }
+
+    /// A number, if it exists and is finite.
+    package static func finite(_ number: Double?) -> JSONValue? {
+        number.flatMap { $0.isFinite ? .number($0) : nil }
+    }
+
+    /// The document as text, without spaces.
+    package func encoded() -> [UInt8] {
+        var json = JSONWriter()
+        json.value(self)
+        return json.bytes
     }
 
     package static func == (a: JSONValue, b: JSONValue) -> Bool {

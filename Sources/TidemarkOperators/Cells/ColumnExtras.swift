@@ -3,6 +3,7 @@ import TidemarkDataflow
 import TidemarkKernels
 import TidemarkRecords
 import TidemarkSketches
+import TidemarkText
 
 /// What is kept of a column besides counts, sums, bins, quantiles and texts, where `summaries:`
 /// asks for it.
@@ -139,34 +140,26 @@ final class ColumnExtras: @unchecked Sendable {
     /// Writes its answers into the record of a window.
     func describe(_ record: inout AggregateRecord) {
         if plan.shape {
-            record.skewness = moments.skewness
-            record.kurtosis = moments.kurtosis
+            record.parts.add(.skewness, .finite(moments.skewness))
+            record.parts.add(.kurtosis, .finite(moments.kurtosis))
         }
         if let halfLifeMs = plan.halfLifeMs, let mean = decayed.mean {
             var atEnd = decayed
             atEnd.advance(to: record.window.endMs)
-            record.decayed = DecayedRecord(
-                halfLifeMs: halfLifeMs, mean: mean, sd: decayed.sd,
-                rate: atEnd.rate(overMs: record.window.lengthMs))
+            record.parts.add(
+                .decayed,
+                .decayed(
+                    halfLifeMs: halfLifeMs, mean: mean, sd: decayed.sd,
+                    rate: atEnd.rate(overMs: record.window.lengthMs)))
         }
         if plan.logLinear, !logLinear.isEmpty {
             let bins = logLinear.bins
-            record.logLinear = LogLinearRecord(
-                zero: bins.zero, positive: bins.positive, negative: bins.negative)
+            record.parts.add(
+                .logLinear,
+                .logLinear(zero: bins.zero, positive: bins.positive, negative: bins.negative))
         }
-        if plan.valueCountMax != nil {
-            record.counts = ValueCounts(
-                items: counts.items.sorted {
-                    $0.count != $1.count
-                        ? $0.count > $1.count : $0.bytes.lexicographicallyPrecedes($1.bytes)
-                }.map { ($0.bytes, Int64(clamping: $0.count)) },
-                other: Int64(clamping: counts.otherCount))
-        }
-        if plan.sampleCount != nil {
-            record.sample = sample.values.map {
-                SampledRow(partition: Int($0.partition), offset: $0.offset, value: $0.value)
-            }
-        }
+        if plan.valueCountMax != nil { record.parts.add(.counts, .counts(counts)) }
+        if plan.sampleCount != nil { record.parts.add(.sample, .sample(sample)) }
     }
 
     /// The bytes of what is kept, for the sketches topic.
@@ -243,13 +236,15 @@ final class CorrelationCell: @unchecked Sendable {
     func merge(_ other: CorrelationCell) { sums.merge(other.sums) }
 
     /// The pairs of one of its columns with the others.
-    func pairs(of place: Int, names: [String]) -> [CorrelationRecord] {
+    func pairs(of place: Int, names: [String]) -> [JSONValue] {
         guard let mine = places.firstIndex(of: place) else { return [] }
         return places.indices.filter { $0 != mine }.map { other in
-            CorrelationRecord(
-                with: names[places[other]], n: Int64(clamping: sums.rowCount),
-                covariance: sums.covariance(mine, other),
-                correlation: sums.correlation(mine, other))
+            .members([
+                "with": .text(names[places[other]]),
+                "n": .integer(Int64(clamping: sums.rowCount)),
+                "covariance": .finite(sums.covariance(mine, other)),
+                "correlation": .finite(sums.correlation(mine, other)),
+            ])
         }
     }
 }

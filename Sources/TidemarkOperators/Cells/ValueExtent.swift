@@ -1,4 +1,5 @@
 import TidemarkKernels
+import TidemarkRecords
 
 /// The smallest and the largest value of a column in a window, exactly: no quantile lies outside.
 ///
@@ -12,15 +13,20 @@ struct ValueExtent {
     /// A quantile that rounds to the same f32 as the smallest or largest value is that value. Any
     /// other is written with the shortest digits of an f32, and lies strictly between the two.
     @inline(__always)
-    func holding(_ rank: Double, _ value: Float) -> (rank: Double, value: Double, isSingle: Bool) {
-        if value <= Self.single(least) { return (rank, least, false) }
-        if value >= Self.single(most) { return (rank, most, false) }
-        return (rank, Double(value), true)
+    func holding(_ rank: Double, _ value: Float) -> QuantileRecord {
+        if value <= Self.single(least) {
+            return QuantileRecord(rank: rank, value: least, isSingle: false)
+        }
+        if value >= Self.single(most) {
+            return QuantileRecord(rank: rank, value: most, isSingle: false)
+        }
+        return QuantileRecord(rank: rank, value: Double(value), isSingle: true)
     }
 
     /// A quantile of another sketch.
-    func holding(_ rank: Double, _ value: Double) -> (rank: Double, value: Double, isSingle: Bool) {
-        (rank, min(max(value, least), most), false)
+    func holding(_ rank: Double, _ value: Double) -> QuantileRecord {
+        QuantileRecord(
+            rank: rank, value: min(max(value, least), most), isSingle: false)
     }
 
     /// Whether a value is beyond the range of f32, so that its sketch takes it for the largest one.

@@ -39,22 +39,18 @@ struct SketchPublisher {
         ) {
             var ownKey = joined(key, family.keyTail)
             if !suffix.isEmpty { ownKey.append(contentsOf: suffix.utf8) }
-            var headers = [
-                (name: "family", value: family.text), (name: "item", value: item.text),
-                (name: "serial_version", value: numberText(version)),
-                (name: "k", value: numberText(k)), (name: "n", value: n),
-                (name: "window_start", value: window.start),
-                (name: "window_end", value: window.end),
-            ]
+            var headers = SketchRecord(
+                family: family.text, item: item.text, serialVersion: numberText(version),
+                k: numberText(k), n: n, window: window)
             // The usual reader merges another mapping without a word.
             if family.text == SketchName.ddsketch.text {
                 let mapping = column.summary.hasLogarithmicBins ? "log" : "cubic"
-                headers.append((name: "mapping", value: Array(mapping.utf8)))
+                headers.mapping = Array(mapping.utf8)
             }
-            if let columns { headers.append((name: "columns", value: Array(columns.utf8))) }
+            if let columns { headers.columns = Array(columns.utf8) }
             emit(
                 OutputRecord(
-                    topic: topic, key: ownKey, value: bytes, headers: headers,
+                    topic: topic, key: ownKey, value: bytes, headers: headers.headers(),
                     partitionKey: series, form: .binary))
         }
         if wants.kll, let view {

@@ -735,14 +735,17 @@ package final class StageTwoOperator: StageTwo {
         }
         cell.extras(place)?.describe(&record)
         if !cell.correlations.isEmpty {
-            record.correlations = cell.correlations.flatMap {
-                $0.pairs(of: place, names: cell.shape.columns.map(\.column.name))
-            }
+            let names = cell.shape.columns.map(\.column.name)
+            record.parts.add(
+                .correlation,
+                .correlation(cell.correlations.flatMap { $0.pairs(of: place, names: names) }))
         }
         if let category = cell.categories[place], record.rows.value > 0 {
             if summary.distinctLgK != nil, let registers {
-                record.distinct = category.distinct.estimateAndBounds(
+                let (estimate, lower, upper) = category.distinct.estimateAndBounds(
                     standardDeviations: 2, registers)
+                record.distinct = DistinctRecord(
+                    estimate: estimate, lower: lower, upper: upper)
             }
             if let count = summary.topCount {
                 record.top = frequent.top(count).map {

@@ -188,10 +188,9 @@ struct DriftMonitors {
         if outcomes.count > 1 { outcomes.sort { $0.baseline < $1.baseline } }
         for outcome in outcomes where !outcome.published.isEmpty {
             record.drift.append(
-                (
-                    labels[outcome.baseline], Int64(outcome.rowCount),
-                    Int64(outcome.reference.valueCount), outcome.published
-                ))
+                DriftRecord(
+                    baseline: labels[outcome.baseline], n: Int64(outcome.rowCount),
+                    nBaseline: Int64(outcome.reference.valueCount), tests: outcome.published))
         }
         return events
     }

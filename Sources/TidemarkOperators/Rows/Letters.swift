@@ -1,6 +1,7 @@
 package import TidemarkBatch
 package import TidemarkCore
 package import TidemarkDataflow
+import TidemarkRecords
 
 /// Writes dead letters and late rows: the original key and value, untouched, and headers that say
 /// where they came from and why.
@@ -35,9 +36,7 @@ package struct RecordLetters: LetterWriter {
     package func deadLetter(
         _ batch: RecordBatch, record place: Int, partition: TopicPartition, reason: DeadLetterReason
     ) -> OutputRecord {
-        record(
-            deadLettersTopic, batch, place, partition,
-            [("reason", reason.name), ("detail", reason.detail)])
+        record(deadLettersTopic, batch, place, partition, reason.name) { $0.detail = reason.detail }
     }
 
     /// A late row, with the pane that its time belongs to; `nil` where they are counted only.
@@ -45,8 +44,7 @@ package struct RecordLetters: LetterWriter {
         _ batch: RecordBatch, record place: Int, partition: TopicPartition, windowStartMs: Int64
     ) -> OutputRecord? {
         lateTopic.map {
-            record(
-                $0, batch, place, partition, [("reason", "late"), ("window", "\(windowStartMs)")])
+            record($0, batch, place, partition, "late") { $0.windowStartMs = windowStartMs }
         }
     }
 
@@ -62,82 +60,54 @@ package struct RecordLetters: LetterWriter {
         _ batch: RecordBatch, record place: Int, partition: TopicPartition, aheadMs: Int64?
     ) -> OutputRecord? {
         quarantinedTopic.map {
-            record(
-                $0, batch, place, partition,
-                [("reason", "quarantined"), ("ahead_ms", aheadMs.map { "\($0)" } ?? "")])
+            record($0, batch, place, partition, "quarantined") {
+                $0.ahead = LetterRecord.Lead(ms: aheadMs)
+            }
         }
     }
 
     private func record(
         _ topic: String, _ batch: RecordBatch, _ place: Int, _ partition: TopicPartition,
-        _ first: [(String, String)]
+        _ reason: String, _ say: (inout LetterRecord) -> Void
     ) -> OutputRecord {
-        let whole = unsafe batch.valueLengthWhole[place]
-        var headers =
-            first + [
-                ("topic", partition.topic), ("partition", "\(partition.partition)"),
-                ("offset", "\(unsafe batch.offset[place])"),
-            ]
+        var letter = LetterRecord(
+            reason: reason, topic: partition.topic, partition: partition.partition,
+            offset: unsafe batch.offset[place])
+        say(&letter)
         if let file {
-            headers.append(("file", file))
-            headers.append(("line", "\(unsafe batch.line[place])"))
+            letter.file = file
+            letter.line = unsafe batch.line[place]
         }
         let time = unsafe batch.recordTimeMs[place]
-        if time != TimeLimit.never { headers.append(("timestamp", "\(time)")) }
-        headers.append(("operator", name))
-        headers.append(("revision", revision))
+        if time != TimeLimit.never { letter.timestampMs = time }
+        letter.topology = name
+        letter.revision = revision
         var value = unsafe batch.value(place).map { unsafe Array($0) }
         var key = unsafe batch.key(place).map { unsafe Array($0) }
         if let count = key?.count, count > Self.keptKeyByteCountMax {
             key = key.map { Array($0.prefix(Self.keptKeyByteCountMax)) }
-            headers.append(("key_length", "\(count)"))
+            letter.keyByteCount = Int64(count)
         }
+        let whole = unsafe batch.valueLengthWhole[place]
         if let count = value?.count,
             Int64(count) < whole || count + (key?.count ?? 0) > Self.byteCountMax
         {
             value = value.map { Array($0.prefix(Self.keptByteCountMax)) }
-            headers.append(("length", "\(whole)"))
+            letter.byteCount = whole
         }
-        var theirs = LetterHeaders.kept(batch.headers(place))
+        var theirs = batch.headers(place).map { header in
+            (
+                name: LetterRecord.carried(String(decoding: header.name, as: UTF8.self)),
+                value: header.value ?? []
+            )
+        }
         let headerBytes = theirs.reduce(0) { $0 + $1.name.utf8.count + $1.value.count }
         if headerBytes > Self.keptHeaderByteCountMax {
             theirs = []
-            headers.append(("headers_length", "\(headerBytes)"))
+            letter.headersByteCount = Int64(headerBytes)
         }
-        let own = headers.map { ($0.0, Array($0.1.utf8)) }
         return OutputRecord(
-            topic: topic, key: key, value: value, headers: own + theirs, form: .foreign)
-    }
-}
-
-/// The names of headers on a letter: which ones are ours, and how the record's own are kept beside them.
-///
-/// A header of the record keeps its name, unless it would pass for one of ours: then `original-` stands in
-/// front, and one more for each that it had already. So all of them can be told apart and given back.
-package enum LetterHeaders {
-    private static let prefix = "original-"
-
-    /// Names that letters have from us.
-    private static let ours: Set<String> = [
-        "reason", "detail", "topic", "partition", "offset", "timestamp", "operator", "revision",
-        "length", "window", "file", "line", "key_length", "headers_length", "ahead_ms",
-    ]
-
-    /// The record's own headers as a letter carries them.
-    static func kept(_ headers: [RecordHeader]) -> [(name: String, value: [UInt8])] {
-        headers.map { header in
-            let name = String(decoding: header.name, as: UTF8.self)
-            let collides = ours.contains(name) || name.hasPrefix(prefix)
-            return (collides ? prefix + name : name, header.value ?? [])
-        }
-    }
-
-    /// The record's own headers, out of those of its letter.
-    package static func original(
-        of letter: [(name: String, value: [UInt8])]
-    ) -> [(name: String, value: [UInt8])] {
-        letter.filter { !ours.contains($0.name) }.map { name, value in
-            (name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name, value)
-        }
+            topic: topic, key: key, value: value, headers: letter.headers() + theirs,
+            form: .foreign)
     }
 }

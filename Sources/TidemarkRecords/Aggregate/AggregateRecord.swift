@@ -38,36 +38,20 @@ package struct AggregateRecord: Sendable {
     package var mean: Double?
     /// Standard deviation, which divides by n − 1; `nil` for a single value too.
     package var sd: Double?
-    /// The third standardised moment of the population, 0 for a normal one; `nil` where all values
-    /// are equal.
-    package var skewness: Double?
-    /// The fourth standardised moment of the population, 3 for a normal one; `nil` where all values
-    /// are equal.
-    package var kurtosis: Double?
-    /// Mean and rate with more weight on what is new; `nil`: not asked for.
-    package var decayed: DecayedRecord?
-    /// With each other column of each rule that names this one; empty: none does.
-    package var correlations: [CorrelationRecord] = []
-    /// Counts in universal bins; `nil`: not asked for.
-    package var logLinear: LogLinearRecord?
-    /// `nil`, here and below: not asked for.
-    package var counts: ValueCounts?
-    /// Rows chosen by the hash of where they lie, smallest hash first; `nil`: not asked for.
-    package var sample: [SampledRow]?
-    /// By rank: 0.01 is `p01`.
-    ///
-    /// `isSingle`: it is known as an f32, and written by the digits of one.
-    package var quantiles: [(rank: Double, value: Double, isSingle: Bool)] = []
+    /// What summaries add that the topology asks for, each under its name: `PartField`.
+    package var parts = RecordParts()
+    /// In the order of their ranks; empty: not asked for, or no value.
+    package var quantiles: [QuantileRecord] = []
     /// Values beyond the range of f32 count as its largest in `quantiles`, and there are some.
     package var quantilesOverflow = false
     /// Counts between fixed edges; `nil`: no edges are known for this group and column.
     package var histogram: HistogramRecord?
     /// About how many different texts came, with bounds on that number; `nil`: not asked for.
-    package var distinct: (estimate: Double, lower: Double, upper: Double)?
+    package var distinct: DistinctRecord?
     /// The most frequent texts; `nil`: not asked for.
     package var top: [TopItem]?
-    /// Tests against each baseline: `n` values of the window and `nBaseline` of the baseline.
-    package var drift: [(baseline: String, n: Int64, nBaseline: Int64, tests: [TestRecord])] = []
+    /// Tests against each baseline.
+    package var drift: [DriftRecord] = []
     /// What each monitor of the column makes of the window.
     package var verdicts: [VerdictRecord] = []
 

@@ -15,3 +15,19 @@ package struct HistogramRecord: Sendable, Equatable {
         self.over = over
     }
 }
+
+extension HistogramRecord: RecordFields {
+    package static var blank: HistogramRecord {
+        HistogramRecord(edges: "", under: 0, counts: [], over: 0)
+    }
+
+    @inline(__always)
+    package static func fields<V: FieldVisitor>(_ v: inout V) where V.Record == HistogramRecord {
+        v.field(
+            "edges", \.edges, "whose edges they are: the baseline's name, or `declared`")
+        v.field("under", \.under, "values below the lowest edge; 0 where the outer bins are open")
+        v.field("counts", \.counts, "values in each bin: bin i holds e[i] ≤ x < e[i+1]")
+        v.field(
+            "over", \.over, "values at or above the highest edge; 0 where the outer bins are open")
+    }
+}

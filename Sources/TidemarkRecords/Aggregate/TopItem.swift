@@ -15,3 +15,15 @@ package struct TopItem: Sendable, Equatable {
         self.upper = upper
     }
 }
+
+extension TopItem: RecordFields {
+    package static var blank: TopItem { TopItem(value: [], count: 0, lower: 0, upper: 0) }
+
+    @inline(__always)
+    package static func fields<V: FieldVisitor>(_ v: inout V) where V.Record == TopItem {
+        v.field("value", \.value, "the text")
+        v.field("count", \.count, "how often it came: the upper bound")
+        v.field("lower", \.lower, "it came at least this often")
+        v.field("upper", \.upper, "it came at most this often; exact while `lower` equals it")
+    }
+}

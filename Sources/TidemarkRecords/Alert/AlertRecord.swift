@@ -3,14 +3,14 @@ package import TidemarkCore
 /// One event in the life of an alert.
 package struct AlertRecord: Sendable {
     /// What happened to the alert.
-    package enum Transition: String, Sendable {
+    package enum Transition: String, Sendable, FieldWord {
         case firing, resolved
         /// Nothing arrives: the firing of a freshness monitor.
         case noData = "no_data"
     }
 
     /// Why an alert resolved without a window that cleared it.
-    package enum Reason: String, Sendable {
+    package enum Reason: String, Sendable, FieldWord {
         /// No verdict for `resolve_after`: its group is gone, or too small to be judged.
         case expired
         /// It went on for `resolve_after`, and was learned as what is usual now.

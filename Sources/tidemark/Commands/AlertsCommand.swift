@@ -3,6 +3,7 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkKafka
 import TidemarkOperators
+import TidemarkRecords
 import TidemarkText
 
 /// `tidemark alerts TOPOLOGY`: what is open now, as the alerts topic tells it.
@@ -38,12 +39,12 @@ func alertsCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
 
 /// Alerts by id, from their events in the order of the topic.
 private struct AlertBook {
-    private var latest: [String: AlertEvent] = [:]
+    private var latest: [String: AlertRecord] = [:]
     /// Records that are no alert of ours.
     private(set) var foreignCount = 0
 
     mutating func take(_ value: [UInt8]?) {
-        guard let value, let event = AlertEvent(value: value) else {
+        guard let value, let event = try? AlertRecord(reading: value) else {
             foreignCount += 1
             return
         }
@@ -63,7 +64,7 @@ private struct AlertBook {
         }
         for line in bytes.split(separator: 0x0a) {
             guard let json = try? JSONValue(parsing: Array(line)),
-                let event = json["value"].flatMap({ AlertEvent($0) })
+                let event = json["value"].flatMap({ try? AlertRecord.read($0) })
             else {
                 foreignCount += 1
                 continue
@@ -73,21 +74,22 @@ private struct AlertBook {
     }
 
     /// The last event of every alert, the oldest alert first.
-    var all: [AlertEvent] {
+    var all: [AlertRecord] {
         latest.values.sorted { ($0.openedMs, $0.id) < ($1.openedMs, $1.id) }
     }
 
     /// Alerts that nothing has ended.
-    var open: [AlertEvent] { all.filter { !$0.isResolved } }
+    var open: [AlertRecord] { all.filter { !$0.isResolved } }
 }
 
-private func text(_ events: [AlertEvent], _ book: AlertBook) -> String {
+private func text(_ events: [AlertRecord], _ book: AlertBook) -> String {
     var text = ""
     for event in events {
         text += event.line + "\n"
         var facts = "since \(timeText(event.openedMs))  monitor \(event.monitor)"
-        if !event.segment.isEmpty { facts += "  segment \(event.segment)" }
-        if !event.group.isEmpty { facts += "  \(event.group)" }
+        if !event.operatorName.isEmpty { facts += "  segment \(event.operatorName)" }
+        let group = event.group.text
+        if !group.isEmpty { facts += "  \(group)" }
         if !event.column.isEmpty { facts += "  column \(event.column)" }
         text += "    \(printable(facts))\n"
     }
@@ -98,19 +100,19 @@ private func text(_ events: [AlertEvent], _ book: AlertBook) -> String {
     return text
 }
 
-private func json(_ events: [AlertEvent]) -> String {
+private func json(_ events: [AlertRecord]) -> String {
     var json = JSONWriter()
     json.objects(events) { json, event in
         json.member("id", event.id)
-        json.member("state", event.state)
+        json.member("state", event.transition.rawValue)
         json.member("severity", event.severity)
         json.member("monitor", event.monitor)
-        json.member("segment", event.segment)
-        json.member("group", event.group)
+        json.member("segment", event.operatorName)
+        json.member("group", event.group.text)
         json.member("column", event.column)
         json.member("opened", event.openedMs)
-        json.member("window_start", event.windowStartMs)
-        json.member("window_end", event.windowEndMs)
+        json.member("window_start", event.window.startMs)
+        json.member("window_end", event.window.endMs)
         json.member("muted", event.mutedBy != nil)
         if let mutedBy = event.mutedBy { json.member("muted_by", mutedBy) }
         json.member("summary", event.summary)

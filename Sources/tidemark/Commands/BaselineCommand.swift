@@ -249,15 +249,6 @@ func baselineText(_ table: BaselineTable, _ path: String) -> String {
     return text
 }
 
-/// Counts as a line of blocks, the largest one full.
-func bars(_ counts: [Int64]) -> String {
-    let blocks = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
-    let most = max(1, counts.max() ?? 1)
-    return counts.map { count in
-        count == 0 ? " " : blocks[Int(Double(count) / Double(most) * 7)]
-    }.joined()
-}
-
 extension String {
     func leftPadded(_ width: Int) -> String {
         String(repeating: " ", count: max(0, width - count)) + self

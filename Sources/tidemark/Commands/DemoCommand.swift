@@ -6,6 +6,7 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkFiles
 import TidemarkKafka
+import TidemarkRecords
 import TidemarkRuntime
 import TidemarkTelemetry
 import TidemarkText
@@ -13,11 +14,8 @@ import TidemarkText
 /// What the demo's threads tell each other.
 private final class DemoState: Sendable {
     struct Alert: Sendable {
+        var record: AlertRecord
         var model: String
-        var column: String
-        var state: String
-        var windowEndMs: Int64
-        var summary: String
         var seenNs: Int64
     }
     struct Shared: Sendable {
@@ -140,28 +138,31 @@ private func conclude(_ shared: DemoState.Shared, _ summary: RunSummary) -> Int3
         "  sum           \(grouped(sum).leftPadded(9))   \(Int64(shared.produced) == sum ? "adds up" : "DOES NOT ADD UP")\n\n"
     text +=
         "  injected            at                        found                     after (event time)   on the clock\n"
-    let firing = shared.alerts.filter { $0.state == "firing" }
+    let firing = shared.alerts.filter { $0.record.transition == .firing }
     for column in DemoTraffic.driftingColumns {
         let name = "\(DemoTraffic.driftingModel)/\(column)"
-        let mine = firing.filter { $0.model == DemoTraffic.driftingModel && $0.column == column }
+        let mine = firing.filter {
+            $0.model == DemoTraffic.driftingModel && $0.record.column == column
+        }
         guard let alert = mine.first else {
             problems.append("\(name) was not found")
             text += "  \(name.padded(18))  \(timeText(DemoTraffic.driftMs))  not found\n"
             continue
         }
-        let delayMs = alert.windowEndMs - DemoTraffic.driftMs
+        let endMs = alert.record.window.endMs
+        let delayMs = endMs - DemoTraffic.driftMs
         let clock = shared.driftedNs.map { fixed(Double(alert.seenNs - $0) / 1e9, 1) + " s" } ?? "-"
         text +=
-            "  \(name.padded(18))  \(timeText(DemoTraffic.driftMs))  \(timeText(alert.windowEndMs))  \("\(delayMs / 1000) s".padded(19))  \(clock)\n"
+            "  \(name.padded(18))  \(timeText(DemoTraffic.driftMs))  \(timeText(endMs))  \("\(delayMs / 1000) s".padded(19))  \(clock)\n"
         if delayMs <= 0 { problems.append("\(name) was alerted on before it changed") }
         if delayMs > 180_000 { problems.append("\(name) was found \(delayMs / 1000) s late") }
         if mine.count > 1 { problems.append("\(name) fired \(mine.count) times") }
     }
     for alert in firing
     where alert.model != DemoTraffic.driftingModel
-        || !DemoTraffic.driftingColumns.contains(alert.column)
+        || !DemoTraffic.driftingColumns.contains(alert.record.column)
     {
-        problems.append("\(alert.model)/\(alert.column) fired, and had not changed")
+        problems.append("\(alert.model)/\(alert.record.column) fired, and had not changed")
     }
     if problems.isEmpty {
         text += "\n  Everything that was injected was found, and nothing else was.\n"
@@ -245,14 +246,15 @@ private func watch(_ cluster: EmbeddedCluster, _ plan: Plan, _ state: DemoState)
         while true {
             try reader.poll(into: batch, timeoutMs: 50)
             for row in 0..<batch.recordCount {
-                guard let bytes = unsafe batch.value(row).map({ unsafe Array($0) }),
-                    let value = try? JSONValue(parsing: bytes)
-                else { continue }
+                guard let bytes = unsafe batch.value(row).map({ unsafe Array($0) }) else {
+                    continue
+                }
                 if alertSlots.contains(unsafe Int(batch.partition[row])) {
-                    show(value, state, time)
-                } else if value["column"]?.asText == "amount" {
-                    let rows = value["rows"]?["total"]?.asInteger ?? 0
-                    state.shared.withLock { $0.counted += rows }
+                    if let alert = try? AlertRecord(reading: bytes) { show(alert, state, time) }
+                } else if let record = try? AggregateRecord(reading: bytes),
+                    record.column == "amount"
+                {
+                    state.shared.withLock { $0.counted += record.rows.total }
                 }
             }
             if batch.recordCount == 0, state.shared.withLock({ $0.isDone }) { break }
@@ -263,15 +265,13 @@ private func watch(_ cluster: EmbeddedCluster, _ plan: Plan, _ state: DemoState)
     }
 }
 
-private func show(_ value: JSONValue, _ state: DemoState, _ time: SystemTime) {
+private func show(_ record: AlertRecord, _ state: DemoState, _ time: SystemTime) {
+    let model = record.group.dimensions.first { $0.name == "model" }?.value ?? []
     let alert = DemoState.Alert(
-        model: value["group"]?["model"]?.asText ?? "", column: value["column"]?.asText ?? "",
-        state: value["state"]?.asText ?? "",
-        windowEndMs: value["window"]?["end"]?.asInteger ?? 0,
-        summary: value["summary"]?.asText ?? "", seenNs: time.nowNs())
+        record: record, model: String(decoding: model, as: UTF8.self), seenNs: time.nowNs())
     state.shared.withLock { $0.alerts.append(alert) }
     printOut(
-        "\r\u{1b}[K  \(alert.state.padded(8))  \(timeText(alert.windowEndMs))  \(value["severity"]?.asText ?? "")  \(printable(alert.summary))\n",
+        "\r\u{1b}[K  \(record.transition.rawValue.padded(8))  \(timeText(record.window.endMs))  \(record.severity)  \(printable(record.summary))\n",
         isOurs: true)
 }
 

@@ -1,4 +1,5 @@
 import TidemarkKernels
+import TidemarkText
 
 /// Predictions of three models for the demo: the same records for the same seed.
 ///

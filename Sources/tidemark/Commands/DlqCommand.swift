@@ -4,38 +4,23 @@ import TidemarkDataflow
 import TidemarkKafka
 import TidemarkOperators
 import TidemarkPlanner
+import TidemarkRecords
 import TidemarkRuntime
 import TidemarkTelemetry
 import TidemarkText
 
-/// A dead letter as its headers tell of it.
-private struct Letter {
-    var reason: String
-    var detail: String
-    var operatorName: String
-    var source: TopicPartition
-    var offset: Int64
-    /// The original record's time, ms; `nil`: it had none.
-    var timestampMs: Int64?
-    /// Only its beginning was kept.
-    var isCut: Bool
-
-    /// `nil`: it is no letter of ours.
-    init?(_ record: ScannedRecord) {
-        guard let reason = record.header("reason"), let topic = record.header("topic"),
-            let partition = record.header("partition").flatMap({ Int32($0) }),
-            let offset = record.header("offset").flatMap({ Int64($0) })
-        else { return nil }
-        self.reason = reason
-        detail = record.header("detail") ?? ""
-        operatorName = record.header("operator") ?? "-"
-        source = TopicPartition(topic: topic, partition: partition)
-        self.offset = offset
-        timestampMs = record.header("timestamp").flatMap { Int64($0) }
-        isCut = ["length", "key_length", "headers_length"].contains { record.header($0) != nil }
+extension LetterRecord {
+    /// What the headers of a record of the topic say; `nil`: it is no letter of ours.
+    fileprivate init?(_ record: ScannedRecord) {
+        do throws(RecordError) {
+            try self.init(headers: record.headers)
+        } catch {
+            return nil
+        }
     }
 
-    var place: String { "\(source.topic)/\(source.partition)/\(offset)" }
+    /// Where the record came from.
+    fileprivate var place: String { "\(topic)/\(partition)/\(offset)" }
 }
 
 /// What `--reason` and `--since` let through.
@@ -43,7 +28,7 @@ private struct LetterFilter {
     var reasons: Set<String>
     var sinceMs: Int64?
 
-    func takes(_ letter: Letter, _ record: ScannedRecord) -> Bool {
+    func takes(_ letter: LetterRecord, _ record: ScannedRecord) -> Bool {
         if !reasons.isEmpty, !reasons.contains(letter.reason) { return false }
         guard let sinceMs else { return true }
         return (record.timestampMs ?? .min) >= sinceMs
@@ -144,14 +129,14 @@ private func list(
     var last: Int64 = .min
     let topic = plan.outputs.deadLetters
     let read = try client.scan(topic, group: "\(plan.app)-dlq") { record in
-        guard let letter = Letter(record) else {
+        guard let letter = LetterRecord(record) else {
             foreign += 1
             return true
         }
         guard filter.takes(letter, record) else { return true }
         let kind = Kind(
             reason: letter.reason,
-            operatorName: letter.operatorName,
+            operatorName: letter.topology ?? "-",
             source: letter.source
         )
         counts[kind, default: 0] += 1
@@ -164,7 +149,7 @@ private func list(
                 Sample(
                     place: letter.place,
                     own: "\(record.place.topic)/\(record.place.partition)/\(record.offset)",
-                    detail: letter.detail,
+                    detail: letter.detail ?? "",
                     timeMs: record.timestampMs
                 )
             )
@@ -342,7 +327,7 @@ private func replay(
     var existing: [TopicPartition: [Int64]] = [:]
     var wanted: [Wanted] = []
     try client.scan(topic, group: group) { record in
-        guard let letter = Letter(record) else {
+        guard let letter = LetterRecord(record) else {
             summary.foreign += 1
             return true
         }
@@ -379,7 +364,8 @@ private func replay(
         for one in wanted { chosen[one.place, default: []].insert(one.offset) }
         var batch = ReplayBatch(group: group, memory: memory, existing: existing)
         try client.scan(topic, group: group) { record throws(ConnectorError) in
-            guard chosen[record.place]?.remove(record.offset) != nil, let letter = Letter(record)
+            guard chosen[record.place]?.remove(record.offset) != nil,
+                let letter = LetterRecord(record)
             else { return true }
             batch.append(record, letter, to: to)
             if batch.isFull { try batch.send(transaction) }
@@ -435,7 +421,7 @@ private struct SendableRecords {
     }
 
     /// A letter's record is older than what its topic keeps.
-    func isAged(_ letter: Letter) -> Bool {
+    func isAged(_ letter: LetterRecord) -> Bool {
         guard let bounds = bounds[letter.source.topic], let ms = letter.timestampMs else {
             return false
         }
@@ -443,7 +429,7 @@ private struct SendableRecords {
     }
 
     /// Why a letter's record can't be sent to where it came from; `nil`: nothing is known against it.
-    func refusal(of letter: Letter) -> String? {
+    func refusal(of letter: LetterRecord) -> String? {
         guard let bounds = bounds[letter.source.topic] else { return nil }
         if Int(letter.source.partition) >= bounds.partitionCount {
             return "the topic has no partition \(letter.source.partition) now"
@@ -480,7 +466,7 @@ private struct ReplayBatch {
 
     var isFull: Bool { letters.count >= 1000 || byteCount >= 4 << 20 }
 
-    mutating func append(_ record: ScannedRecord, _ letter: Letter, to other: String?) {
+    mutating func append(_ record: ScannedRecord, _ letter: LetterRecord, to other: String?) {
         let own = "\(record.place.topic)/\(record.place.partition)/\(record.offset)"
         let sent = HandRecord(
             topic: other ?? letter.source.topic,
@@ -488,7 +474,7 @@ private struct ReplayBatch {
             key: record.key,
             value: record.value,
             // Of an earlier replay, whose record is broken again: said anew.
-            headers: LetterHeaders.original(of: record.headers).filter {
+            headers: LetterRecord.original(of: record.headers).filter {
                 !$0.name.hasPrefix("tidemark-replay")
             } + [
                 ("tidemark-replay", Array(own.utf8)),

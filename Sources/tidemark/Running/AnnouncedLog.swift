@@ -1,6 +1,7 @@
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkRecords
 import TidemarkTelemetry
 import TidemarkText
 
@@ -36,7 +37,9 @@ final class AnnouncedLog: CommitLog, @unchecked Sendable {
         guard try inner.commit(unit, waitMs: waitMs) else { return false }
         let alerts = unit.records.filter { $0.topic == alertsTopic }
         for record in alerts.prefix(Self.toldMax) {
-            guard let event = record.value.flatMap({ AlertEvent(value: $0) }) else { continue }
+            guard let event = record.value.flatMap({ try? AlertRecord(reading: $0) }) else {
+                continue
+            }
             tell(event)
         }
         if alerts.count > Self.toldMax {
@@ -47,7 +50,7 @@ final class AnnouncedLog: CommitLog, @unchecked Sendable {
     }
 
     /// On a terminal a line to read, elsewhere a line of the log.
-    private func tell(_ event: AlertEvent) {
+    private func tell(_ event: AlertRecord) {
         let isCalm = event.isResolved || event.mutedBy != nil
         let level = isCalm ? Log.Level.info : .warning
         if Log.isTerminal {
@@ -56,9 +59,11 @@ final class AnnouncedLog: CommitLog, @unchecked Sendable {
             log.log(
                 level, "alert",
                 [
-                    "state": event.state, "severity": event.severity, "monitor": event.monitor,
-                    "segment": event.segment, "group": event.group, "column": event.column,
-                    "window_end": timeText(event.windowEndMs),
+                    "state": event.transition.rawValue, "severity": event.severity,
+                    "monitor": event.monitor,
+                    "segment": event.operatorName, "group": event.group.text,
+                    "column": event.column,
+                    "window_end": timeText(event.window.endMs),
                     "muted": event.mutedBy ?? "no", "summary": event.summary, "id": event.id,
                 ])
         }

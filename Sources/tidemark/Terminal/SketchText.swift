@@ -2,6 +2,8 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkRecords
 import TidemarkSketches
+import TidemarkText
+import TidemarkText
 
 private let shownRanks = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
 

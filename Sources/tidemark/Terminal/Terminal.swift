@@ -129,46 +129,8 @@ func processPeakMemoryBytes() -> Int64 {
     return Int64(usage.ru_maxrss) * 1024
 }
 
-/// `1234567` as `1,234,567`.
-func grouped(_ number: Int64) -> String {
-    var digits = String(number.magnitude)
-    var out = ""
-    while digits.count > 3 {
-        out = "," + digits.suffix(3) + out
-        digits = String(digits.dropLast(3))
-    }
-    return (number < 0 ? "-" : "") + digits + out
-}
-
-/// `1 window`, `2,000 windows`.
-func counted(_ number: Int64, _ noun: String) -> String {
-    "\(grouped(number)) \(noun)\(number == 1 ? "" : "s")"
-}
-
-/// A number with this many digits after the point.
-func fixed(_ number: Double, _ digits: Int) -> String {
-    guard number.isFinite else { return "-" }
-    var scale = 1.0
-    for _ in 0..<digits { scale *= 10 }
-    let scaled = (number.magnitude * scale).rounded()
-    guard scaled < 9e18 else { return "\(number)" }
-    let whole = Int64(scaled)
-    let unit = Int64(scale)
-    let sign = number < 0 && whole != 0 ? "-" : ""
-    guard digits > 0 else { return sign + "\(whole)" }
-    let fraction = String(whole % unit)
-    return sign + "\(whole / unit)." + String(repeating: "0", count: digits - fraction.count)
-        + fraction
-}
-
 extension Double {
     var exponential: Double { Glibc.exp(self) }
     var naturalLogarithm: Double { Glibc.log(self) }
     func clamped(_ lo: Double, _ hi: Double) -> Double { Swift.min(hi, Swift.max(lo, self)) }
-}
-
-func shortNumber(_ number: Double?) -> String {
-    guard let number else { return "-" }
-    return number.magnitude >= 1e6 || (number != 0 && number.magnitude < 1e-3)
-        ? "\(number)" : fixed(number, 3)
 }
