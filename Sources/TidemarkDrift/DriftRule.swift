@@ -9,8 +9,7 @@ package struct DriftRule: Sendable, Hashable {
     /// Fewer rows in the window give no verdict.
     package var rowCountMin: UInt64
 
-    /// A rule; by default of PSI 0.05 and 500 rows.
-    package init(level: Double?, ignoreBelow: Double = 0.05, rowCountMin: UInt64 = 500) {
+    package init(level: Double?, ignoreBelow: Double, rowCountMin: UInt64) {
         self.level = level
         self.ignoreBelow = ignoreBelow
         self.rowCountMin = rowCountMin

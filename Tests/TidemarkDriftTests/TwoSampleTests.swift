@@ -328,7 +328,7 @@ private enum Say {
     }
 
     @Test func `drift needs significance, size and rows, all three`() {
-        let rule = DriftRule(level: 1e-6)
+        let rule = DriftRule(level: 1e-6, ignoreBelow: 0.05, rowCountMin: 500)
         #expect(rule.verdict(p: 1e-6, effect: 0.05, rows: 500, baselineRows: 10) == .drift)
         #expect(rule.verdict(p: 1.1e-6, effect: 0.5, rows: 500, baselineRows: 10) == .ok)
         #expect(rule.verdict(p: 0, effect: 0.0499, rows: 500, baselineRows: 10) == .ok)
@@ -343,7 +343,8 @@ private enum Say {
         #expect(
             rule.verdict(p: 1, effect: 0, rows: 9, baselineRows: 10, isBlind: true) == .tooFew)
         #expect(
-            DriftRule(level: nil).verdict(p: nil, effect: 1, rows: 500, baselineRows: 10) == .drift
+            DriftRule(level: nil, ignoreBelow: 0.05, rowCountMin: 500).verdict(
+                p: nil, effect: 1, rows: 500, baselineRows: 10) == .drift
         )
     }
 }

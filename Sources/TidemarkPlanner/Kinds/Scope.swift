@@ -15,6 +15,8 @@ struct Scope {
     let paneMs: Int64
     /// Topics that are read.
     let topicCount: Int
+    /// A file is read.
+    let isFile: Bool
     /// Their columns come once it is known what rules and monitors name.
     var segments: Segments
     /// Monitors add their own.

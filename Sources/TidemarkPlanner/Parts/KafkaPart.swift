@@ -7,7 +7,7 @@ import TidemarkTopology
 enum KafkaPart {
     static let brokers = Key(
         "brokers", ValueType.text(lengthMax: 4096).optional,
-        says: "${env:TIDEMARK_BROKERS:-localhost:9092}", "one cluster for all topics")
+        says: "${env:TIDEMARK_BROKERS:-\(KafkaSettings().brokers)}", "one cluster for all topics")
     static let tls = KeySpec(
         "tls", .map("a map"), says: "off", off: true, shape: .either([.part("tls"), .off]),
         "encryption")

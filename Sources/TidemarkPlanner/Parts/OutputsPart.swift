@@ -6,11 +6,12 @@ import TidemarkTopology
 /// Topics that are written.
 enum OutputsPart {
     static let aggregates = KeySpec(
-        "aggregates", .any("a topic, or { topic, layout, sketches }"), says: "<name>-aggregates",
+        "aggregates", .any("a topic, or { topic, layout, sketches }"), says: usual(of: "<name>").aggregates,
         off: true, shape: .either([.text, .part("aggregates"), .off]), "results of every window")
-    static let alerts = KeySpec("alerts", .text(lengthMax: 249), says: "<name>-alerts", "alerts")
+    static let alerts = KeySpec(
+        "alerts", .text(lengthMax: 249), says: usual(of: "<name>").alerts, "alerts")
     static let deadLetters = KeySpec(
-        "dead_letters", .text(lengthMax: 249), says: "<name>-dead-letters",
+        "dead_letters", .text(lengthMax: 249), says: usual(of: "<name>").deadLetters,
         "records that can't be read")
     static let late = KeySpec(
         "late", .text(lengthMax: 249), says: "off", off: true, "rows that came too late")
@@ -26,12 +27,12 @@ enum OutputsPart {
     /// Results of every window.
     enum Aggregates {
         static let topic = KeySpec(
-            "topic", .text(lengthMax: 249), says: "<name>-aggregates", "where to")
+            "topic", .text(lengthMax: 249), says: usual(of: "<name>").aggregates, "where to")
         static let layout = Key(
             "layout", ValueType<String>.choice(["narrow"], later: ["wide"]), usual: "narrow",
             "a record a column")
         static let sketches = KeySpec(
-            "sketches", .list("a list of kll, ddsketch, hll, frequent"), says: "[]",
+            "sketches", .list("a list of \(sketchNames.joined(separator: ", "))"), says: "[]",
             "bytes of sketches, on <topic>-sketches")
         static let part = PartSpec(
             "aggregates", path: "outputs.aggregates", "results of every window",
@@ -39,10 +40,17 @@ enum OutputsPart {
             example: "aggregates: { topic: churn-aggregates, sketches: [kll] }")
     }
 
-    static func read(_ top: Fields, name: String, source: SourcePlan) -> OutputsPlan {
-        var plan = OutputsPlan(
+    private static let sketchNames = OutputsPlan.SketchOutput.allCases.map(\.rawValue)
+
+    /// What holds where a topology of this name says nothing.
+    private static func usual(of name: String) -> OutputsPlan {
+        OutputsPlan(
             aggregates: "\(name)-aggregates", alerts: "\(name)-alerts",
             deadLetters: "\(name)-dead-letters", late: nil)
+    }
+
+    static func read(_ top: Fields, name: String, source: SourcePlan) -> OutputsPlan {
+        var plan = usual(of: name)
         guard let f = top.part(TopologyPart.outputs, part) else { return plan }
         if let node = f[aggregates] { readAggregates(node, top.reading, into: &plan) }
         if let topic = f.topic(alerts) { plan.alerts = topic }
@@ -98,7 +106,7 @@ enum OutputsPart {
         _ node: Node, _ reading: Reading
     ) -> Set<OutputsPlan.SketchOutput> {
         var found: Set<OutputsPlan.SketchOutput> = []
-        let names = OutputsPlan.SketchOutput.allCases.map(\.rawValue)
+        let names = sketchNames
         for item in reading.list(
             node, what: "a list of " + names.joined(separator: ", "), orOne: true, countMax: 16)
         {

@@ -19,8 +19,10 @@ enum SourcePart {
         "which records are read")
     /// The formats there are make its shape.
     static func decode(_ formats: [String]) -> KeySpec {
-        KeySpec(
-            "decode", .any("json or csv, or { format, columns, separator }"), says: "json",
+        let keys = DecodePart.part.keys.map(\.name)
+        return KeySpec(
+            "decode", .any(
+                "\(alternatives(Formats.all.map { $0.name })), or { \(keys.joined(separator: ", ")) }"), says: Formats.all[0].name,
             shape: .either([.literals(formats), .part("decode")]), "encoding of a record")
     }
     static let schema = KeySpec(

@@ -34,10 +34,12 @@ enum TopologyPart {
         "segments", .map("a map name → segment"), says: "by model, by each segment column",
         shape: .names(.either([.part("segment"), .off])), "ways to slice the rows")
     static let windows = KeySpec(
-        "windows", .list("a list of windows"), says: "[5m]", "`5m`, or `15m every 5m`")
+        "windows", .list("a list of windows"), says: WindowPart.usualText,
+        "`5m`, or `15m every 5m`")
     static let pane = Key(
         "pane", ValueType.duration(secondMs...minuteMs).optional,
-        says: "the longest divisor up to 1m", "what is folded and re-read")
+        says: "the longest divisor up to \(durationText(WindowPart.paneMsMax))",
+        "what is folded and re-read")
     static let summaries = KeySpec(
         "summaries", .list("a list of rules"), says: "[]", shape: .list(.part("summary")),
         "what is kept of a column, later rules win")

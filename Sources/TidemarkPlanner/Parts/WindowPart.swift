@@ -13,6 +13,11 @@ enum WindowPart {
     static let length = Key(
         "windows", ValueType.duration(secondMs...weekMs), usual: 5 * minuteMs, "length of a window")
 
+    /// The windows of a stream that names none, as an author would write them.
+    static let usualText = "[\(durationText(length.usual))]"
+    /// The longest pane, unless the topology says otherwise.
+    static let paneMsMax = minuteMs
+
     /// The windows of a stream.
     static func read(_ top: Fields) -> [WindowPlan] {
         let reading = top.reading
@@ -26,7 +31,7 @@ enum WindowPart {
         if node.items?.isEmpty ?? false {
             reading.say(
                 "empty-list", at: node.place, "no window is given", expected: "at least one",
-                suggestion: "delete the line for the default ([5m])")
+                suggestion: "delete the line for the default (\(usualText))")
         }
         var windows: [WindowPlan] = []
         for item in items {
@@ -129,7 +134,7 @@ enum WindowPart {
                 suggestion: longestDivisor(of: divisor, upTo: ms).map { "`\(durationText($0))`" })
             return ms
         }
-        if let ms = longestDivisor(of: divisor, upTo: minuteMs) { return ms }
+        if let ms = longestDivisor(of: divisor, upTo: paneMsMax) { return ms }
         if !top.has(TopologyPart.pane), let node = top[TopologyPart.windows] {
             top.reading.say(
                 "pane-step", at: node.place,

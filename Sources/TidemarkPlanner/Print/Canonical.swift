@@ -112,7 +112,7 @@ enum Canonical {
         lines += stream.monitors.flatMap {
             AlertKeys.judgedIdentity($0, catalogue.monitors.kind(of: $0).identity($0))
         }
-        lines += stream.freshness.flatMap { Freshness.identity($0, stream) }
+        lines += catalogue.monitors.all.compactMap { $0.own(stream) }.flatMap(\.identity)
         lines.append(
             Identity.Line(
                 "says", plan.owner, plan.description, plan.labels.map { [$0.name, $0.value] }))

@@ -38,21 +38,23 @@ package func planJSON(_ result: PlanResult) -> String {
             .array(stream.correlations.map { .texts($0.map { stream.columns[$0].name }) })
         ),
     ]
-    let tail: [Fact] = [
+    let judged: [Fact] = [
         ("baselines", .array(stream.baselines.map(BaselinePart.facts))),
         (
             "monitors",
             .array(
                 stream.monitors.map { facts($0, stream, result.catalogue.monitors.kind(of: $0)) })
         ),
-        ("freshness", .array(stream.freshness.map { Freshness().facts($0, stream) })),
+    ]
+    let own = result.catalogue.monitors.all.compactMap { $0.own(stream)?.fact }
+    let outputs: [Fact] = [
         ("outputs", OutputsPart.facts(plan.outputs)), ("topics", topics(plan)),
         (
             "limits",
             .object(LimitsPart.told.compactMap { $0.fact(plan.limits) })
         ), ("largest", largest(plan)), diagnostics,
     ]
-    return JSONValue.object(head + tail).written + "\n"
+    return JSONValue.object(head + judged + own + outputs).written + "\n"
 }
 
 private func facts(

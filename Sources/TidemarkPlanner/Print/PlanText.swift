@@ -13,7 +13,7 @@ package func planText(_ result: PlanResult) -> String {
         "\(plan.name)  revision \(plan.revision) (data \(result.dataHash))   "
         + "\(plural(stream.segments.count, "segment")), \(plural(stream.windows.count, "window")), "
         + "panes of \(durationText(stream.paneMs))\n"
-    let rows = text.input + text.baselines + text.resources + text.silences
+    let rows = text.input + text.baselines + text.resources + text.ownMonitors
     let results = text.budget + text.published
     return head + rows.map(\.text).joined() + monitorTable(plan, result.facts, kinds)
         + results.map(\.text).joined()
@@ -232,10 +232,11 @@ private struct PlanText {
 
     // MARK: Results
 
-    var silences: [Row] {
-        guard !stream.freshness.isEmpty else { return [] }
-        let texts = stream.freshness.map { Freshness.text($0, stream) }
-        return [Row("silence", texts.joined(separator: ", "))]
+    /// Monitors that do not judge windows.
+    var ownMonitors: [Row] {
+        kinds.all.compactMap { $0.own(stream)?.row }.filter { !$0.texts.isEmpty }.map {
+            Row($0.name, $0.texts.joined(separator: ", "))
+        }
     }
 
     var budget: [Row] {

@@ -46,10 +46,7 @@ struct Resolver {
             })
         Summaries.apply(rules, catalogue.summaries, &scope)
         plan.stream.monitors = Levels.judge(monitors.judges, scope, &facts)
-        // A clock on the wall says nothing of a file.
-        plan.stream.freshness = monitors.silences.filter {
-            $0.per != .source || plan.stream.source.file == nil
-        }
+        plan.stream.freshness = monitors.silences
         plan.outputs = OutputsPart.read(top, name: plan.name, source: plan.stream.source)
         plan.limits = LimitsPart.read(top)
         plan.run = RunPart.read(top)
@@ -101,7 +98,8 @@ struct Resolver {
         return Scope(
             reading: reading, monitorKinds: catalogue.monitors, baselineReader: reader,
             schema: source.schema, windows: windows,
-            paneMs: paneMs, topicCount: source.plan.topics.count, segments: Segments(),
+            paneMs: paneMs, topicCount: source.plan.topics.count,
+            isFile: source.plan.file != nil, segments: Segments(),
             baselines: reader.read(top))
     }
 

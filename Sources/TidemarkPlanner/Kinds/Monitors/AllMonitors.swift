@@ -27,6 +27,9 @@ protocol MonitorKind: Sendable {
     /// Windows are compared with its baseline, which so is more than the names of groups.
     func compares(_ plan: MonitorPlan) -> Bool
 
+    /// What a plan says of those that are a list of their own in it; `nil`: none are.
+    func own(_ stream: StreamPlan) -> OwnMonitors?
+
     /// What its row in the plan's text says.
     func cells(_ plan: MonitorPlan) -> MonitorCells
     /// What the plan's JSON says of it beside what all monitors have.
@@ -46,6 +49,7 @@ extension MonitorKind {
         plan.columns.count { scope.segments.plans[segment].columns.contains($0) }
     }
     func compares(_ plan: MonitorPlan) -> Bool { true }
+    func own(_ stream: StreamPlan) -> OwnMonitors? { nil }
     func cells(_ plan: MonitorPlan) -> MonitorCells {
         MonitorCells(test: name, columns: plan.columns.count, ignored: "")
     }
@@ -99,6 +103,16 @@ struct MonitorCells {
     /// `nil`: it watches no columns.
     var columns: Int?
     var ignored: String
+}
+
+/// What a plan says of monitors that do not judge windows, and are a list of their own in it.
+struct OwnMonitors {
+    /// The name of their row in the plan's text, and what it says of each.
+    var row: (name: String, texts: [String])
+    /// Their member of the plan's JSON.
+    var fact: Fact
+    /// Their lines of what is said about data.
+    var identity: [Identity.Line]
 }
 
 /// What a kind adds to the identity of a topology.

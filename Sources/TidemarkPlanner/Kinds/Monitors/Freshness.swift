@@ -51,14 +51,21 @@ struct Freshness: MonitorKind {
         readReach(f, of: monitor.entry, scope, into: &plan)
         severity.read(f, &plan)
         f.read(texts, into: &plan)
-        found.silences.append(plan)
+        add(plan, scope, into: &found)
     }
 
     func addUnmentioned(
         _ top: Fields, common: MonitorPlan, _ scope: inout Scope, into found: inout ReadMonitors
     ) {
-        // A file or a finished topic is silent by nature: `--until-end` looks at no clock.
-        found.silences.append(Self.usual)
+        add(Self.usual, scope, into: &found)
+    }
+
+    /// Adds a monitor, if it can say anything.
+    ///
+    /// A file or a finished topic is silent by nature, and a clock on the wall says nothing of it; `--until-end`
+    /// looks at no clock either.
+    private func add(_ plan: FreshnessPlan, _ scope: Scope, into found: inout ReadMonitors) {
+        if plan.per != .source || !scope.isFile { found.silences.append(plan) }
     }
 
     /// Which segments it watches, or the groups of which.
@@ -99,8 +106,15 @@ struct Freshness: MonitorKind {
 
     // MARK: What a plan says
 
+    func own(_ stream: StreamPlan) -> OwnMonitors? {
+        OwnMonitors(
+            row: ("silence", stream.freshness.map { text($0, stream) }),
+            fact: ("freshness", .array(stream.freshness.map { facts($0, stream) })),
+            identity: stream.freshness.flatMap { identity($0, stream) })
+    }
+
     /// `silent (warn) after 2h without a row of a group of by-store`.
-    static func text(_ plan: FreshnessPlan, _ stream: StreamPlan) -> String {
+    private func text(_ plan: FreshnessPlan, _ stream: StreamPlan) -> String {
         let names = plan.segments.map { stream.segments[$0].name }.joined(separator: " or ")
         let what =
             switch plan.per {
@@ -112,8 +126,7 @@ struct Freshness: MonitorKind {
             "\(plan.name) (\(plan.severity.rawValue)) after \(durationText(plan.limitMs)) \(what)"
     }
 
-    /// What the plan's JSON says.
-    func facts(_ plan: FreshnessPlan, _ stream: StreamPlan) -> JSONValue {
+    private func facts(_ plan: FreshnessPlan, _ stream: StreamPlan) -> JSONValue {
         let names = plan.segments.map { stream.segments[$0].name }
         return .object(
             [("name", .text(plan.name))] + [limit, per].compactMap { $0.fact(plan) }
@@ -121,14 +134,13 @@ struct Freshness: MonitorKind {
                 + [("forget_ms", plan.per == .source ? .null : .integer(plan.forgetMs))])
     }
 
-    /// Its lines in the identity.
-    static func identity(_ plan: FreshnessPlan, _ stream: StreamPlan) -> [Identity.Line] {
+    private func identity(_ plan: FreshnessPlan, _ stream: StreamPlan) -> [Identity.Line] {
         var lines = [
             Identity.Line(
                 "freshness", plan.name, plan.limitMs, plan.severity.rawValue, plan.description,
                 plan.summary, plan.runbook)
         ]
-        if plan.per != usual.per {
+        if plan.per != Self.usual.per {
             lines.append(
                 Identity.Line(
                     "per", plan.per.rawValue, plan.segments.map { stream.segments[$0].name },

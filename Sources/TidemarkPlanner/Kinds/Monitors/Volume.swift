@@ -23,9 +23,9 @@ struct Volume: MonitorKind {
     private let above = Setting(
         "above", \VolumeRule.above, ValueType<Int64>.count(0...1_000_000_000_000).optional,
         usual: VolumeRule(), json: "above", "more rows than this")
-    private let against = KeySpec(
-        "against", .any("a learned baseline: its name, { first } or { trailing }"),
-        says: "{ trailing: 1h }, at least 12 windows", "what is expected")
+    /// What is expected, where nothing is said, from the windows of so long.
+    private let usualSpanMs = hourMs
+    private let against: KeySpec
     let part: PartSpec?
 
     init() {
@@ -34,6 +34,10 @@ struct Volume: MonitorKind {
             says: "\(shareText(usualDrop.written)); of `volume` itself "
                 + shareText(usualDrop.unmentioned),
             "fewer than expected by this share, and significantly")
+        against = KeySpec(
+            "against", .any("a learned baseline: its name, { first } or { trailing }"),
+            says: "{ trailing: \(durationText(usualSpanMs)) }, at least \(windowCounts.better) windows",
+            "what is expected")
         let own: [any TopologyKey] = [
             rows, drop, rise, below, above, against, Reach.segments, Reach.windows,
         ]
@@ -127,10 +131,10 @@ struct Volume: MonitorKind {
         of plan: MonitorPlan, _ rule: VolumeRule, _ entry: Node.Entry, _ scope: Scope
     ) -> BaselinePart.Baseline {
         // Bounds need to know which groups there are, and no more.
-        let longest = plan.windows.map { scope.windows[$0].lengthMs }.max() ?? hourMs
-        // An hour of windows of a second is more than is kept one by one.
+        let longest = plan.windows.map { scope.windows[$0].lengthMs }.max() ?? usualSpanMs
+        // Of short windows that is more than is kept one by one.
         let spanMs = max(
-            min(hourMs, LearningPlan.windowCountMax * longest), windowCounts.better * longest)
+            min(usualSpanMs, LearningPlan.windowCountMax * longest), windowCounts.better * longest)
         var learning =
             rule.testCount > 0
             ? LearningPlan(span: .trailing, lengthMs: spanMs)
