@@ -62,7 +62,7 @@ package enum ValueForm: Sendable, Equatable {
     /// What bounds the value, as an author of topologies writes it.
     package var limits: String? {
         switch self {
-        case .text(let max): max == .max ? nil : "at most \(max) letters"
+        case .text(let max): max == .max ? nil : "at most \(max) characters"
         case .count(let range): "\(range.lowerBound) to \(range.upperBound)"
         case .number(let range):
             range.lowerBound.isFinite && range.upperBound.isFinite
@@ -79,7 +79,7 @@ package enum ValueForm: Sendable, Equatable {
     /// What a message says was expected.
     package var expected: String {
         switch self {
-        case .text(let max): max == .max ? "text" : "text of at most \(max) letters"
+        case .text(let max): max == .max ? "text" : "text of at most \(max) characters"
         case .name: "a name (a letter, then letters, digits, _ or -)"
         case .path: "a path"
         case .secret: "a reference"

@@ -177,7 +177,7 @@ extension ValueType where Value == String {
                 guard length > lengthMax else { return .success(text) }
                 return .failure(
                     ScalarProblem(
-                        rule: "too-long", message: "\(length) letters", expected: spec.expected,
+                        rule: "too-long", message: "\(length) characters", expected: spec.expected,
                         suggestion: "a shorter one"))
             },
             text: { $0 }, json: { .text($0) })

@@ -137,7 +137,7 @@ package struct Planner {
         guard value.unicodeScalars.contains(where: { !$0.properties.isWhitespace }) else {
             reading.say(
                 "bad-override", at: place(equals),
-                "\(shown(String(text[..<equals]))) has nothing behind its `=`",
+                "\(shown(String(text[..<equals]))) has no value after its `=`",
                 expected: "PATH=VALUE", suggestion: "a value, or `off` where the key takes it")
             return nil
         }

@@ -39,7 +39,7 @@ struct YAMLProblem {
         if problem.contains("cannot start any token") {
             let text = here.map { String(decoding: [$0], as: UTF8.self) } ?? ""
             return Diagnostic(
-                "yaml-character", at: place, "no value begins with \(shown(text))",
+                "yaml-character", at: place, "a value can't begin with \(shown(text))",
                 expected: "quotes", suggestion: "quotes around the whole value")
         }
         return nil

@@ -173,7 +173,7 @@ private final class YAMLReader {
 
     private func sayEmpty() {
         say(
-            "file-empty", at: Place(file: file, line: 1, column: 1), "the file says nothing",
+            "file-empty", at: Place(file: file, line: 1, column: 1), "the file is empty",
             expected: "a topology", suggestion: "`tidemark init --from records.ndjson` writes one")
     }
 
@@ -281,7 +281,7 @@ private final class YAMLReader {
                 let inside = entries.first { $0.key == key }?.value.entries != nil
                 say(
                     "duplicate-key", at: item.place,
-                    "\(shown(key)) stands at \(first.line):\(first.column) already",
+                    "\(shown(key)) is already there, at \(first.line):\(first.column)",
                     expected: "once",
                     suggestion: inside ? "move these entries there" : "delete one of them")
                 continue

@@ -936,7 +936,7 @@ class Messages(unittest.TestCase):
         self.lint(base + "monitors: &a { quality: off }\nlabels: *a\n", "anchor")
         self.lint(base.replace("windows: [1m]", "windows: [5m every 2m]"), "5m is not a multiple of 2m")
         self.lint(base + "segmens: 1\n", "`segmens` is not a key", "segments")
-        self.lint(base + "windows: [2m]\n", "stands at")
+        self.lint(base + "windows: [2m]\n", "is already there")
         self.lint(base + "monitors: { m: { drfit: all } }\n", "drift")
         self.lint(base + "monitors: { quality: { quality: all } }\n", "later version")
         self.lint(base + "baselines: { b: { file: none.json } }\n", "none.json", "No such file")

@@ -66,7 +66,7 @@ struct MessageTests {
         ),
         (
             "monitors: { quality: off }\nmonitors: { volume: off }",
-            "7:1 duplicate-key: `monitors` stands at 6:1 already · expected: once · try: move these entries there"
+            "7:1 duplicate-key: `monitors` is already there, at 6:1 · expected: once · try: move these entries there"
         ),
         (
             "monitors: { d: { drift: country, test: [psi, ks] } }",
@@ -86,7 +86,7 @@ struct MessageTests {
         ),
         (
             "filter:",
-            "6:1 empty-value: `filter` has nothing behind it · expected: a row condition · try: delete the line for the default (keep all)"
+            "6:1 empty-value: `filter` has no value · expected: a row condition · try: delete the line for the default (keep all)"
         ),
         (
             "summaries:\n  - columns: *_usd",
@@ -114,7 +114,7 @@ struct MessageTests {
         ),
         (
             "monitors:\n  both: { drift: scores, volume: rows }",
-            "7:26 two-kinds: `volume` is a second kind beside `drift` (7:11) · expected: one · try: two monitors"
+            "7:26 two-kinds: `volume` is a second kind, after `drift` (7:11) · expected: one · try: two monitors"
         ),
         (
             "monitors:\n  drift:\n    against: trainig",
@@ -162,19 +162,19 @@ struct MessageTests {
         ),
         (
             "monitors: { volume: { drop: off } }",
-            "6:13 volume-without-bound: `volume` says not what is too few or too many · expected: one of drop, rise, below, above · try: `drop: 80%`"
+            "6:13 volume-without-bound: `volume` does not say what is too few or too many · expected: one of drop, rise, below, above · try: `drop: 80%`"
         ),
         (
             "monitors: { volume: { against: training } }",
-            "6:32 baseline-without-volume: `training` is a file: it knows no rows a window · expected: a learned baseline · try: `against: { trailing: 6h }`"
+            "6:32 baseline-without-volume: `training` is a file, which does not say how many rows a window has · expected: a learned baseline · try: `against: { trailing: 6h }`"
         ),
         (
             "monitors: { volume: { against: { trailing: 10m } } }",
-            "6:32 too-few-windows: 10m hold 2 windows of 5m: how much rows scatter can't be told · expected: 3 windows or more, better 12 · try: `trailing: 1h`"
+            "6:32 too-few-windows: 10m holds 2 windows of 5m: too few to tell how much the number of rows varies · expected: 3 windows or more, better 12 · try: `trailing: 1h`"
         ),
         (
             "monitors: { volume: { below: 10, above: 5 } }",
-            "6:41 out-of-limits: no count is 10 or more and 5 or fewer · expected: at least 10"
+            "6:41 out-of-limits: no count is both at least 10 and at most 5 · expected: at least 10"
         ),
         (
             "monitors: { freshness: { per: groups } }",
@@ -186,11 +186,11 @@ struct MessageTests {
         ),
         (
             "monitors: { quiet: { freshness: 2h, segments: [by-model] } }",
-            "6:37 misplaced-key: `segments` is of no use where the source as a whole is watched · expected: `per: segment` or `per: group` beside it · try: `per: group`"
+            "6:37 misplaced-key: `segments` has no effect where the source as a whole is watched · expected: `per: segment` or `per: group` beside it · try: `per: group`"
         ),
         (
             "segments: { whole: { by: [] } }\nmonitors: { quiet: { freshness: 2h, per: group, segments: [whole] } }",
-            "7:59 no-groups: segment `whole` has no groups: it is by nothing · expected: a segment with `by` · try: `per: segment`"
+            "7:59 no-groups: segment `whole` has no groups: its `by` is empty · expected: a segment with `by` · try: `per: segment`"
         ),
         (
             "metrics: { m: count() }",
@@ -198,7 +198,7 @@ struct MessageTests {
         ),
         (
             "owner: ~",
-            "6:8 empty-value: `~` is not a value · expected: text of at most 1024 letters · try: a value, or delete the line"
+            "6:8 empty-value: `~` is not a value · expected: text of at most 1024 characters · try: a value, or delete the line"
         ),
         (
             "a\tb: 1\n\tc: 2",
@@ -270,11 +270,11 @@ struct MessageTests {
                 """
         #expect(
             lines(world(text).plan().diagnostics) == [
-                "7:3 missing-key: `a` says not where it comes from · expected: one of file, first, trailing · try: `a: { file: baselines/a.json }`",
-                "8:22 two-kinds: `trailing` is a second kind beside `file` (8:8) · expected: one of file, first, trailing · try: two baselines",
-                "9:22 misplaced-key: `skip` is no key of a baseline with `file` · expected: `skip` beside `trailing` · try: delete it",
-                "9:32 misplaced-key: `min_rows` is no key of a baseline with `file` · expected: `min_rows` beside `first` or `trailing` · try: delete it",
-                "10:19 misplaced-key: `skip` is no key of a baseline with `first` · expected: `skip` beside `trailing` · try: delete it",
+                "7:3 missing-key: `a` does not say where it comes from · expected: one of file, first, trailing · try: `a: { file: baselines/a.json }`",
+                "8:22 two-kinds: `trailing` is a second kind, after `file` (8:8) · expected: one of file, first, trailing · try: two baselines",
+                "9:22 misplaced-key: `skip` is not a key of a baseline with `file` · expected: `skip` beside `trailing` · try: delete it",
+                "9:32 misplaced-key: `min_rows` is not a key of a baseline with `file` · expected: `min_rows` beside `first` or `trailing` · try: delete it",
+                "10:19 misplaced-key: `skip` is not a key of a baseline with `first` · expected: `skip` beside `trailing` · try: delete it",
                 "11:8 unknown-key: `traling` is not a key of a baseline · expected: file, first, trailing, skip, min_rows, per · try: `trailing`",
                 "12:27 later: `pooled` comes in a later version · expected: group · try: `group`",
                 "13:15 out-of-limits: `40d` is out of bounds · expected: a duration from 1s to 31d · try: `31d`",
@@ -292,7 +292,7 @@ struct MessageTests {
             "8:19 edges-missing: nothing says where the bins of `amount`, `score` lie, in which `recent` learns counts · expected: edges that are known before the data, from a file or declared · try: `amount: { type: number, expect: { range: [0, 1] } }`, or `-amount` here"
         #expect(
             lines(world(text).plan().diagnostics) == [
-                "6:34 too-many: 3d are 4320 windows of 1m, which are kept one by one · expected: at most 2016 · try: `trailing: 1d`, or `windows` with longer ones in `drift`",
+                "6:34 too-many: 3d is 4320 windows of 1m, which are all kept · expected: at most 2016 · try: `trailing: 1d`, or `windows` with longer ones in `drift`",
                 binless,
             ])
         let short = text.replacing("3d, skip: 1h", with: "5m")

@@ -168,7 +168,7 @@ private func path(_ text: String) -> [PathStep]? {
             (["limits.memory=1GiB", "source.tpic=u"], "--set:2:8: error[unknown-key]"),
             (["monitors.silent.sevrity=page"], "--set:1:17: error[unknown-key]"),
             (["run.workers=2", "source.topic="], "--set:2:13: error[bad-override]"),
-            (["run.workers=2", "source.topic= \t"], "nothing behind its `=`"),
+            (["run.workers=2", "source.topic= \t"], "no value after its `=`"),
             (["source.idle=\n  - 1", "windows"], "--set:3:1: error[bad-override]"),
         ]
         for (overrides, want) in cases {

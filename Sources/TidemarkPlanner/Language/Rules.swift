@@ -77,7 +77,7 @@ private let rules: [(name: String, text: String)] = [
     ("missing-key", "A key without a default is not there."),
     (
         "empty-value",
-        "`key:` with nothing behind it, `null` and `~` are errors: absent means the default, `off` switches off, and nothing else does."
+        "A key without a value, `null` and `~` are errors: leave a key out for its default, and write `off` to switch it off."
     ),
     (
         "later",
@@ -88,7 +88,7 @@ private let rules: [(name: String, text: String)] = [
     ("not-a-text", "A single value was expected here."),
     ("not-off", "What is watched, counted or needed can't be switched off here."),
     ("empty-list", "A list with nothing in it watches nothing."),
-    ("listed-twice", "An entry stands twice in a list."),
+    ("listed-twice", "A list has the same entry twice."),
     ("too-many", "Everything that can grow has a limit."),
     ("too-long", "The text is longer than its limit."),
     ("too-deep", "Expressions nest at most 64 deep."),
@@ -220,26 +220,29 @@ private let rules: [(name: String, text: String)] = [
     ),
     (
         "baseline-without-volume",
-        "A file was counted from rows of any time; how many come in a window is learned on the stream."
+        "The file of a baseline counts rows of any time. How many rows a window has is learned on the stream."
     ),
     (
         "too-few-windows",
-        "How far rows a window scatter is estimated from the windows of the baseline: of one or two it can't be, and of few only roughly."
+        "How much the number of rows varies from window to window is estimated from the windows of the baseline. One or two are too few for that, and a few give only a rough estimate."
     ),
     (
         "freshness-below-pane",
-        "Who is silent is decided at the ends of panes: a silence that is shorter is not seen, and a group that is not in every pane would be called silent."
+        "Whether a group is silent is decided at the end of each pane. A shorter silence is not seen, and a group that does not have a row in every pane would be called silent."
     ),
     (
         "no-groups",
-        "`per: group` watches the groups of a segment one by one; a segment that is by nothing is one whole, which `per: segment` watches."
+        "`per: group` watches the groups of a segment one by one. A segment without `by` is one whole, which `per: segment` watches."
     ),
     ("unknown-baseline", "No baseline has this name."),
-    ("no-baseline", "Drift is a difference to something: without a baseline there is none."),
+    (
+        "no-baseline",
+        "Drift is a difference from a baseline: without one there is nothing to compare with."
+    ),
     ("against-needed", "With several baselines a monitor says which one it means."),
     (
         "baseline-lacks-column",
-        "A monitor of a column that the baseline does not know would never speak."
+        "A monitor of a column that the baseline does not know would never have a verdict."
     ),
     ("baseline-other-schema", "The baseline was built when the column had another type."),
     (
@@ -254,9 +257,12 @@ private let rules: [(name: String, text: String)] = [
     ("two-kinds", "Each monitor has exactly one kind key, each baseline one source."),
     (
         "unknown-monitor",
-        "Four monitors exist without being mentioned: drift, quality, volume, freshness. Only they can be switched off."
+        "Some monitors exist without being mentioned, such as drift, volume and freshness. Only those can be switched off by name."
     ),
-    ("unknown-test", "Tests: auto, psi, ks, chi_square, js_distance, l_infinity."),
+    (
+        "unknown-test",
+        "`tidemark list operators` has the tests; `auto` chooses by the column's type."
+    ),
     ("test-of-type", "Kolmogorov-Smirnov needs an order; categories have none."),
     ("not-testable", "Text is counted, never listed: nothing is left to compare."),
     ("budget-off", "Without a budget the effect alone decides, and chance alarms are not bounded."),

@@ -84,7 +84,7 @@ enum BaselinePart {
         "learned from the windows before the one that is compared")
     static let skip = Setting(
         "skip", \LearningPlan.skipMs, .duration(0...31 * dayMs), usual: usual, json: "skip_ms",
-        "`trailing` ends so long before the window starts")
+        "`trailing` ends this long before the window starts")
     static let minRows = Setting(
         "min_rows", \LearningPlan.minRows, .count(1...1_000_000_000), usual: usual,
         json: "min_rows", "fewer rows of the group: `learning`")
@@ -192,7 +192,7 @@ enum BaselinePart {
                 }
                 reading.say(
                     "missing-key", at: entry.keyPlace,
-                    "\(shown(entry.key)) says not where it comes from",
+                    "\(shown(entry.key)) does not say where it comes from",
                     expected: "one of " + kinds.joined(separator: ", "),
                     suggestion: "`\(entry.key): { file: baselines/\(entry.key).json }`")
                 return nil
@@ -200,7 +200,7 @@ enum BaselinePart {
             guard given.count == 1 else {
                 reading.say(
                     "two-kinds", at: given[1].keyPlace,
-                    "\(shown(given[1].key)) is a second kind beside \(shown(kind.key)) "
+                    "\(shown(given[1].key)) is a second kind, after \(shown(kind.key)) "
                         + "(\(kind.keyPlace.line):\(kind.keyPlace.column))",
                     expected: "one of " + kinds.joined(separator: ", "),
                     suggestion: "two baselines")
@@ -220,7 +220,7 @@ enum BaselinePart {
                 guard let wrong = f.entry(key) else { continue }
                 reading.say(
                     "misplaced-key", at: wrong.keyPlace,
-                    "\(shown(wrong.key)) is no key of a baseline with `\(kind)`",
+                    "\(shown(wrong.key)) is not a key of a baseline with `\(kind)`",
                     expected: "`\(wrong.key)` beside " + alternatives(kinds.map { "`\($0)`" }),
                     suggestion: "delete it")
             }

@@ -51,7 +51,7 @@ enum BudgetPart {
             guard f.isOff(severity), let entry = f.entry(severity) else { continue }
             top.reading.say(
                 .warning, "budget-off", at: entry.keyPlace,
-                "nothing bounds false alarms of severity \(entry.key)", expected: "a rate",
+                "the false alarms of severity \(entry.key) have no limit", expected: "a rate",
                 suggestion: "`1 per week`")
         }
         _ = f.value(per)

@@ -147,7 +147,7 @@ private struct SchemaReader {
                 if let first = timePlace {
                     reading.say(
                         "two-times", at: entry.keyPlace,
-                        "\(shown(entry.key)) is a second event time beside "
+                        "\(shown(entry.key)) is a second event time, after the one at "
                             + "\(first.line):\(first.column)", expected: "at most one",
                         suggestion: "`attribute` for this one")
                     continue
@@ -193,7 +193,7 @@ private struct SchemaReader {
             let first = schema.places[index]
             reading.say(
                 "duplicate-key", at: place,
-                "\(shown(name)) stands at \(first.line):\(first.column) already",
+                "\(shown(name)) is already declared at \(first.line):\(first.column)",
                 expected: "once", suggestion: "delete one of them")
             return
         }
@@ -392,7 +392,7 @@ private struct SchemaReader {
         var hasDatabase = false
         if case .success = reading.readFile("\(folder)/UTC") { hasDatabase = true }
         reading.say(
-            "bad-zone", at: node.place, "\(shown(name)) is no time zone that is known here",
+            "bad-zone", at: node.place, "\(shown(name)) is not a time zone that this system knows",
             expected: "a name like Europe/Berlin, UTC, or an offset like +01:00",
             suggestion: hasDatabase
                 ? "`timedatectl list-timezones` lists them"

@@ -13,7 +13,7 @@ enum KafkaPart {
         "encryption")
     static let sasl = KeySpec(
         "sasl", .map("a map"), says: "off", off: true, shape: .either([.part("sasl"), .off]),
-        "who we are")
+        "how Tidemark authenticates")
     static let properties = KeySpec(
         "properties", .map("a map property → text"), says: "{}", "other librdkafka properties")
     static let part = PartSpec(
@@ -24,8 +24,8 @@ enum KafkaPart {
     enum TLS {
         static let ca = Key(
             "ca", ValueType.path.optional, says: "the system's", "certificate authorities, PEM")
-        static let cert = Key("cert", ValueType.path.optional, "our certificate, PEM")
-        static let key = KeySpec("key", .secret, "its key, PEM")
+        static let cert = Key("cert", ValueType.path.optional, "certificate of this client, PEM")
+        static let key = KeySpec("key", .secret, "key of that certificate, PEM")
         static let verify = Setting(
             "verify", \KafkaSettings.TLS.verify, .boolean, usual: KafkaSettings.TLS(),
             "check the broker's certificate")
@@ -41,7 +41,7 @@ enum KafkaPart {
             ValueType<String>.choice([
                 "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI",
             ]),
-            usual: "PLAIN", required: true, "how it is proved")
+            usual: "PLAIN", required: true, "the SASL mechanism")
         static let username = Key(
             "username", ValueType.text(lengthMax: 1024).optional, "the user")
         static let password = KeySpec("password", .secret, "`${env:NAME}` or `${file:PATH}`")
@@ -49,7 +49,8 @@ enum KafkaPart {
             "token", .secret,
             "a JSON web token for OAUTHBEARER, read anew before it expires: `${file:PATH}`")
         static let part = PartSpec(
-            "sasl", path: "kafka.sasl", "who we are", [mechanism, username, password, token],
+            "sasl", path: "kafka.sasl", "how Tidemark authenticates",
+            [mechanism, username, password, token],
             example:
                 "sasl: { mechanism: SCRAM-SHA-512, username: tm, password: \"${file:/run/secrets/kafka}\" }"
         )
@@ -95,7 +96,7 @@ enum KafkaPart {
         if let reason = reservedProperties.first(where: { $0.name == entry.key })?.reason {
             reading.say(
                 "reserved-property", at: entry.keyPlace,
-                "\(shown(entry.key)) is set by us: \(reason)",
+                "\(shown(entry.key)) is set by Tidemark: \(reason)",
                 expected: "another property", suggestion: "delete it")
             return nil
         }

@@ -6,7 +6,8 @@ import TidemarkTopology
 /// Topics that are written.
 enum OutputsPart {
     static let aggregates = KeySpec(
-        "aggregates", .any("a topic, or { topic, layout, sketches }"), says: usual(of: "<name>").aggregates,
+        "aggregates", .any("a topic, or { topic, layout, sketches }"),
+        says: usual(of: "<name>").aggregates,
         off: true, shape: .either([.text, .part("aggregates"), .off]), "results of every window")
     static let alerts = KeySpec(
         "alerts", .text(lengthMax: 249), says: usual(of: "<name>").alerts, "alerts")
@@ -18,7 +19,7 @@ enum OutputsPart {
     static let quarantined = KeySpec(
         "quarantined", .text(lengthMax: 249), says: "off", off: true,
         "rows too far ahead of the clock")
-    static let audit = KeySpec("audit", .choice([]), says: "off", off: true, "only off yet")
+    static let audit = KeySpec("audit", .choice([]), says: "off", off: true, "only off for now")
     static let part = PartSpec(
         "outputs", path: "outputs", "topics that are written",
         [aggregates, alerts, deadLetters, late, quarantined, audit],
@@ -27,7 +28,7 @@ enum OutputsPart {
     /// Results of every window.
     enum Aggregates {
         static let topic = KeySpec(
-            "topic", .text(lengthMax: 249), says: usual(of: "<name>").aggregates, "where to")
+            "topic", .text(lengthMax: 249), says: usual(of: "<name>").aggregates, "the topic")
         static let layout = Key(
             "layout", ValueType<String>.choice(["narrow"], later: ["wide"]), usual: "narrow",
             "a record a column")

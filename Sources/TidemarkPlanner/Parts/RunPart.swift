@@ -46,7 +46,7 @@ enum RunPart {
         "delivery", \RunSettings.delivery, .choice(), usual: usual, "what a crash may repeat")
     static let merge = Key(
         "merge", ValueType<String>.choice(["local"], later: ["kafka"]), usual: "local",
-        "where partitions meet")
+        "where partitions are merged")
     static let commit = Setting(
         "commit", \RunSettings.commitMs, .duration(100...10 * secondMs), usual: usual,
         "longest wait between commits")
@@ -56,7 +56,7 @@ enum RunPart {
         "batch_rows", \RunSettings.batchRows, .count(1...4096), usual: usual, "rows of a batch")
     static let stopWithin = Setting(
         "stop_within", \RunSettings.stopWithinMs, .duration(secondMs...10 * minuteMs),
-        usual: usual, "SIGTERM to exit")
+        usual: usual, "longest time from SIGTERM to exit")
     static let part = PartSpec(
         "run", path: "run", "how it is run; results do not depend on it",
         [delivery, merge, commit, workers, batchRows, stopWithin],

@@ -183,7 +183,7 @@ enum SegmentPart {
                 else { continue }
                 if found.contains(where: { $0.column == index }) {
                     reading.say(
-                        "listed-twice", at: item.place, "\(shown(name)) is in the list already",
+                        "listed-twice", at: item.place, "\(shown(name)) is already in the list",
                         expected: "once", suggestion: "delete it")
                     continue
                 }
@@ -216,7 +216,7 @@ enum SegmentPart {
             {
                 guard let entries = item.entries else {
                     reading.say(
-                        "not-a-map", at: item.place, "\(reading.describe(item)) stands here",
+                        "not-a-map", at: item.place, "found \(reading.describe(item))",
                         expected: "a map column → value", suggestion: nil)
                     continue
                 }

@@ -21,8 +21,10 @@ enum SourcePart {
     static func decode(_ formats: [String]) -> KeySpec {
         let keys = DecodePart.part.keys.map(\.name)
         return KeySpec(
-            "decode", .any(
-                "\(alternatives(Formats.all.map { $0.name })), or { \(keys.joined(separator: ", ")) }"), says: Formats.all[0].name,
+            "decode",
+            .any(
+                "\(alternatives(Formats.all.map { $0.name })), or { \(keys.joined(separator: ", ")) }"
+            ), says: Formats.all[0].name,
             shape: .either([.literals(formats), .part("decode")]), "encoding of a record")
     }
     static let schema = KeySpec(
@@ -107,7 +109,7 @@ enum SourcePart {
         } else if given.count > 1 {
             f.reading.say(
                 "two-sources", at: given[1].keyPlace,
-                "\(shown(given[1].key)) is a second source beside \(shown(given[0].key))",
+                "\(shown(given[1].key)) is a second source, after \(shown(given[0].key))",
                 expected: "one of topic, topics, file", suggestion: "delete one of them")
         }
     }
@@ -126,7 +128,7 @@ enum SourcePart {
                 topics.append(topic)
             } else {
                 reading.say(
-                    "listed-twice", at: item.place, "\(shown(topic)) is in the list already",
+                    "listed-twice", at: item.place, "\(shown(topic)) is already in the list",
                     expected: "once", suggestion: "delete it")
             }
         }
@@ -151,7 +153,8 @@ enum SourcePart {
             let isWord = text == "record" || text == "file"
             f.reading.say(
                 "bad-clock", at: node.place,
-                isWord ? "`\(text)` is the clock of another source" : "\(shown(text)) is no clock",
+                isWord
+                    ? "`\(text)` is the clock of another source" : "\(shown(text)) is not a clock",
                 expected:
                     "\(plan.file == nil ? "record" : "file"), or a time like 2026-01-31T12:00:00Z",
                 suggestion: "delete the line for the default")
@@ -201,7 +204,7 @@ extension ValueType where Value == SourcePlan.Start {
                 if let ms = Scalars.time(text) { return .success(.time(ms: ms)) }
                 return .failure(
                     ScalarProblem(
-                        rule: "bad-time", message: "\(shown(text)) is no start",
+                        rule: "bad-time", message: "\(shown(text)) is not a start",
                         expected: "committed, earliest, latest or a time like 2026-01-31T12:00:00Z",
                         suggestion: nearest(text, words.map(\.0)).map { "`\($0)`" }))
             },

@@ -19,7 +19,7 @@ enum TopologyPart {
         "app", ValueType.name.optional, says: "the name",
         "consumer group, transactional id, prefix of state")
     static let owner = Key(
-        "owner", ValueType.text(lengthMax: 1024).optional, "who is asked; carried in alerts")
+        "owner", ValueType.text(lengthMax: 1024).optional, "whom to ask; carried in alerts")
     static let description = Key(
         "description", ValueType.text(lengthMax: 1024).optional, "carried in alerts")
     static let labels = KeySpec(
@@ -39,7 +39,7 @@ enum TopologyPart {
     static let pane = Key(
         "pane", ValueType.duration(secondMs...minuteMs).optional,
         says: "the longest divisor up to \(durationText(WindowPart.paneMsMax))",
-        "what is folded and re-read")
+        "rows are folded and read again in pieces of this length")
     static let summaries = KeySpec(
         "summaries", .list("a list of rules"), says: "[]", shape: .list(.part("summary")),
         "what is kept of a column, later rules win")

@@ -39,7 +39,7 @@ enum WindowPart {
             if windows.contains(where: { $0.lengthMs == window.lengthMs }) {
                 reading.say(
                     "listed-twice", at: item.place,
-                    "a window of \(durationText(window.lengthMs)) is there already",
+                    "there is already a window of \(durationText(window.lengthMs))",
                     expected: "lengths that differ", suggestion: "delete one of them")
                 continue
             }
@@ -97,7 +97,7 @@ enum WindowPart {
         let length = text(["size", "length", "duration", "every", "window"])
         let step = text(["step", "slide", "hop", "advance"])
         reading.say(
-            "not-a-text", at: place, "a map stands here", expected: expected,
+            "not-a-text", at: place, "found a map", expected: expected,
             suggestion: length.map { length in
                 let text = "\(length)\(step.map { " every \($0)" } ?? "")"
                 return isAlone ? "`windows: [\(text)]`" : "`\(text)`"

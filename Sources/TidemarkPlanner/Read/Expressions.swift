@@ -386,7 +386,7 @@ struct ExpressionReader {
             let isUpper = ["AND", "OR", "NOT", "IN", "IS", "NULL", "TRUE", "FALSE"].contains(name)
             throw ExpressionFailure(
                 isUpper ? "bad-expression" : "unknown-column", lexeme.offset,
-                isUpper ? "\(shown(name)) is written in small letters" : "no column \(shown(name))",
+                isUpper ? "\(shown(name)) is written in lower case" : "no column \(shown(name))",
                 expected: isUpper ? name.lowercased() : someOf(columns.map(\.name), near: name),
                 suggestion: isUpper
                     ? "`\(name.lowercased())`"

@@ -129,7 +129,7 @@ extension Reading {
             "empty-value", at: isNull ? entry.value.place : entry.keyPlace,
             isNull
                 ? "\(shown(entry.value.text ?? "")) is not a value"
-                : "\(shown(entry.key)) has nothing behind it",
+                : "\(shown(entry.key)) has no value",
             expected: field.expected,
             suggestion: fallback
                 ?? (field.takesOff ? "`off`, or delete the line" : "a value, or delete the line"))
@@ -154,7 +154,7 @@ extension Reading {
         return entries.filter { entry in
             guard entry.value.isEmpty else { return true }
             say(
-                "empty-value", at: entry.keyPlace, "\(shown(entry.key)) has nothing behind it",
+                "empty-value", at: entry.keyPlace, "\(shown(entry.key)) has no value",
                 expected: item, suggestion: "`off`, or delete the line")
             return false
         }

@@ -147,7 +147,7 @@ final class Reading {
         if orOne, node.text != nil { return [node] }
         guard let items = node.items else {
             say(
-                "not-a-list", at: node.place, "\(describe(node)) stands here", expected: what,
+                "not-a-list", at: node.place, "found \(describe(node))", expected: what,
                 suggestion: node.text.map { "`[\($0)]`" })
             return []
         }
@@ -159,7 +159,7 @@ final class Reading {
         return items.prefix(countMax).filter { item in
             guard item.isEmpty else { return true }
             say(
-                "empty-value", at: item.place, "an entry with nothing in it", expected: what,
+                "empty-value", at: item.place, "an empty entry", expected: what,
                 suggestion: "delete it")
             return false
         }

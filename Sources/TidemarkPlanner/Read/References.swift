@@ -12,7 +12,7 @@ extension Reading {
             let texts = (node.items ?? []).compactMap(\.text)
             let isOfTexts = !texts.isEmpty && texts.count == node.items?.count
             say(
-                "not-a-text", at: node.place, "\(describe(node)) stands here", expected: expected,
+                "not-a-text", at: node.place, "found \(describe(node))", expected: expected,
                 suggestion: isOfTexts ? "one text: `\(texts.joined(separator: ","))`" : nil)
             return nil
         }

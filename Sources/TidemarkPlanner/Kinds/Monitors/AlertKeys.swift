@@ -9,7 +9,7 @@ enum AlertKeys {
     static let usual = MonitorPlan(
         name: "", columns: [], segments: [], windows: [], baseline: 0, tests: .automatic)
     private static let severity = Setting(
-        "severity", \MonitorPlan.severity, .choice(), usual: usual, json: "severity", "how loud")
+        "severity", \MonitorPlan.severity, .choice(), usual: usual, json: "severity", "how urgent")
     private static let alert = Setting(
         "alert", \MonitorPlan.alerts, .booleanOrOff, usual: usual, json: "alert",
         "off: results only")
@@ -30,20 +30,21 @@ enum AlertKeys {
         Setting(
             "cool_down", \MonitorPlan.coolDownMs, .duration(0...weekMs), usual: usual,
             json: "cool_down_ms",
-            "alerts that fire so soon after the last one resolved are published muted"),
+            "alerts that fire this soon after the last one resolved are published muted"),
         Setting(
             "max_age", \MonitorPlan.maxAgeMs, .duration(0...weekMs), usual: usual,
             json: "max_age_ms",
-            "alerts of windows that were over for longer when they were read are published muted"),
+            "alerts on windows that ended longer ago than this when they were read are published muted"
+        ),
         Setting(
             "resolve_after", \MonitorPlan.resolveAfterMs, .duration(secondMs...366 * dayMs),
             usual: usual, json: "resolve_after_ms",
-            "without a verdict for so long (the group is gone) an alert resolves; what differs from a trailing baseline for so long is learned"
+            "an alert without a verdict for this long (the group is gone) resolves; what differs from a trailing baseline for this long is learned"
         ),
         alert,
         Setting(
             "summary", \MonitorPlan.summary, ValueType.text(lengthMax: 300).optional, usual: usual,
-            says: "written by us", "text of the alert"),
+            says: "a generated text", "text of the alert"),
         Setting(
             "runbook", \MonitorPlan.runbook, ValueType.text(lengthMax: 1024).optional,
             usual: usual, "what to do"),

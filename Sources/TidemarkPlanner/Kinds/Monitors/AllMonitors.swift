@@ -217,7 +217,7 @@ struct MonitorKinds: Sendable {
             let (first, second) = (kinds[0].1, kinds[1].1)
             reading.say(
                 "two-kinds", at: second.keyPlace,
-                "\(shown(second.key)) is a second kind beside \(shown(first.key)) "
+                "\(shown(second.key)) is a second kind, after \(shown(first.key)) "
                     + "(\(first.keyPlace.line):\(first.keyPlace.column))", expected: "one",
                 suggestion: "two monitors")
             return nil

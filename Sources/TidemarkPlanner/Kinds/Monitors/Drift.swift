@@ -105,7 +105,7 @@ struct Drift: MonitorKind {
         if plan.learning != nil {
             scope.reading.say(
                 "misplaced-key", at: place,
-                "`fallback` is of no use here: `\(plan.name)` is learned of every group",
+                "`fallback` has no effect here: `\(plan.name)` is learned of every group",
                 expected: "a baseline from a file", suggestion: "delete it")
         } else if let summary = scope.baselines.summaries[baseline], !summary.groups.contains("*") {
             scope.reading.say(

@@ -59,7 +59,7 @@ private struct TestList {
     mutating func add(_ test: TestSpec, _ effect: Double?, at place: Place) {
         guard !tests.contains(where: { $0.test == test.name }) else {
             reading.say(
-                "listed-twice", at: place, "\(shown(test.name)) is in the list already",
+                "listed-twice", at: place, "\(shown(test.name)) is already in the list",
                 expected: "once", suggestion: "delete it")
             return
         }
@@ -80,7 +80,8 @@ private struct TestList {
         let names = TestWords.names
         if name == "auto" {
             reading.say(
-                "unknown-test", at: place, "`auto` stands alone", expected: "tests by name",
+                "unknown-test", at: place, "`auto` can't stand beside other tests",
+                expected: "tests by name",
                 suggestion: "`test: auto`")
         } else if TwoSample.later.contains(name) {
             reading.say(

@@ -9,18 +9,20 @@ struct Freshness: MonitorKind {
     private static let usual = FreshnessPlan(name: "freshness", limitMs: 600_000)
     private let limit = Setting(
         "freshness", \FreshnessPlan.limitMs, .duration(1000...31 * 86_400_000), usual: usual,
-        json: "limit_ms", "how long")
+        json: "limit_ms", "the longest silence")
     private let per = Setting(
         "per", \FreshnessPlan.per, .choice(later: ["stream", "monitor", "pooled"]), usual: usual,
         json: "per", "what must not be silent")
     private let segments = KeySpec(
-        "segments", .list("a list of segments"), says: "all", "where, per segment or group")
+        "segments", .list("a list of segments"), says: "all", "where it looks, per segment or group"
+    )
     private let severity = Setting(
-        "severity", \FreshnessPlan.severity, .choice(), usual: usual, json: "severity", "how loud")
+        "severity", \FreshnessPlan.severity, .choice(), usual: usual, json: "severity", "how urgent"
+    )
     private let texts = [
         Setting(
             "summary", \FreshnessPlan.summary, ValueType.text(lengthMax: 300).optional,
-            usual: usual, says: "written by us", "text of the alert"),
+            usual: usual, says: "a generated text", "text of the alert"),
         Setting(
             "runbook", \FreshnessPlan.runbook, ValueType.text(lengthMax: 1024).optional,
             usual: usual, "what to do"),
@@ -76,7 +78,7 @@ struct Freshness: MonitorKind {
             if let node = f.entry(segments) {
                 f.reading.say(
                     "misplaced-key", at: node.keyPlace,
-                    "`segments` is of no use where the source as a whole is watched",
+                    "`segments` has no effect where the source as a whole is watched",
                     expected: "`per: segment` or `per: group` beside it",
                     suggestion: "`per: group`")
             }
@@ -90,7 +92,7 @@ struct Freshness: MonitorKind {
             if let first = groupless.first, f.has(segments) || plan.segments.isEmpty {
                 f.reading.say(
                     "no-groups", at: f[segments]?.place ?? f[per]?.place ?? entry.keyPlace,
-                    "segment `\(all[first].name)` has no groups: it is by nothing",
+                    "segment `\(all[first].name)` has no groups: its `by` is empty",
                     expected: "a segment with `by`", suggestion: "`per: segment`")
             }
         }

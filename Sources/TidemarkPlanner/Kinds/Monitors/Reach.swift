@@ -5,12 +5,14 @@ import TidemarkTopology
 
 /// Where a monitor looks, and what with: keys that kinds have in common.
 enum Reach {
-    static let segments = KeySpec("segments", .list("a list of segments"), says: "all", "where")
-    static let windows = KeySpec("windows", .list("a list of window lengths"), says: "all", "where")
+    static let segments = KeySpec(
+        "segments", .list("a list of segments"), says: "all", "where it looks")
+    static let windows = KeySpec(
+        "windows", .list("a list of window lengths"), says: "all", "where it looks")
     /// What columns are compared with.
     static let against = KeySpec(
         "against", .any("the name of a baseline, { first } or { trailing }"),
-        says: "the only one", "what with")
+        says: "the only one", "the baseline to compare with")
 
     /// Sets the segments and windows of a monitor.
     static func read(_ f: Fields, _ scope: Scope, into plan: inout MonitorPlan) {
@@ -125,8 +127,8 @@ enum Reach {
         let longest = roundedDown(window.lengthMs * LearningPlan.windowCountMax)
         scope.reading.say(
             "too-many", at: scope.baselines.places[plan.baseline],
-            "\(durationText(learning.lengthMs)) are \(count) windows of "
-                + "\(durationText(window.lengthMs)), which are kept one by one",
+            "\(durationText(learning.lengthMs)) is \(count) windows of "
+                + "\(durationText(window.lengthMs)), which are all kept",
             expected: "at most \(LearningPlan.windowCountMax)",
             suggestion: "`trailing: \(durationText(longest))`, "
                 + "or `windows` with longer ones in `\(plan.name)`")

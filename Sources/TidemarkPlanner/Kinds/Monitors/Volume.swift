@@ -36,7 +36,8 @@ struct Volume: MonitorKind {
             "fewer than expected by this share, and significantly")
         against = KeySpec(
             "against", .any("a learned baseline: its name, { first } or { trailing }"),
-            says: "{ trailing: \(durationText(usualSpanMs)) }, at least \(windowCounts.better) windows",
+            says:
+                "{ trailing: \(durationText(usualSpanMs)) }, at least \(windowCounts.better) windows",
             "what is expected")
         let own: [any TopologyKey] = [
             rows, drop, rise, below, above, against, Reach.segments, Reach.windows,
@@ -85,7 +86,8 @@ struct Volume: MonitorKind {
         guard let node = f[against], rule.testCount > 0 else {
             if let node = f[against] {
                 f.reading.say(
-                    "misplaced-key", at: node.place, "`against` is of no use without drop or rise",
+                    "misplaced-key", at: node.place,
+                    "`against` has no effect without `drop` or `rise`",
                     expected: "`drop` or `rise` beside it", suggestion: "delete it")
             }
             plan.baseline = scope.baselines.add(ownBaseline(of: plan, rule, entry, scope))
@@ -112,7 +114,7 @@ struct Volume: MonitorKind {
         if rule.testCount == 0, !hasBound {
             f.reading.say(
                 "volume-without-bound", at: entry.keyPlace,
-                "\(shown(entry.key)) says not what is too few or too many",
+                "\(shown(entry.key)) does not say what is too few or too many",
                 expected: "one of drop, rise, below, above", suggestion: "`drop: 80%`")
             return nil
         }
@@ -120,7 +122,8 @@ struct Volume: MonitorKind {
             let place = f[self.above]?.place
         {
             f.reading.say(
-                "out-of-limits", at: place, "no count is \(below) or more and \(above) or fewer",
+                "out-of-limits", at: place,
+                "no count is both at least \(below) and at most \(above)",
                 expected: "at least \(below)", suggestion: nil)
         }
         return rule
@@ -153,7 +156,7 @@ struct Volume: MonitorKind {
         guard let learning = baseline.learning else {
             scope.reading.say(
                 "baseline-without-volume", at: read.place,
-                "`\(baseline.name)` is a file: it knows no rows a window",
+                "`\(baseline.name)` is a file, which does not say how many rows a window has",
                 expected: "a learned baseline", suggestion: "`against: { trailing: 6h }`")
             return
         }
@@ -164,9 +167,9 @@ struct Volume: MonitorKind {
                 let better = durationText(windowCounts.better * window.lengthMs)
                 scope.reading.say(
                     "too-few-windows", at: read.place,
-                    "\(durationText(learning.lengthMs)) hold \(count) "
+                    "\(durationText(learning.lengthMs)) holds \(count) "
                         + "window\(count == 1 ? "" : "s") of \(durationText(window.lengthMs)): "
-                        + "how much rows scatter can't be told",
+                        + "too few to tell how much the number of rows varies",
                     expected:
                         "\(windowCounts.least) windows or more, better \(windowCounts.better)",
                     suggestion: "`\(learning.span.rawValue): \(better)`")

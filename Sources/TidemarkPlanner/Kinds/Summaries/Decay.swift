@@ -7,7 +7,7 @@ struct Decay: OneFieldSummary {
     let setting = Setting(
         "decay", \ColumnSummary.halfLifeMs, ValueType.duration(secondMs...weekMs).orOff,
         usual: ColumnSummary(), json: "decay_ms",
-        "mean, deviation and rate in which a value counts half after so long")
+        "mean, deviation and rate in which a value counts half after this time")
 
     func extra(_ summary: ColumnSummary) -> (any CanonicalValue)? { summary.halfLifeMs }
 }

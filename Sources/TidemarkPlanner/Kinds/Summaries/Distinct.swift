@@ -9,7 +9,7 @@ struct Distinct: SummaryKind {
         shape: .either([.part("distinct"), .off]), "by sketch")
     private let sketch = Key(
         "sketch", ValueType<String>.choice(["hll"], later: ["req", "tdigest", "theta"]),
-        usual: "hll", "how")
+        usual: "hll", "which sketch")
     private let lgK = Setting(
         "lg_k", \ColumnSummary.distinctLgK, ValueType<Int>.count(4...21).optional,
         usual: .ofTexts, json: "distinct_lg_k", "accuracy")

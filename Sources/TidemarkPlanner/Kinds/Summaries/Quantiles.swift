@@ -35,7 +35,7 @@ struct Quantiles: SummaryKind {
             shape: .either([.part("quantiles"), .off]), "by sketch")
         at = KeySpec(
             "at", .list("a list of shares"),
-            says: "[" + usualRanks.map(shareText).joined(separator: ", ") + "]", "which")
+            says: "[" + usualRanks.map(shareText).joined(separator: ", ") + "]", "which quantiles")
         part = PartSpec(
             "quantiles", path: "summaries[].quantiles", "quantiles by sketch",
             [at, sketch, k, relativeError, mapping],
@@ -84,7 +84,7 @@ struct Quantiles: SummaryKind {
                 expected: "`sketch: ddsketch` beside it", suggestion: "delete it, or say `k`")
         } else if let entry = q.entry(relativeError), given.relativeError < errorMin {
             q.reading.say(
-                "out-of-range", at: entry.value.place, "below 0.01% a ddsketch has no use",
+                "out-of-range", at: entry.value.place, "a ddsketch below 0.01% is of no use",
                 expected: "0.01% to 50%", suggestion: "`1%`")
         }
         if let entry = q.entry(mapping), !isDDSketch {
