@@ -1,3 +1,5 @@
+package import TidemarkText
+
 /// What a key of a topology is called and takes, whatever the type of its value.
 ///
 /// Messages, the JSON Schema, `tidemark list operators` and the reference all read this.
@@ -12,6 +14,8 @@ package struct KeySpec: Sendable {
     package var isRequired: Bool
     /// The default, as an author writes it or in words; `nil`: none.
     package var defaultText: String?
+    /// The default as a JSON document would have it; `nil`: none, or it is not one value.
+    package var defaultValue: JSONValue?
     /// What it is for, in a few words.
     package var help: String
     /// The full language knows it; this version refuses it.
@@ -67,6 +71,7 @@ package struct Key<Value: Sendable>: Sendable {
             name, type.form, says: says ?? type.text(usual), off: type.takesOff,
             required: required, help)
         if required { spec.defaultText = nil }
+        if says == nil, let text = spec.defaultText { spec.defaultValue = type.form.value(text) }
         self.spec = spec
         self.type = type
         self.usual = usual

@@ -1,3 +1,5 @@
+import TidemarkText
+
 /// The form of a value: what may be written, and what people are told of it.
 ///
 /// Limits are part of the form; times are milliseconds.
@@ -74,6 +76,19 @@ package enum ValueForm: Sendable, Equatable {
         case .choice(let words): words.joined(separator: " ")
         default: nil
         }
+    }
+
+    /// A text of this form as JSON has it: YAML makes numbers and booleans of some.
+    func value(_ text: String) -> JSONValue {
+        switch self {
+        case .boolean where text == "true" || text == "false": return .boolean(text == "true")
+        case .count:
+            if let number = Scalars.integer(text) { return .integer(number) }
+        case .number:
+            if let number = Scalars.number(text) { return .number(number) }
+        default: break
+        }
+        return .text(text)
     }
 
     /// What a message says was expected.

@@ -56,6 +56,22 @@ struct CatalogueTests {
         #expect(declared.subtracting(read).sorted() == [])
     }
 
+    @Test func `the schema has the default and the bounds of a key as values`() throws {
+        let schema = try JSONValue(parsing: Array(core.schema.utf8))
+        func key(_ part: String, _ name: String) -> JSONValue? {
+            schema["$defs"]?[part]?["properties"]?[name]
+        }
+        let rows = key("drift", "min_rows")
+        #expect(rows?["default"] == .integer(500))
+        #expect(rows?["minimum"] == .integer(1))
+        #expect(rows?["maximum"] == .integer(1_000_000_000))
+        #expect(key("run", "commit")?["default"] == .text("1s"))
+        #expect(key("summary", "moments")?["default"] == .boolean(true))
+        #expect(key("quantiles", "relative_error")?["maximum"] == .number(0.5))
+        // What is said in words is no value.
+        #expect(key("volume", "drop")?["default"] == nil)
+    }
+
     // MARK: Summaries that others declare
 
     private static let trim = Key(

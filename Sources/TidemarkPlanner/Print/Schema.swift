@@ -29,11 +29,12 @@ private func members(of part: PartSpec) -> [Fact] {
 
 private func schema(of key: KeySpec) -> JSONValue {
     let text = key.defaultText.map { " (default \($0))" } ?? ""
-    let description: Fact = ("description", .text(key.help + text))
+    var description: [Fact] = [("description", .text(key.help + text))]
+    if let value = key.defaultValue { description.append(("default", value)) }
     if let shape = key.shape {
-        return .object([description, ("allOf", .array([schema(of: shape)]))])
+        return .object(description + [("allOf", .array([schema(of: shape)]))])
     }
-    return .object([description] + type(of: key))
+    return .object(description + type(of: key))
 }
 
 /// A reference may stand for a word.
@@ -66,13 +67,31 @@ private func schema(of shape: ValueShape) -> JSONValue {
 /// YAML tools turn texts into numbers and booleans; both are read.
 private func type(of key: KeySpec) -> [Fact] {
     func types(_ names: String...) -> [Fact] { [("type", .texts(names))] }
+    func numbers(_ name: String) -> [Fact] {
+        [("type", .texts([name, "string"] + (key.takesOff ? ["boolean"] : [])))]
+    }
     switch key.form {
     case .choice(let words):
-        let words: JSONValue = .object([("enum", .texts(words + (key.takesOff ? ["off"] : [])))])
+        let literals = (words + (key.takesOff ? ["off"] : [])).flatMap { word -> [JSONValue] in
+            [.text(word)] + (Scalars.integer(word).map { [.integer($0)] } ?? [])
+        }
         let off: [JSONValue] = key.takesOff ? [.object([("const", .boolean(false))])] : []
-        return [("anyOf", .array([words, reference] + off))]
+        return [("anyOf", .array([.object([("enum", .array(literals))]), reference] + off))]
     case .boolean: return types("boolean", "string")
-    case .count, .number, .share: return types("number", "string")
+    // Bounds are those of a value that is written as a number: a reference, or `50%`, is a text.
+    case .count(let range):
+        return numbers("integer") + [("minimum", .integer(range.lowerBound))]
+            + (range.upperBound == .max ? [] : [("maximum", .integer(range.upperBound))])
+    case .number(let range):
+        let bounds: [Fact] = [
+            ("minimum", .number(range.lowerBound)), ("maximum", .number(range.upperBound)),
+        ]
+        return numbers("number")
+            + bounds.filter { $0.value != .number(.infinity) && $0.value != .number(-.infinity) }
+    case .share(let max):
+        return numbers("number") + [
+            ("minimum", .integer(0)), ("maximum", .number(min(1, max))),
+        ]
     case .list: return types("array", "string")
     case .map: return [("type", .text("object"))]
     case .selector: return types("string", "array")
