@@ -109,7 +109,7 @@ let package = Package(
             [
                 "TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkKernels",
                 "TidemarkSketches", "TidemarkDrift", "TidemarkAlerts", "TidemarkBatch",
-                "TidemarkCodec", "TidemarkDataflow",
+                "TidemarkCodec", "TidemarkLanguage", "TidemarkDataflow",
             ]),
         module("TidemarkTopology", ["TidemarkText", "CYAML"]),
         module(
@@ -214,7 +214,7 @@ let package = Package(
             "TidemarkPlannerTests",
             [
                 "TidemarkText", "TidemarkCore", "TidemarkLanguage", "TidemarkTopology",
-                "TidemarkPlanner", "TidemarkDataflow", "TidemarkDrift",
+                "TidemarkPlanner", "TidemarkDataflow", "TidemarkDrift", "TidemarkOperators",
             ]),
         tests(
             "TidemarkTelemetryTests", ["TidemarkCore", "TidemarkTelemetry", "TidemarkTestSupport"]),

@@ -1,10 +1,11 @@
 import Glibc
 import TidemarkDataflow
+import TidemarkOperators
 import TidemarkPlanner
 import TidemarkTopology
 
-/// The language without summaries that others declare.
-let core = Catalogue(summaries: [])
+/// The language as the binary has it.
+let core = Catalogue(summaries: declaredSummaries)
 
 /// Files, baselines and environment of a test.
 struct World {

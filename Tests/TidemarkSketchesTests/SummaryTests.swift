@@ -112,6 +112,26 @@ private func draw(_ shape: Int, _ random: inout TestRandom) -> Double {
         }
     }
 
+    @Test(arguments: 0..<5)
+    func `bins come in ascending order, and hold all values`(shape: Int) {
+        var random = TestRandom(seed: UInt64(shape))
+        let values = (0..<5_000).map { _ in draw(shape, &random) } + [0, 0, -3, 3]
+        var sketch = DDSketch()
+        sketch.update(values)
+        var bins: [(value: Double, count: UInt64)] = []
+        sketch.forEachBin { bins.append(($0, $1)) }
+        #expect(zip(bins, bins.dropFirst()).allSatisfy { $0.value < $1.value })
+        #expect(bins.reduce(0) { $0 + $1.count } == UInt64(values.count))
+        // Each value in the order of their sizes lies within the error of its bin's.
+        var sorted = values.sorted()[...]
+        for bin in bins {
+            for value in sorted.prefix(Int(bin.count)) {
+                #expect(abs(value - bin.value) <= 0.01 * abs(value) * (1 + 1e-9))
+            }
+            sorted.removeFirst(Int(bin.count))
+        }
+    }
+
     @Test func `zeros, subnormal and non-finite numbers have their places`() {
         var sketch = DDSketch()
         let kept = sketch.update([

@@ -221,11 +221,6 @@ package struct ColumnSummary: Sendable, Equatable {
     /// Summaries that are known here by name and settings alone, in the order of their names.
     package var parts: [PartPlan] = []
 
-    /// Whether anything is kept that most columns lack.
-    package var hasExtras: Bool {
-        shape || halfLifeMs != nil || logLinear || valueCountMax != nil || sampleCount != nil
-    }
-
     package init() {}
 }
 

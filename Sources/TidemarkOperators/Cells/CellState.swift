@@ -25,11 +25,7 @@ extension GroupCell {
             case .none: break
             }
             unsafe kll[index].writeState(&bytes)
-            if let wide = wideQuantiles(index) {
-                wide.kll.writeState(&bytes)
-                wide.dd.writeState(&bytes)
-            }
-            extras(index)?.writeState(&bytes)
+            for part in parts(index) { part.writeState(&bytes) }
             if let category = categories[index] {
                 bytes.append(varint: UInt64(bitPattern: category.valueCount))
                 category.distinct.writeState(&bytes)
@@ -61,11 +57,7 @@ extension GroupCell {
             case .none: break
             }
             unsafe kll[index] = try KLLSketch.readState(&reader)
-            if let wide = wideQuantiles(index) {
-                wide.kll = try KLLDoublesSketch.readState(&reader)
-                wide.dd = try DDSketch.readState(&reader)
-            }
-            try extras(index)?.readState(&reader)
+            for part in parts(index) { try part.readState(&reader) }
             if let category = categories[index] {
                 category.valueCount = Int64(bitPattern: try reader.readVarint())
                 category.distinct = try HLLSketch.readState(&reader)

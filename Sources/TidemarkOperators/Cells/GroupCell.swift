@@ -41,50 +41,6 @@ final class CategorySummary: @unchecked Sendable {
     }
 }
 
-/// Quantiles of a column that chose another sketch than KLL over f32.
-///
-/// It belongs to its cell.
-final class WideQuantiles: @unchecked Sendable {
-    let sketch: QuantileSketch
-    /// Ordered.
-    var kll: KLLDoublesSketch
-    /// Order-free.
-    var dd: DDSketch
-
-    init?(_ plan: ColumnSummary, seed: UInt64) {
-        guard plan.quantileSketch != .kll, !plan.quantiles.isEmpty else { return nil }
-        sketch = plan.quantileSketch
-        kll = KLLDoublesSketch(k: plan.kllK, seed: seed)
-        dd = DDSketch(
-            relativeError: plan.relativeError,
-            mapping: plan.hasLogarithmicBins ? .logarithmic : .cubic)
-    }
-
-    private init(_ other: WideQuantiles) {
-        sketch = other.sketch
-        kll = other.kll.copy()
-        dd = other.dd.copy()
-    }
-
-    func copy() -> WideQuantiles { WideQuantiles(self) }
-
-    var byteCount: Int { kll.byteCount + dd.byteCount }
-
-    func update(_ values: UnsafePointer<Double>, count: Int) {
-        switch sketch {
-        case .kll: break
-        case .kllDoubles: unsafe kll.update(values, count: count)
-        case .ddsketch: unsafe dd.update(values, count: count)
-        }
-    }
-
-    func quantiles(_ ranks: [Double]) -> [Double] {
-        sketch == .ddsketch ? dd.quantiles(ranks) : kll.quantiles(ranks)
-    }
-
-    func serialize() -> [UInt8] { sketch == .ddsketch ? dd.serialize() : kll.serialize() }
-}
-
 /// Everything that is kept of one group in one pane, and later in one window: counts, sums, bins
 /// and sketches of each watched column.
 ///
@@ -109,10 +65,8 @@ final class GroupCell: @unchecked Sendable {
     /// Texts of an open pane.
     let codes: UnsafeMutablePointer<CodeCounter>
     let categories: [CategorySummary?]
-    /// Empty where no column has one.
-    private let wide: [WideQuantiles?]
-    /// Empty where no column has one.
-    private let extras: [ColumnExtras?]
+    /// By column; empty where no column has any.
+    private let parts: [[any CellPart]]
     let correlations: [CorrelationCell]
     private let columnCount: Int
     private let memory: CellMemory
@@ -130,11 +84,11 @@ final class GroupCell: @unchecked Sendable {
         }
         self.init(
             shape: shape, memory: pool?.take(shape) ?? CellMemory(shape), pool: pool,
-            wide: shape.hasWideQuantiles
-                ? zip(shape.columns, seeds).map { WideQuantiles($0.column.summary, seed: $1) } : [],
-            extras: shape.hasExtras
-                ? shape.columns.map {
-                    ColumnExtras($0.column.summary, topicHash: shape.topicHash)
+            parts: shape.hasParts
+                ? zip(shape.columns, seeds).map {
+                    CellParts.make(
+                        $0.column.summary, PartContext(seed: $1, topicHash: shape.topicHash),
+                        orderFreeOnly: shape.values.isOther)
                 } : [],
             correlations: shape.correlations.map { CorrelationCell(places: $0) })
         for index in 0..<columnCount { unsafe kll[index].reset(seed: seeds[index]) }
@@ -146,7 +100,7 @@ final class GroupCell: @unchecked Sendable {
     func copy() -> GroupCell {
         let copy = GroupCell(
             shape: shape, memory: CellMemory(copying: memory), pool: nil,
-            wide: wide.map { $0?.copy() }, extras: extras.map { $0?.copy() },
+            parts: parts.map { $0.map { $0.copy() } },
             correlations: correlations.map { $0.copy() })
         copy.rowCount = rowCount
         copy.lateCount = lateCount
@@ -155,14 +109,13 @@ final class GroupCell: @unchecked Sendable {
     }
 
     private init(
-        shape: GroupShape, memory: CellMemory, pool: CellPool?, wide: [WideQuantiles?],
-        extras: [ColumnExtras?], correlations: [CorrelationCell]
+        shape: GroupShape, memory: CellMemory, pool: CellPool?, parts: [[any CellPart]],
+        correlations: [CorrelationCell]
     ) {
         self.shape = shape
         self.memory = memory
         self.pool = pool
-        self.wide = wide
-        self.extras = extras
+        self.parts = parts
         self.correlations = correlations
         columnCount = shape.columns.count
         unsafe states = memory.states
@@ -230,7 +183,8 @@ final class GroupCell: @unchecked Sendable {
 
     /// The quantiles of a column that is not kept in KLL over f32.
     func wideQuantiles(_ index: Int) -> WideQuantiles? {
-        shape.hasWideQuantiles ? wide[index] : nil
+        for part in parts(index) { if let wide = part as? WideQuantiles { return wide } }
+        return nil
     }
 
     /// The frequent texts of a column, sorted in: a copy, as the cell may be part of later windows.
@@ -239,8 +193,8 @@ final class GroupCell: @unchecked Sendable {
         return category.frequent.settledCopy()
     }
 
-    /// What a column keeps beside what most columns have.
-    func extras(_ index: Int) -> ColumnExtras? { shape.hasExtras ? extras[index] : nil }
+    /// What a column keeps beside what all columns have.
+    func parts(_ index: Int) -> [any CellPart] { shape.hasParts ? parts[index] : [] }
 
     // Nobody else holds the cell by now, whoever merged or published it.
     deinit { pool?.give(memory) }
@@ -248,8 +202,7 @@ final class GroupCell: @unchecked Sendable {
     var byteCount: Int {
         var count = memory.byteCount
         for index in 0..<columnCount {
-            count += wideQuantiles(index)?.byteCount ?? 0
-            count += extras(index)?.byteCount ?? 0
+            for part in parts(index) { count += part.byteCount }
         }
         for cell in correlations { count += cell.byteCount }
         return count
@@ -269,12 +222,7 @@ final class GroupCell: @unchecked Sendable {
         }
         for index in 0..<columnCount {
             unsafe exact[index].merge(other.exact[index])
-            if let mine = wideQuantiles(index), let theirs = other.wideQuantiles(index) {
-                mine.dd.merge(theirs.dd)
-            }
-            if let mine = extras(index), let theirs = other.extras(index) {
-                mine.mergeOrderFree(theirs)
-            }
+            CellParts.merge(parts(index), other.parts(index), orderFree: true)
             guard let mine = categories[index], let theirs = other.categories[index] else {
                 continue
             }
@@ -292,12 +240,7 @@ final class GroupCell: @unchecked Sendable {
                 unsafe ordered[index].merge(other.ordered[index])
             }
             if !summary.quantiles.isEmpty { unsafe kll[index].merge(other.kll[index]) }
-            if let mine = wideQuantiles(index), let theirs = other.wideQuantiles(index) {
-                mine.kll.merge(theirs.kll)
-            }
-            if let mine = extras(index), let theirs = other.extras(index) {
-                mine.mergeOrdered(theirs)
-            }
+            CellParts.merge(parts(index), other.parts(index), orderFree: false)
             if summary.topCount != nil, let mine = categories[index],
                 let theirs = other.categories[index]
             {

@@ -269,10 +269,8 @@ final class GroupShape: Sendable {
     let foldings: [ColumnShape.Folding]
     /// Counters of all binnings of all columns.
     let counterCount: Int
-    /// Whether a column keeps quantiles in another sketch than KLL over f32.
-    let hasWideQuantiles: Bool
-    /// Whether a column keeps anything in `ColumnExtras`.
-    let hasExtras: Bool
+    /// Whether a column keeps any `CellPart`.
+    let hasParts: Bool
     /// Columns that are correlated with each other, by place among those of the segment.
     let correlations: [[Int]]
     /// Keys which rows are sampled.
@@ -287,8 +285,7 @@ final class GroupShape: Sendable {
         columns = other.columns
         foldings = other.foldings
         counterCount = other.counterCount
-        hasWideQuantiles = other.hasWideQuantiles
-        hasExtras = other.hasExtras
+        hasParts = other.hasParts
         correlations = other.correlations
         topicHash = other.topicHash
     }
@@ -311,8 +308,6 @@ final class GroupShape: Sendable {
                 if plan.summary.quantileSketch != .ddsketch { plan.summary.quantiles = [] }
                 plan.summary.topCount = nil
                 plan.summary.moments = false
-                plan.summary.shape = false
-                plan.summary.halfLifeMs = nil
             }
             return ColumnShape(
                 column: plan, group: name, baselines: tables,
@@ -324,7 +319,7 @@ final class GroupShape: Sendable {
         }
         foldings = columns.map(\.folding)
         self.counterCount = counterCount
-        hasExtras = columns.contains { $0.column.summary.hasExtras }
+        hasParts = columns.contains { CellParts.areWanted($0.column.summary) }
         correlations =
             values.isOther
             ? []
@@ -333,9 +328,6 @@ final class GroupShape: Sendable {
                 return places.count > 1 ? places : nil
             }
         topicHash = textHash(Array((stream.source.topics.first ?? "").utf8))
-        hasWideQuantiles = columns.contains {
-            $0.column.summary.quantileSketch != .kll && !$0.column.summary.quantiles.isEmpty
-        }
     }
 }
 

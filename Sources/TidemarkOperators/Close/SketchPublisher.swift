@@ -60,18 +60,21 @@ struct SketchPublisher {
         }
         if let wide = cell.wideQuantiles(place) {
             let bytes = wide.serialize()
-            if wide.sketch == .ddsketch, sketches.contains(.ddsketch) {
+            if wide.sketchKind == .ddsketch, sketches.contains(.ddsketch) {
                 // Protobuf has no version of its own.
                 send(.ddsketch, .f64, k: wide.dd.binCountMax, n: valueCount, version: 0, bytes)
-            } else if wide.sketch == .kllDoubles, wants.kll {
+            } else if wide.sketchKind == .kllDoubles, wants.kll {
                 send(
                     .kll, .f64, k: column.summary.kllK, n: valueCount, version: Int(bytes[1]),
                     bytes)
             }
         }
-        for sketch in cell.extras(place)?.serialized(sketches) ?? [] {
+        for part in cell.parts(place) {
+            guard let family = type(of: part).sketchFamily, sketches.contains(family),
+                let sketch = part.sketch
+            else { continue }
             send(
-                SketchName(sketch.family.rawValue), SketchName(sketch.item), k: sketch.k,
+                SketchName(family.rawValue), SketchName(sketch.item), k: sketch.k,
                 n: valueCount, version: Int(sketch.bytes[1]), sketch.bytes)
         }
         if wants.histogram,

@@ -733,13 +733,7 @@ package final class StageTwoOperator: StageTwo {
                 over: outer == 0
                     ? 0 : Int64(truncatingIfNeeded: unsafe cells[cells.count - 1]))
         }
-        cell.extras(place)?.describe(&record)
-        if !cell.correlations.isEmpty {
-            let names = cell.shape.columns.map(\.column.name)
-            record.parts.add(
-                .correlation,
-                .correlation(cell.correlations.flatMap { $0.pairs(of: place, names: names) }))
-        }
+        cell.describeParts(place, into: &record)
         if let category = cell.categories[place], record.rows.value > 0 {
             if summary.distinctLgK != nil, let registers {
                 let (estimate, lower, upper) = category.distinct.estimateAndBounds(

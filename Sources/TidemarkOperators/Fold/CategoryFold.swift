@@ -27,8 +27,10 @@ enum CategoryFold {
             cell.codes[index], column: column, into: summary, distinct: plan.distinctLgK != nil,
             frequent: plan.topCount != nil)
         let known = shape.binnings.isEmpty ? [] : texts.all(column)
-        if let extras = cell.extras(index) {
-            extras.add(unsafe texts.counted(cell.codes[index], column: column))
+        let parts = cell.parts(index)
+        if !parts.isEmpty {
+            let counted = unsafe texts.counted(cell.codes[index], column: column)
+            for part in parts { part.add(counted) }
         }
         for binning in shape.binnings {
             unsafe cell.codes[index].forEach { code, count in

@@ -10,10 +10,10 @@ final class CellFold {
     private let columns: [Int]
     private let texts: TextTable
     private let tables: CodeTables
-    /// By watched column, its numbers: what `foldExtras` reads.
+    /// By watched column, its numbers: what `foldParts` reads.
     let numbers: UnsafeMutablePointer<UnsafeMutablePointer<Double>?>
     private let run: UnsafeMutablePointer<Float>
-    private let wideRun: UnsafeMutablePointer<Double>
+    private let finite: UnsafeMutablePointer<Double>
 
     /// `rowCountMax`: rows of one fold at most.
     init(columns: [Int], texts: TextTable, rowCountMax: Int) {
@@ -23,13 +23,13 @@ final class CellFold {
         unsafe numbers = .allocate(capacity: columns.count)
         unsafe numbers.initialize(repeating: nil, count: columns.count)
         unsafe run = .allocate(capacity: rowCountMax + 64)
-        unsafe wideRun = .allocate(capacity: rowCountMax + 64)
+        unsafe finite = .allocate(capacity: rowCountMax + 64)
     }
 
     deinit {
         unsafe numbers.deallocate()
         unsafe run.deallocate()
-        unsafe wideRun.deallocate()
+        unsafe finite.deallocate()
     }
 
     /// Folds numbers; NaN and infinities are no values.
@@ -40,7 +40,7 @@ final class CellFold {
         let shape = cell.shape.foldings[index]
         let run = unsafe shape.wantsRun ? self.run : nil
         let bins = unsafe cell.counters + shape.counterStart
-        var kept: Int
+        let kept: Int
         switch shape.sums {
         case .exact(let sums):
             kept = unsafe foldExact(
@@ -52,22 +52,12 @@ final class CellFold {
         case .none: kept = 0
         }
         if shape.wantsRun { updateKLL(cell, index, shape.sums, count: kept) }
-        if let wide = cell.wideQuantiles(index) {
-            // The values as they are, in row order; infinities are no values.
-            kept = 0
-            for place in 0..<count {
-                let x = unsafe numbers[Int(rows[place])]
-                unsafe wideRun[kept] = x
-                kept += x.magnitude < .infinity ? 1 : 0
-            }
-            unsafe wide.update(wideRun, count: kept)
-        }
         guard shape.hasFurtherBinnings else { return }
         for binning in cell.shape.columns[index].binnings.dropFirst() where !binning.isShared {
             guard case .exact(let sums) = shape.sums else { continue }
             // Another baseline with edges of its own: bins alone, into a cell that is thrown away.
             var spare = NumericCell()
-            kept = unsafe foldExact(
+            _ = unsafe foldExact(
                 column: numbers, rows: rows, count: count, plan: sums, cell: &spare,
                 edges: binning.edges, edgeCount: binning.edgeCount,
                 bins: cell.counters + binning.counterStart, run: nil)
@@ -115,18 +105,24 @@ final class CellFold {
 
     /// Folds what few topologies ask for, in a pass of its own, so that the others pay nothing for
     /// it.
-    func foldExtras(
+    func foldParts(
         into cell: GroupCell,
         rows: UnsafePointer<UInt16>, count: Int, times: UnsafePointer<Int64>,
         offsets: UnsafePointer<Int64>, places: UnsafePointer<Int64>?, partition: Int32
     ) {
         for index in columns.indices {
-            guard let extras = cell.extras(index), let numbers = unsafe numbers[index] else {
-                continue
+            let parts = cell.parts(index)
+            guard !parts.isEmpty, let numbers = unsafe numbers[index] else { continue }
+            var kept = 0
+            for place in 0..<count {
+                let x = unsafe numbers[Int(rows[place])]
+                unsafe finite[kept] = x
+                kept += x.magnitude < .infinity ? 1 : 0
             }
-            unsafe extras.fold(
-                numbers, rows: rows, count: count, times: times, offsets: offsets,
-                places: places, partition: partition, scratch: wideRun)
+            let run = unsafe NumberRun(
+                numbers: numbers, rows: rows, count: count, finite: finite, finiteCount: kept,
+                times: times, offsets: offsets, places: places, partition: partition)
+            for part in parts { part.fold(run) }
         }
         for correlation in cell.correlations {
             let numbers = unsafe correlation.places.compactMap { unsafe self.numbers[$0] }

@@ -65,7 +65,7 @@ final class SegmentFolder {
     private let staging: RowStaging
     private let waiting: WaitingFold
     private let pool = CellPool()
-    private let hasExtras: Bool
+    private let hasParts: Bool
 
     // A batch at work, sized once.
     private let localOf: UnsafeMutablePointer<UInt16>
@@ -112,9 +112,11 @@ final class SegmentFolder {
                 ).part
             })
         cellBytes = MemoryEstimate.cellBytes(segment, plan.stream)
-        hasExtras =
+        hasParts =
             !plan.stream.correlations.isEmpty
-            || segment.columns.contains { plan.stream.columns[$0].summary.hasExtras }
+            || segment.columns.contains {
+                CellParts.areWanted(plan.stream.columns[$0].summary)
+            }
         otherShape = GroupShape(
             values: GroupValues(dimensions: [], isOther: true), segment: segment,
             stream: plan.stream, baselines: baselines, monitored: monitored)
@@ -123,7 +125,7 @@ final class SegmentFolder {
             columns: segment.columns, texts: texts, rowCountMax: max(count, policy.rowCountMax))
         staging = RowStaging(
             columns: segment.columns.map { ($0, plan.stream.columns[$0].type) },
-            carriesRecord: hasExtras, policy: policy, rowCountMax: count)
+            carriesRecord: hasParts, policy: policy, rowCountMax: count)
         waiting = WaitingFold(staging: staging, folding: folding)
         unsafe localOf = .allocate(capacity: count)
         unsafe locals = .allocate(capacity: count)
@@ -213,7 +215,7 @@ final class SegmentFolder {
         if !runs.isEmpty {
             orderRows(rowCount)
             for column in segment.columns.indices { foldColumn(column) }
-            if hasExtras { foldExtras(batch, rows) }
+            if hasParts { foldParts(batch, rows) }
             runs.removeAll(keepingCapacity: true)
         }
         for id in panes.indices where panes[id].cells.count > 2 * segment.groupCountMax + 64 {
@@ -407,13 +409,13 @@ final class SegmentFolder {
         }
     }
 
-    private func foldExtras(_ batch: RecordBatch, _ rows: RowTable) {
+    private func foldParts(_ batch: RecordBatch, _ rows: RowTable) {
         for (index, column) in segment.columns.enumerated() {
             unsafe folding.numbers[index] = frame.columns[column].numbers
         }
         let (offsets, places) = unsafe (rows.map.offsets(of: batch), rows.map.placesOfMany)
         for run in runs {
-            unsafe folding.foldExtras(
+            unsafe folding.foldParts(
                 into: run.cell, rows: UnsafePointer(order + run.start), count: run.count,
                 times: rows.eventTimeMs, offsets: offsets, places: places,
                 partition: panes[run.pane].partition.partition)

@@ -129,7 +129,7 @@ final class WaitingFold {
         }
         let record = unsafe UnsafePointer(
             base.assumingMemoryBound(to: Int64.self) + staging.numberCount)
-        unsafe folding.foldExtras(
+        unsafe folding.foldParts(
             into: cell, rows: wordRows, count: count, times: record, offsets: record + 1,
             places: record + 2, partition: due.partition)
     }

@@ -247,6 +247,26 @@ package struct DDSketch: ~Copyable, OrderFree, Sendable {
         return Double(sum) / Double(n)
     }
 
+    /// Calls `body` with each bin that holds values, the lowest first: a value that stands for it, and how
+    /// many it holds.
+    ///
+    /// They are within `relativeError` of that value; those that count as 0 stand for 0.
+    ///
+    /// - Complexity: O(bins between the outermost ones).
+    package func forEachBin(_ body: (_ value: Double, _ count: UInt64) -> Void) {
+        if !negative.isEmpty {
+            for bin in (negative.low...negative.high).reversed() where negative[bin] > 0 {
+                body(-value(of: bin), negative[bin])
+            }
+        }
+        if zeroCount > 0 { body(0, zeroCount) }
+        if !positive.isEmpty {
+            for bin in positive.low...positive.high where positive[bin] > 0 {
+                body(value(of: bin), positive[bin])
+            }
+        }
+    }
+
     /// The value that stands for a bin: its upper end times 2 / (1 + γ).
     private func value(of bin: Int) -> Double {
         let t = Double(bin) / multiplier
