@@ -26,11 +26,14 @@ package struct SummarySpec: Sendable {
     package var cellBytes: @Sendable (Settings) -> Int
     /// The most that it adds to a record, bytes.
     package var recordBytes: @Sendable (Settings) -> Int
+    /// The sketch that it can be published as; `nil`: it is not.
+    package var sketch: SketchSpec?
 
     package init(
         _ name: String, of columns: Columns, keys: [SettingKey] = [], isOrderFree: Bool,
         cellBytes: @escaping @Sendable (Settings) -> Int,
-        recordBytes: @escaping @Sendable (Settings) -> Int = { _ in 64 }, _ help: String
+        recordBytes: @escaping @Sendable (Settings) -> Int = { _ in 64 },
+        sketch: SketchSpec? = nil, _ help: String
     ) {
         self.name = name
         self.help = help
@@ -39,6 +42,7 @@ package struct SummarySpec: Sendable {
         self.isOrderFree = isOrderFree
         self.cellBytes = cellBytes
         self.recordBytes = recordBytes
+        self.sketch = sketch
     }
 
     /// All its keys have defaults: `true` asks for it.
@@ -60,6 +64,19 @@ package struct SummarySpec: Sendable {
     }
 }
 
+/// The bytes of a summary on the sketches topic.
+package struct SketchSpec: Sendable {
+    /// As `outputs.aggregates.sketches` names it.
+    package var name: String
+    /// The most that it has, bytes.
+    package var bytes: @Sendable (Settings) -> Int
+
+    package init(_ name: String, bytes: @escaping @Sendable (Settings) -> Int) {
+        self.name = name
+        self.bytes = bytes
+    }
+}
+
 /// A summary that a plan asks for, with the values of its keys: all that whoever computes it needs.
 package struct PartPlan: Sendable, Equatable {
     /// The summary's name.
@@ -70,6 +87,10 @@ package struct PartPlan: Sendable, Equatable {
     package var cellBytes: Int
     /// The most that it adds to a record, bytes.
     package var recordBytes: Int
+    /// The sketch that it can be published as; `nil`: it is not.
+    package var sketchName: String?
+    /// The most that the sketch has, bytes.
+    package var sketchBytes: Int
 
     /// The part that `spec` declares, with these values.
     package init(_ spec: SummarySpec, _ settings: Settings = Settings()) {
@@ -77,5 +98,7 @@ package struct PartPlan: Sendable, Equatable {
         self.settings = settings
         cellBytes = spec.cellBytes(settings)
         recordBytes = spec.recordBytes(settings)
+        sketchName = spec.sketch?.name
+        sketchBytes = spec.sketch?.bytes(settings) ?? 0
     }
 }

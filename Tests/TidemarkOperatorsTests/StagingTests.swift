@@ -76,7 +76,7 @@ private func everyKindPlan(batchRows: Int) -> Plan {
         name: "bare", dimensions: [("region", 3), ("model", 1)], windows: [0], columns: [])
     plan.stream.segments = [all, byModel, cut, bare]
     plan.stream.monitors[0].segments = [0, 1, 2]
-    plan.outputs.sketches = Set(OutputsPlan.SketchOutput.allCases)
+    plan.outputs.sketches = Set(OutputsPlan.SketchOutput.core)
     return plan
 }
 

@@ -80,7 +80,9 @@ struct CatalogueTests {
         "least", ValueType<Int>.count(1...100), usual: 10, "with fewer values there is none")
     private let trimmed = SummarySpec(
         "trimmed_mean", of: .numbers, keys: [SettingKey(trim), SettingKey(least)],
-        isOrderFree: true, cellBytes: { 100 * $0[Self.least] }, "the mean without the ends")
+        isOrderFree: true, cellBytes: { 100 * $0[Self.least] },
+        sketch: SketchSpec("tails", bytes: { 200_000 * $0[Self.least] }),
+        "the mean without the ends")
 
     private func plan(_ rule: String, _ specs: [SummarySpec]) -> PlanResult {
         var world = World(
@@ -136,6 +138,23 @@ struct CatalogueTests {
     func `what is wrong with a declared summary is said in place`(rule: String, said: String) {
         let found = lines(plan(rule, [trimmed]).diagnostics)
         #expect(found.count == 1 && found[0].hasPrefix(said), "\(found)")
+    }
+
+    @Test func `a declared summary brings the name of its sketch, and how large it may be`() throws
+    {
+        var world = World(
+            """
+            name: t
+            source: { topic: rows, schema: { ts: time_ms, amount: number } }
+            summaries: [{ columns: all, trimmed_mean: true }]
+            outputs: { aggregates: { sketches: [kll, tails] } }
+            """)
+        #expect(lines(world.plan().diagnostics).contains { $0.contains("unknown-word: `tails`") })
+        world.catalogue = Catalogue(summaries: [trimmed])
+        let plan = try #require(world.plan().plan)
+        #expect(plan.outputs.sketches.map(\.rawValue).sorted() == ["kll", "tails"])
+        #expect(ResultSize(plan).sketchBytesMax == 2_000_000)
+        #expect(planJSON(world.plan()).contains("\"sketches\":[\"kll\",\"tails\"]"))
     }
 
     @Test func `a declared summary is in the schema, the listing and the reference`() {

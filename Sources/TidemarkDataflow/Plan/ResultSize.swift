@@ -88,6 +88,13 @@ package struct ResultSize: Sendable, Equatable {
         let (outputs, summary) = (plan.outputs, column.summary)
         var bytes = 0
         var most = 0
+        for part in summary.parts {
+            guard let name = part.sketchName, outputs.sketches.contains(.init(rawValue: name))
+            else {
+                continue
+            }
+            most = max(most, part.sketchBytes)
+        }
         if outputs.sketches.contains(.hll), column.type.isText, let lgK = summary.distinctLgK {
             // Registers of so many bits; 40 bytes before them, and what 4 bits do not hold behind.
             bytes = max(bytes, 64 + (1 << lgK) * summary.registerBits / 8)

@@ -17,10 +17,29 @@ package struct OutputsPlan: Sendable {
 
     /// A kind of sketch; the raw value is its name in the topology and the last part of the
     /// record's key.
-    package enum SketchOutput: String, Sendable, CaseIterable {
-        case kll, ddsketch, hll, frequent, moments, correlation, decayed
-        case logLinear = "log_linear"
-        case counts, sample, histogram
+    ///
+    /// Those of the core have names here; a summary that is declared elsewhere brings one of its own.
+    package struct SketchOutput: RawRepresentable, Sendable, Hashable {
+        package let rawValue: String
+
+        package init(rawValue: String) { self.rawValue = rawValue }
+
+        package static let kll = SketchOutput(rawValue: "kll")
+        package static let ddsketch = SketchOutput(rawValue: "ddsketch")
+        package static let hll = SketchOutput(rawValue: "hll")
+        package static let frequent = SketchOutput(rawValue: "frequent")
+        package static let moments = SketchOutput(rawValue: "moments")
+        package static let correlation = SketchOutput(rawValue: "correlation")
+        package static let decayed = SketchOutput(rawValue: "decayed")
+        package static let logLinear = SketchOutput(rawValue: "log_linear")
+        package static let counts = SketchOutput(rawValue: "counts")
+        package static let sample = SketchOutput(rawValue: "sample")
+        package static let histogram = SketchOutput(rawValue: "histogram")
+        /// Those of the core.
+        package static let core: [SketchOutput] = [
+            .kll, .ddsketch, .hll, .frequent, .moments, .correlation, .decayed, .logLinear,
+            .counts, .sample, .histogram,
+        ]
     }
 
     package init(aggregates: String?, alerts: String, deadLetters: String, late: String?) {

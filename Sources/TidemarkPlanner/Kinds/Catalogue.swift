@@ -1,3 +1,4 @@
+import TidemarkDataflow
 package import TidemarkLanguage
 
 /// What topologies can say: every part with its keys.
@@ -9,6 +10,8 @@ package struct Catalogue: Sendable {
     let monitors: MonitorKinds
     /// What can be kept of columns.
     let summaries: [any SummaryKind]
+    /// Names of sketches whose bytes can be published.
+    let sketches: [String]
     /// A rule of `summaries`.
     let rule: PartSpec
     /// The top level.
@@ -22,6 +25,8 @@ package struct Catalogue: Sendable {
     package init(summaries declared: [SummarySpec] = [], monitors kinds: [MonitorSpec] = []) {
         monitors = MonitorKinds(kinds)
         summaries = Summaries.all(declared)
+        sketches =
+            OutputsPlan.SketchOutput.core.map(\.rawValue) + declared.compactMap(\.sketch?.name)
         rule = Summaries.rule(summaries)
         topology = TopologyPart.part(monitorKinds: monitors.ofNow.map(\.name))
         source = SourcePart.part(formats: Formats.all.map { $0.name })
@@ -31,7 +36,8 @@ package struct Catalogue: Sendable {
                 DecodePart.part, ColumnPart.part, ExpectPart.part, SegmentPart.part, rule,
             ] + summaries.compactMap(\.part) + [BaselinePart.part]
             + monitors.all.compactMap(\.part) + [
-                BudgetPart.part, AlertKeys.part, OutputsPart.part, OutputsPart.Aggregates.part,
+                BudgetPart.part, AlertKeys.part, OutputsPart.part,
+                OutputsPart.Aggregates.part(sketches),
                 LimitsPart.part, RunPart.part,
             ]
     }

@@ -32,16 +32,21 @@ enum OutputsPart {
         static let layout = Key(
             "layout", ValueType<String>.choice(["narrow"], later: ["wide"]), usual: "narrow",
             "a record a column")
-        static let sketches = KeySpec(
-            "sketches", .list("a list of \(sketchNames.joined(separator: ", "))"), says: "[]",
-            "bytes of sketches, on <topic>-sketches")
-        static let part = PartSpec(
-            "aggregates", path: "outputs.aggregates", "results of every window",
-            [topic, layout, sketches, KeySpec.later("columns", "only some")],
-            example: "aggregates: { topic: churn-aggregates, sketches: [kll] }")
-    }
+        /// The sketches there are make its values.
+        static func sketches(_ names: [String]) -> KeySpec {
+            KeySpec(
+                "sketches", .list("a list of \(names.joined(separator: ", "))"), says: "[]",
+                "bytes of sketches, on <topic>-sketches")
+        }
 
-    private static let sketchNames = OutputsPlan.SketchOutput.allCases.map(\.rawValue)
+        /// The part, where there are these sketches.
+        static func part(_ names: [String]) -> PartSpec {
+            PartSpec(
+                "aggregates", path: "outputs.aggregates", "results of every window",
+                [topic, layout, sketches(names), KeySpec.later("columns", "only some")],
+                example: "aggregates: { topic: churn-aggregates, sketches: [kll] }")
+        }
+    }
 
     /// What holds where a topology of this name says nothing.
     private static func usual(of name: String) -> OutputsPlan {
@@ -50,10 +55,13 @@ enum OutputsPart {
             deadLetters: "\(name)-dead-letters", late: nil)
     }
 
-    static func read(_ top: Fields, name: String, source: SourcePlan) -> OutputsPlan {
+    /// The outputs of a topology of this name, where there are these sketches.
+    static func read(
+        _ top: Fields, name: String, source: SourcePlan, sketches: [String]
+    ) -> OutputsPlan {
         var plan = usual(of: name)
         guard let f = top.part(TopologyPart.outputs, part) else { return plan }
-        if let node = f[aggregates] { readAggregates(node, top.reading, into: &plan) }
+        if let node = f[aggregates] { readAggregates(node, sketches, top.reading, into: &plan) }
         if let topic = f.topic(alerts) { plan.alerts = topic }
         if let topic = f.topic(deadLetters) { plan.deadLetters = topic }
         if !f.isOff(late), let topic = f.topic(late) { plan.late = topic }
@@ -68,18 +76,18 @@ enum OutputsPart {
     }
 
     private static func readAggregates(
-        _ node: Node, _ reading: Reading, into plan: inout OutputsPlan
+        _ node: Node, _ names: [String], _ reading: Reading, into plan: inout OutputsPlan
     ) {
         if node.isOff {
             plan.aggregates = nil
         } else if node.entries != nil {
-            guard let f = reading.fields(node, Aggregates.part, what: "`aggregates`") else {
+            guard let f = reading.fields(node, Aggregates.part(names), what: "`aggregates`") else {
                 return
             }
             if let topic = f.topic(Aggregates.topic) { plan.aggregates = topic }
             _ = f.value(Aggregates.layout)
-            if let list = f[Aggregates.sketches], !list.isOff {
-                plan.sketches = sketches(list, reading)
+            if let list = f[Aggregates.sketches(names)], !list.isOff {
+                plan.sketches = sketches(list, names, reading)
             }
         } else if let text = reading.text(node, expected: "a topic") {
             plan.aggregates = reading.topic(text, at: node.place) ?? plan.aggregates
@@ -104,16 +112,15 @@ enum OutputsPart {
     }
 
     private static func sketches(
-        _ node: Node, _ reading: Reading
+        _ node: Node, _ names: [String], _ reading: Reading
     ) -> Set<OutputsPlan.SketchOutput> {
         var found: Set<OutputsPlan.SketchOutput> = []
-        let names = sketchNames
         for item in reading.list(
             node, what: "a list of " + names.joined(separator: ", "), orOne: true, countMax: 16)
         {
             guard let text = reading.text(item, expected: "a sketch") else { continue }
-            if let sketch = OutputsPlan.SketchOutput(rawValue: text) {
-                found.insert(sketch)
+            if names.contains(text) {
+                found.insert(OutputsPlan.SketchOutput(rawValue: text))
             } else {
                 reading.say(
                     "unknown-word", at: item.place, "\(shown(text)) is not known here",

@@ -47,7 +47,8 @@ struct Resolver {
         Summaries.apply(rules, catalogue.summaries, &scope)
         plan.stream.monitors = Levels.judge(monitors.judges, scope, &facts)
         plan.stream.freshness = monitors.silences
-        plan.outputs = OutputsPart.read(top, name: plan.name, source: plan.stream.source)
+        plan.outputs = OutputsPart.read(
+            top, name: plan.name, source: plan.stream.source, sketches: catalogue.sketches)
         plan.limits = LimitsPart.read(top)
         plan.run = RunPart.read(top)
         fill(&plan.stream, scope, filterColumns: filter?.columns ?? [])
