@@ -1,6 +1,6 @@
 /// What the language has to know of a kind of monitor that watches columns: its keys, and what it compares with.
 ///
-/// Whoever judges declares the kind in one of these, beside the code, and hands the list to the planner's `init`.
+/// The code that judges declares its kind in one of these, and the list is handed to the planner's `init`.
 /// Nothing else names it: reading, checks, the row in `tidemark plan`, its JSON, the identity, the JSON Schema and
 /// the reference are derived.
 ///

@@ -21,9 +21,9 @@ package struct ScalarProblem: Error, Equatable {
 
 /// Events in a period: `1 per week`.
 package struct Rate: Sendable, Equatable {
-    /// How many, above zero.
+    /// How many events, above zero.
     package var count: Double
-    /// Of what time, ms.
+    /// The period, ms.
     package var periodMs: Int64
 
     package init(count: Double, periodMs: Int64) {
@@ -281,7 +281,7 @@ package enum Scalars {
         }
     }
 
-    /// What to say of a text that is no name.
+    /// What to report of a text that is not a name.
     package static func badName(_ text: String, _ expected: String) -> ScalarProblem {
         var guess = ""
         for character in text.lowercased().unicodeScalars {

@@ -60,7 +60,7 @@ extension Optional: SettingValue where Wrapped: SettingValue {
     }
 }
 
-/// A key of which a plan carries the value under the key's name, with its type left out.
+/// A key with the type of its value left out: a plan carries the value under the key's name.
 package struct SettingKey: Sendable {
     /// What people are told of it.
     package let spec: KeySpec
@@ -71,7 +71,7 @@ package struct SettingKey: Sendable {
     /// A value as an author of topologies writes it; `nil`: there is none.
     package let text: @Sendable (JSONValue) -> String?
 
-    /// A key whose default stands in it.
+    /// The key with the type of its value left out.
     package init<Value: SettingValue>(_ key: Key<Value>) {
         spec = key.spec
         usual = key.spec.isRequired ? nil : key.usual.setting
@@ -85,6 +85,7 @@ package struct Settings: Sendable, Equatable {
     /// In the order in which the part declares its keys.
     package private(set) var values: [(name: String, value: JSONValue)]
 
+    /// These values, by the names of their keys.
     package init(_ values: [(name: String, value: JSONValue)] = []) { self.values = values }
 
     /// The value of a key; its default where it was not given.

@@ -1,6 +1,6 @@
 /// What the language has to know of a summary: a key of a rule in `summaries`, and what it costs.
 ///
-/// Whoever computes a summary declares it in one of these, beside the code, and hands the list to the planner's
+/// The code that computes a summary declares it in one of these, and the list is handed to the planner's
 /// `init`. Nothing else names it: reading, checks by column type, the plan as JSON, its identity, the JSON Schema
 /// and the reference are derived.
 ///
@@ -18,7 +18,7 @@ package struct SummarySpec: Sendable {
     package var help: String
     /// Of which columns.
     package var columns: Columns
-    /// Its keys; the first is what a value that stands alone is for.
+    /// Its keys: a value that is not a map is the first one's.
     package var keys: [SettingKey]
     /// It comes out the same whatever the order in which rows and panes are added.
     package var isOrderFree: Bool
@@ -77,7 +77,7 @@ package struct SketchSpec: Sendable {
     }
 }
 
-/// A summary that a plan asks for, with the values of its keys: all that whoever computes it needs.
+/// A summary that a plan asks for, with the values of its keys: all that the code that computes it needs.
 package struct PartPlan: Sendable, Equatable {
     /// The summary's name.
     package var name: String

@@ -78,7 +78,7 @@ package enum ValueForm: Sendable, Equatable {
         }
     }
 
-    /// A text of this form as JSON has it: YAML makes numbers and booleans of some.
+    /// A text of this form as a value of JSON: YAML reads some as numbers or booleans.
     func value(_ text: String) -> JSONValue {
         switch self {
         case .boolean where text == "true" || text == "false": return .boolean(text == "true")

@@ -76,7 +76,7 @@ package struct Planner {
         return Array((errors.isEmpty ? sorted : errors).prefix(countMax))
     }
 
-    /// The tree of a file with all that is laid over it; `nil`: there is none, which is said.
+    /// The tree of a file with all that is laid over it; `nil` after reporting that there is none.
     private func tree(
         _ path: String, overrides: [String], overlay: String?, _ reading: Reading
     ) -> Node? {

@@ -20,20 +20,33 @@ package struct OutputsPlan: Sendable {
     ///
     /// Those of the core have names here; a summary that is declared elsewhere brings one of its own.
     package struct SketchOutput: RawRepresentable, Sendable, Hashable {
+        /// The name.
         package let rawValue: String
 
+        /// The kind of this name.
         package init(rawValue: String) { self.rawValue = rawValue }
 
+        /// KLL of numbers.
         package static let kll = SketchOutput(rawValue: "kll")
+        /// DDSketch of numbers.
         package static let ddsketch = SketchOutput(rawValue: "ddsketch")
+        /// HyperLogLog of texts.
         package static let hll = SketchOutput(rawValue: "hll")
+        /// Frequent texts.
         package static let frequent = SketchOutput(rawValue: "frequent")
+        /// Sums for skewness and kurtosis.
         package static let moments = SketchOutput(rawValue: "moments")
+        /// Covariances of columns.
         package static let correlation = SketchOutput(rawValue: "correlation")
+        /// Sums in which the past counts less.
         package static let decayed = SketchOutput(rawValue: "decayed")
+        /// Counts in universal bins.
         package static let logLinear = SketchOutput(rawValue: "log_linear")
+        /// Exact counts of texts.
         package static let counts = SketchOutput(rawValue: "counts")
+        /// Sampled rows.
         package static let sample = SketchOutput(rawValue: "sample")
+        /// Counts in fixed bins.
         package static let histogram = SketchOutput(rawValue: "histogram")
         /// Those of the core.
         package static let core: [SketchOutput] = [

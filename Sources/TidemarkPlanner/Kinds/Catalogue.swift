@@ -21,7 +21,7 @@ package struct Catalogue: Sendable {
     /// Every part, in the order in which they are listed to people.
     package let parts: [PartSpec]
 
-    /// The language with what these declare beside the core: summaries, and kinds of monitors.
+    /// The language of the core, with these summaries and kinds of monitors.
     package init(summaries declared: [SummarySpec] = [], monitors kinds: [MonitorSpec] = []) {
         monitors = MonitorKinds(kinds)
         summaries = Summaries.all(declared)

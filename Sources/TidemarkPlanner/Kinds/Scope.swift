@@ -17,7 +17,7 @@ struct Scope {
     let topicCount: Int
     /// A file is read.
     let isFile: Bool
-    /// Their columns come once it is known what rules and monitors name.
+    /// Their columns are set once it is known which columns rules and monitors name.
     var segments: Segments
     /// Monitors add their own.
     var baselines: Baselines

@@ -63,7 +63,7 @@ struct Baselines {
         return nil
     }
 
-    /// The monitor's name, as baselines are named, and as none is yet.
+    /// A name for the own baseline of a monitor: the monitor's, made unique.
     func ownName(of monitor: String) -> String {
         var name = String(monitor.map { $0 == "-" ? "_" : $0 })
         while plans.contains(where: { $0.name == name }) { name += "_own" }
@@ -146,7 +146,7 @@ enum BaselinePart {
             return baselines
         }
 
-        /// One baseline; `nil`: what is wrong was said.
+        /// One baseline; `nil` after reporting what is wrong.
         func baseline(_ entry: Node.Entry) -> Baseline? {
             guard
                 let f = reading.fields(
@@ -180,7 +180,7 @@ enum BaselinePart {
             }
         }
 
-        /// The key that says where it comes from; `nil`: there is none, or there are two, which is said.
+        /// The key that says where it comes from; `nil` after reporting that there is none, or that there are two.
         private func kind(of entry: Node.Entry, _ f: Fields) -> Node.Entry? {
             let kinds = [file.spec.name, first.spec.name, trailing.spec.name]
             let given = [f.entry(file), f.entry(first), f.entry(trailing)].compactMap(\.self)

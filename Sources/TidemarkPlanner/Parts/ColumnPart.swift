@@ -233,7 +233,7 @@ private struct SchemaReader {
         return found
     }
 
-    /// What an entry declares; `nil`: what is wrong was said.
+    /// What an entry declares; `nil` after reporting what is wrong.
     private func column(_ entry: Node.Entry) -> Template? {
         if entry.value.text != nil {
             guard let word = reading.text(entry.value) else { return nil }
@@ -265,7 +265,7 @@ private struct SchemaReader {
         return template
     }
 
-    /// What a column is for and what its values are; `nil`: that was said.
+    /// What a column is for and what its values are; `nil` after reporting what is wrong.
     private func roleAndType(_ f: Fields, _ entry: Node.Entry) -> (ColumnRole, ColumnType)? {
         var role = ColumnRole.feature
         var type: ColumnType?
@@ -306,7 +306,7 @@ private struct SchemaReader {
         return (role, type)
     }
 
-    /// Whether values of a role may be of a type; said where they may not.
+    /// Whether values of a role may be of a type; reported where they may not.
     private func fits(
         _ type: ColumnType, _ role: ColumnRole, _ word: String, at place: Place
     ) -> Bool {
@@ -400,7 +400,7 @@ private struct SchemaReader {
         return nil
     }
 
-    /// `a.b[0]."c.d"`, said where it is none.
+    /// The steps of a path; what is wrong with it is reported.
     private func path(_ text: String, at place: Place) -> [PathStep]? {
         switch PathText.steps(text) {
         case .success(let steps): return steps

@@ -34,7 +34,7 @@ enum KafkaPart {
             example: "tls: { ca: /etc/ssl/kafka.pem }")
     }
 
-    /// Who we are.
+    /// How Tidemark authenticates.
     enum SASL {
         static let mechanism = Key(
             "mechanism",
@@ -89,7 +89,7 @@ enum KafkaPart {
         return settings
     }
 
-    /// A property of the Kafka library; `nil`: what is wrong with it was said.
+    /// A property of the Kafka library; `nil`: what is wrong with it was reported.
     private static func property(
         _ entry: Node.Entry, _ reading: Reading
     ) -> (name: String, value: Secret)? {

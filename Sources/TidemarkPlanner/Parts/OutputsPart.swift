@@ -32,14 +32,14 @@ enum OutputsPart {
         static let layout = Key(
             "layout", ValueType<String>.choice(["narrow"], later: ["wide"]), usual: "narrow",
             "a record a column")
-        /// The sketches there are make its values.
+        /// Its values depend on which sketches there are.
         static func sketches(_ names: [String]) -> KeySpec {
             KeySpec(
                 "sketches", .list("a list of \(names.joined(separator: ", "))"), says: "[]",
                 "bytes of sketches, on <topic>-sketches")
         }
 
-        /// The part, where there are these sketches.
+        /// The part, if these sketches can be published.
         static func part(_ names: [String]) -> PartSpec {
             PartSpec(
                 "aggregates", path: "outputs.aggregates", "results of every window",
@@ -55,7 +55,7 @@ enum OutputsPart {
             deadLetters: "\(name)-dead-letters", late: nil)
     }
 
-    /// The outputs of a topology of this name, where there are these sketches.
+    /// The outputs of a topology of this name; `sketches` are the kinds that can be published.
     static func read(
         _ top: Fields, name: String, source: SourcePlan, sketches: [String]
     ) -> OutputsPlan {

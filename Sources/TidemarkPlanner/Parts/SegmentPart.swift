@@ -143,7 +143,7 @@ enum SegmentPart {
             if limit.read(f, &segment) { segments.writtenLimits[entry.key] = f[limit]?.place }
         }
 
-        /// How far it reaches.
+        /// Its windows and columns, and the groups that it keeps.
         private func readReach(
             _ f: Fields, into segment: inout SegmentPlan, _ segments: inout Segments
         ) {
@@ -192,7 +192,7 @@ enum SegmentPart {
             return found.sorted { $0.name < $1.name }
         }
 
-        /// The column of a name that makes groups; `nil`: there is none, which is said.
+        /// The column of a name that makes groups; `nil` after reporting that there is none.
         private func dimension(_ name: String, at place: Place) -> Int? {
             guard let index = columns.firstIndex(where: { $0.name == name }) else {
                 Selector.sayUnknown(name, at: place, columns, reading)

@@ -17,7 +17,7 @@ enum SourcePart {
         "isolation", \SourcePlan.isolationCommitted,
         .choice([("committed", true), ("uncommitted", false)]), usual: usual,
         "which records are read")
-    /// The formats there are make its shape.
+    /// Its shape depends on which formats there are.
     static func decode(_ formats: [String]) -> KeySpec {
         let keys = DecodePart.part.keys.map(\.name)
         return KeySpec(
@@ -53,7 +53,7 @@ enum SourcePart {
         says: "a hundredth of the shortest step, at most 50ms", json: "fetch_wait_ms",
         "a broker collects this long before it answers; 0: it answers at once")
 
-    /// The part, where records come in these formats.
+    /// The part, if these are the formats of records.
     static func part(formats: [String]) -> PartSpec {
         PartSpec(
             "source", path: "source", "what is read, and when it is complete",
@@ -72,11 +72,11 @@ enum SourcePart {
         var plan = SourcePlan(topics: [])
         /// Its columns.
         var schema = Schema()
-        /// `fetch_wait` was given: it does not follow from the windows.
+        /// `fetch_wait` was given, and is not derived from the windows.
         var hasFetchWait = false
     }
 
-    /// Reads the source with its columns, its keys those of `part`.
+    /// Reads the source and its columns; `part` has its keys.
     static func read(_ top: Fields, part: PartSpec, path: TopologyPath) -> Source {
         var source = Source()
         guard let f = top.part(TopologyPart.source, part) else { return source }
@@ -99,7 +99,7 @@ enum SourcePart {
         return source
     }
 
-    /// One of topic, topics and file stands there, and no two.
+    /// Exactly one of topic, topics and file must be given.
     private static func checkOneSource(_ f: Fields) {
         let given = [f.entry(topic), f.entry(topics), f.entry(file)].compactMap(\.self)
         if given.isEmpty {

@@ -46,7 +46,7 @@ enum TopologyPart {
     static let baselines = KeySpec(
         "baselines", .map("a map name → baseline"), says: "{}",
         shape: .names(.either([.part("baseline"), .off])), "what windows are compared with")
-    /// The kinds of monitors there are make its shape.
+    /// Its shape depends on which kinds of monitors there are.
     static func monitors(_ kinds: [String]) -> KeySpec {
         KeySpec(
             "monitors", .map("a map name → monitor"), says: "drift of all",
@@ -65,7 +65,7 @@ enum TopologyPart {
     static let run = KeySpec(
         "run", .map("a map"), says: "{}", shape: .part("run"), "how it is run")
 
-    /// The top level, where monitors are of these kinds.
+    /// The top level, if these are the kinds of monitors.
     static func part(monitorKinds: [String]) -> PartSpec {
         PartSpec(
             "topology", path: "", "a stream, and what is watched on it",

@@ -13,7 +13,7 @@ enum WindowPart {
     static let length = Key(
         "windows", ValueType.duration(secondMs...weekMs), usual: 5 * minuteMs, "length of a window")
 
-    /// The windows of a stream that names none, as an author would write them.
+    /// The default, as an author would write it.
     static let usualText = "[\(durationText(length.usual))]"
     /// The longest pane, unless the topology says otherwise.
     static let paneMsMax = minuteMs
@@ -54,7 +54,7 @@ enum WindowPart {
         return windows
     }
 
-    /// A window; `nil`: what is wrong was said.
+    /// A window; `nil` after reporting what is wrong.
     ///
     /// `isAlone`: it stands in place of the list.
     private static func window(_ item: Node, isAlone: Bool, _ reading: Reading) -> WindowPlan? {
@@ -155,7 +155,7 @@ enum WindowPart {
 
     private static func gcd(_ a: Int64, _ b: Int64) -> Int64 { b == 0 ? a : gcd(b, a % b) }
 
-    /// Windows of the stream by their lengths; `nil`: none was found, which is said.
+    /// Windows of the stream by their lengths; `nil` after reporting that none was found.
     static func named(_ node: Node, in windows: [WindowPlan], _ reading: Reading) -> [Int]? {
         var found: Set<Int> = []
         let lengths = windows.map { durationText($0.lengthMs) }

@@ -38,13 +38,13 @@ struct Fields {
     func has(_ key: some TopologyKey) -> Bool { entry(key) != nil }
     func isOff(_ key: some TopologyKey) -> Bool { self[key]?.isOff ?? false }
 
-    /// The value of a key; `nil` where the topology does not have it, or it is wrong (which is said).
+    /// The value of a key; `nil` where the topology does not have it, or it is wrong (which is reported).
     func given<Value>(_ key: Key<Value>) -> Value? {
         self[key].flatMap { reading.scalar($0, key) }
     }
 
-    /// The value of a key that can be off; `nil` where the topology does not have it, or it is wrong (which
-    /// is said).
+    /// The value of a key that can be off; `nil` where the topology does not have it, or it is wrong
+    /// (which is reported).
     func given<Value>(_ key: Key<Value?>) -> Value?? {
         guard let node = self[key] else { return nil }
         if key.spec.takesOff, node.isOff { return .some(nil) }
@@ -120,7 +120,7 @@ extension Reading {
         return Fields(spec: spec, place: node.place, entries: known, reading: self)
     }
 
-    /// `key:` with nothing behind it, or `null`.
+    /// A key without a value, or with `null`.
     func checkEmpty(_ entry: Node.Entry, _ field: KeySpec) -> Bool {
         guard entry.value.isEmpty else { return false }
         let isNull = entry.value.text != ""

@@ -117,7 +117,7 @@ final class Reading {
         return nil
     }
 
-    /// Whether a name is one; what is wrong with it is said.
+    /// Whether a name is one; what is wrong with it is reported.
     func isName(_ text: String, at place: Place) -> Bool {
         if Scalars.isName(text) { return true }
         let problem = Scalars.badName(text, ValueForm.name.expected)

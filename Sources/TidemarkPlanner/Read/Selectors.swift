@@ -201,7 +201,7 @@ struct Selector {
         return (found, true)
     }
 
-    /// The columns that a pattern picks; `nil`: none, which is said.
+    /// The columns that a pattern picks; `nil` after reporting that it picks none.
     private static func pattern(
         _ text: String, _ item: Node, _ columns: [ColumnPlan], _ reading: Reading
     ) -> [Int]? {

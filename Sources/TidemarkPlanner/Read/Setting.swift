@@ -46,7 +46,7 @@ struct Setting<Plan>: TopologyKey, Sendable {
         fact = { plan in json.map { ($0, type.json(plan[keyPath: field])) } }
     }
 
-    /// Sets the field to what the topology has; left as it is where that is nothing, or wrong.
+    /// Sets the field to the value in the topology; leaves it alone where there is none, or a wrong one.
     ///
     /// - Returns: whether it was set.
     @discardableResult

@@ -72,7 +72,7 @@ struct LimitChecks {
         return estimate
     }
 
-    /// The groups of a topology do not fit, those of one segment least of all.
+    /// Reports that the groups of a topology do not fit, and which segment takes most.
     private func sayTooLarge(
         _ plan: Plan, _ estimate: MemoryEstimate, _ counts: [Int], largest: Int
     ) {

@@ -6,7 +6,7 @@ import TidemarkTopology
 
 /// Makes a plan of a tree: it fills in every default and reports every error.
 ///
-/// Pass by pass; what a pass needs of those before it is what it takes.
+/// It goes pass by pass. The arguments of a pass are what it needs from those before it.
 struct Resolver {
     let root: Node
     let path: TopologyPath
@@ -14,7 +14,7 @@ struct Resolver {
     let catalogue: Catalogue
     let load: (String) -> Result<BaselineSummary, BaselineProblem>
 
-    /// The plan, and what was found out on the way; no plan where something is wrong, which was said.
+    /// The plan, and what was found out on the way; no plan where something is wrong, which was reported.
     func resolve() -> (plan: Plan?, facts: PlanFacts) {
         var facts = PlanFacts()
         guard
@@ -62,7 +62,7 @@ struct Resolver {
         return (reading.hasErrors ? nil : plan, facts)
     }
 
-    /// What the topology says of itself; all else is to be filled in.
+    /// What the topology says of itself; the passes fill in all else.
     private func header(_ top: Fields) -> Plan {
         _ = top.value(TopologyPart.language)
         let name = top.value(TopologyPart.name) ?? ""

@@ -14,7 +14,7 @@ protocol MonitorKind: Sendable {
     /// A later version will have it.
     var isLater: Bool { get }
 
-    /// Reads a monitor of the topology; what is wrong with it is said.
+    /// Reads a monitor of the topology; what is wrong with it is reported.
     func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors)
     /// Adds what is watched without being mentioned.
     func addUnmentioned(
@@ -24,10 +24,10 @@ protocol MonitorKind: Sendable {
     func check(_ read: inout ReadMonitor, _ scope: Scope)
     /// Tests of a group of a segment in each window.
     func testCount(_ plan: MonitorPlan, segment: Int, _ scope: Scope) -> Int
-    /// Windows are compared with its baseline, which so is more than the names of groups.
+    /// Windows are compared with its baseline. Else the baseline only keeps the names of groups.
     func compares(_ plan: MonitorPlan) -> Bool
 
-    /// What a plan says of those that are a list of their own in it; `nil`: none are.
+    /// What a plan says of monitors that are a list of their own in it; `nil`: this kind has none.
     func own(_ stream: StreamPlan) -> OwnMonitors?
 
     /// What its row in the plan's text says.
@@ -84,16 +84,16 @@ struct ReadMonitor {
     var plan: MonitorPlan
     /// Where its columns are chosen.
     var place: Place
-    /// Columns chosen by their very names: they can't be left out quietly.
+    /// Columns that are named: they can't be left out without a word.
     var named: Set<Int> = []
     var testPlace: Place
 }
 
 /// The monitors of a topology.
 struct ReadMonitors {
-    /// Those that judge windows.
+    /// Monitors that judge windows.
     var judges: [ReadMonitor] = []
-    /// Those of silence.
+    /// Monitors of silence.
     var silences: [FreshnessPlan] = []
 }
 
@@ -105,7 +105,7 @@ struct MonitorCells {
     var ignored: String
 }
 
-/// What a plan says of monitors that do not judge windows, and are a list of their own in it.
+/// What a plan says of monitors that do not judge windows; they are a list of their own in it.
 struct OwnMonitors {
     /// The name of their row in the plan's text, and what it says of each.
     var row: (name: String, texts: [String])
@@ -144,7 +144,9 @@ struct MonitorKinds: Sendable {
     /// Those of this version.
     let ofNow: [any MonitorKind]
 
-    /// The core's own, and those that these declare, in place of what was to come by their names.
+    /// The core's own and the declared ones.
+    ///
+    /// A declared kind takes the place of a later one of the same name.
     init(_ specs: [MonitorSpec]) {
         let declared = specs.map { DeclaredMonitor($0) }
         let kinds = Self.core.map { kind -> any MonitorKind in
@@ -185,7 +187,7 @@ struct MonitorKinds: Sendable {
         return found
     }
 
-    /// The kind of a monitor, and where the key stands that names it; `nil`: it is off, or what is wrong was said.
+    /// The kind of a monitor, and where the key stands that names it; `nil`: it is off, or what is wrong was reported.
     private func kind(
         of entry: Node.Entry, _ reading: Reading
     ) -> (any MonitorKind, Place?)? {

@@ -44,7 +44,7 @@ struct DeclaredMonitor: MonitorKind {
             ReadMonitor(plan: plan, place: place, named: named, testPlace: place))
     }
 
-    /// The values of its keys; what is wrong was said.
+    /// The values of its keys; what is wrong was reported.
     private func settings(_ f: Fields) -> Settings {
         Settings(
             spec.keys.compactMap { key in

@@ -46,7 +46,7 @@ extension Drift {
         }
     }
 
-    /// Whether the baseline has every column; said where it lacks some.
+    /// Whether the baseline has every column; reported where it lacks some.
     private func hasAllColumns(_ read: ReadMonitor, _ scope: Scope) -> Bool {
         let baseline = read.plan.baseline
         let names = read.plan.columns.filter {
@@ -64,13 +64,13 @@ extension Drift {
         return false
     }
 
-    /// The first three of some names.
+    /// The first three of these names.
     private func fewOf(_ names: [String]) -> String {
         names.prefix(3).map { "`\($0)`" }.joined(separator: ", ")
             + (names.count > 3 ? " and \(names.count - 3) more" : "")
     }
 
-    /// What a column needs: a baseline that has it as what it is, tests for its type, and bins.
+    /// What a column needs: a baseline that has it with the same type, tests for that type, and bins.
     private func check(_ index: Int, of read: ReadMonitor, _ scope: Scope) {
         let (column, baseline) = (scope.columns[index], read.plan.baseline)
         if let known = scope.baselines.column(column.name, of: baseline),
@@ -96,7 +96,7 @@ extension Drift {
             suggestion: "a rule in `summaries`, or `-\(column.name)` here")
     }
 
-    /// The baseline has numbers where the topology has categories, or the other way.
+    /// The baseline has numbers where the topology has categories, or the reverse.
     private func sayOtherSchema(_ index: Int, isNumeric: Bool, _ baseline: Int, _ scope: Scope) {
         let column = scope.columns[index]
         let place = scope.schema.places[index]
@@ -153,7 +153,7 @@ extension Drift {
         }
     }
 
-    /// A trailing span near the window learns slow drift.
+    /// Warns of a trailing span so near the window that slow drift is learned.
     private func sayIfFollowing(
         _ learning: LearningPlan, _ window: WindowPlan, _ baseline: Int, _ scope: Scope
     ) {

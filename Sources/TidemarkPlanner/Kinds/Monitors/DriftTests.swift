@@ -6,7 +6,7 @@ import TidemarkTopology
 
 /// The two-sample tests of a drift monitor.
 extension Drift {
-    /// What `test` says; `nil`: nothing that is right, which is said.
+    /// What `test` says; `nil` after reporting what is wrong.
     func readTests(_ f: Fields, ignoreBelow: Double?) -> MonitorPlan.Tests? {
         guard let node = f[tests] else { return .automatic }
         var list = TestList(ignoreBelow: ignoreBelow, reading: f.reading)
@@ -42,7 +42,7 @@ extension Drift {
 
 /// Tests that were named, each once.
 private struct TestList {
-    /// What holds for those that say nothing of their own.
+    /// What holds for tests that have no bound of their own.
     let ignoreBelow: Double?
     let reading: Reading
     private(set) var tests: [MonitorPlan.NamedTest] = []
@@ -74,7 +74,7 @@ private struct TestList {
             suggestion: "`test: auto`")
     }
 
-    /// The test of a name; `nil`: there is none, which is said.
+    /// The test of a name; `nil` after reporting that there is none.
     func known(_ name: String, at place: Place) -> TestSpec? {
         if let test = TwoSample.named(name) { return test.spec }
         let names = TestWords.names

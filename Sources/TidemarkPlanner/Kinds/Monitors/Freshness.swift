@@ -3,7 +3,7 @@ import TidemarkLanguage
 import TidemarkText
 import TidemarkTopology
 
-/// Nothing comes, for too long.
+/// No rows have come for too long.
 struct Freshness: MonitorKind {
     let name = "freshness"
     private static let usual = FreshnessPlan(name: "freshness", limitMs: 600_000)
@@ -70,7 +70,7 @@ struct Freshness: MonitorKind {
         if plan.per != .source || !scope.isFile { found.silences.append(plan) }
     }
 
-    /// Which segments it watches, or the groups of which.
+    /// Which segments it watches, or whose groups.
     private func readReach(
         _ f: Fields, of entry: Node.Entry, _ scope: Scope, into plan: inout FreshnessPlan
     ) {

@@ -3,7 +3,7 @@ import TidemarkLanguage
 import TidemarkText
 import TidemarkTopology
 
-/// Where a monitor looks, and what with: keys that kinds have in common.
+/// Where a monitor looks and what it compares with: keys that kinds have in common.
 enum Reach {
     static let segments = KeySpec(
         "segments", .list("a list of segments"), says: "all", "where it looks")
@@ -64,7 +64,7 @@ enum Reach {
         return scope.baselineReader.baseline(entry).map { scope.baselines.add($0) }
     }
 
-    /// The baseline that columns are compared with; `nil`: there is no one such, which is said.
+    /// The baseline that columns are compared with; `nil` after reporting that it can't be told which.
     static func baseline(_ f: Fields, of entry: Node.Entry, _ scope: inout Scope) -> Int? {
         if let node = f[against] { return against(node, of: entry.key, &scope) }
         let declared = scope.baselines.plans.prefix(scope.baselines.declaredCount).map(\.name)
@@ -87,7 +87,7 @@ enum Reach {
     }
 
     /// The columns behind the key of a kind, all that are watched without it, and those of them that are named;
-    /// `nil`: what is wrong was said.
+    /// `nil` after reporting what is wrong.
     static func columns(
         _ f: Fields, _ key: KeySpec, of entry: Node.Entry, _ scope: Scope
     ) -> (picked: [Int], named: Set<Int>)? {

@@ -6,9 +6,9 @@ import TidemarkTopology
 /// Too few or too many rows of a group in a window.
 struct Volume: MonitorKind {
     let name = "volume"
-    /// What `drop` is where nothing is said: of the monitor that nobody mentioned, and of one that somebody wrote.
+    /// The default of `drop`: of the monitor that exists without being mentioned, and of one that is written down.
     private let usualDrop = (unmentioned: 0.8, written: 0.5)
-    /// With fewer windows it can't be told how much rows scatter.
+    /// With fewer windows nobody can tell how much the number of rows varies.
     private let windowCounts: (least: Int64, better: Int64) = (3, 12)
 
     private let rows = Key(
@@ -23,7 +23,7 @@ struct Volume: MonitorKind {
     private let above = Setting(
         "above", \VolumeRule.above, ValueType<Int64>.count(0...1_000_000_000_000).optional,
         usual: VolumeRule(), json: "above", "more rows than this")
-    /// What is expected, where nothing is said, from the windows of so long.
+    /// By default the windows of this long say what is expected.
     private let usualSpanMs = hourMs
     private let against: KeySpec
     let part: PartSpec?
@@ -53,7 +53,7 @@ struct Volume: MonitorKind {
         if let read = read(monitor, &scope) { found.judges.append(read) }
     }
 
-    /// It watches all windows of which its span holds neither too few nor too many.
+    /// It watches the windows of which its span holds a number that can be kept.
     func addUnmentioned(
         _ top: Fields, common: MonitorPlan, _ scope: inout Scope, into found: inout ReadMonitors
     ) {
@@ -101,7 +101,7 @@ struct Volume: MonitorKind {
         return ReadMonitor(plan: plan, place: node.place, testPlace: node.place)
     }
 
-    /// What is too few and too many; `nil`: nothing is, which is said.
+    /// What is too few and too many; `nil` after reporting that nothing is.
     private func rule(_ f: Fields, _ entry: Node.Entry) -> VolumeRule? {
         var rule = VolumeRule()
         f.read([below, above, rise], into: &rule)

@@ -5,7 +5,7 @@ import TidemarkTopology
 
 /// A kind of summary: its keys in a rule of `summaries`, and what a plan says of it.
 ///
-/// A new one is not written here: whoever computes it declares a `SummarySpec`, and `DeclaredSummary` does the
+/// A new one is not written here: the code that computes it declares a `SummarySpec`, and `DeclaredSummary` does the
 /// rest. These are the ones whose values are fields of `ColumnSummary`.
 protocol SummaryKind: Sendable {
     /// Its keys in a rule.
@@ -28,9 +28,9 @@ extension SummaryKind {
 struct SummaryIdentity {
     /// Values of the column's own line.
     var column: [(any CanonicalValue)?] = []
-    /// Values of the line that is there where any of them departs from its default.
+    /// Values of the line `extras`, which is there if any of them is not its default.
     var extras: [(any CanonicalValue)?] = []
-    /// Lines that are there where something departs from a default.
+    /// Lines that are there if something is not its default.
     var lines: [Identity.Line] = []
 }
 
@@ -48,7 +48,7 @@ struct SummaryRule {
         sort == .numbers ? numbers : texts
     }
 
-    /// Says where a key is of no use, since the rule has no columns of its sort.
+    /// Reports a key that has no effect, since the rule has no columns of its sort.
     func check(_ key: some TopologyKey, isFor sort: SummarySpec.Columns) {
         guard columns(sort).isEmpty, !columns.isEmpty, let entry = f.entry(key), !entry.value.isOff
         else { return }
@@ -123,14 +123,14 @@ enum Summaries {
         return fields + specs.map { DeclaredSummary($0) }
     }
 
-    /// In the order in which a plan tells of them.
+    /// In the order in which the plan's JSON and the identity have them.
     static func told(_ all: [any SummaryKind]) -> [any SummaryKind] {
         all.filter { $0 is Basics } + all.filter { !($0 is Basics) }
     }
 
     static let columns = KeySpec("columns", .selector, required: true, "of these columns")
 
-    /// A rule, where there are these summaries.
+    /// A rule, if these are the summaries.
     static func rule(_ all: [any SummaryKind]) -> PartSpec {
         PartSpec(
             "summary", path: "summaries[]", "what is kept of columns in each group and window",
@@ -157,7 +157,7 @@ enum Summaries {
         return rules
     }
 
-    /// Gives every column that a segment watches what is kept of it: the usual, then rule by rule.
+    /// Sets what is kept of each column that a segment watches: first the defaults, then rule by rule.
     static func apply(
         _ rules: [(columns: [Int], fields: Fields)], _ all: [any SummaryKind],
         _ scope: inout Scope

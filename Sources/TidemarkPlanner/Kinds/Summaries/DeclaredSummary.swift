@@ -37,7 +37,7 @@ struct DeclaredSummary: SummaryKind {
         }
     }
 
-    /// The values of its keys; `nil`: what is wrong was said.
+    /// The values of its keys; `nil` after reporting what is wrong.
     private func read(_ entry: Node.Entry, _ reading: Reading) -> Settings? {
         let node = entry.value
         var given: [String: JSONValue] = [:]

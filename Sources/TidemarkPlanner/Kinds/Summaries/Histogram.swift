@@ -24,7 +24,7 @@ struct Histogram: SummaryKind {
 
     /// The bins of a number that no rule speaks of.
     ///
-    /// Those of the only file, where it has the column; else equal ones over the range that is expected.
+    /// They are those of the only baseline file, if it has the column; else equal ones over the expected range.
     static func usual(_ column: Int, _ scope: Scope) -> HistogramPlan? {
         let files = scope.baselines.plans.indices.filter {
             scope.baselines.plans[$0].learning == nil
@@ -71,7 +71,7 @@ struct Histogram: SummaryKind {
         }
     }
 
-    /// No edges are given: those that columns have anyway, with another number of bins.
+    /// Without edges: the bins that columns have anyway, in another number.
     private func applyUsual(
         _ h: Fields, _ count: Int?, _ rule: SummaryRule, _ scope: inout Scope
     ) {
@@ -92,7 +92,7 @@ struct Histogram: SummaryKind {
         }
     }
 
-    /// Edges one by one; `nil`: what is wrong was said.
+    /// Edges one by one; `nil` after reporting what is wrong.
     private func readList(_ edges: Node, _ h: Fields, _ count: Int?) -> [Double]? {
         let reading = h.reading
         let list = reading.list(edges, what: "a list of numbers", countMax: 257).compactMap {
@@ -114,7 +114,7 @@ struct Histogram: SummaryKind {
         return list
     }
 
-    /// `{ from, to }`; `nil`: what is wrong was said.
+    /// `{ from, to }`; `nil` after reporting what is wrong.
     private func readEnds(_ edges: Node, _ reading: Reading) -> (Double, Double)? {
         let names = ["from", "to"]
         for entry in edges.entries ?? [] where !names.contains(entry.key) {
@@ -138,7 +138,7 @@ struct Histogram: SummaryKind {
         return (low, high)
     }
 
-    /// The file that brings edges; `nil`: what is wrong was said.
+    /// The file that brings edges; `nil` after reporting what is wrong.
     private func readBaseline(_ edges: Node, _ scope: Scope) -> Int? {
         let reading = scope.reading
         guard let name = reading.text(edges, expected: "a baseline, a list or { from, to }") else {

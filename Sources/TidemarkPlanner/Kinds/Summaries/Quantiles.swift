@@ -7,7 +7,7 @@ import TidemarkTopology
 struct Quantiles: SummaryKind {
     private let usualRanks = ColumnSummary.ofNumbers.quantiles
     private let rank = Key("at", ValueType.share(max: 1), usual: 0.5, "ranks")
-    /// Below it a DDSketch would keep as much as the rows.
+    /// With a smaller error a DDSketch would be as large as the rows.
     private let errorMin = 0.0001
     private let at: KeySpec
     private let sketch = Setting(

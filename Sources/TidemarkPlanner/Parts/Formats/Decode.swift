@@ -18,7 +18,7 @@ enum DecodePart {
         [format] + Formats.all.flatMap { $0.keys },
         example: "decode: { format: csv, columns: [ts, id, age, score] }")
 
-    /// The encoding; columns are known.
+    /// The encoding, which may change the paths of columns that have been read.
     static func read(_ node: Node, _ schema: inout Schema, _ reading: Reading) -> RecordEncoding {
         var name: String?
         var f: Fields?
