@@ -110,7 +110,7 @@ private func runCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
                 + "  try: --output DIR writes them to files\n")
     }
     do throws(ConnectorError) {
-        let summary = try run(loaded, options)
+        let summary = try runPlan(loaded, options)
         printOut(options.json ? summary.json() + "\n" : summary.text())
         return summary.exitCode
     } catch {

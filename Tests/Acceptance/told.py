@@ -319,7 +319,7 @@ class SafeFiles(unittest.TestCase):
             link.symlink_to(data)
             for read in (data, link):
                 done = tidemark("run", small(), "--input", read, "--output", out, "--until-end", ok=4)
-                self.assertIn("the run reads it", done.stderr)
+                self.assertIn("what the run reads", done.stderr)
                 self.assertEqual(data.read_text(), text)
             data.unlink()
 

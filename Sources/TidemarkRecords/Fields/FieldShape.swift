@@ -34,7 +34,7 @@ package indirect enum FieldShape: Sendable, Equatable {
         case .integer, .count: "integer"
         case .number: "number"
         case .text: "text"
-        case .word: "word"
+        case .word(let words): words.map { "`\($0)`" }.joined(separator: ", ")
         case .list(.object): "list of objects"
         case .list(let element): "list of \(element.words)s"
         case .object, .group: "object"

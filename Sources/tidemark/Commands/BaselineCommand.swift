@@ -39,14 +39,69 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
             message: "standard input can be read once only",
             hint: "a file, or --topology and no --windows")
     }
+    do throws(BaselineTable.Problem) {
+        guard var form = try RecordForm(invocation, input: input) else { return ExitCode.topology }
+        let rule = try edgeRule(invocation.value("--edges") ?? "auto", bins: bins)
+        let dimensions = invocation.values("--by").flatMap {
+            $0.split(separator: ",").map(String.init)
+        }
+        let opened: FileSource
+        do throws(ConnectorError) {
+            opened = try form.open(input)
+            form.encoding = try obeyed(
+                opened, columns: form.columns, encoding: form.encoding, path: input, log: nil
+            ) { false }
+        } catch {
+            return printFailure(error)
+        }
+        let builder = try BaselineBuilder(
+            columns: form.columns, encoding: form.encoding, by: dimensions,
+            timeColumn: form.columns.firstIndex { $0.role == .time }, windowMs: form.windowMs,
+            windowCount: windowCount, rowCountMax: 4096, filter: form.filter)
+        do throws(ConnectorError) {
+            var first: FileSource? = opened
+            try builder.read { () throws(ConnectorError) in
+                // The one whose first record was looked at; a second pass reads the file anew.
+                let source = if let first { first } else { try form.open(input) }
+                first = nil
+                let start = PartitionStart(
+                    slot: 0, partition: TopicPartition(topic: "baseline", partition: 0), offset: 0)
+                return try source.open([[start]])[0]
+            }
+        } catch {
+            return printFailure(error)
+        }
+        var made: [(name: String, value: String)] = [
+            ("by", "tidemark \(programVersion)"), ("from", lastPathPart(input)),
+            ("rows", "\(builder.rowCount)"), ("edges", invocation.value("--edges") ?? "auto"),
+            ("bins", "\(bins)"),
+        ]
+        if !dimensions.isEmpty { made.append(("group_by", dimensions.joined(separator: ","))) }
+        if let windowCount {
+            made.append(("windows", "\(windowCount) of \(form.windowMs / 1000)s"))
+        }
+        let table = try builder.build(rule, made: made, pooled: invocation.has("--pooled"))
+        try put(table.encoded(), to: invocation.value("--output"))
+        printError(leftOutText(builder, table, columns: form.leftOut))
+        return ExitCode.done
+    } catch {
+        printError("tidemark: \(error.message)\n")
+        return ExitCode.environment
+    }
+}
 
+/// What the records of a baseline are like: as a topology says, or as they look.
+private struct RecordForm {
     var columns: [ColumnPlan]
+    /// Fields that look like no column.
     var leftOut: [String] = []
     var encoding = RecordEncoding.json
     var filter: RowExpression?
     var windowMs: Int64 = 60_000
     var recordByteCountMax = 16 << 20
-    do throws(BaselineTable.Problem) {
+
+    /// `nil`: the topology has findings, which were printed.
+    init?(_ invocation: Invocation, input: String) throws(BaselineTable.Problem) {
         if let path = invocation.value("--topology") {
             // Its baselines may not exist yet: that is what this command is for.
             let result = planTopology(path, invocation, schemaOnly: true)
@@ -54,7 +109,7 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
                 printError(
                     report(
                         result.diagnostics, overrides: invocation.values("--set"), format: "text"))
-                return ExitCode.topology
+                return nil
             }
             columns = plan.stream.columns
             filter = plan.stream.filter
@@ -76,91 +131,61 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
             }
             windowMs = ms
         }
-        let rule: BaselineBuilder.EdgeRule
-        switch invocation.value("--edges") ?? "auto" {
-        case "auto": rule = .automatic(bins: bins)
-        case "equal": rule = .equal(bins: bins)
-        case "quantile": rule = .quantile(bins: bins)
-        case let path:
-            do throws(BaselineTable.Problem) {
-                rule = .table(try BaselineTable(reading: path))
-            } catch {
-                throw BaselineTable.Problem("\(path) \(error.message)")
-            }
-        }
-        let dimensions = invocation.values("--by").flatMap {
-            $0.split(separator: ",").map(String.init)
-        }
-        var opened: FileSource?
-        func open() throws(ConnectorError) -> FileSource {
-            try FileSource(
-                path: input, topic: "baseline", recordByteCountMax: recordByteCountMax,
-                clock: .file, encoding: encoding)
-        }
-        do throws(ConnectorError) {
-            let source = try open()
-            encoding = try obeyed(
-                source, columns: columns, encoding: encoding, path: input, log: nil
-            ) { false }
-            opened = source
-        } catch {
-            return printFailure(error)
-        }
-        let builder = try BaselineBuilder(
-            columns: columns, encoding: encoding, by: dimensions,
-            timeColumn: columns.firstIndex { $0.role == .time }, windowMs: windowMs,
-            windowCount: windowCount, rowCountMax: 4096, filter: filter)
-        do throws(ConnectorError) {
-            try builder.read { () throws(ConnectorError) in
-                // The one whose first record was looked at; a second pass reads the file anew.
-                let source: FileSource
-                if let first = opened { source = first } else { source = try open() }
-                opened = nil
-                let start = PartitionStart(
-                    slot: 0, partition: TopicPartition(topic: "baseline", partition: 0), offset: 0)
-                return try source.open([[start]])[0]
-            }
-        } catch {
-            return printFailure(error)
-        }
-        var made: [(name: String, value: String)] = [
-            ("by", "tidemark \(programVersion)"), ("from", lastPathPart(input)),
-            ("rows", "\(builder.rowCount)"), ("edges", invocation.value("--edges") ?? "auto"),
-            ("bins", "\(bins)"),
-        ]
-        if !dimensions.isEmpty { made.append(("group_by", dimensions.joined(separator: ","))) }
-        if let windowCount { made.append(("windows", "\(windowCount) of \(windowMs / 1000)s")) }
-        let table = try builder.build(rule, made: made, pooled: invocation.has("--pooled"))
-        let bytes = table.encoded()
-        if let path = invocation.value("--output") {
-            guard replaceFile(path, bytes) else {
-                throw BaselineTable.Problem(
-                    "\(path) cannot be written: \(unsafe String(cString: strerror(errno)))")
-            }
-        } else {
-            printOut(String(decoding: bytes, as: UTF8.self))
-        }
-        printError(
-            "\(grouped(builder.rowCount)) rows, \(table.summary.groups.count) groups, \(table.summary.columns.count) columns\n"
-        )
-        for (count, why) in [
-            (builder.badCount, "they are no rows"),
-            (builder.timelessCount, "their event time can't be read"),
-            (builder.filteredCount, "`filter` leaves them out"),
-        ] where count > 0 { printError("\(grouped(count)) records left out: \(why)\n") }
-        if !leftOut.isEmpty { printError("no columns: \(leftOut.joined(separator: ", "))\n") }
-        printError(blindText(table))
-        if !builder.emptyColumns.isEmpty {
-            printError(
-                "warning: no record has a value of "
-                    + builder.emptyColumns.map { "`\($0)`" }.joined(separator: ", ")
-                    + ": the baseline has nothing of it\n")
-        }
-        return ExitCode.done
-    } catch {
-        printError("tidemark: \(error.message)\n")
-        return ExitCode.environment
     }
+
+    func open(_ input: String) throws(ConnectorError) -> FileSource {
+        try FileSource(
+            path: input, topic: "baseline", recordByteCountMax: recordByteCountMax,
+            clock: .file, encoding: encoding)
+    }
+}
+
+/// How edges are chosen: by a word, or as another baseline has them.
+private func edgeRule(
+    _ word: String, bins: Int
+) throws(BaselineTable.Problem) -> BaselineBuilder.EdgeRule {
+    switch word {
+    case "auto": return .automatic(bins: bins)
+    case "equal": return .equal(bins: bins)
+    case "quantile": return .quantile(bins: bins)
+    case let path:
+        do throws(BaselineTable.Problem) {
+            return .table(try BaselineTable(reading: path))
+        } catch {
+            throw BaselineTable.Problem("\(path) \(error.message)")
+        }
+    }
+}
+
+/// Writes a baseline to a file, or prints it.
+private func put(_ bytes: [UInt8], to path: String?) throws(BaselineTable.Problem) {
+    guard let path else { return printOut(String(decoding: bytes, as: UTF8.self)) }
+    guard replaceFile(path, bytes) else {
+        throw BaselineTable.Problem(
+            "\(path) cannot be written: \(unsafe String(cString: strerror(errno)))")
+    }
+}
+
+/// How large a baseline became, and what is not in it.
+private func leftOutText(
+    _ builder: BaselineBuilder, _ table: BaselineTable, columns: [String]
+) -> String {
+    var text =
+        "\(grouped(builder.rowCount)) rows, \(table.summary.groups.count) groups, \(table.summary.columns.count) columns\n"
+    for (count, why) in [
+        (builder.badCount, "they are no rows"),
+        (builder.timelessCount, "their event time can't be read"),
+        (builder.filteredCount, "`filter` leaves them out"),
+    ] where count > 0 { text += "\(grouped(count)) records left out: \(why)\n" }
+    if !columns.isEmpty { text += "no columns: \(columns.joined(separator: ", "))\n" }
+    text += blindText(table)
+    if !builder.emptyColumns.isEmpty {
+        text +=
+            "warning: no record has a value of "
+            + builder.emptyColumns.map { "`\($0)`" }.joined(separator: ", ")
+            + ": the baseline has nothing of it\n"
+    }
+    return text
 }
 
 private func show(_ path: String) -> Int32 {

@@ -108,7 +108,7 @@ private func demo(
         state.shared.withLock { $0.positions = reading.positions }
     }
     options.shouldStop = { state.shared.withLock { $0.failure != nil } }
-    let summary = try run(loaded, options)
+    let summary = try runPlan(loaded, options)
     // What was published last is on its way to the watcher.
     for _ in 0..<100 {
         let counted = state.shared.withLock { $0.counted }

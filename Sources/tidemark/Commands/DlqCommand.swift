@@ -104,82 +104,83 @@ private func missing(_ plan: Plan, _ brokers: String) -> ConnectorError {
 
 // MARK: list
 
-private func list(
-    _ plan: Plan,
-    _ client: KafkaClient,
-    _ filter: LetterFilter,
-    samples: Int,
-    asJSON: Bool
-) throws(ConnectorError) -> Int32 {
+/// What a topic of letters holds, by reason.
+private struct LetterCounts {
+    /// Letters that are counted together.
     struct Kind: Hashable {
         var reason: String
-        var operatorName: String
+        var topology: String
         var source: TopicPartition
     }
+
+    /// A letter that is shown.
     struct Sample {
+        /// Where the record came from.
         var place: String
+        /// Where the letter is.
         var own: String
         var detail: String
         var timeMs: Int64?
     }
-    var counts: [Kind: Int] = [:]
-    var shown: [String: [Sample]] = [:]
-    var foreign = 0
-    var first: Int64 = .max
-    var last: Int64 = .min
-    let topic = plan.outputs.deadLetters
-    let read = try client.scan(topic, group: "\(plan.app)-dlq") { record in
-        guard let letter = LetterRecord(record) else {
-            foreign += 1
-            return true
-        }
-        guard filter.takes(letter, record) else { return true }
+
+    let topic: String
+    /// How many letters of a reason are shown.
+    let sampleCountMax: Int
+    private var counts: [Kind: Int] = [:]
+    private var samples: [String: [Sample]] = [:]
+    /// Records that are no letters of ours.
+    var foreignCount = 0
+    private var firstMs = Int64.max
+    private var lastMs = Int64.min
+
+    init(topic: String, sampleCountMax: Int) {
+        self.topic = topic
+        self.sampleCountMax = sampleCountMax
+    }
+
+    mutating func add(_ letter: LetterRecord, _ record: ScannedRecord) {
         let kind = Kind(
-            reason: letter.reason,
-            operatorName: letter.topology ?? "-",
-            source: letter.source
-        )
+            reason: letter.reason, topology: letter.topology ?? "-", source: letter.source)
         counts[kind, default: 0] += 1
         if let ms = record.timestampMs {
-            first = min(first, ms)
-            last = max(last, ms)
+            firstMs = min(firstMs, ms)
+            lastMs = max(lastMs, ms)
         }
-        if shown[letter.reason, default: []].count < samples {
-            shown[letter.reason, default: []].append(
-                Sample(
-                    place: letter.place,
-                    own: "\(record.place.topic)/\(record.place.partition)/\(record.offset)",
-                    detail: letter.detail ?? "",
-                    timeMs: record.timestampMs
-                )
-            )
+        guard samples[letter.reason, default: []].count < sampleCountMax else { return }
+        samples[letter.reason, default: []].append(
+            Sample(
+                place: letter.place,
+                own: "\(record.place.topic)/\(record.place.partition)/\(record.offset)",
+                detail: letter.detail ?? "", timeMs: record.timestampMs))
+    }
+
+    private var kinds: [Kind] {
+        counts.keys.sorted { a, b in
+            (a.reason, a.source, a.topology) < (b.reason, b.source, b.topology)
         }
-        return true
     }
-    guard read != nil else { throw missing(plan, client.admin.brokers) }
-    let kinds = counts.keys.sorted { a, b in
-        (a.reason, a.source, a.operatorName) < (b.reason, b.source, b.operatorName)
-    }
-    let total = counts.values.reduce(0, +)
-    if asJSON {
+
+    private var total: Int { counts.values.reduce(0, +) }
+
+    func json() -> String {
         var json = JSONWriter()
         json.beginObject()
         json.member("topic", topic)
         json.member("letters", total)
-        json.member("foreign", foreign)
+        json.member("foreign", foreignCount)
         json.key("counts")
         json.objects(kinds) { json, kind in
             json.member("reason", kind.reason)
-            json.member("operator", kind.operatorName)
+            json.member("operator", kind.topology)
             json.member("topic", kind.source.topic)
             json.member("partition", Int(kind.source.partition))
             json.member("count", counts[kind] ?? 0)
         }
         json.key("samples")
-        let samples = shown.keys.sorted().flatMap { reason in
-            (shown[reason] ?? []).map { (reason, $0) }
+        let shown = samples.keys.sorted().flatMap { reason in
+            (samples[reason] ?? []).map { (reason, $0) }
         }
-        json.objects(samples) { json, item in
+        json.objects(shown) { json, item in
             let (reason, sample) = item
             json.member("reason", reason)
             json.member("place", sample.place)
@@ -188,28 +189,53 @@ private func list(
             if let ms = sample.timeMs { json.member("time", ms) }
         }
         json.endObject()
-        printOut(String(decoding: json.bytes, as: UTF8.self) + "\n")
-        return ExitCode.done
+        return String(decoding: json.bytes, as: UTF8.self) + "\n"
     }
-    var text = "\(topic)  \(grouped(Int64(total))) letters"
-    if total > 0, first <= last { text += "  \(timeText(first)) to \(timeText(last))" }
-    text += "\n"
-    if foreign > 0 { text += "\(grouped(Int64(foreign))) records that are not our letters\n" }
-    let rows = kinds.map {
-        [$0.reason, $0.operatorName, "\($0.source)", grouped(Int64(counts[$0] ?? 0))]
-    }
-    let widths = (0..<4).map { column in rows.map { $0[column].count }.max() ?? 0 }
-    for row in rows {
-        text +=
-            "  " + zip(row, widths).map { $0.padded($1) }.joined(separator: "  ").trimmedEnd + "\n"
-    }
-    for reason in shown.keys.sorted() {
-        text += "\(reason)\n"
-        for sample in shown[reason] ?? [] {
-            text += "    \(sample.place)  in \(sample.own)  \(sample.detail)".trimmedEnd + "\n"
+
+    func text() -> String {
+        var text = "\(topic)  \(grouped(Int64(total))) letters"
+        if total > 0, firstMs <= lastMs { text += "  \(timeText(firstMs)) to \(timeText(lastMs))" }
+        text += "\n"
+        if foreignCount > 0 {
+            text += "\(grouped(Int64(foreignCount))) records that are not our letters\n"
         }
+        let rows = kinds.map {
+            [$0.reason, $0.topology, "\($0.source)", grouped(Int64(counts[$0] ?? 0))]
+        }
+        let widths = (0..<4).map { column in rows.map { $0[column].count }.max() ?? 0 }
+        for row in rows {
+            text +=
+                "  " + zip(row, widths).map { $0.padded($1) }.joined(separator: "  ").trimmedEnd
+                + "\n"
+        }
+        for reason in samples.keys.sorted() {
+            text += "\(reason)\n"
+            for sample in samples[reason] ?? [] {
+                text += "    \(sample.place)  in \(sample.own)  \(sample.detail)".trimmedEnd + "\n"
+            }
+        }
+        return text
     }
-    printOut(text)
+}
+
+private func list(
+    _ plan: Plan,
+    _ client: KafkaClient,
+    _ filter: LetterFilter,
+    samples: Int,
+    asJSON: Bool
+) throws(ConnectorError) -> Int32 {
+    var counts = LetterCounts(topic: plan.outputs.deadLetters, sampleCountMax: samples)
+    let read = try client.scan(counts.topic, group: "\(plan.app)-dlq") { record in
+        if let letter = LetterRecord(record) {
+            if filter.takes(letter, record) { counts.add(letter, record) }
+        } else {
+            counts.foreignCount += 1
+        }
+        return true
+    }
+    guard read != nil else { throw missing(plan, client.admin.brokers) }
+    printOut(asJSON ? counts.json() : counts.text())
     return ExitCode.done
 }
 
@@ -305,22 +331,7 @@ private func replay(
     // First of all: from here on nobody else remembers anything in this group.
     let transaction = isDry ? nil : try client.takeOver(group)
     let places = (0..<partitions).map { TopicPartition(topic: topic, partition: Int32($0)) }
-    var memory: [TopicPartition: ReplayMemory] = [:]
-    for place in places { memory[place] = ReplayMemory() }
-    for offset in try client.committed(places, group: group) {
-        do throws(ReplayMemory.Problem) {
-            memory[offset.partition] = try ReplayMemory(
-                next: offset.next,
-                metadata: offset.metadata
-            )
-        } catch {
-            throw ConnectorError(
-                .environment,
-                "group '\(group)' holds something that is no memory of replays at \(offset.partition)"
-            )
-        }
-    }
-
+    let memory = try replayed(places, group: group, client)
     let sendable = to == nil ? try SendableRecords(client, Array(sources).sorted()) : nil
     // Coordinates first, bytes afterwards: letters may be many and large.
     var summary = ReplaySummary()
@@ -360,19 +371,8 @@ private func replay(
     wanted.sort { ($0.timeMs, $0.place, $0.offset) < ($1.timeMs, $1.place, $1.offset) }
     if let limit { wanted.removeLast(max(0, wanted.count - limit)) }
     if let transaction, !wanted.isEmpty {
-        var chosen: [TopicPartition: Set<Int64>] = [:]
-        for one in wanted { chosen[one.place, default: []].insert(one.offset) }
         var batch = ReplayBatch(group: group, memory: memory, existing: existing)
-        try client.scan(topic, group: group) { record throws(ConnectorError) in
-            guard chosen[record.place]?.remove(record.offset) != nil,
-                let letter = LetterRecord(record)
-            else { return true }
-            batch.append(record, letter, to: to)
-            if batch.isFull { try batch.send(transaction) }
-            if chosen[record.place]?.isEmpty ?? false { chosen[record.place] = nil }
-            return !chosen.isEmpty
-        }
-        try batch.send(transaction)
+        try send(wanted, &batch, client, transaction, from: topic, to: to)
         summary.replayed = batch.sentCount
         summary.refused += batch.refused
     } else {
@@ -380,6 +380,47 @@ private func replay(
     }
     printOut(asJSON ? summary.json(isDry: isDry) : summary.text(isDry: isDry))
     return summary.refused.isEmpty ? ExitCode.done : ExitCode.findings
+}
+
+/// What was replayed before, by partition of the letters.
+private func replayed(
+    _ places: [TopicPartition], group: String, _ client: KafkaClient
+) throws(ConnectorError) -> [TopicPartition: ReplayMemory] {
+    var memory: [TopicPartition: ReplayMemory] = [:]
+    for place in places { memory[place] = ReplayMemory() }
+    for offset in try client.committed(places, group: group) {
+        do throws(ReplayMemory.Problem) {
+            memory[offset.partition] = try ReplayMemory(
+                next: offset.next,
+                metadata: offset.metadata
+            )
+        } catch {
+            throw ConnectorError(
+                .environment,
+                "group '\(group)' holds something that is no memory of replays at \(offset.partition)"
+            )
+        }
+    }
+    return memory
+}
+
+/// Reads the letters once more, with their bytes, and sends those that are wanted.
+private func send(
+    _ wanted: [Wanted], _ batch: inout ReplayBatch, _ client: KafkaClient,
+    _ transaction: HandTransaction, from topic: String, to other: String?
+) throws(ConnectorError) {
+    var chosen: [TopicPartition: Set<Int64>] = [:]
+    for one in wanted { chosen[one.place, default: []].insert(one.offset) }
+    try client.scan(topic, group: batch.group) { record throws(ConnectorError) in
+        guard chosen[record.place]?.remove(record.offset) != nil,
+            let letter = LetterRecord(record)
+        else { return true }
+        batch.append(record, letter, to: other)
+        if batch.isFull { try batch.send(transaction) }
+        if chosen[record.place]?.isEmpty ?? false { chosen[record.place] = nil }
+        return !chosen.isEmpty
+    }
+    try batch.send(transaction)
 }
 
 /// What the source topics take, as far as it can be known before a record is sent.

@@ -322,33 +322,7 @@ private func carryOut(
     clearsState: Bool
 ) throws(ConnectorError) -> Int32 {
     let epoch = (all.compactMap(\.stateEpoch).max() ?? 0) + 1
-    var tombstones: [HandRecord] = []
-    var hasStateTopic = false
-    if clearsState {
-        var live: [TopicPartition: Set<[UInt8]>] = [:]
-        let read = try client.scan(plan.stateTopicName, group: plan.app) { record in
-            guard let key = record.key else { return true }
-            if record.value == nil {
-                live[record.place]?.remove(key)
-            } else {
-                live[record.place, default: []].insert(key)
-            }
-            return true
-        }
-        hasStateTopic = read != nil
-        for (place, keys) in live {
-            for key in keys {
-                tombstones.append(
-                    HandRecord(
-                        topic: place.topic,
-                        partition: place.partition,
-                        key: key,
-                        value: nil
-                    )
-                )
-            }
-        }
-    }
+    let live = clearsState ? try liveState(plan, client) : nil
     for move in moves {
         let from = move.position.next.map { "\($0)" } ?? "-"
         printOut(
@@ -357,9 +331,9 @@ private func carryOut(
     }
     if clearsState {
         printOut(
-            hasStateTopic
-                ? "\(plan.stateTopicName)  \(grouped(Int64(tombstones.count))) entries to be taken away\n"
-                : "\(plan.stateTopicName)  does not exist: no state to take away\n"
+            live.map {
+                "\(plan.stateTopicName)  \(grouped(Int64($0.count))) entries to be taken away\n"
+            } ?? "\(plan.stateTopicName)  does not exist: no state to take away\n"
         )
     }
     printOut("state epoch \(epoch): the first windows of the next start are incomplete\n")
@@ -373,7 +347,7 @@ private func carryOut(
     let transaction = try client.takeOver(plan.app)
     do throws(HandTransaction.Failure) {
         try transaction.run(
-            tombstones,
+            live ?? [],
             group: plan.app,
             offsets: moves.map {
                 CommittedOffset(
@@ -388,6 +362,27 @@ private func carryOut(
     }
     printOut("done\n")
     return ExitCode.done
+}
+
+/// What takes away all entries that the state topic has; `nil`: there is no such topic.
+private func liveState(_ plan: Plan, _ client: KafkaClient) throws(ConnectorError) -> [HandRecord]?
+{
+    var live: [TopicPartition: Set<[UInt8]>] = [:]
+    let read = try client.scan(plan.stateTopicName, group: plan.app) { record in
+        guard let key = record.key else { return true }
+        if record.value == nil {
+            live[record.place]?.remove(key)
+        } else {
+            live[record.place, default: []].insert(key)
+        }
+        return true
+    }
+    guard read != nil else { return nil }
+    return live.flatMap { place, keys in
+        keys.map {
+            HandRecord(topic: place.topic, partition: place.partition, key: $0, value: nil)
+        }
+    }
 }
 
 private func refuseIfLive(_ plan: Plan, _ client: KafkaClient) throws(ConnectorError) {

@@ -28,6 +28,24 @@ final class EngineMetrics {
         gauges = Self.gauges(telemetry)
     }
 
+    /// What became of records, as the list of the counts has it.
+    private static func inputCounters(
+        _ telemetry: Telemetry
+    ) -> [(counter: Counter, count: (RunTotals) -> Int64)] {
+        WorkerTally.counts.compactMap { count in
+            let counter: Counter
+            switch count.metric {
+            case .none: return nil
+            case .fate(let fate):
+                counter = telemetry.counter(
+                    "tidemark_records_total", labels: [("fate", fate)],
+                    help: "Records read since the start, by what became of them.")
+            case .counter(let name, let help): counter = telemetry.counter(name, help: help)
+            }
+            return (counter, { $0.input[keyPath: count.path] })
+        }
+    }
+
     private static func counters(
         _ telemetry: Telemetry
     ) -> [(counter: Counter, count: (RunTotals) -> Int64)] {
@@ -36,40 +54,7 @@ final class EngineMetrics {
         ) -> (Counter, (RunTotals) -> Int64) {
             (telemetry.counter(name, help: help), count)
         }
-        let fates: [(String, (WorkerTally) -> Int64)] = [
-            ("in_window", { $0.rows }), ("dead_letter", { $0.deadLetters }),
-            ("late", { $0.late }), ("quarantined", { $0.quarantined }),
-            ("withdrawn", { $0.withdrawn }),
-            ("tombstone", { $0.tombstones }), ("filtered_out", { $0.filteredOut }),
-            ("filtered_null", { $0.filteredNull }), ("beyond_end", { $0.beyondEnd }),
-            ("reread", { $0.reread }),
-        ]
-        return fates.map { name, count in
-            let counter = telemetry.counter(
-                "tidemark_records_total", labels: [("fate", name)],
-                help: "Records read since the start, by what became of them.")
-            return (counter, { count($0.input) })
-        } + [
-            counter(
-                "tidemark_source_offsets_without_record_total",
-                "Offsets passed over: control records, aborted and compacted ones."
-            ) { $0.input.skipped },
-            counter(
-                "tidemark_rows_late_for_some_windows_total",
-                "Rows that came too late for some of their windows, and count in the others."
-            ) { $0.input.lateForSome },
-            counter(
-                "tidemark_times_assumed_utc_total",
-                "Event times without an offset that were read as UTC."
-            ) { $0.input.assumedUTC },
-            counter(
-                "tidemark_record_times_odd_total",
-                "Records whose record time can be none: before 2000 or after 9999."
-            ) { $0.input.oddTimes },
-            counter(
-                "tidemark_clock_leaps_refused_total",
-                "Leaps of the record time that later records contradicted."
-            ) { $0.input.refusedLeaps },
+        return inputCounters(telemetry) + [
             counter(
                 "tidemark_records_lost_total",
                 "Records that were not in the log any more when they were to be read."
