@@ -95,7 +95,7 @@ let package = Package(
         module("TidemarkKernels", ["CKernels"]),
         module("TidemarkSketches", ["TidemarkText", "TidemarkKernels"]),
         module("TidemarkDrift", ["TidemarkCore", "CTails"]),
-        module("TidemarkAlerts"),
+        module("TidemarkAlerts", ["TidemarkCore"]),
         module("TidemarkBatch", ["TidemarkCore", "CDictionary"]),
         module(
             "TidemarkCodec",
@@ -105,10 +105,16 @@ let package = Package(
             "TidemarkDataflow",
             ["TidemarkText", "TidemarkCore", "TidemarkLanguage", "TidemarkBatch"]),
         module(
+            "TidemarkMonitors",
+            [
+                "TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkKernels",
+                "TidemarkDrift", "TidemarkAlerts", "TidemarkCodec", "TidemarkDataflow",
+            ]),
+        module(
             "TidemarkOperators",
             [
                 "TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkKernels",
-                "TidemarkSketches", "TidemarkDrift", "TidemarkAlerts", "TidemarkBatch",
+                "TidemarkSketches", "TidemarkDrift", "TidemarkMonitors", "TidemarkBatch",
                 "TidemarkCodec", "TidemarkLanguage", "TidemarkDataflow",
             ]),
         module("TidemarkTopology", ["TidemarkText", "CYAML"]),
@@ -140,7 +146,7 @@ let package = Package(
             name: "tidemark",
             dependencies: [
                 "TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkKernels",
-                "TidemarkSketches", "TidemarkAlerts",
+                "TidemarkSketches", "TidemarkAlerts", "TidemarkMonitors",
                 "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow", "TidemarkOperators",
                 "TidemarkTopology", "TidemarkPlanner", "TidemarkTelemetry",
                 "TidemarkRuntime", "TidemarkKafka", "TidemarkFiles", "TidemarkHTTP", "CAllocator",
@@ -168,7 +174,7 @@ let package = Package(
         support(
             "TidemarkTestPlan",
             [
-                "TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkOperators",
+                "TidemarkCore", "TidemarkBatch", "TidemarkDataflow", "TidemarkMonitors",
                 "TidemarkTestSupport",
             ], path: "Plan"),
         // A real Kafka for tests, and what writes to it.
@@ -192,7 +198,15 @@ let package = Package(
             "TidemarkDriftTests", ["TidemarkCore", "TidemarkDrift", "TidemarkKernels"],
             exclude: ["make_goldens.py"]
         ),
-        tests("TidemarkAlertsTests", ["TidemarkAlerts", "TidemarkKernels", "TidemarkTestSupport"]),
+        tests(
+            "TidemarkAlertsTests",
+            ["TidemarkCore", "TidemarkAlerts", "TidemarkKernels", "TidemarkTestSupport"]),
+        tests(
+            "TidemarkMonitorsTests",
+            [
+                "TidemarkText", "TidemarkAlerts", "TidemarkCodec", "TidemarkMonitors",
+                "TidemarkTestSupport",
+            ]),
         // Those of TidemarkBatch too: a batch is what is decoded.
         tests(
             "TidemarkCodecTests",
@@ -204,7 +218,7 @@ let package = Package(
             "TidemarkOperatorsTests",
             [
                 "TidemarkText", "TidemarkCore", "TidemarkKernels", "TidemarkSketches",
-                "TidemarkAlerts", "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow",
+                "TidemarkBatch", "TidemarkDataflow", "TidemarkMonitors",
                 "TidemarkOperators", "TidemarkTestSupport", "TidemarkTestPlan",
                 "TidemarkAllocations",
             ]),
@@ -240,7 +254,8 @@ let package = Package(
             "TidemarkEngineTests",
             [
                 "TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkCodec",
-                "TidemarkDataflow", "TidemarkOperators", "TidemarkAlerts", "TidemarkRuntime",
+                "TidemarkDataflow", "TidemarkMonitors", "TidemarkOperators", "TidemarkAlerts",
+                "TidemarkRuntime",
                 "TidemarkFiles", "TidemarkTestSupport", "TidemarkTestPlan", "TidemarkAllocations",
             ]),
     ],

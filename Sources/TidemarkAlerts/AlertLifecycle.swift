@@ -1,3 +1,5 @@
+package import TidemarkCore
+
 /// How long something must hold.
 package enum Hold: Sendable, Hashable {
     /// `count` of the last `of` windows with a verdict.
@@ -5,18 +7,6 @@ package enum Hold: Sendable, Hashable {
     /// Without interruption for this long, from the start of the first window to the end of the
     /// last; milliseconds.
     case duration(ms: Int64)
-}
-
-/// What one closed window says of a monitor's condition.
-package enum AlertVerdict: UInt8, Sendable, Hashable {
-    /// The condition holds.
-    case breached
-    /// It does not; with hysteresis, neither does the condition of `clear_below`.
-    case cleared
-    /// Not breached, but not below `clear_below` either.
-    case between
-    /// Too few rows, still learning, or an incomplete window.
-    case none
 }
 
 /// When an alert fires and resolves.
@@ -105,9 +95,9 @@ package struct AlertEvent: Sendable, Hashable {
 ///   The opening window is the oldest of those m.
 /// - `hold` as a duration: it fires at the first window whose end lies at least that long after the
 ///   start of the first of an uninterrupted row of breached windows, which is the opening window.
-///   `between` interrupts it, as `cleared` does.
-/// - `clearHold` likewise over windows that are `cleared`, counted from the opening of the firing
-///   on; `between` and `breached` are not clear. The alert stays the same, with the same id,
+///   A window that is no breach interrupts it, however near to one.
+/// - `clearHold` likewise over windows that are clear, counted from the opening of the firing on; a
+///   breach is not clear, nor is a window near to one. The alert stays the same, with the same id,
 ///   through all breaches until it resolves.
 /// - Verdicts from before a resolution do not count for the next firing, nor do those from before
 ///   a firing count for its resolution.
@@ -117,7 +107,7 @@ package struct AlertEvent: Sendable, Hashable {
 package struct AlertLifecycle: Sendable, Hashable {
     /// Where it stands.
     package private(set) var phase: AlertPhase = .inactive
-    // While firing, the last verdicts, the newest in bit 0: 1 = cleared.
+    // While firing, the last verdicts, the newest in bit 0: 1 = clear.
     private var history: UInt64 = 0
     // Start and end of the first window of the uninterrupted row, for durations.
     private var rowStartMs: Int64?
@@ -140,30 +130,33 @@ package struct AlertLifecycle: Sendable, Hashable {
 
     /// Takes the verdict of the next closed window.
     ///
+    /// `isNear`: it is no breach, and above `clear_below` all the same, so that it is not clear either.
     /// `complete`: false for a window whose rows may be missing: no verdict.
     package mutating func observe(
-        _ verdict: AlertVerdict,
+        _ verdict: Verdict,
+        isNear: Bool = false,
         startMs: Int64,
         endMs: Int64,
         complete: Bool,
         options: AlertOptions
     ) -> AlertAction {
-        guard complete, verdict != .none else { return .none }
+        guard complete, verdict.isBreach || verdict.isCalm else { return .none }
         switch phase {
         case .inactive, .pending:
-            return observeBeforeFiring(verdict, startMs, endMs, options.hold)
+            return observeBeforeFiring(
+                breached: verdict.isBreach, startMs, endMs, options.hold)
         case .firing:
-            return observeFiring(verdict, startMs, endMs, options.clearHold)
+            return observeFiring(
+                clear: verdict.isCalm && !isNear, startMs, endMs, options.clearHold)
         }
     }
 
     private mutating func observeBeforeFiring(
-        _ verdict: AlertVerdict,
+        breached: Bool,
         _ startMs: Int64,
         _ endMs: Int64,
         _ hold: Hold
     ) -> AlertAction {
-        let breached = verdict == .breached
         ordinal &+= 1
         switch hold {
         case .windows(let count, let of):
@@ -211,12 +204,11 @@ package struct AlertLifecycle: Sendable, Hashable {
     }
 
     private mutating func observeFiring(
-        _ verdict: AlertVerdict,
+        clear: Bool,
         _ startMs: Int64,
         _ endMs: Int64,
         _ hold: Hold
     ) -> AlertAction {
-        let clear = verdict == .cleared
         switch hold {
         case .windows(let count, let of):
             history = history << 1 | (clear ? 1 : 0)

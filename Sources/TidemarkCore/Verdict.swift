@@ -18,6 +18,22 @@ package enum Verdict: String, Sendable, Hashable, CaseIterable {
     /// More rows than expected, or than a bound allows: a verdict on volume.
     case rise
 
+    /// What a monitor watches for is so: an alert may begin.
+    package var isBreach: Bool {
+        switch self {
+        case .drift, .drop, .rise: true
+        case .ok, .tooFew, .learning, .noBaseline, .blind: false
+        }
+    }
+
+    /// What a monitor watches for is not so, as far as can be seen: an alert may end.
+    package var isCalm: Bool {
+        switch self {
+        case .ok, .blind: true
+        case .drift, .drop, .rise, .tooFew, .learning, .noBaseline: false
+        }
+    }
+
     /// Something was compared with something; the others say nothing of the data.
     package var isReached: Bool {
         switch self {

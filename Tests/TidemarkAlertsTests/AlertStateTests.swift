@@ -14,12 +14,14 @@ import TidemarkTestSupport
             var copy = life
             for window in 0..<60 {
                 let start = Int64(window) * 60_000
-                let verdict: AlertVerdict = [.breached, .cleared, .between, .none][random.below(4)]
+                let said = Said.allCases[random.below(4)]
                 let action = life.observe(
-                    verdict, startMs: start, endMs: start + 60_000, complete: true, options: options
+                    said.verdicts[0], isNear: said.isNear, startMs: start, endMs: start + 60_000,
+                    complete: true, options: options
                 )
                 let same = copy.observe(
-                    verdict, startMs: start, endMs: start + 60_000, complete: true, options: options
+                    said.verdicts[0], isNear: said.isNear, startMs: start, endMs: start + 60_000,
+                    complete: true, options: options
                 )
                 #expect(action == same)
                 guard let read = AlertLifecycle(state: copy.state) else {

@@ -1,11 +1,28 @@
 import Testing
 import TidemarkAlerts
+import TidemarkCore
 import TidemarkKernels
 
 private let minute: Int64 = 60_000
 
+/// The four ways in which a verdict counts for an alert.
+enum Said: CaseIterable {
+    case breached, cleared, between, none
+
+    /// Verdicts that count so.
+    var verdicts: [Verdict] {
+        switch self {
+        case .breached: [.drift, .drop, .rise]
+        case .cleared, .between: [.ok, .blind]
+        case .none: [.tooFew, .learning, .noBaseline]
+        }
+    }
+
+    var isNear: Bool { self == .between }
+}
+
 private struct Closed {
-    var verdict: AlertVerdict
+    var verdict: Said
     var startMs: Int64
     var endMs: Int64
     var complete: Bool
@@ -21,7 +38,7 @@ private func naive(_ windows: [Closed], _ options: AlertOptions) -> [AlertAction
         var action = AlertAction.none
         let seen = windows[from...now].filter { $0.complete && $0.verdict != .none }
         let counts = windows[now].complete && windows[now].verdict != .none
-        func holding(_ hold: Hold, _ wanted: AlertVerdict) -> Closed? {
+        func holding(_ hold: Hold, _ wanted: Said) -> Closed? {
             guard counts, windows[now].verdict == wanted else { return nil }
             switch hold {
             case .windows(let count, let of):
@@ -70,7 +87,8 @@ private func run(_ windows: [Closed], _ options: AlertOptions) -> [AlertAction] 
     var cycle = AlertLifecycle()
     return windows.map {
         cycle.observe(
-            $0.verdict,
+            $0.verdict.verdicts[Int($0.endMs / minute) % $0.verdict.verdicts.count],
+            isNear: $0.verdict.isNear,
             startMs: $0.startMs,
             endMs: $0.endMs,
             complete: $0.complete,
@@ -82,7 +100,7 @@ private func run(_ windows: [Closed], _ options: AlertOptions) -> [AlertAction] 
 /// One window a minute; b breached, c cleared, h between, - none, i breached but incomplete.
 private func windows(_ text: String) -> [Closed] {
     text.enumerated().map { i, letter in
-        let verdict: AlertVerdict =
+        let verdict: Said =
             switch letter {
             case "b", "i": .breached
             case "c": .cleared
@@ -177,7 +195,7 @@ private func trace(_ text: String, _ options: AlertOptions) -> String {
             for i in 1...120 as ClosedRange<UInt64> {
                 let draw = random.draw(i)
                 // Streaks, gaps, sliding windows and windows without a verdict.
-                let verdict: AlertVerdict =
+                let verdict: Said =
                     switch (draw & 15, weights >> (i / 16 * 4) & 3) {
                     case (0, _): .none
                     case (1, _), (2, _): .between
@@ -207,13 +225,25 @@ private func trace(_ text: String, _ options: AlertOptions) -> String {
         #expect(firings > 3_000)
     }
 
+    @Test func `every verdict counts in just one way, and near or not only where it is no breach`()
+    {
+        let counted = Set(Said.allCases.flatMap(\.verdicts))
+        #expect(counted == Set(Verdict.allCases))
+        #expect(Verdict.allCases.allSatisfy { !($0.isBreach && $0.isCalm) })
+        for said in Said.allCases {
+            #expect(said.verdicts.allSatisfy { $0.isBreach == (said == .breached) })
+            #expect(said.verdicts.allSatisfy { ($0.isBreach || $0.isCalm) == (said != .none) })
+        }
+    }
+
     @Test func `phases are inactive, pending, firing`() {
         var cycle = AlertLifecycle()
         let options = AlertOptions(hold: .windows(count: 2, of: 2))
         var phases: [AlertPhase] = []
         for window in windows("cbcbbcc") {
             _ = cycle.observe(
-                window.verdict,
+                window.verdict.verdicts[0],
+                isNear: window.verdict.isNear,
                 startMs: window.startMs,
                 endMs: window.endMs,
                 complete: window.complete,

@@ -4,6 +4,7 @@ import TidemarkBatch
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkMonitors
 import TidemarkOperators
 import TidemarkRuntime
 import TidemarkTestPlan
@@ -266,7 +267,8 @@ enum AlertsByHand {
     static func history(
         _ outcome: SimulationOutcome, _ plan: Plan
     ) -> (events: Set<String>, episodes: [String: [Range<Int64>]]) {
-        var series: [String: [Int64: (start: Int64, said: AlertVerdict, isOld: Bool)]] = [:]
+        typealias Said = (verdict: Verdict, isNear: Bool)
+        var series: [String: [Int64: (start: Int64, said: Said, isOld: Bool)]] = [:]
         // Every window that there was, of any group, by length, and whether it was old.
         var all: [Int64: [Int64: Bool]] = [:]
         // Ends of windows in which a group had no row, and of those that anything was said of it.
@@ -299,7 +301,7 @@ enum AlertsByHand {
                     }
                     series["\(monitor) \(model)/\(end - start)", default: [:]][end] =
                         (
-                            start, !isClear ? .breached : isLarge ? .between : .cleared,
+                            start, (isClear ? .ok : .drift, isLarge),
                             value.contains("\"backfill\":true")
                         )
                 }
@@ -340,7 +342,7 @@ enum AlertsByHand {
                 }
             }
             // What is said of a group without rows is published once, and holds until it is back.
-            var repeated: AlertVerdict?
+            var repeated: Said?
             for end in (all[length] ?? [:]).keys.sorted() {
                 let known = windows[end].map { window in
                     repeated = silent[name]?.contains(end) == true ? window.said : nil
@@ -352,8 +354,9 @@ enum AlertsByHand {
                     lastEnd = end
                     take(
                         life.observe(
-                            window.said, startMs: window.start, endMs: end, complete: true,
-                            options: options), window.start, end, isOld: window.isOld)
+                            window.said.verdict, isNear: window.said.isNear, startMs: window.start,
+                            endMs: end, complete: true, options: options), window.start, end,
+                        isOld: window.isOld)
                 } else if life.phase != .inactive, end - lastEnd >= resolveAfter {
                     // Nobody expects the group any more.
                     take(

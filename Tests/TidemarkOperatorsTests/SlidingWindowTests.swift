@@ -1,5 +1,6 @@
 import Testing
 import TidemarkCore
+import TidemarkMonitors
 import TidemarkOperators
 import TidemarkSketches
 import TidemarkTestSupport

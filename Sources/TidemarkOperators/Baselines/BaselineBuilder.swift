@@ -3,6 +3,7 @@ import TidemarkCodec
 import TidemarkCore
 package import TidemarkDataflow
 import TidemarkDrift
+package import TidemarkMonitors
 import TidemarkText
 
 /// Makes a baseline from records: exact quantiles for the edges, exact counts in them.

@@ -1,6 +1,7 @@
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkKernels
+import TidemarkMonitors
 import TidemarkSketches
 
 /// What is known of a text column in a group: the mergeable form.
@@ -286,7 +287,7 @@ final class GroupCell: @unchecked Sendable {
     /// The cells of one binning: under, bins, over; without the outer two where they cannot be.
     ///
     /// They are the cell's own counters.
-    func cells(_ binning: ColumnShape.Binning) -> UnsafeBufferPointer<UInt64> {
+    func cells(_ binning: Binning) -> UnsafeBufferPointer<UInt64> {
         unsafe UnsafeBufferPointer(
             start: counters + binning.cellStart, count: binning.cellCount)
     }

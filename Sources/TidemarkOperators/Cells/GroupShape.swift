@@ -2,6 +2,7 @@ package import TidemarkCore
 import TidemarkDataflow
 import TidemarkDrift
 import TidemarkKernels
+import TidemarkMonitors
 import TidemarkSketches
 
 /// How one watched column of a group is folded: fixed when the group is first seen.
@@ -17,72 +18,6 @@ final class ColumnShape: @unchecked Sendable {
         case ordered
         /// Not a number.
         case none
-    }
-
-    /// A fixed way to count values into cells.
-    @safe
-    struct Binning: @unchecked Sendable {
-        /// The baseline whose edges or categories these are; `nil`: declared in the topology.
-        var baseline: Int?
-        /// Numbers: edges, ascending; the outer ones may be infinite.
-        var edges: UnsafeMutablePointer<Double>?
-        var edgeCount = 0
-        var isOpen = false
-        /// Texts: hash of each category, in the order of the baseline.
-        var categories: [UInt64] = []
-        /// Texts without categories: the low bits of a hash are its cell.
-        var isHashed = false
-        /// Counters: under, bins, over; or categories and other.
-        var counterCount: Int
-        /// Where its counters begin in the cell's.
-        var counterStart: Int
-        /// An earlier one of the column has the same cells: the counters are that one's.
-        var isShared = false
-        /// What the baseline holds of the group and column.
-        var entry: BaselineTable.Entry?
-        /// Its counts, as tests want them.
-        var reference: ReferenceCounts?
-        /// The entry is that of all rows together, though the file has groups.
-        var isFallback = false
-        /// The share of the entry's values in one cell of many: changes within it are not seen.
-        var hiddenShare = 0.0
-
-        /// Cells that are compared: without the outer two where nothing falls into them.
-        var cellCount: Int { isOpen ? counterCount - 2 : counterCount }
-        /// Where one of them ends and the next begins; none for texts.
-        var boundaries: UnsafeBufferPointer<Double> {
-            guard let edges = unsafe edges else {
-                return unsafe UnsafeBufferPointer(start: nil, count: 0)
-            }
-            // The outer edges of open bins are infinite.
-            return isOpen
-                ? unsafe UnsafeBufferPointer(start: edges + 1, count: max(0, edgeCount - 2))
-                : unsafe UnsafeBufferPointer(start: edges, count: edgeCount)
-        }
-
-        /// The first of them among the cell's counters.
-        var cellStart: Int { isOpen ? counterStart + 1 : counterStart }
-
-        /// The share of counts in these cells that lies in one of many values.
-        ///
-        /// Cells by hash are taken for single values: one of them is full where one value is frequent.
-        func hiddenShare(of counts: ReferenceCounts) -> Double {
-            guard counts.valueCount > 0, !isHashed else { return 0 }
-            var cells = counts.counts
-            if edgeCount == 0 { return Double(cells.last ?? 0) / Double(counts.valueCount) }
-            let outer = isOpen ? 0 : 1
-            for atom in entry?.atoms ?? [] {
-                let place = (0..<edgeCount).last { unsafe (edges?[$0] ?? .infinity) <= atom }
-                if let place, cells.indices.contains(place + outer) { cells[place + outer] = 0 }
-            }
-            return Double(cells.max() ?? 0) / Double(counts.valueCount)
-        }
-
-        /// The cell of a text, by its hash.
-        func cell(of hash: UInt64) -> Int {
-            if isHashed { return Int(truncatingIfNeeded: hash & UInt64(counterCount - 1)) }
-            return categories.firstIndex(of: hash) ?? categories.count
-        }
     }
 
     /// What a fold of numbers asks of the shape of their column.
@@ -246,12 +181,6 @@ final class ColumnShape: @unchecked Sendable {
         return (atom - reach, atom + reach)
     }
 
-    /// The edges of a binning of numbers; empty for texts.
-    func edges(_ binning: Binning) -> [Double] {
-        guard let edges = unsafe binning.edges else { return [] }
-        return (0..<binning.edgeCount).map { unsafe edges[$0] }
-    }
-
     deinit {
         for binning in binnings { unsafe binning.edges?.deallocate() }
     }
@@ -352,3 +281,11 @@ func monitoredBaselines(_ stream: StreamPlan) -> [[[Int]]] {
 
 /// The hash that ranks a group where there are too many, and that will choose its slot.
 package func groupHash(_ group: GroupValues) -> UInt64 { textHash(group.part) }
+
+extension Binning {
+    /// The cell of a text, by its hash.
+    func cell(of hash: UInt64) -> Int {
+        if isHashed { return Int(truncatingIfNeeded: hash & UInt64(counterCount - 1)) }
+        return categories.firstIndex(of: hash) ?? categories.count
+    }
+}

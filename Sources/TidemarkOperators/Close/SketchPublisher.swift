@@ -27,9 +27,9 @@ struct SketchPublisher {
 
     /// Publishes what a cell keeps of a column.
     mutating func publish(
-        _ record: AggregateRecord, _ cell: GroupCell, _ place: Int, _ view: KLLView?,
-        _ frequent: borrowing FrequentItems, _ registers: HLLSketch.RegisterCounts?,
-        key: [UInt8], series: [UInt8], _ emit: (OutputRecord) -> Void
+        _ record: AggregateRecord, _ cell: GroupCell, _ place: Int,
+        _ settled: borrowing SettledColumn, key: [UInt8], series: [UInt8],
+        _ emit: (OutputRecord) -> Void
     ) {
         let column = cell.shape.columns[place].column
         let valueCount = decimalText(record.rows.value)
@@ -53,7 +53,7 @@ struct SketchPublisher {
                     topic: topic, key: ownKey, value: bytes, headers: headers.headers(),
                     partitionKey: series, form: .binary))
         }
-        if wants.kll, let view {
+        if wants.kll, let view = settled.view {
             let bytes = view.serialize()
             send(
                 .kll, .f32, k: column.summary.kllK, n: valueCount, version: Int(bytes[1]), bytes)
@@ -100,14 +100,15 @@ struct SketchPublisher {
         }
         guard let category = cell.categories[place] else { return }
         let textCount = decimalText(category.valueCount)
-        if wants.hll, let lgK = column.summary.distinctLgK, let registers {
+        if wants.hll, let lgK = column.summary.distinctLgK, let registers = settled.registers {
             let bytes = category.distinct.serialize(registers)
             send(.hll, .string, k: lgK, n: textCount, version: Int(bytes[1]), bytes)
         }
         if wants.frequent, column.summary.topCount != nil {
-            let bytes = frequent.serialize()
+            let bytes = settled.frequent.serialize()
             send(
-                .frequent, .string, k: 1 << frequent.lgMax, n: textCount, version: Int(bytes[1]),
+                .frequent, .string, k: 1 << settled.frequent.lgMax, n: textCount,
+                version: Int(bytes[1]),
                 bytes)
         }
     }

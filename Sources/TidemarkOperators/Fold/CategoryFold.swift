@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkMonitors
 
 /// Turns counts by code into mergeable summaries.
 enum CategoryFold {

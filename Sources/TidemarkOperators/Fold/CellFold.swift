@@ -1,4 +1,5 @@
 import TidemarkKernels
+import TidemarkMonitors
 import TidemarkSketches
 
 /// Folds the rows of one cell, a column at a time: rows of a batch, or rows that waited.

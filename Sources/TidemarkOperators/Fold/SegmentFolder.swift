@@ -2,6 +2,7 @@ import TidemarkBatch
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkKernels
+import TidemarkMonitors
 import TidemarkSketches
 
 /// Groups and folds the rows of one segment: the hot half of stage 1.

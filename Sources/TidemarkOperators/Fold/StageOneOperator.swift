@@ -3,6 +3,7 @@ import TidemarkCodec
 package import TidemarkCore
 package import TidemarkDataflow
 import TidemarkKernels
+package import TidemarkMonitors
 import TidemarkSketches
 
 /// Stage 1 of one worker: decode, filter, group, fold.

@@ -28,8 +28,8 @@ struct WindowSnapshots {
     private var turn = 0
     /// Keys of the newest snapshot.
     private var keys: [[UInt8]] = []
-    /// Keys that the next unit takes away; snapshots themselves are written as they are made.
-    private var retired = EntryStore<[UInt8]>(.window) { $0 }
+    /// Keys that the next unit takes away.
+    private var retired: [[UInt8]] = []
     /// Restored frames, by the end of the last pane that is in them.
     private var found: [Int64: [[UInt8]: StateFrame]] = [:]
 
@@ -39,7 +39,7 @@ struct WindowSnapshots {
     mutating func write(
         _ windows: [(listed: Listed, state: [UInt8])], throughMs: Int64, epoch: Int
     ) -> [StateEntry] {
-        for key in keys { retired.remove(key) }
+        retired += keys
         keys = []
         turn = 1 - turn
         var entries: [StateEntry] = []
@@ -71,8 +71,9 @@ struct WindowSnapshots {
     }
 
     /// Tombstones of what an earlier snapshot left.
-    mutating func takeTombstones(epoch: Int) -> [StateEntry] {
-        retired.take(epoch: epoch) { _ in nil }
+    mutating func takeTombstones() -> [StateEntry] {
+        defer { retired = [] }
+        return retired.map { StateEntry(key: $0, value: nil) }
     }
 
     private static func key(_ turn: Int, _ listed: Listed, part: Int) -> [UInt8] {
@@ -94,7 +95,7 @@ struct WindowSnapshots {
     /// - Returns: `nil` if it is not there or not whole.
     mutating func read(throughMs: Int64) -> [(listed: Listed, state: [UInt8])]? {
         let frames = found.removeValue(forKey: throughMs) ?? [:]
-        for key in found.values.joined().lazy.map(\.key) { retired.remove(key) }
+        retired += found.values.flatMap(\.keys)
         found = [:]
         keys = Array(frames.keys)
         for turn in 0...1 {

@@ -15,6 +15,9 @@ struct SourceWatch {
         var quarantined: Int64 = 0
         var oddTimes: Int64 = 0
         var leaps: Int64 = 0
+
+        /// Of records, which there are.
+        var lateShare: Double { Double(late) / Double(records) }
     }
     private var buckets: [Bucket] = []
     private var seen = WorkerTally()
@@ -160,6 +163,28 @@ struct SourceWatch {
     private mutating func shares(
         _ partitions: [PartitionSlot], _ input: WorkerTally, _ nowNs: Int64
     ) -> [SourceCondition] {
+        let sum = lastMinute(input, nowNs)
+        guard sum.records > 0 else { return [] }
+        let isMinute = buckets.first.map { nowNs - $0.startNs > Self.spanNs * 3 / 4 } ?? false
+        let isEnough =
+            sum.records >= Self.countMin || (isMinute && sum.records >= Self.countMinSlow)
+        let found = [
+            isEnough ? lateRows(sum, partitions) : nil, quarantinedRows(sum, partitions),
+            recordTimes(sum),
+        ].compactMap(\.self)
+        // A minute's share weighs as a minute of an hour.
+        if let last = usualNs, isEnough {
+            let weight = min(1, Double(nowNs - last) / 3.6e12)
+            usualLateShare += (sum.lateShare - usualLateShare) * weight
+        }
+        usualNs = nowNs
+        return found
+    }
+
+    /// Takes the workers' counts in.
+    ///
+    /// - Returns: those of the last minute together.
+    private mutating func lastMinute(_ input: WorkerTally, _ nowNs: Int64) -> Bucket {
         let records = input.records - seen.records
         let late = input.late + input.lateForSome - seen.late - seen.lateForSome
         let aside = input.quarantined + input.withdrawn - seen.quarantined - seen.withdrawn
@@ -177,69 +202,60 @@ struct SourceWatch {
             buckets[buckets.count - 1].oddTimes += oddTimes
             buckets[buckets.count - 1].leaps += leaps
         }
-        let sum = buckets.reduce(into: Bucket(startNs: 0)) {
+        return buckets.reduce(into: Bucket(startNs: 0)) {
             $0.records += $1.records
             $0.late += $1.late
             $0.quarantined += $1.quarantined
             $0.oddTimes += $1.oddTimes
             $0.leaps += $1.leaps
         }
-        guard sum.records > 0 else { return [] }
-        let lateShare = Double(sum.late) / Double(sum.records)
-        let isMinute = buckets.first.map { nowNs - $0.startNs > Self.spanNs * 3 / 4 } ?? false
-        let isEnough =
-            sum.records >= Self.countMin || (isMinute && sum.records >= Self.countMinSlow)
-        var found: [SourceCondition] = []
-        if isEnough, lateShare >= Self.shareMax, lateShare >= Self.timesUsual * usualLateShare {
-            found.append(
-                SourceCondition(
-                    .lateRows, value: lateShare,
-                    threshold: max(Self.shareMax, Self.timesUsual * usualLateShare),
-                    summary:
-                        "\(sum.late) of \(sum.records) rows of the last minute came too late for windows"
-                        + " that they belong to" + Self.worst(partitions) { $0.late }
-                        + ": a clock that is ahead moved the watermark, or out_of_orderness is too small"
-                ))
+    }
+
+    private func lateRows(_ sum: Bucket, _ partitions: [PartitionSlot]) -> SourceCondition? {
+        let bound = max(Self.shareMax, Self.timesUsual * usualLateShare)
+        guard sum.lateShare >= bound else { return nil }
+        return SourceCondition(
+            .lateRows, value: sum.lateShare, threshold: bound,
+            summary:
+                "\(sum.late) of \(sum.records) rows of the last minute came too late for windows"
+                + " that they belong to" + Self.worst(partitions) { $0.late }
+                + ": a clock that is ahead moved the watermark, or out_of_orderness is too small")
+    }
+
+    private func quarantinedRows(
+        _ sum: Bucket, _ partitions: [PartitionSlot]
+    ) -> SourceCondition? {
+        let share = Double(sum.quarantined) / Double(sum.records)
+        guard sum.quarantined >= 10, share >= Self.shareMax / 2 else { return nil }
+        return SourceCondition(
+            .quarantinedRows, value: share, threshold: Self.shareMax / 2,
+            summary:
+                "\(sum.quarantined) of \(sum.records) rows of the last minute were quarantined"
+                + Self.worst(partitions) { $0.quarantined + $0.withdrawn }
+                + ": event time is "
+                + Self.distance(partitions)
+                + "ahead of the reference clock, which follows Kafka record time; skew allows"
+                + " \(skewMs / 1000) s")
+    }
+
+    private func recordTimes(_ sum: Bucket) -> SourceCondition? {
+        guard sum.oddTimes >= 10 || sum.leaps > 0 else { return nil }
+        var parts: [String] = []
+        if sum.oddTimes > 0 {
+            parts.append(
+                "\(sum.oddTimes) of \(sum.records) records of the last minute have a record time that is"
+                    + " none (before 2000 or after 9999, as in another unit): their event time stands in"
+                    + " for the reference clock")
         }
-        let asideShare = Double(sum.quarantined) / Double(sum.records)
-        if sum.quarantined >= 10, asideShare >= Self.shareMax / 2 {
-            found.append(
-                SourceCondition(
-                    .quarantinedRows, value: asideShare, threshold: Self.shareMax / 2,
-                    summary:
-                        "\(sum.quarantined) of \(sum.records) rows of the last minute were quarantined"
-                        + Self.worst(partitions) { $0.quarantined + $0.withdrawn }
-                        + ": event time is "
-                        + Self.distance(partitions)
-                        + "ahead of the reference clock, which follows Kafka record time; skew allows"
-                        + " \(skewMs / 1000) s"))
+        if sum.leaps > 0 {
+            parts.append(
+                "the record time leapt ahead \(sum.leaps) times in the last minute, and later records"
+                    + " contradicted it: a producer's clock is ahead; the reference clock did not follow"
+            )
         }
-        if sum.oddTimes >= 10 || sum.leaps > 0 {
-            var parts: [String] = []
-            if sum.oddTimes > 0 {
-                parts.append(
-                    "\(sum.oddTimes) of \(sum.records) records of the last minute have a record time that is"
-                        + " none (before 2000 or after 9999, as in another unit): their event time stands in"
-                        + " for the reference clock")
-            }
-            if sum.leaps > 0 {
-                parts.append(
-                    "the record time leapt ahead \(sum.leaps) times in the last minute, and later records"
-                        + " contradicted it: a producer's clock is ahead; the reference clock did not follow"
-                )
-            }
-            found.append(
-                SourceCondition(
-                    .recordTimes, value: Double(sum.oddTimes + sum.leaps), threshold: 0,
-                    summary: parts.joined(separator: "; ")))
-        }
-        // A minute's share weighs as a minute of an hour.
-        if let last = usualNs, isEnough {
-            let weight = min(1, Double(nowNs - last) / 3.6e12)
-            usualLateShare += (lateShare - usualLateShare) * weight
-        }
-        usualNs = nowNs
-        return found
+        return SourceCondition(
+            .recordTimes, value: Double(sum.oddTimes + sum.leaps), threshold: 0,
+            summary: parts.joined(separator: "; "))
     }
 
     private static func worst(

@@ -2,7 +2,7 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkKafka
-import TidemarkOperators
+import TidemarkMonitors
 import TidemarkRecords
 import TidemarkText
 

@@ -4,6 +4,7 @@ import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkFiles
+import TidemarkMonitors
 import TidemarkOperators
 import TidemarkPlanner
 import TidemarkText

@@ -2,6 +2,7 @@ import Glibc
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkMonitors
 import TidemarkOperators
 import TidemarkPlanner
 

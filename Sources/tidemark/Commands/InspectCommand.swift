@@ -2,6 +2,7 @@ import Glibc
 import TidemarkAlerts
 import TidemarkCodec
 import TidemarkCore
+import TidemarkMonitors
 import TidemarkOperators
 import TidemarkRecords
 import TidemarkSketches

@@ -1,6 +1,6 @@
 import Glibc
 import TidemarkDataflow
-import TidemarkOperators
+import TidemarkMonitors
 import TidemarkPlanner
 import TidemarkTopology
 

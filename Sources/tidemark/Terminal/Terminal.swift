@@ -1,6 +1,6 @@
 import Glibc
 import Synchronization
-import TidemarkOperators
+import TidemarkMonitors
 
 /// Exit codes, a promise to scripts.
 enum ExitCode {

@@ -1,5 +1,5 @@
 package import TidemarkDataflow
-package import TidemarkOperators
+package import TidemarkMonitors
 
 /// The topology that simulations run: counts, exact sums and a histogram by model, compared with a
 /// file.

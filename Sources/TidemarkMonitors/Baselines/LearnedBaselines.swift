@@ -1,20 +1,9 @@
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkKernels
 import TidemarkRecords
 import TidemarkText
-
-/// What is learned of a group's windows, as the reference of a later one.
-struct LearnedReference {
-    var progress: LearnedProgress
-    var isInForce = false
-    /// Counts of all cells of the learned columns, one column after the other.
-    var cells: [UInt64] = []
-    /// By place of the column in its segment: where its cells are.
-    var ranges: [Int: Range<Int>] = [:]
-    /// Σ rows² over the windows that `progress` counts.
-    var squares: UInt128 = 0
-}
 
 /// Baselines that are learned on the stream: counts of closed windows, as entry state.
 ///
@@ -225,23 +214,24 @@ struct LearnedBaselines {
 
     // MARK: Asking
 
-    /// What a group's window is compared with, by baseline.
+    /// What a group's window is compared with.
+    ///
+    /// `cellCount`: cells in which a column is learned, by its place in the segment.
     func references(
-        _ cell: GroupCell, segment: Int, _ closing: WindowClosing
-    ) -> [Int: LearnedReference] {
-        var found: [Int: LearnedReference] = [:]
-        for use in uses[segment]
-        where use.sizes.contains(closing.size) && !cell.shape.values.isOther {
+        _ group: [UInt8], segment: Int, _ closing: WindowClosing, cellCount: (Int) -> Int
+    ) -> WindowReferences {
+        var found = WindowReferences()
+        for use in uses[segment] where use.sizes.contains(closing.size) {
             var ranges: [Int: Range<Int>] = [:]
             var count = 0
             for place in use.columns {
-                let size = cell.shape.columns[place].learned?.cellCount ?? 0
+                let size = cellCount(place)
                 ranges[place] = count..<(count + size)
                 count += size
             }
             var reference = reference(
                 Place(baseline: use.baseline, segment: segment, size: closing.size),
-                group: cell.shape.part, startMs: closing.window.startMs, cellCount: count)
+                group: group, startMs: closing.window.startMs, cellCount: count)
             reference?.ranges = ranges
             found[use.baseline] = reference
         }
@@ -298,18 +288,17 @@ struct LearnedBaselines {
     // MARK: Learning
 
     /// Takes a closed window of a group in, after it was compared and its alerts had their say.
+    ///
+    /// `cells`: counts of the cells in which a column is learned, by its place in the segment.
     mutating func learn(
-        _ cell: GroupCell, segment: Int, _ closing: WindowClosing, alerts: AlertStates
+        _ group: [UInt8], rows: Int64, segment: Int, _ closing: WindowClosing,
+        alerts: AlertStates, cells: (Int) -> [UInt64]
     ) {
-        for use in uses[segment]
-        where use.sizes.contains(closing.size) && !cell.shape.values.isOther {
-            let cells = use.columns.flatMap { place in
-                cell.shape.columns[place].learned.map { unsafe Array(cell.cells($0)) } ?? []
-            }
+        for use in uses[segment] where use.sizes.contains(closing.size) {
             learn(
                 Place(baseline: use.baseline, segment: segment, size: closing.size),
-                group: cell.shape.part, closing, rows: cell.rowCount, isPresent: true,
-                cells: cells, alerts: alerts)
+                group: group, closing, rows: rows, isPresent: true,
+                cells: use.columns.flatMap(cells), alerts: alerts)
         }
     }
 
@@ -416,7 +405,7 @@ struct LearnedBaselines {
             guard let known = memories[place], known.count > limit else { continue }
             let asleep = known.keys.filter { !(awake[place]?.contains($0) ?? false) }
             let oldest = asleep.map { group in
-                (group: group, day: known[group]?.head.seenDay ?? 0, hash: textHash(group))
+                (group: group, day: known[group]?.head.seenDay ?? 0, hash: murmur3(group).low)
             }.sorted { $0.day != $1.day ? $0.day < $1.day : $0.hash > $1.hash }
             // A tenth more, so that this is not done for each of them.
             for one in oldest.prefix(known.count - limit + limit / 10) { forget(place, one.group) }
@@ -548,41 +537,5 @@ struct LearnedBaselines {
         }
         awake[place, default: []].insert(group)
         return .taken
-    }
-}
-
-/// `baseline/name/segment/size/group` is the head of what is learned of a group; with the start of a window behind
-/// it, one window.
-extension StateKeys {
-    /// `startMs`: `nil` for the head.
-    func learned(
-        _ place: LearnedBaselines.Place, _ group: [UInt8], startMs: Int64? = nil
-    ) -> [UInt8] {
-        var parts = [
-            Array("baseline".utf8), baselines[place.baseline], segments[place.segment],
-            sizes[place.size], group,
-        ]
-        if let startMs { parts.append(Array(String(startMs).utf8)) }
-        return Self.joined(parts)
-    }
-
-    func learned(
-        _ key: [UInt8]
-    ) -> (place: LearnedBaselines.Place, group: [UInt8], startMs: Int64?)? {
-        let parts = Self.parts(key)
-        guard parts.count == 5 || parts.count == 6, parts[0] == Array("baseline".utf8),
-            let baseline = baselines.firstIndex(of: parts[1]),
-            let segment = segments.firstIndex(of: parts[2]),
-            let size = sizes.firstIndex(of: parts[3])
-        else { return nil }
-        var startMs: Int64?
-        if parts.count == 6 {
-            startMs = Int64(String(decoding: parts[5], as: UTF8.self))
-            guard startMs != nil else { return nil }
-        }
-        return (
-            LearnedBaselines.Place(baseline: baseline, segment: segment, size: size), parts[4],
-            startMs
-        )
     }
 }

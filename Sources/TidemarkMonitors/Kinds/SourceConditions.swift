@@ -8,7 +8,9 @@ import TidemarkRecords
 ///
 /// Which ones fire is entry state, written down with the alert, so that the next process neither
 /// repeats nor forgets one.
-struct SourceConditions: Watcher {
+struct SourceConditions: Monitor {
+    static let spec = MonitorSpec(name: "source")
+
     private let plan: Plan
     private let text: SourceText
     private struct Firing {
@@ -21,7 +23,7 @@ struct SourceConditions: Watcher {
     /// A condition that was not seen for so long is over.
     static let clearMs: Int64 = 60_000
 
-    init(plan: Plan) {
+    init(_ plan: Plan, rank: @escaping GroupRanking) {
         self.plan = plan
         text = SourceText(plan: plan)
     }

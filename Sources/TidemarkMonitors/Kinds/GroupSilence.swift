@@ -8,7 +8,9 @@ import TidemarkText
 ///
 /// A function of the log and of recorded decisions: what it says at the end of a pane is the same
 /// wherever reading began. It is published in the order of those ends.
-struct GroupSilence: Watcher {
+struct GroupSilence: Monitor {
+    static let spec = MonitorSpec(name: "freshness")
+
     /// A monitor in one of its segments.
     private struct Place {
         var monitor: FreshnessPlan
@@ -20,7 +22,7 @@ struct GroupSilence: Watcher {
 
     private let plan: Plan
     private let text: SourceText
-    private let rank: ([UInt8], Int) -> GroupRank
+    private let rank: GroupRanking
     private var places: [Place] = []
     /// Decided, and not published yet, in the order of the ends of panes.
     private var said: [(atMs: Int64, record: OutputRecord, isAlert: Bool)] = []
@@ -28,8 +30,7 @@ struct GroupSilence: Watcher {
     /// The group part of a segment as a whole.
     private static let whole: [UInt8] = [0x2d]
 
-    /// `rank`: the order in which groups of a segment are kept where there are too many.
-    init(plan: Plan, rank: @escaping ([UInt8], Int) -> GroupRank) {
+    init(_ plan: Plan, rank: @escaping GroupRanking) {
         self.plan = plan
         self.rank = rank
         text = SourceText(plan: plan)

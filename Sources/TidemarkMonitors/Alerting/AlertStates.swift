@@ -128,17 +128,19 @@ struct AlertStates {
     /// Takes in the verdict of a closed window; a window that was applied before changes nothing.
     ///
     /// - Returns: what the alert says of it, if anything.
+    ///
+    /// `isNear`: see `AlertLifecycle.observe`.
     mutating func observe(
-        _ series: AlertSeries, _ verdict: AlertVerdict, _ closing: WindowClosing
+        _ series: AlertSeries, _ verdict: Verdict, isNear: Bool, _ closing: WindowClosing
     ) -> AlertSaying? {
         // Of an incomplete window nothing is learned; it comes again.
-        guard closing.complete, verdict != .none else { return nil }
+        guard closing.complete, verdict.isBreach || verdict.isCalm else { return nil }
         let known = alerts[series]
         var alert = known ?? Alert()
         guard closing.window.endMs > alert.appliedThroughMs else { return nil }
         let before = alert.life
         let action = alert.life.observe(
-            verdict, startMs: closing.window.startMs, endMs: closing.window.endMs,
+            verdict, isNear: isNear, startMs: closing.window.startMs, endMs: closing.window.endMs,
             complete: true, options: options[series.monitor])
         let options = options[series.monitor]
         var said: AlertSaying?

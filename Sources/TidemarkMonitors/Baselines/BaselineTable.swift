@@ -59,7 +59,7 @@ package struct BaselineTable: Sendable {
         package var isBlind: Bool { hiddenShare > Self.blindShare }
 
         /// Where open bins are said to begin and end; of others nothing is known beyond their edges.
-        var openRange: ClosedRange<Double>? {
+        package var openRange: ClosedRange<Double>? {
             guard case .numeric(let edges, true, _, _, _) = shape, let lo = edges.first,
                 let hi = edges.last
             else { return nil }

@@ -8,7 +8,9 @@ import TidemarkRecords
 ///
 /// The next start reads on. The page is resolved once the rows of a minute were good again for the most
 /// part; that it is open is entry state.
-struct BadRows: Watcher {
+struct BadRows: Monitor {
+    static let spec = MonitorSpec(name: "bad_rows")
+
     private let plan: Plan
     private let source: String
     private let text: SourceText
@@ -19,7 +21,7 @@ struct BadRows: Watcher {
     /// No freshness monitor has this key: theirs begin with `silence/`.
     private static let key = Array("bad_rows".utf8)
 
-    init(plan: Plan) {
+    init(_ plan: Plan, rank: @escaping GroupRanking) {
         self.plan = plan
         source = plan.stream.source.topics.joined(separator: ", ")
         text = SourceText(plan: plan)

@@ -8,7 +8,9 @@ import TidemarkText
 ///
 /// What the wall clock decides is no function of the log, so the transition is entry state: written
 /// down with the alert, in one unit of commit, and not made again by the next process.
-struct SourceSilence: Watcher {
+struct SourceSilence: Monitor {
+    static let spec = MonitorSpec(name: "freshness")
+
     private let monitors: [FreshnessPlan]
     private let source: String
     private let text: SourceText
@@ -16,7 +18,7 @@ struct SourceSilence: Watcher {
     private var firingSinceMs: [Int: Int64] = [:]
     private var entries: EntryStore<Int>
 
-    init(plan: Plan) {
+    init(_ plan: Plan, rank: @escaping GroupRanking) {
         let monitors = plan.stream.freshness.filter { $0.per == .source }
         self.monitors = monitors
         source = plan.stream.source.topics.joined(separator: ", ")

@@ -1,9 +1,9 @@
 import TidemarkAlerts
-import TidemarkCore
+package import TidemarkCore
 import TidemarkDataflow
 import TidemarkDrift
 import TidemarkKernels
-import TidemarkRecords
+package import TidemarkRecords
 
 extension AlertIdentity {
     /// Ids made with MurmurHash3.
@@ -15,7 +15,7 @@ extension AlertIdentity {
 
 extension AlertRecord {
     /// The record of a topic: its key is the alert's id.
-    func output(to topic: String) -> OutputRecord {
+    package func output(to topic: String) -> OutputRecord {
         OutputRecord(topic: topic, key: Array(id.utf8), value: encoded(), headers: headers)
     }
 }
@@ -61,8 +61,11 @@ struct AlertText {
 
 extension AlertText {
     /// The resolution of an alert that had no verdict for long; nil if its key is of no group.
+    ///
+    /// `unjudged`: see `MonitorSpec`.
     func expired(
-        _ series: AlertSeries, _ saying: AlertSaying, _ closing: WindowClosing
+        _ series: AlertSeries, _ saying: AlertSaying, _ closing: WindowClosing,
+        unjudged: (MonitorPlan) -> (test: String, threshold: Double)
     ) -> AlertRecord? {
         let monitor = plan.stream.monitors[series.monitor]
         let segment = plan.stream.segments[series.segment]
@@ -77,12 +80,7 @@ extension AlertText {
             complete: closing.complete, backfill: closing.backfill)
         let what = column.map { "\($0.name) of " } ?? "rows of "
         let name = String(decoding: series.group, as: UTF8.self)
-        var test = column == nil ? "volume" : TwoSample.automatic.spec.name
-        var threshold = monitor.ignoreBelow ?? 0
-        if case .named(let tests) = monitor.tests, let first = tests.first, column != nil {
-            test = first.test
-            threshold = monitor.ignoreBelow ?? first.ignoreBelow
-        }
+        let (test, threshold) = unjudged(monitor)
         return self.record(
             saying, monitor, record, closing, test: test, threshold: threshold,
             summary: "\(what)\(name): no verdict for \(lengthText(monitor.resolveAfterMs)), the"

@@ -1,7 +1,7 @@
 import Testing
 import TidemarkAlerts
 import TidemarkCodec
-import TidemarkOperators
+import TidemarkMonitors
 import TidemarkTestSupport
 import TidemarkText
 

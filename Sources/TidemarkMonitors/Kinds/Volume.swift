@@ -9,15 +9,15 @@ import TidemarkRecords
 /// The verdicts stand in a record of the group as a whole. A group that is known (it had rows, no
 /// longer ago than it takes to forget it) and has none in a window has 0; but not where groups beyond
 /// the segment's limit were merged: it may be among them.
-struct VolumeMonitors {
+struct Volume: Monitor {
+    static let spec = MonitorSpec(name: "volume") { ("volume", $0.ignoreBelow ?? 0) }
+
     private let plan: Plan
-    private let alertText: AlertText
     /// By segment, by window length: the monitors that watch it.
     private let watching: [[[Int]]]
 
-    init(plan: Plan) {
+    init(_ plan: Plan, rank: @escaping GroupRanking) {
         self.plan = plan
-        alertText = AlertText(plan: plan)
         let stream = plan.stream
         watching = stream.segments.indices.map { segment in
             stream.windows.indices.map { size in
@@ -30,59 +30,56 @@ struct VolumeMonitors {
         }
     }
 
-    /// The baselines of the monitors that watch windows of this length.
-    func baselines(segment: Int, size: Int) -> [Int] {
-        Set(watching[segment][size].map { plan.stream.monitors[$0].baseline }).sorted()
+    func judges(segment: Int, size: Int, column: Int?) -> Bool {
+        column == nil && !watching[segment][size].isEmpty
     }
 
-    /// Whether a group without rows is judged there though it has no baseline: by a bound.
-    func hasBound(segment: Int, size: Int) -> Bool {
-        watching[segment][size].contains { index in
-            plan.stream.monitors[index].volume?.below != nil
-        }
+    /// A group that is known and has no row has 0 of them; where a bound says how many there must be, it is
+    /// judged before it has a baseline.
+    func absentees(segment: Int, size: Int) -> Absentees? {
+        let monitors = watching[segment][size].map { plan.stream.monitors[$0] }
+        guard !monitors.isEmpty else { return nil }
+        return Absentees(
+            baselines: Set(monitors.map(\.baseline)).sorted(),
+            needsNoBaseline: monitors.contains { $0.volume?.below != nil })
     }
 
-    /// Judges a group's record of this kind, and adds the verdicts to it.
-    ///
-    /// - Returns: the alert events that the window brought about.
-    func judge(
-        _ record: inout AggregateRecord, segment: Int, references: [Int: LearnedReference],
-        _ closing: WindowClosing, alerts: inout AlertStates
-    ) -> [AlertRecord] {
-        var events: [AlertRecord] = []
-        for index in watching[segment][closing.size] {
+    mutating func judge(
+        _ window: borrowing WindowEvidence, _ record: inout AggregateRecord,
+        _ alerts: inout AlertDesk
+    ) {
+        let rows = window.rows.total
+        for index in watching[window.segment][window.closing.size] {
             let monitor = plan.stream.monitors[index]
-            guard let rule = monitor.volume, let reference = references[monitor.baseline] else {
-                continue
-            }
-            let judgement = judge(record.rows.total, rule, monitor, reference)
-            if monitor.alerts { record.verdicts.append(judgement.record) }
-            guard monitor.alerts, let said = judgement.said,
-                let action = alerts.observe(
-                    AlertSeries(
-                        monitor: index, segment: segment, size: closing.size, column: nil,
-                        group: record.group.part), said, closing)
+            guard let rule = monitor.volume, let reference = window.references[monitor.baseline]
             else { continue }
-            var alert = alertText.record(
-                action, monitor, record, closing, test: "volume", threshold: judgement.threshold,
-                summary: summary(action.transition, monitor, record, judgement))
-            alert.value = Double(record.rows.total)
-            alert.isAbove = judgement.isAbove
-            alert.p = judgement.record.p
-            alert.n = record.rows.total
-            alert.nBaseline = rule.testCount > 0 ? reference.progress.rows : 0
-            alert.baseline = judgement.record.baseline
-            events.append(alert)
+            let judgement = judge(rows, rule, monitor, reference)
+            guard monitor.alerts else { continue }
+            record.verdicts.append(judgement.record)
+            alerts.take(
+                judgement.record.verdict, isNear: judgement.isNear, of: index, window
+            ) { saying, text in
+                var alert = text.record(
+                    saying, monitor, record, window.closing, test: "volume",
+                    threshold: judgement.threshold,
+                    summary: summary(saying.transition, monitor, record, judgement))
+                alert.value = Double(rows)
+                alert.isAbove = judgement.isAbove
+                alert.p = judgement.record.p
+                alert.n = rows
+                alert.nBaseline = rule.testCount > 0 ? reference.progress.rows : 0
+                alert.baseline = judgement.record.baseline
+                return alert
+            }
         }
-        return events
     }
 
     private struct Judgement {
         var record: VerdictRecord
-        /// `nil`: no verdict.
-        var said: AlertVerdict?
+        /// See `AlertDesk.take`.
+        var isNear = false
         var threshold: Double
-        var isAbove: Bool
+        var isAbove = false
     }
 
     private func judge(
@@ -94,18 +91,15 @@ struct VolumeMonitors {
         // Bounds first: they need no baseline, and spend no budget.
         if let below = rule.below, rows < below {
             record.verdict = .drop
-            return Judgement(
-                record: record, said: .breached, threshold: Double(below), isAbove: false)
+            return Judgement(record: record, threshold: Double(below))
         }
         if let above = rule.above, rows > above {
             record.verdict = .rise
-            return Judgement(
-                record: record, said: .breached, threshold: Double(above), isAbove: true)
+            return Judgement(record: record, threshold: Double(above), isAbove: true)
         }
         let bound = Double(rule.below ?? rule.above ?? 0)
         guard rule.testCount > 0 else {
-            return Judgement(
-                record: record, said: .cleared, threshold: bound, isAbove: rule.below == nil)
+            return Judgement(record: record, threshold: bound, isAbove: rule.below == nil)
         }
         record.baseline = plan.stream.baselines[monitor.baseline].label
         record.level = monitor.level
@@ -113,7 +107,7 @@ struct VolumeMonitors {
         guard reference.isInForce else {
             record.verdict = .learning
             record.learned = reference.progress
-            return Judgement(record: record, said: nil, threshold: bound, isAbove: false)
+            return Judgement(record: record, threshold: bound)
         }
         guard
             let result = volumeResult(
@@ -123,29 +117,32 @@ struct VolumeMonitors {
                     squares: reference.squares))
         else {
             record.verdict = .tooFew
-            return Judgement(record: record, said: nil, threshold: bound, isAbove: false)
+            return Judgement(record: record, threshold: bound)
         }
-        record.expected = result.expected
-        // The side on which it lies, where that one is watched.
+        return judge(result, rule, monitor, record)
+    }
+
+    /// Judges rows beside those that were expected.
+    private func judge(
+        _ result: VolumeResult, _ rule: VolumeRule, _ monitor: MonitorPlan, _ record: VerdictRecord
+    ) -> Judgement {
+        var record = record
+        // The side on which they lie, where that one is watched.
         let isAbove = rule.drop == nil || (result.change > 0 && rule.rise != nil)
         let share = (isAbove ? rule.rise : rule.drop) ?? 0
         let p = isAbove ? result.pRise : result.pDrop
         let effect = isAbove ? result.change : -result.change
+        record.expected = result.expected
         record.p = p
         record.effect = effect
         record.ignoreBelow = share
         let isSignificant = monitor.level.map { p <= $0 } ?? true
-        let threshold = result.expected * (isAbove ? 1 + share : 1 - share)
-        var said = AlertVerdict.cleared
-        if isSignificant, effect >= share {
-            record.verdict = isAbove ? .rise : .drop
-            said = .breached
-        } else if effect >= share * monitor.clearBelow {
-            // Windows without rows are learned, and make the next one less of a surprise: chance is
-            // what an alert begins with, size what it ends with.
-            said = .between
-        }
-        return Judgement(record: record, said: said, threshold: threshold, isAbove: isAbove)
+        if isSignificant, effect >= share { record.verdict = isAbove ? .rise : .drop }
+        // Windows without rows are learned, and make the next one less of a surprise: chance is what an
+        // alert begins with, size what it ends with.
+        return Judgement(
+            record: record, isNear: effect >= share * monitor.clearBelow,
+            threshold: result.expected * (isAbove ? 1 + share : 1 - share), isAbove: isAbove)
     }
 
     /// One sentence for a person; the topology may have words of its own.
