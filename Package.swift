@@ -108,7 +108,8 @@ let package = Package(
             "TidemarkMonitors",
             [
                 "TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkKernels",
-                "TidemarkDrift", "TidemarkAlerts", "TidemarkCodec", "TidemarkDataflow",
+                "TidemarkLanguage", "TidemarkDrift", "TidemarkAlerts", "TidemarkCodec",
+                "TidemarkDataflow",
             ]),
         module(
             "TidemarkOperators",

@@ -42,7 +42,7 @@ enum SilencesByHand {
                         lengthText(plan.stream.windows[$0].lengthMs) == parts[3]
                     })
                 else { return false }
-                return column.map { monitor.columns.contains($0) } ?? (monitor.volume != nil)
+                return column.map { monitor.columns.contains($0) } ?? (monitor.kind == "volume")
             }.map(\.name)
             return values.flatMap { value -> [String] in
                 let json = try? JSONValue(parsing: Array(value.utf8))

@@ -399,13 +399,13 @@ struct MessageTests {
         let plain = try plan("windows: [1m, 1h]")
         #expect(plain.stream.monitors.map(\.name) == ["drift", "volume"])
         let monitor = try #require(plain.stream.monitors.last)
-        #expect(monitor.volume?.drop == 0.8 && monitor.volume?.rise == nil)
+        #expect(monitor.volume.drop == 0.8 && monitor.volume.rise == nil)
         #expect(monitor.severity == .page && monitor.windows == [0, 1])
         // Twelve of the longest windows, an hour at least.
         #expect(plain.stream.baselines.last?.label == "volume@trailing-43200s")
         #expect(try plan("monitors: { volume: off }").stream.monitors.map(\.name) == ["drift"])
         let edited = try plan("monitors: { volume: { drop: 60%, severity: warn } }")
-        #expect(edited.stream.monitors.last?.volume?.drop == 0.6)
+        #expect(edited.stream.monitors.last?.volume.drop == 0.6)
         #expect(edited.stream.baselines.last?.label == "volume@trailing-3600s")
         // Beside others of its kind it stays.
         #expect(

@@ -69,7 +69,7 @@ struct ShippedPlanTests {
         #expect(
             stream.baselines.map(\.label) == ["training@c0ffee012345", "volume@trailing-3600s"])
         #expect(stream.monitors.map(\.name) == ["drift", "volume"])
-        #expect(stream.monitors.last?.volume?.drop == 0.8)
+        #expect(stream.monitors.last?.volume.drop == 0.8)
         #expect(stream.freshness.map(\.per) == [.source])
         let drift = try #require(stream.monitors.first)
         #expect(drift.columns == [2, 3, 4, 5])

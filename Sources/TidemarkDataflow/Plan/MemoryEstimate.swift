@@ -64,7 +64,8 @@ package struct MemoryEstimate: Sendable, Equatable {
         var bytes = 400
         // A list of counters for each baseline, and of the histogram.
         let baselines = Set(
-            stream.monitors.filter { $0.columns.contains(place) }.compactMap(\.baseline))
+            stream.monitors.filter { $0.columns.contains(place) && $0.baseline >= 0 }
+                .map(\.baseline))
         var lists = baselines.count
         if summary.histogram != nil { lists = max(1, lists) }
         bytes += lists * 26 * 8

@@ -59,10 +59,10 @@ package struct VolumeRule: Sendable, Equatable {
     package var testCount: Int { (drop == nil ? 0 : 1) + (rise == nil ? 0 : 1) }
 }
 
-/// A monitor of drift or of volume.
+/// A monitor that judges windows.
 ///
-/// Drift is judged for each (segment, group, column, window) of its reach, volume for each
-/// (segment, group, window).
+/// Its kind says what it makes of them: drift is judged for each (segment, group, column, window) of its
+/// reach, volume for each (segment, group, window).
 package struct MonitorPlan: Sendable {
     /// As the topology has it; part of the alerts' ids.
     package var name: String
@@ -72,15 +72,15 @@ package struct MonitorPlan: Sendable {
     package var kind = "drift"
     /// The values of the keys that are its kind's own, where the plan knows the kind by name alone.
     package var settings = Settings()
-    /// `nil`: it watches drift.
-    package var volume: VolumeRule?
-    /// Places in `StreamPlan.columns`; none where it watches volume.
+    /// What is too few and too many; of use to volume alone.
+    package var volume = VolumeRule()
+    /// Places in `StreamPlan.columns`; none where it watches groups as a whole.
     package var columns: [Int]
     /// Places in `StreamPlan.segments`.
     package var segments: [Int]
     /// Places in `StreamPlan.windows`.
     package var windows: [Int]
-    /// Place in `StreamPlan.baselines` of what windows are compared with.
+    /// Place in `StreamPlan.baselines` of what windows are compared with; -1: with none.
     package var baseline: Int
     /// How drift is measured; `automatic` chooses by the column's type.
     package var tests: Tests

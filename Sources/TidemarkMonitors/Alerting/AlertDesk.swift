@@ -42,7 +42,7 @@ struct AlertDesk {
     /// Notes that a window was closed, after all its groups.
     ///
     /// - `isForgotten`: nobody expects the group of a series any more.
-    /// - `unjudged`: see `MonitorSpec`.
+    /// - `unjudged`: see `KindSpec`.
     /// - Returns: the ends of alerts that have had no verdict for long, in the order of their keys.
     mutating func closed(
         _ closing: WindowClosing, isForgotten: (AlertSeries) -> Bool,

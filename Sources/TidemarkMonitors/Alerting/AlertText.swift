@@ -62,7 +62,7 @@ struct AlertText {
 extension AlertText {
     /// The resolution of an alert that had no verdict for long; nil if its key is of no group.
     ///
-    /// `unjudged`: see `MonitorSpec`.
+    /// `unjudged`: see `KindSpec`.
     func expired(
         _ series: AlertSeries, _ saying: AlertSaying, _ closing: WindowClosing,
         unjudged: (MonitorPlan) -> (test: String, threshold: Double)

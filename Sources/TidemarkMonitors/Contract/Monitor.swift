@@ -1,17 +1,18 @@
 import TidemarkCodec
 import TidemarkCore
 package import TidemarkDataflow
+import TidemarkLanguage
 import TidemarkRecords
 
 /// A kind of monitor, with all its instances in a plan: what it makes of windows, and of what happens
 /// beside them.
 ///
-/// A kind is one file of the folder `TidemarkMonitors/Kinds`, and its line in `All.swift`. What it does not need it leaves out: drift
-/// judges windows and knows no moment, silence is the other way round. What has to outlive the process is
-/// entry state of its own.
+/// A kind is one file of the folder `TidemarkMonitors/Kinds`, and its line in `All.swift`. What it does not
+/// need it leaves out: drift judges windows and knows no moment, silence is the other way round. What has to
+/// outlive the process is entry state of its own.
 protocol Monitor: SendableMetatype {
     /// What there is to know of the kind.
-    static var spec: MonitorSpec { get }
+    static var spec: KindSpec { get }
 
     init(_ plan: Plan, rank: @escaping GroupRanking)
 
@@ -54,9 +55,12 @@ protocol Monitor: SendableMetatype {
 }
 
 /// What there is to know of a kind of monitor beside what it does.
-struct MonitorSpec: Sendable {
+struct KindSpec: Sendable {
     /// As topologies, or the names of its alerts, have it.
     var name: String
+    /// What the language has to know of it; `nil`: the planner has a file of its own for it, or no topology
+    /// names it.
+    var language: MonitorSpec?
     /// What its alerts say where no window decides: the test that is run, and the bound.
     var unjudged: @Sendable (MonitorPlan) -> (test: String, threshold: Double) = { _ in ("", 0) }
 }

@@ -9,7 +9,7 @@ import TidemarkRecords
 /// The next start reads on. The page is resolved once the rows of a minute were good again for the most
 /// part; that it is open is entry state.
 struct BadRows: Monitor {
-    static let spec = MonitorSpec(name: "bad_rows")
+    static let spec = KindSpec(name: "bad_rows")
 
     private let plan: Plan
     private let source: String

@@ -8,7 +8,7 @@ import TidemarkRecords
 ///
 /// Verdicts rest on counts in fixed cells alone: order-free summaries.
 struct Drift: Monitor {
-    static let spec = MonitorSpec(name: "drift") { monitor in
+    static let spec = KindSpec(name: "drift") { monitor in
         if case .named(let tests) = monitor.tests, let first = tests.first {
             return (first.test, monitor.ignoreBelow ?? first.ignoreBelow)
         }
@@ -80,7 +80,8 @@ struct Drift: Monitor {
                 stream.columns.indices.map { column in
                     watches.filter {
                         let monitor = stream.monitors[$0.monitor]
-                        return monitor.segments.contains(segment) && monitor.windows.contains(size)
+                        return monitor.kind == Self.spec.name
+                            && monitor.segments.contains(segment) && monitor.windows.contains(size)
                             && monitor.columns.contains(column)
                     }
                 }

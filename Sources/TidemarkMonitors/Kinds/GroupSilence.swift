@@ -9,7 +9,7 @@ import TidemarkText
 /// A function of the log and of recorded decisions: what it says at the end of a pane is the same
 /// wherever reading began. It is published in the order of those ends.
 struct GroupSilence: Monitor {
-    static let spec = MonitorSpec(name: "freshness")
+    static let spec = KindSpec(name: "freshness")
 
     /// A monitor in one of its segments.
     private struct Place {

@@ -9,7 +9,7 @@ import TidemarkRecords
 /// Which ones fire is entry state, written down with the alert, so that the next process neither
 /// repeats nor forgets one.
 struct SourceConditions: Monitor {
-    static let spec = MonitorSpec(name: "source")
+    static let spec = KindSpec(name: "source")
 
     private let plan: Plan
     private let text: SourceText

@@ -9,7 +9,7 @@ import TidemarkText
 /// What the wall clock decides is no function of the log, so the transition is entry state: written
 /// down with the alert, in one unit of commit, and not made again by the next process.
 struct SourceSilence: Monitor {
-    static let spec = MonitorSpec(name: "freshness")
+    static let spec = KindSpec(name: "freshness")
 
     private let monitors: [FreshnessPlan]
     private let source: String

@@ -10,7 +10,7 @@ import TidemarkRecords
 /// longer ago than it takes to forget it) and has none in a window has 0; but not where groups beyond
 /// the segment's limit were merged: it may be among them.
 struct Volume: Monitor {
-    static let spec = MonitorSpec(name: "volume") { ("volume", $0.ignoreBelow ?? 0) }
+    static let spec = KindSpec(name: "volume") { ("volume", $0.ignoreBelow ?? 0) }
 
     private let plan: Plan
     /// By segment, by window length: the monitors that watch it.
@@ -22,7 +22,7 @@ struct Volume: Monitor {
         watching = stream.segments.indices.map { segment in
             stream.windows.indices.map { size in
                 stream.monitors.indices.filter {
-                    stream.monitors[$0].volume != nil
+                    stream.monitors[$0].kind == Self.spec.name
                         && stream.monitors[$0].segments.contains(segment)
                         && stream.monitors[$0].windows.contains(size)
                 }
@@ -41,7 +41,7 @@ struct Volume: Monitor {
         guard !monitors.isEmpty else { return nil }
         return Absentees(
             baselines: Set(monitors.map(\.baseline)).sorted(),
-            needsNoBaseline: monitors.contains { $0.volume?.below != nil })
+            needsNoBaseline: monitors.contains { $0.volume.below != nil })
     }
 
     mutating func judge(
@@ -51,9 +51,8 @@ struct Volume: Monitor {
         let rows = window.rows.total
         for index in watching[window.segment][window.closing.size] {
             let monitor = plan.stream.monitors[index]
-            guard let rule = monitor.volume, let reference = window.references[monitor.baseline]
-            else { continue }
-            let judgement = judge(rows, rule, monitor, reference)
+            guard let reference = window.references[monitor.baseline] else { continue }
+            let judgement = judge(rows, monitor.volume, monitor, reference)
             guard monitor.alerts else { continue }
             record.verdicts.append(judgement.record)
             alerts.take(
@@ -67,7 +66,7 @@ struct Volume: Monitor {
                 alert.isAbove = judgement.isAbove
                 alert.p = judgement.record.p
                 alert.n = rows
-                alert.nBaseline = rule.testCount > 0 ? reference.progress.rows : 0
+                alert.nBaseline = monitor.volume.testCount > 0 ? reference.progress.rows : 0
                 alert.baseline = judgement.record.baseline
                 return alert
             }

@@ -272,7 +272,10 @@ func monitoredBaselines(_ stream: StreamPlan) -> [[[Int]]] {
             var found: [Int] = []
             for monitor in stream.monitors
             where monitor.segments.contains(segment) && monitor.columns.contains(column) {
-                if !found.contains(monitor.baseline) { found.append(monitor.baseline) }
+                // -1: it compares with none.
+                if monitor.baseline >= 0, !found.contains(monitor.baseline) {
+                    found.append(monitor.baseline)
+                }
             }
             return found
         }

@@ -7,7 +7,7 @@ import TidemarkTopology
 /// What topologies can say.
 ///
 /// Summaries and kinds of monitors that are declared beside the code that computes them are listed here.
-let catalogue = Catalogue(summaries: declaredSummaries, monitors: [])
+let catalogue = Catalogue(summaries: declaredSummaries, monitors: MonitorKinds.declared)
 
 /// A plan with the baselines it names.
 struct LoadedPlan {

@@ -59,6 +59,7 @@ package func simulationPlan(
     if learns {
         var traffic = monitor
         traffic.name = "traffic"
+        traffic.kind = "volume"
         traffic.columns = []
         traffic.baseline = 1
         traffic.level = 0.2

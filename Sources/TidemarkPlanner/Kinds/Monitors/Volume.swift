@@ -179,15 +179,15 @@ struct Volume: MonitorKind {
     }
 
     func testCount(_ plan: MonitorPlan, segment: Int, _ scope: Scope) -> Int {
-        plan.volume?.testCount ?? 0
+        plan.volume.testCount
     }
 
-    func compares(_ plan: MonitorPlan) -> Bool { (plan.volume?.testCount ?? 0) > 0 }
+    func compares(_ plan: MonitorPlan) -> Bool { plan.volume.testCount > 0 }
 
     // MARK: What a plan says
 
     func cells(_ plan: MonitorPlan) -> MonitorCells {
-        let rule = plan.volume ?? VolumeRule()
+        let rule = plan.volume
         let bounds = [
             rule.drop.map { "drop \(shareText($0))" }, rule.rise.map { "rise \(shareText($0))" },
             rule.below.map { "below \(grouped(Double($0)))" },
@@ -198,14 +198,14 @@ struct Volume: MonitorKind {
     }
 
     func facts(_ plan: MonitorPlan, _ stream: StreamPlan) -> [Fact] {
-        let rule = plan.volume ?? VolumeRule()
+        let rule = plan.volume
         let baseline = compares(plan) ? stream.baselines[plan.baseline].name : nil
         return [("against", .maybe(baseline)), ("drop", .maybe(rule.drop))]
             + [rise, below, above].compactMap { $0.fact(rule) }
     }
 
     func identity(_ plan: MonitorPlan) -> MonitorIdentity {
-        let rule = plan.volume ?? VolumeRule()
+        let rule = plan.volume
         var identity = MonitorIdentity()
         identity.data = [Identity.Line("volume", plan.name)]
         identity.judged = [
