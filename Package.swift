@@ -218,7 +218,7 @@ let package = Package(
         tests(
             "TidemarkOperatorsTests",
             [
-                "TidemarkText", "TidemarkCore", "TidemarkKernels", "TidemarkSketches",
+                "TidemarkCore", "TidemarkKernels", "TidemarkSketches",
                 "TidemarkBatch", "TidemarkDataflow", "TidemarkMonitors",
                 "TidemarkOperators", "TidemarkTestSupport", "TidemarkTestPlan",
                 "TidemarkAllocations",
