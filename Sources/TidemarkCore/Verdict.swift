@@ -17,11 +17,13 @@ package enum Verdict: String, Sendable, Hashable, CaseIterable {
     case drop
     /// More rows than expected, or than a bound allows: a verdict on volume.
     case rise
+    /// A share of rows is greater than it may be.
+    case excess
 
     /// What a monitor watches for is so: an alert may begin.
     package var isBreach: Bool {
         switch self {
-        case .drift, .drop, .rise: true
+        case .drift, .drop, .rise, .excess: true
         case .ok, .tooFew, .learning, .noBaseline, .blind: false
         }
     }
@@ -30,14 +32,14 @@ package enum Verdict: String, Sendable, Hashable, CaseIterable {
     package var isCalm: Bool {
         switch self {
         case .ok, .blind: true
-        case .drift, .drop, .rise, .tooFew, .learning, .noBaseline: false
+        case .drift, .drop, .rise, .excess, .tooFew, .learning, .noBaseline: false
         }
     }
 
     /// Something was compared with something; the others say nothing of the data.
     package var isReached: Bool {
         switch self {
-        case .drift, .ok, .drop, .rise: true
+        case .drift, .ok, .drop, .rise, .excess: true
         case .tooFew, .learning, .noBaseline, .blind: false
         }
     }

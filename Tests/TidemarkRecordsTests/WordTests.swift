@@ -8,8 +8,9 @@ struct WordTests {
         #expect(
             Verdict.allCases.map(\.rawValue) == [
                 "drift", "ok", "too_few", "learning", "no_baseline", "blind", "drop", "rise",
+                "excess",
             ])
-        #expect(Verdict.allCases.filter(\.isReached) == [.drift, .ok, .drop, .rise])
+        #expect(Verdict.allCases.filter(\.isReached) == [.drift, .ok, .drop, .rise, .excess])
     }
 
     @Test func `a quantile is named by its percent`() {

@@ -1,0 +1,112 @@
+import Glibc
+package import TidemarkCore
+
+/// How many of some rows are of one kind: those without a value, say.
+package struct ShareCount: Sendable, Hashable {
+    /// Rows of the kind.
+    package let count: UInt64
+    /// All rows.
+    package let total: UInt64
+
+    /// So many of so many; less than none is none.
+    package init(_ count: Int64, of total: Int64) {
+        self.total = UInt64(max(0, total))
+        self.count = min(UInt64(max(0, count)), self.total)
+    }
+
+    /// 0 to 1; 0 of nothing.
+    package var share: Double { total > 0 ? Double(count) / Double(total) : 0 }
+}
+
+/// When a share of rows is more than it may be.
+package struct ShareRule: Sendable, Hashable {
+    /// The share that is allowed, whatever was usual; `nil`: what the baseline has.
+    package var most: Double?
+    /// p must reach down to it; `nil`: the size alone decides.
+    package var level: Double?
+    /// Without `most`, a share that is greater than the baseline's by less is let pass; absolute.
+    package var ignoreBelow: Double
+    /// Fewer rows in the window give no verdict.
+    package var rowCountMin: UInt64
+
+    package init(most: Double?, level: Double?, ignoreBelow: Double, rowCountMin: UInt64) {
+        self.most = most
+        self.level = level
+        self.ignoreBelow = ignoreBelow
+        self.rowCountMin = rowCountMin
+    }
+
+    /// What the effect is held against.
+    package var bound: Double { most ?? ignoreBelow }
+
+    /// What a window comes to.
+    package struct Finding: Sendable, Hashable {
+        /// `excess`, `ok` or `too_few`.
+        package var verdict: Verdict
+        /// The share, or (without `most`) by how much it is greater than the baseline's; `nil`: too few rows.
+        package var effect: Double?
+        /// `nil` where nothing was compared.
+        package var p: Double?
+    }
+
+    /// Judges a window, beside the baseline where no share is given.
+    ///
+    /// `nil` for either: it is not known, and the verdict is `too_few`.
+    package func judge(_ now: ShareCount?, _ then: ShareCount?) -> Finding {
+        guard let now, now.total > 0, now.total >= rowCountMin else {
+            return Finding(verdict: .tooFew)
+        }
+        if let most {
+            return Finding(verdict: now.share > most ? .excess : .ok, effect: now.share)
+        }
+        guard let then, then.total > 0 else { return Finding(verdict: .tooFew) }
+        let effect = now.share - then.share
+        let p = excessP(now, over: then)
+        let isSignificant = level.map { p <= $0 } ?? true
+        return Finding(
+            verdict: effect >= ignoreBelow && isSignificant ? .excess : .ok, effect: effect, p: p)
+    }
+}
+
+/// How likely so great a share, or a greater one, is by chance, where both sides have the same: Fisher's exact
+/// test, one-sided.
+///
+/// - Complexity: O(√n) terms of the tail.
+/// - Source: R. A. Fisher 1935; the tail of the hypergeometric distribution, summed from the largest term on.
+package func excessP(_ now: ShareCount, over then: ShareCount) -> Double {
+    let draws = Double(now.total)
+    let marked = Double(now.count) + Double(then.count)
+    let all = draws + Double(then.total)
+    let least = max(0, draws + marked - all)
+    let most = min(draws, marked)
+    func logTerm(_ x: Double) -> Double {
+        logChoose(marked, x) + logChoose(all - marked, draws - x) - logChoose(all, draws)
+    }
+    /// The term after that of `x`, as a multiple of it.
+    func ratio(_ x: Double) -> Double {
+        (marked - x) * (draws - x) / ((x + 1) * (all - marked - draws + x + 1))
+    }
+    let x = Double(now.count)
+    guard x > least else { return 1 }
+    // From the side on which terms fall: above the mean upwards, else what is left of 1.
+    if x * all >= draws * marked {
+        var (term, sum, at) = (1.0, 1.0, x)
+        while at < most, term > sum * 1e-17 {
+            term *= ratio(at)
+            sum += term
+            at += 1
+        }
+        return min(1, exp(logTerm(x)) * sum)
+    }
+    var (term, sum, at) = (1.0, 1.0, x - 1)
+    while at > least, term > sum * 1e-17 {
+        at -= 1
+        term /= ratio(at)
+        sum += term
+    }
+    return max(0, 1 - exp(logTerm(x - 1)) * sum)
+}
+
+private func logChoose(_ n: Double, _ k: Double) -> Double {
+    lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+}
