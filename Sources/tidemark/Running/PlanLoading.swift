@@ -1,6 +1,7 @@
 import Glibc
 import TidemarkDataflow
 import TidemarkMonitors
+import TidemarkOperators
 import TidemarkPlanner
 import TidemarkTopology
 
