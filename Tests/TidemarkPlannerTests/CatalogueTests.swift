@@ -42,7 +42,16 @@ struct CatalogueTests {
 
     @Test func `every key that is declared is read, and every key that is read is declared`() {
         var read: Set<String> = []
-        for text in topologies {
+        // Kinds of monitors that are declared elsewhere, one each.
+        let known = ["drift", "volume", "freshness"]
+        let declaredKinds = core.parts.filter {
+            $0.path.hasPrefix("monitors") && !known.contains($0.name) && !$0.keysOfNow.isEmpty
+        }
+        let more = declaredKinds.map { part in
+            let against = part.key("against") == nil ? "" : ", against: training"
+            return "  of-\(part.name): { \(part.name): all\(against) }\n"
+        }.joined()
+        for text in topologies.map({ $0.replacing("budget: {}", with: more + "budget: {}") }) {
             var world = World(text)
             world.baselines["t.json"] = summary(
                 "ab", groups: ["*"], numbers: ["amount", "score"], categories: ["country"])
@@ -206,6 +215,35 @@ struct CatalogueTests {
         #expect(other.plan?.revision != result.plan?.revision)
         #expect(
             monitors("quality: off", [quality]).dataHash == monitors("quality: off", []).dataHash)
+    }
+
+    @Test func `a declared kind that compares has a baseline, and a level for its tests`() throws {
+        let unseen = MonitorSpec(
+            "unseen", of: [.categories], needsBaseline: true, testCount: 1,
+            example: "monitors: { new: { unseen: categories } }", "values that the baseline lacks")
+        func result(_ baselines: String, _ against: String = "") -> PlanResult {
+            var world = World(
+                """
+                name: t
+                source: { topic: t, schema: { ts: time_ms, country: category, amount: number } }
+                baselines: { \(baselines) }
+                monitors: { new: { unseen: all\(against) }, drift: off, volume: off }
+                """)
+            world.catalogue = Catalogue(monitors: [unseen])
+            return world.plan()
+        }
+        let plan = try #require(result("recent: { trailing: 1h, skip: 1h }").plan)
+        let monitor = try #require(plan.stream.monitors.first)
+        #expect(monitor.columns.map { plan.stream.columns[$0].name } == ["country"])
+        #expect(plan.stream.baselines[monitor.baseline].name == "recent")
+        #expect(monitor.testsPerPeriod > 0)
+        #expect(monitor.level == 1 / monitor.testsPerPeriod)
+        let json = planJSON(result("recent: { trailing: 1h, skip: 1h }"))
+        #expect(json.contains("\"kind\":\"unseen\",\"against\":\"recent\""))
+        #expect(lines(result("").diagnostics).map { $0.prefix(15) } == ["4:13 no-baselin"])
+        let two = "recent: { trailing: 1h }, first: { first: 1h }"
+        #expect(lines(result(two).diagnostics).contains { $0.contains("against-needed") })
+        #expect(lines(result(two, ", against: first").diagnostics).isEmpty)
     }
 
     @Test func `a declared kind stands in place of what was to come, and takes any name`() {
