@@ -261,6 +261,34 @@ class Files(unittest.TestCase):
         self.assertEqual(alert["value"], records[3]["drift"][0]["tests"]["wasserstein"]["value"])
         self.assertRegex(alert["summary"], r"^x of model=m differs from \w+: wasserstein [78]\.\d+, in sd of the baseline 0\.[789]\d*, over 0\.1$")
 
+    def test_a_trimmed_mean_is_the_exact_one_within_its_error(self):
+        text = SMALL.format(clock="2030-01-01T00:00:00Z").replace("windows: [1m]", "windows: [1m, 3m every 1m]")
+        text += "summaries:\n  - { columns: x, trimmed_mean: 20% }\n"
+        rng = random.Random(SEED)
+        # Tails that a mean follows and a trimmed mean does not; a few values are of the other sign.
+        rows = [{"ts": T0 + i * 100, "model": f"m{i % 2}", "x": rng.choice((1, 1, 1, -1)) * rng.lognormvariate(0, 3), "c": "a"}
+                for i in range(3000)]
+        _, out = run_lines(rows, topology(text, "trimmed.yaml"), "trimmed")
+        schema = json.loads((ROOT / "docs/schemas/aggregate.schema.json").read_text())
+        checked = 0
+        for record in (r["value"] for r in out["t-aggregates"] if r["value"].get("column") == "x"):
+            jsonschema.validate(record, schema)
+            window = record["window"]
+            values = sorted(r["x"] for r in rows if r["model"] == record["group"]["model"] and window["start"] <= r["ts"] < window["end"])
+            # What scipy.stats.trim_mean computes.
+            cut = int(0.2 * len(values))
+            kept = values[cut:len(values) - cut]
+            size = sum(map(abs, kept)) / len(kept)
+            self.assertEqual(record["trimmed_mean"]["share"], 0.2)
+            self.assertAlmostEqual(record["trimmed_mean"]["mean"], sum(kept) / len(kept), delta=0.01 * size)
+            self.assertNotAlmostEqual(record["mean"], sum(kept) / len(kept), delta=size)
+            checked += 1
+        self.assertGreater(checked, 15)
+        shown = tidemark("inspect", WORK / "trimmed-out/t-aggregates.ndjson").stdout
+        self.assertIn("trimmed_mean", shown)
+        bad = topology(text.replace("20%", "60%"), "trimmed-bad.yaml")
+        self.assertIn("trimmed_mean", tidemark("lint", bad, ok=None).stderr + tidemark("lint", bad, ok=None).stdout)
+
     def test_rows_that_stay_away_are_an_alert_of_their_group(self):
         topo = topology(SMALL.format(clock="2023-11-14T23:20:00Z").replace("number", "{ type: number, expect: { range: [0, 9] } }")
                         + "monitors: { drift: off, volume: { against: { trailing: 12m } }, floor: { volume: rows, below: 50, severity: warn } }\n", "volume.yaml")
