@@ -175,7 +175,7 @@ private func differences(_ outcome: SimulationOutcome, _ byHand: [String]) -> [S
     }
 }
 
-private let seedCount = environment("TIDEMARK_SEEDS").flatMap(Int.init) ?? 300
+private let seedCount = environment("TIDEMARK_SEEDS").flatMap(Int.init) ?? 100
 
 private func seeds(_ count: Int) -> [UInt64] {
     if let seed = environment("TIDEMARK_SEED").flatMap(UInt64.init) { return [seed] }

@@ -10,7 +10,7 @@ import TidemarkTestSupport
 import TidemarkText
 
 /// In `make test`; `TIDEMARK_SEEDS` asks for more, `TIDEMARK_SEED` for one that failed.
-private let seedCount = environment("TIDEMARK_SEEDS").flatMap(Int.init) ?? 600
+private let seedCount = environment("TIDEMARK_SEEDS").flatMap(Int.init) ?? 200
 
 private func simulationSeeds(_ first: UInt64, count: Int) -> [UInt64] {
     if let seed = environment("TIDEMARK_SEED").flatMap(UInt64.init) { return [seed] }
