@@ -38,9 +38,6 @@ final class ColumnShape: @unchecked Sendable {
         let hasFurtherBinnings: Bool
     }
 
-    /// Cells of a category that no file names the largest values of.
-    static let hashedCellCount = 32
-
     let column: ColumnPlan
     let sums: Sums
     /// The first one is that of the published histogram, if `hasHistogram`.
@@ -72,113 +69,22 @@ final class ColumnShape: @unchecked Sendable {
         learns: Bool, counterStart: inout Int
     ) {
         self.column = column
-        var wanted: [(baseline: Int?, edges: [Double], isOpen: Bool, range: (Double, Double)?)] = []
-        var entries: [Int: BaselineTable.Entry] = [:]
-        var categories: [(baseline: Int, names: [String])] = []
-        var hasHistogram = false
-        func add(_ baseline: Int) -> Bool {
-            guard
-                let entry = baselines[baseline].entry(group: group, column: column.name)
-            else { return false }
-            switch entry.shape {
-            case .numeric(let edges, let isOpen, _, _, _):
-                guard column.type.isNumeric, let lo = edges.first, let hi = edges.last else {
-                    return false
-                }
-                var folded = edges
-                if isOpen {
-                    folded[0] = -.infinity
-                    folded[folded.count - 1] = .infinity
-                }
-                wanted.append((baseline, folded, isOpen, Self.range(of: entry, lo, hi)))
-            case .categorical(let names, _, _):
-                guard column.type.isText else { return false }
-                categories.append((baseline, names))
-            }
-            entries[baseline] = entry
-            return true
-        }
-        switch column.summary.histogram {
-        case .baseline(let baseline): hasHistogram = add(baseline)
-        case .edges(let edges):
-            if let lo = edges.first, let hi = edges.last {
-                wanted.append((nil, edges, false, (lo, hi)))
-                hasHistogram = true
-            }
-        case nil: break
-        }
-        for baseline in monitored
-        where !wanted.contains(where: { $0.baseline == baseline })
-            && !categories.contains(where: { $0.baseline == baseline })
-        {
-            _ = add(baseline)
-        }
-        self.hasHistogram = hasHistogram
-        if learns, column.type.isText, categories.isEmpty {
-            _ = baselines.indices.contains { add($0) }
-        }
-        var binnings: [Binning] = []
-        for (place, (baseline, edges, isOpen, _)) in wanted.enumerated() {
-            let memory = UnsafeMutablePointer<Double>.allocate(capacity: edges.count)
-            unsafe memory.initialize(from: edges, count: edges.count)
-            unsafe binnings.append(
-                Binning(
-                    baseline: baseline, edges: memory, edgeCount: edges.count, isOpen: isOpen,
-                    counterCount: edges.count + 1, counterStart: counterStart))
-            if let same = wanted[..<place].firstIndex(where: { $0.edges == edges }) {
-                binnings[place].counterStart = binnings[same].counterStart
-                binnings[place].isShared = true
-            } else {
-                counterStart += edges.count + 1
-            }
-        }
-        for (baseline, names) in categories {
-            unsafe binnings.append(
-                Binning(
-                    baseline: baseline, categories: names.map { textHash(Array($0.utf8)) },
-                    counterCount: names.count + 1, counterStart: counterStart))
-            counterStart += names.count + 1
-        }
-        if learns, column.type.isText, categories.isEmpty {
-            unsafe binnings.append(
-                Binning(
-                    isHashed: true, counterCount: Self.hashedCellCount, counterStart: counterStart))
-            counterStart += Self.hashedCellCount
-        }
-        for place in binnings.indices {
-            binnings[place].entry = binnings[place].baseline.flatMap { entries[$0] }
-            binnings[place].reference = binnings[place].entry.map {
-                ReferenceCounts($0.cells.map { UInt64(max(0, $0)) }, range: $0.openRange)
-            }
-            binnings[place].hiddenShare = binnings[place].entry?.hiddenShare ?? 0
-            binnings[place].isFallback =
-                binnings[place].baseline.map {
-                    baselines[$0].isFallback(group: group, column: column.name)
-                } ?? false
-        }
+        var wanted = WantedBinnings(column: column, group: group, baselines: baselines)
+        hasHistogram = wanted.addHistogram()
+        wanted.add(monitored: monitored, learns: learns)
+        let binnings = wanted.binnings(learns: learns, counterStart: &counterStart)
         learned = learns && (hasHistogram || !column.type.isNumeric) ? binnings.first : nil
         self.binnings = binnings
         wantsRun = column.summary.quantileSketch == .kll && !column.summary.quantiles.isEmpty
         if column.type.isNumeric {
-            if let range = wanted.first?.range {
-                sums = .exact(SumPlan(from: range.0, to: range.1))
+            if let (least, most) = wanted.range {
+                sums = .exact(SumPlan(from: least, to: most))
             } else {
                 sums = .ordered
             }
         } else {
             sums = .none
         }
-    }
-
-    /// Where values are expected, for the sums: around a constant, that is far beyond its own bin.
-    private static func range(
-        of entry: BaselineTable.Entry, _ lo: Double, _ hi: Double
-    ) -> (Double, Double) {
-        guard entry.atoms.count == 1, let atom = entry.atoms.first, entry.hiddenShare == 0 else {
-            return (lo, hi)
-        }
-        let reach = max(abs(atom) / 2, 0.5)
-        return (atom - reach, atom + reach)
     }
 
     deinit {
