@@ -82,7 +82,9 @@ struct PartSketch {
 extension CellPart {
     static var spec: SummarySpec? { nil }
     static var fields: [PartField] { [] }
-    static var sketchFamily: OutputsPlan.SketchOutput? { nil }
+    static var sketchFamily: OutputsPlan.SketchOutput? {
+        spec?.sketch.map { OutputsPlan.SketchOutput(rawValue: $0.name) }
+    }
     func fold(_ run: NumberRun) {}
     func add(_ texts: [CountedItem]) {}
     func describe(into record: inout AggregateRecord) {}
