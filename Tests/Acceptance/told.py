@@ -606,6 +606,78 @@ monitors: { drift: off, freshness: off, volume: { volume: rows, drop: off, below
         self.assertEqual([(a["state"], a["monitor"], a["group"]) for a in listed], [("firing", "volume", "model=few")])
 
 
+class Quality(unittest.TestCase):
+    """Values that should not be there: rows without one, and categories that the baseline does not know."""
+    CHECKS = "monitors: { drift: off, volume: off, freshness: off, q: { quality: all, checks: { null: %s, unseen: %s }, clear_for: 1 of 1%s } }\n"
+
+    def minute(self, minute, rows=600, nulls=0, missing=0, unseen=0):
+        found = []
+        for i in range(rows):
+            one = row(minute * 60_000 + i * 90, c="new" if i < unseen else ("a", "b")[i % 2])
+            if i < nulls:
+                one["x"] = None
+            elif i < nulls + missing:
+                del one["x"]
+            found.append(one)
+        return found
+
+    def judged(self, checks, minutes, more=""):
+        """Verdicts by minute, monitor and column, and alerts; the baseline has 1% rows without a value, and no category but a and b."""
+        data = WORK / "usual.ndjson"
+        data.write_text("".join(json.dumps(one) + "\n" for m in range(20) for one in self.minute(m, nulls=6)))
+        base = SMALL.format(clock="2023-11-15T22:20:00Z")
+        tidemark("baseline", "build", "--from", data, "--by", "model", "--topology", topology(base, "usual.yaml"), "--output", WORK / "usual.json")
+        path = topology(base + "baselines: { usual: { file: usual.json } }\n" + self.CHECKS % (*checks, more), "quality.yaml")
+        summary, out = run_lines([one for m, kind in enumerate(minutes) for one in self.minute(m, **kind)], path, "quality")
+        said = {}
+        for record in out["t-aggregates"]:
+            for verdict in record["value"].get("verdicts", []):
+                minute = (record["value"]["window"]["start"] - T0) // 60_000
+                said[minute, verdict["monitor"], record["value"]["column"]] = verdict
+        return said, [alert["value"] for alert in out["t-alerts"]], path
+
+    def test_shares_are_held_to_what_is_allowed_and_to_the_baseline(self):
+        minutes = [{}, {"nulls": 20, "missing": 20}, {"nulls": 60, "missing": 60}, {"unseen": 12}, {"unseen": 3}, {}, {"rows": 40, "nulls": 40}, {}]
+        said, alerts, path = self.judged(("10%", "auto"), minutes)
+        words = {key: verdict["verdict"] for key, verdict in said.items() if key[0] < 7}
+        for minute in range(7):
+            few = "too_few" if minute == 6 else "ok"
+            self.assertEqual(words[minute, "q.null", "x"], "excess" if minute == 2 else few, words)
+            self.assertEqual(words[minute, "q.unseen", "c"], "excess" if minute == 3 else few, words)
+            self.assertNotIn((minute, "q.unseen", "x"), words)
+        # A share that is given is compared with nothing, and `auto` with the share of the baseline.
+        self.assertAlmostEqual(said[2, "q.null", "x"]["effect"], 0.2)
+        self.assertEqual((said[2, "q.null", "x"]["ignore_below"], said[2, "q.null", "x"].get("p")), (0.1, None))
+        self.assertAlmostEqual(said[3, "q.unseen", "c"]["effect"], 0.02)
+        self.assertLess(said[3, "q.unseen", "c"]["p"], 1e-9)
+        self.assertEqual([(a["monitor"], a["column"], a["state"]) for a in alerts],
+                         [("q.null", "x", "firing"), ("q.null", "x", "resolved"), ("q.unseen", "c", "firing"), ("q.unseen", "c", "resolved")])
+        self.assertEqual(alerts[0]["summary"], "x of model=m: a share of 0.2 of the rows have no value, over 0.1")
+        self.assertEqual(alerts[2]["summary"], "c of model=m: a share of 0.02 of the values are not known to the baseline, more than in the baseline by 0.01")
+        plan = tidemark("plan", path).stdout
+        self.assertRegex(plan, r"q\.null +null +2 .*most 10%")
+        self.assertRegex(plan, r"q\.unseen +unseen +1 .*auto 1%")
+
+    def test_nulls_beside_the_baseline(self):
+        # The baseline has 1% of them: 4% is more, 1.5% is not by enough.
+        said, _, _ = self.judged(("auto", "off"), [{"nulls": 24}, {"nulls": 9}, {}])
+        words = {key: verdict["verdict"] for key, verdict in said.items() if key[0] < 2}
+        self.assertEqual((words[0, "q.null", "x"], words[1, "q.null", "x"], words[0, "q.null", "c"]), ("excess", "ok", "ok"))
+        self.assertNotIn((0, "q.unseen", "c"), words)
+
+    def test_what_is_wrong_is_said(self):
+        base = SMALL.format(clock="2023-11-15T22:20:00Z")
+        for monitors, what in (("{ quality: all }", "checks"), ("{ quality: all, checks: { nul: 5% } }", "`nul`"),
+                               ("{ quality: all, checks: { null: 5 } }", "5"), ("{ quality: all, checks: { null: auto } }", "no-baseline"),
+                               ("{ quality: all, checks: { unseen: 0% } }", "no-baseline"),
+                               ("{ quality: c, checks: { null: auto }, against: { first: 5m } }", "later")):
+            path = topology(base + "monitors: { q: %s }\n" % monitors, "wrong.yaml")
+            done = tidemark("lint", path, ok=None)
+            self.assertIn(what, done.stdout + done.stderr, monitors)
+            self.assertNotEqual(done.returncode, 0, monitors)
+        tidemark("lint", topology(base + "monitors: { q: { quality: all, checks: { null: 5%, unseen: off } } }\n", "right.yaml"))
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         sys.argv = [sys.argv[0], "-v", "-k", sys.argv[1]]

@@ -29,6 +29,7 @@ struct CatalogueTests {
         monitors:
           d: { drift: amount, test: { psi: {} }, against: training }
           v: { volume: rows }
+          q: { quality: all, checks: { null: 5%, unseen: auto }, against: training }
           f: { freshness: 1h, per: group }
           e: { freshness: 1h }
         budget: {}
@@ -43,7 +44,7 @@ struct CatalogueTests {
     @Test func `every key that is declared is read, and every key that is read is declared`() {
         var read: Set<String> = []
         // Kinds of monitors that are declared elsewhere, one each.
-        let known = ["drift", "volume", "freshness"]
+        let known = ["drift", "quality", "volume", "freshness"]
         let declaredKinds = core.parts.filter {
             $0.path.hasPrefix("monitors") && !known.contains($0.name) && !$0.keysOfNow.isEmpty
         }
@@ -59,9 +60,11 @@ struct CatalogueTests {
         }
         let declared = Set(
             core.parts.flatMap { part in part.keysOfNow.map { "\(part.name).\($0.name)" } })
-        // The key of a monitor's kind, and those of a test: the one is found before the monitor is read, the
-        // others stand in no part that is listed.
-        #expect(read.subtracting(declared).sorted() == ["test.ignore_below"])
+        // The key of a monitor's kind, and those of a test and of checks: the one is found before the monitor is
+        // read, the others stand in no part that is listed.
+        #expect(
+            read.subtracting(declared).sorted()
+                == ["checks.null", "checks.unseen", "test.ignore_below"])
         #expect(declared.subtracting(read).sorted() == [])
     }
 

@@ -110,7 +110,7 @@ struct MessageTests {
         ),
         (
             "monitors:\n  fast: { severity: page }",
-            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, volume, freshness · try: `drift: all`"
+            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, quality, volume, freshness · try: `drift: all`"
         ),
         (
             "monitors:\n  both: { drift: scores, volume: rows }",
@@ -157,8 +157,8 @@ struct MessageTests {
             "6:18 unknown-word: `exactly_onec` is not known here · expected: exactly_once or at_least_once · try: `exactly_once`"
         ),
         (
-            "monitors: { quality: { severity: warn } }",
-            "6:13 later: monitor `quality` comes in a later version · expected: drift, volume or freshness · try: `quality: off`"
+            "monitors: { m: { rule: x } }",
+            "6:18 later: monitors of kind `rule` come in a later version · expected: drift, quality, volume or freshness · try: delete it"
         ),
         (
             "monitors: { volume: { drop: off } }",

@@ -132,9 +132,7 @@ struct MonitorKinds: Sendable {
     /// The core's own, in the order in which they are listed to people.
     private static let core: [any MonitorKind] = [
         Drift(),
-        LaterMonitor(
-            "quality", summary: "nulls, wrong types, values out of range (later)",
-            keys: [("quality", "the columns"), ("checks", "which")], example: "quality: off"),
+        Quality(),
         LaterMonitor("rule"), Volume(), Freshness(), LaterMonitor("metric"), LaterMonitor("when"),
         LaterMonitor("detect"), LaterMonitor("any_of"), LaterMonitor("all_of"),
     ]
