@@ -117,7 +117,7 @@ extension Engine {
             state.taken + state.stale > 0 ? reports.reduce(0) { $0 + $1.passedOver } : 0
         if lost + passedOver > 0 {
             var parts: [String] = []
-            if lost > 0 { parts.append("\(lost) records are not in the log any more") }
+            if lost > 0 { parts.append("\(lost) records are no longer in the log") }
             if passedOver > 0 {
                 parts.append(
                     "the group's offsets are gone, and \(passedOver) records lie before the place where"

@@ -66,7 +66,7 @@ struct YAMLProblem {
             return Diagnostic(
                 isAlias ? "yaml-alias" : "yaml-anchor", at: contextPlace,
                 isAlias
-                    ? "a `*` in front makes this a YAML alias"
+                    ? "a leading `*` makes this a YAML alias"
                     : "a `&` in front makes this a YAML anchor", expected: "quotes",
                 suggestion: "quotes around it")
         }

@@ -30,7 +30,7 @@ private func checkText(_ bytes: [UInt8], file: String) -> Diagnostic? {
     guard bytes.count <= YAMLLimit.byteCountMax else {
         return Diagnostic(
             "file-too-long", at: start, "the file has \(bytes.count) bytes",
-            expected: "at most 1 MiB", suggestion: "a topology a stream")
+            expected: "at most 1 MiB", suggestion: "one topology for each stream")
     }
     var line = 1
     var column = 1
@@ -155,7 +155,7 @@ private final class YAMLReader {
                 if root != nil {
                     say(
                         "yaml-documents", at: item.place, "a second document begins here",
-                        expected: "one document a file", suggestion: "another file")
+                        expected: "one document in each file", suggestion: "another file")
                     return root
                 }
                 guard let first = next() else { return nil }
@@ -309,7 +309,7 @@ private final class YAMLReader {
 
     private func sayAlias(_ name: String, at place: Place) {
         say(
-            "yaml-alias", at: place, "a `*` in front makes this a YAML alias", expected: "quotes",
+            "yaml-alias", at: place, "a leading `*` makes this a YAML alias", expected: "quotes",
             suggestion: "`\"*\(name)\"`")
     }
 

@@ -96,7 +96,8 @@ private func runCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     if let text = invocation.value("--http") {
         guard let address = HTTPAddress(text) else {
             throw UsageError(
-                message: "`--http \(text)` is no address and port", hint: "--http 127.0.0.1:9464")
+                message: "`--http \(text)` is not an address and a port",
+                hint: "--http 127.0.0.1:9464")
         }
         options.http = address
     }
@@ -129,7 +130,7 @@ private func isTopicByte(_ byte: UInt8) -> Bool {
 private func sharedApp(_ app: String, path: String, other: String) -> Diagnostic {
     Diagnostic(
         "shared-app", at: Place(file: path, line: 1, column: 1),
-        "`app` is `\(printable(app))`, as in \(other)", expected: "an `app` each",
+        "`app` is `\(printable(app))`, as in \(other)", expected: "each with its own `app`",
         suggestion: "`app: \(printable(app))-2`")
 }
 

@@ -200,7 +200,7 @@ monitors: {{ drift: off, volume: off, freshness: {{ freshness: 1h }} }}
             future.result(10)
         self.put("gone", [{"ts": now(), "model": "m", "x": 4} for _ in range(10)])
         run = Run(path, self.environment, "--json")
-        self.assertTrue(run.says("250 records are not in the log any more", 10), run.log())
+        self.assertTrue(run.says("250 records are no longer in the log", 10), run.log())
         time.sleep(2)
         self.assertEqual(run.stop(), 0)
         summary = json.loads(run.log().strip().splitlines()[-1])

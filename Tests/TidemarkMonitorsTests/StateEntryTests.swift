@@ -32,7 +32,7 @@ import TidemarkText
     @Test func `the entry of a group says what it stands for`() {
         let group = StateFrame(
             kind: .freshness, epoch: 2, appliedThroughMs: 1_700_000_100_000, payload: [1, 0])
-        #expect(group.freshnessText == "group that is expected, with rows of late")
+        #expect(group.freshnessText == "group that is expected, with rows lately")
     }
 
     @Test func `bytes that are no learned window or head are refused, and nothing traps`() {

@@ -90,7 +90,7 @@ struct MessageTests {
         ),
         (
             "summaries:\n  - columns: *_usd",
-            "7:14 yaml-alias: a `*` in front makes this a YAML alias · expected: quotes · try: `\"*_usd\"`"
+            "7:14 yaml-alias: a leading `*` makes this a YAML alias · expected: quotes · try: `\"*_usd\"`"
         ),
         (
             "segments: { big: { by: [], where: least(amount, score) > 1 } }",
@@ -174,7 +174,7 @@ struct MessageTests {
         ),
         (
             "monitors: { volume: { below: 10, above: 5 } }",
-            "6:41 out-of-limits: no count is both at least 10 and at most 5 · expected: at least 10"
+            "6:41 out-of-limits: nothing can be both at least 10 and at most 5 · expected: at least 10"
         ),
         (
             "monitors: { freshness: { per: groups } }",
@@ -206,7 +206,7 @@ struct MessageTests {
         ),
         (
             "---\nname: u",
-            "6:1 yaml-documents: a second document begins here · expected: one document a file · try: another file"
+            "6:1 yaml-documents: a second document begins here · expected: one document in each file · try: another file"
         ),
         (
             "owner: !!str x",
@@ -289,7 +289,7 @@ struct MessageTests {
                   drift: { drift: all }
                 """
         let binless =
-            "8:19 edges-missing: nothing says where the bins of `amount`, `score` lie, in which `recent` learns counts · expected: edges that are known before the data, from a file or declared · try: `amount: { type: number, expect: { range: [0, 1] } }`, or `-amount` here"
+            "8:19 edges-missing: no edges are known for the bins of `amount`, `score` lie, in which `recent` learns counts · expected: edges that are known before the data, from a file or declared · try: `amount: { type: number, expect: { range: [0, 1] } }`, or `-amount` here"
         #expect(
             lines(world(text).plan().diagnostics) == [
                 "6:34 too-many: 3d is 4320 windows of 1m, which are all kept · expected: at most 2016 · try: `trailing: 1d`, or `windows` with longer ones in `drift`",
@@ -308,7 +308,7 @@ struct MessageTests {
         #expect(
             lines(world(edges).plan().diagnostics) == [
                 binless,
-                "10:45 edges-missing: `recent` is learned: it counts in bins, and brings none · expected: a baseline from a file, a list of numbers, or { from, to } · try: `{ from: 0, to: 1 }`",
+                "10:45 edges-missing: `recent` is learned: it uses bins, and does not define any · expected: a baseline from a file, a list of numbers, or { from, to } · try: `{ from: 0, to: 1 }`",
             ])
     }
 
@@ -503,7 +503,7 @@ struct MessageTests {
         (
             "{ format: csv, columns: [ts, model, xs] }",
             [
-                "5:40 unknown-column: no field of the rows is what `x` reads · expected: one of ts, model, xs · try: `path: xs`"
+                "5:40 unknown-column: no field of the rows is the one that `x` reads · expected: one of ts, model, xs · try: `path: xs`"
             ]
         ),
         (

@@ -420,7 +420,7 @@ extension TopicNeed {
                 TopicFinding(
                     false,
                     "max.message.bytes is \(most): a result of long texts, or of numbers of all sizes, may have up to"
-                        + " \(recordBytes.most) bytes, and is then replaced by a record that says so"
+                        + " \(recordBytes.most) bytes, and would then be replaced by a record that says so"
                 )
             )
         }

@@ -303,10 +303,10 @@ struct AlertStates {
 
     mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration {
         guard let series = keys.alert(key) else {
-            return .unusable("no monitor of this topology has it")
+            return .unusable("no monitor of this topology owns it")
         }
         guard let parts = frame.alertParts else {
-            return .unusable("it is no alert")
+            return .unusable("it is not an alert")
         }
         let life = parts.life
         alerts[series] = Alert(

@@ -197,10 +197,10 @@ package struct BaselineTable: Sendable {
         do throws(JSONError) {
             document = try JSONValue(parsing: bytes)
         } catch {
-            throw Problem("is no JSON: \(error.reason)")
+            throw Problem("is not JSON: \(error.reason)")
         }
         guard document["format"]?.asText == Self.format else {
-            throw Problem("is no baseline: `format` is not \"\(Self.format)\"")
+            throw Problem("is not a baseline: `format` is not \"\(Self.format)\"")
         }
         guard document["v"]?.asInteger == 1 else {
             throw Problem("has a version that this tidemark does not read; expected `v` to be 1")
@@ -230,7 +230,7 @@ package struct BaselineTable: Sendable {
     private static func readEntry(_ row: JSONValue) throws(Problem) -> Entry {
         func counted(_ name: String, _ value: JSONValue) throws(Problem) -> Int64 {
             guard let number = value.asInteger, (0...Self.countMax).contains(number) else {
-                throw Problem("`\(name)` holds something that is no count of rows")
+                throw Problem("`\(name)` holds something that is not a count of rows")
             }
             return number
         }

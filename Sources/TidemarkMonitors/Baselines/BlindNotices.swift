@@ -56,7 +56,7 @@ struct BlindNotices {
             found.append(
                 Notice(
                     "most values of a column lie \(place) of a learned baseline, so that drift can't be seen:"
-                        + " its `expect: { range: … }` or `histogram: { edges: … }` should cover and part them",
+                        + " its `expect: { range: … }` or `histogram: { edges: … }` should cover and separate them",
                     [
                         ("monitor", verdict.monitor), ("column", record.column),
                         ("share", "\((Double(most) / Double(total) * 1000).rounded() / 1000)"),

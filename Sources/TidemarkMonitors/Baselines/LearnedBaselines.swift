@@ -512,7 +512,7 @@ struct LearnedBaselines {
         let day = startMs.map { $0.flooredDivision(by: Self.dayMs) }
         if let startMs, let day {
             guard let window = LearnedWindow(startMs: startMs, frame.payload) else {
-                return .unusable("it is no window of a baseline")
+                return .unusable("it is not a window of a baseline")
             }
             let memory =
                 memories[place]?[group]
@@ -527,7 +527,7 @@ struct LearnedBaselines {
             memories[place, default: [:]][group] = memory
         } else {
             guard let head = LearnedHead(frame.payload) else {
-                return .unusable("it is no head of a baseline")
+                return .unusable("it is not the head of a baseline")
             }
             let memory = memories[place]?[group] ?? Memory(head: head, name: group)
             memory.head = head

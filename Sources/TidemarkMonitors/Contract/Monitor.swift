@@ -95,5 +95,5 @@ extension Monitor {
 
 extension StateRestoration {
     /// The entry is of a monitor that the topology does not have.
-    static let noMonitor = StateRestoration.unusable("no monitor of this topology has it")
+    static let noMonitor = StateRestoration.unusable("no monitor of this topology owns it")
 }

@@ -57,7 +57,8 @@ struct BadRows: Monitor {
             .firing, minute, openedMs: sinceMs,
             summary:
                 "\(minute.badCount) of \(minute.rowCount) records on \(source) were dead"
-                + " letters or quarantined in a minute: reading has stopped until the next start")
+                + " letters or quarantined in a minute: reading has stopped; the next start reads again"
+        )
     }
 
     private mutating func closed(_ minute: BadRowGauge.Minute, openedMs: Int64) -> OutputRecord {

@@ -168,7 +168,7 @@ struct GroupSilence: Monitor {
             return .unusable("no group of this topology has it")
         }
         let isTaken = places[index].expected.restore(part, frame) { [rank] in rank($0, segment) }
-        return isTaken ? .taken : .unusable("it is no group of a freshness monitor")
+        return isTaken ? .taken : .unusable("it is not a group of a freshness monitor")
     }
 
     /// Says through when an earlier process decided, after all entries.
@@ -184,8 +184,8 @@ extension StateFrame {
         guard payload.count == 2 else { return "panes that a freshness monitor has settled" }
         switch payload[0] {
         case 0: return "group that is expected, with rows until then"
-        case 1: return "group that is expected, with rows of late"
-        case 2: return "group whose silence was said, with rows until then"
+        case 1: return "group that is expected, with rows lately"
+        case 2: return "group whose silence was published, with rows until then"
         default: return nil
         }
     }

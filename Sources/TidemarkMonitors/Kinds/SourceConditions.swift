@@ -70,7 +70,7 @@ struct SourceConditions: Monitor {
         text.record(
             .resolved, monitor: kind.rawValue, severity: kind.severity,
             test: kind.rawValue, value: 0, threshold: 0,
-            summary: "no longer so: \(kind.rawValue) on \(source)", runbook: nil,
+            summary: "over: \(kind.rawValue) on \(source)", runbook: nil,
             openedMs: sinceMs, window: Window(startMs: sinceMs, endMs: max(nowMs, sinceMs + 1)))
     }
 
@@ -89,7 +89,7 @@ struct SourceConditions: Monitor {
     mutating func restore(_ frame: StateFrame, key: [UInt8]) -> StateRestoration? {
         guard frame.kind == .silence, key.starts(with: Self.prefix) else { return nil }
         guard let kind = SourceCondition.Kind.allCases.first(where: { Self.key($0) == key }) else {
-            return .unusable("no condition of a source has that name")
+            return .unusable("the source has no condition of that name")
         }
         firing[kind] = Firing(sinceMs: frame.appliedThroughMs, seenMs: .max)
         return .taken

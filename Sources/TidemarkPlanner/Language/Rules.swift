@@ -38,7 +38,7 @@ private let rules: [(name: String, text: String)] = [
         "Nesting is limited to 32, so that no file costs more to read than it has bytes."
     ),
     ("yaml-nodes", "A file holds at most 100,000 values. Ranges such as `f0..f999` count once."),
-    ("yaml-key", "Keys are text, with `: ` behind."),
+    ("yaml-key", "Keys are text, followed by `: `."),
     (
         "yaml-comma",
         "Inside { } and [ ] a comma ends a value. Expressions with a comma need quotes there."
@@ -55,18 +55,21 @@ private let rules: [(name: String, text: String)] = [
     ("yaml-bracket", "A `{` or `[` has no partner, or a comma is missing between two entries."),
     (
         "yaml-colon",
-        "A colon and a space make a key. Text that has them needs quotes; a key without the space is no key."
+        "A colon and a space make a key. Text that has them needs quotes; without the space it is not a key."
     ),
     (
         "yaml-character",
         "Some characters (`@`, a backtick, `%`) may not begin a value without quotes."
     ),
     ("yaml-indent", "Keys of one map stand in the same column."),
-    ("yaml-escape", "Inside double quotes a backslash begins an escape. Single quotes know none."),
+    (
+        "yaml-escape",
+        "Inside double quotes a backslash begins an escape; inside single quotes it is a plain character."
+    ),
     ("yaml-syntax", "The file is not YAML from this place on."),
     (
         "duplicate-key",
-        "A key stands twice; most YAML readers quietly take the last. Both places are named."
+        "A key occurs twice. Most YAML readers silently take the last one. The message names both places."
     ),
     // Keys and values.
     (
@@ -74,14 +77,14 @@ private let rules: [(name: String, text: String)] = [
         "An unknown key is always an error: a typo that does nothing is worse than one that stops. The nearest known key is proposed."
     ),
     ("misplaced-key", "The key exists one level up or down, or beside another key."),
-    ("missing-key", "A key without a default is not there."),
+    ("missing-key", "A required key is missing."),
     (
         "empty-value",
         "A key without a value, `null` and `~` are errors: leave a key out for its default, and write `off` to switch it off."
     ),
     (
         "later",
-        "The full language has this; this version does not run it yet, and says so in place of ignoring it."
+        "The full language has this; this version does not run it yet, and says so instead of ignoring it."
     ),
     ("not-a-map", "Keys were expected here."),
     ("not-a-list", "A list was expected here: `[a, b]`, or lines that begin with `- `."),
@@ -171,7 +174,7 @@ private let rules: [(name: String, text: String)] = [
     ),
     (
         "compares-null",
-        "A comparison with null gives null, which no filter lets pass: ask with `is null`."
+        "A comparison with null gives null, and null passes no filter: use `is null`."
     ),
     ("not-a-condition", "The key takes what is true or false for a row."),
     (
@@ -195,7 +198,7 @@ private let rules: [(name: String, text: String)] = [
     ),
     ("unknown-window", "The stream has no window of this length."),
     ("unknown-segment", "No segment has this name."),
-    ("nothing-watched", "Without a segment there is no result."),
+    ("nothing-watched", "Results are per segment: without one there is nothing to publish."),
     (
         "edges-missing",
         "Bins need edges that are known before the data: a baseline's, a list, or from and to."
@@ -212,7 +215,7 @@ private let rules: [(name: String, text: String)] = [
     ),
     (
         "trailing-follows-drift",
-        "What changes slowly is, window by window, close to the windows before it. A trailing span of ten windows or more that ends some time before the window (`skip`) still sees it; a file, or `first`, always does."
+        "A slow change looks like no change from one window to the next. A trailing span of ten windows or more that ends some time before the window (`skip`) still sees it; a file, or `first`, always does."
     ),
     (
         "volume-without-bound",
@@ -270,6 +273,6 @@ private let rules: [(name: String, text: String)] = [
     ("output-is-source", "The topology would read its own results."),
     (
         "shared-app",
-        "An `app` is a consumer group, a transactional id and a state topic: two topologies with one would fence each other and take each other's state away."
+        "An `app` is a consumer group, a transactional id and a state topic: two topologies with the same `app` would fence each other and remove each other's state."
     ),
 ]

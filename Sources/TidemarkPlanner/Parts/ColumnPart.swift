@@ -30,7 +30,7 @@ enum ColumnPart {
     static let nullValues = KeySpec(
         "null_values", .list("a list of texts"), says: "[]", "values that mean null")
     static let expect = KeySpec(
-        "expect", .map("a map"), says: "{}", shape: .part("expect"), "the contract")
+        "expect", .map("a map"), says: "{}", shape: .part("expect"), "what values are expected")
     static let part = PartSpec(
         "column", path: "source.schema.*", "where a value lies in a record, and what it is",
         [role, type, path, acceptText, zone, nullValues, expect],

@@ -116,15 +116,15 @@ enum KafkaPart {
         "sasl.oauthbearer.config", "sasl.oauthbearer.client.secret",
     ]
     private static let reservedProperties: [(name: String, reason: String)] = [
-        ("bootstrap.servers", "it is kafka.brokers"),
-        ("metadata.broker.list", "it is kafka.brokers"),
-        ("group.id", "it is the app of the topology"),
-        ("transactional.id", "it is the app of the topology"),
+        ("bootstrap.servers", "it comes from kafka.brokers"),
+        ("metadata.broker.list", "it comes from kafka.brokers"),
+        ("group.id", "it comes from the topology's app"),
+        ("transactional.id", "it comes from the topology's app"),
         ("enable.auto.commit", "offsets are committed with the results"),
         ("enable.auto.offset.store", "offsets are committed with the results"),
         ("auto.offset.reset", "a gap in the input must not go unseen; see source.start"),
-        ("enable.partition.eof", "the end of a partition is found by it"),
-        ("isolation.level", "it is source.isolation"),
+        ("enable.partition.eof", "it is needed to find the end of a partition"),
+        ("isolation.level", "it comes from source.isolation"),
         ("enable.idempotence", "results must not repeat or change order"),
         ("acks", "results must not be lost"), ("request.required.acks", "results must not be lost"),
     ]

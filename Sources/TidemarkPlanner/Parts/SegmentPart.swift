@@ -31,8 +31,10 @@ enum SegmentPart {
         "limit", \SegmentPlan.groupCountMax, .count(1...1_000_000), usual: usual, json: "limit",
         "groups kept; the rest is `other`")
     static let windows = KeySpec(
-        "windows", .list("a list of window lengths"), says: "all", "narrower than the stream")
-    static let columns = KeySpec("columns", .selector, says: "all", "narrower than the stream")
+        "windows", .list("a list of window lengths"), says: "all",
+        "only these (default: all of the stream)")
+    static let columns = KeySpec(
+        "columns", .selector, says: "all", "only these (default: all of the stream)")
     static let keep = KeySpec(
         "keep", .list("a list of maps column → value"), says: "[]", "groups kept first")
     static let part = PartSpec(
@@ -223,14 +225,14 @@ enum SegmentPart {
                 for entry in entries where !names.contains(entry.key) {
                     reading.say(
                         "unknown-column", at: entry.keyPlace,
-                        "\(shown(entry.key)) makes no group of this segment",
+                        "\(shown(entry.key)) is not a dimension of this segment",
                         expected: alternatives(names), suggestion: nil)
                 }
                 var values: [String] = []
                 for name in names {
                     guard let entry = entries.first(where: { $0.key == name }) else {
                         reading.say(
-                            "missing-key", at: item.place, "the group has no `\(name)`",
+                            "missing-key", at: item.place, "the group lacks a value for `\(name)`",
                             expected: "a value for each of " + names.joined(separator: ", "),
                             suggestion: nil)
                         continue

@@ -38,7 +38,8 @@ enum SourcePart {
         "skew", \SourcePlan.skewMs, .duration(secondMs...dayMs), usual: usual, json: "skew_ms",
         "a row further ahead of the clock is quarantined")
     static let clock = KeySpec(
-        "clock", .any("record, file or a time"), says: "record", "what `now` is to `skew`")
+        "clock", .any("record, file or a time"), says: "record",
+        "the clock that `skew` is measured against")
     static let idle = Setting(
         "idle", \SourcePlan.idleMs, ValueType.duration(2 * secondMs...weekMs).orOff, usual: usual,
         json: "idle_ms", "a partition quiet this long does not hold up the others")

@@ -88,7 +88,7 @@ struct ExpressionReader {
         let typed = try or()
         guard next.token == .end else {
             throw ExpressionFailure(
-                "bad-expression", next.offset, "\(shown(next.source)) can't follow here",
+                "bad-expression", next.offset, "\(shown(next.source)) is not expected here",
                 expected: "and, or, or the end")
         }
         guard typed.type == .boolean || typed.type == nil else {
@@ -250,7 +250,8 @@ struct ExpressionReader {
         }
         if left.type == .boolean, symbol != "==", symbol != "!=" {
             throw ExpressionFailure(
-                "type-mismatch", left.offset, "conditions have no order", expected: "== or !=")
+                "type-mismatch", left.offset, "true and false cannot be compared by size",
+                expected: "== or !=")
         }
     }
 
@@ -364,7 +365,7 @@ struct ExpressionReader {
                 if next.token == .symbol("(") { return try call(name, lexeme.offset) }
                 if Self.keywords.contains(name) {
                     throw ExpressionFailure(
-                        "bad-expression", lexeme.offset, "\(shown(name)) can't stand here",
+                        "bad-expression", lexeme.offset, "\(shown(name)) is not expected here",
                         expected: "a value")
                 }
             }
@@ -373,7 +374,8 @@ struct ExpressionReader {
             throw ExpressionFailure(
                 "bad-expression", lexeme.offset,
                 lexeme.token == .end
-                    ? "the expression ends too early" : "\(shown(lexeme.source)) can't stand here",
+                    ? "the expression ends too early"
+                    : "\(shown(lexeme.source)) is not expected here",
                 expected: "a value")
         }
     }

@@ -104,7 +104,8 @@ extension Reading {
                 case .text, .name, .path, .secret, .any, .choice: break
                 default:
                     say(
-                        "not-off", at: entry.value.place, "\(shown(entry.key)) can't be off",
+                        "not-off", at: entry.value.place,
+                        "\(shown(entry.key)) cannot be switched off",
                         expected: field.expected, suggestion: "delete the line for the default")
                     continue
                 }

@@ -108,7 +108,7 @@ extension Reading {
         }
         return .failure(
             ScalarProblem(
-                rule: "unknown-reference", message: "\(shown("${\(inner)}")) stands for nothing",
+                rule: "unknown-reference", message: "\(shown("${\(inner)}")) has no meaning here",
                 expected: "`${env:NAME}` or `${file:PATH}`",
                 suggestion: "`${env:\(inner)}`; parameters come in a later version"))
     }

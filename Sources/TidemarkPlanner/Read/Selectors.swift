@@ -118,7 +118,8 @@ struct Selector {
             if node.items?.isEmpty ?? false {
                 reading.say(
                     "matches-nothing", at: node.place, "no column is named",
-                    expected: "at least one", suggestion: "`all`, or `off` in place of the whole")
+                    expected: "at least one", suggestion: "`all`, or `off` instead of the whole map"
+                )
             }
             return nil
         }
@@ -152,7 +153,7 @@ struct Selector {
         guard !picked.isEmpty else {
             reading.say(
                 "matches-nothing", at: node.place, "no column is left", expected: "at least one",
-                suggestion: "`off` in place of the whole")
+                suggestion: "`off` instead of the whole map")
             return nil
         }
         return (picked.sorted(), named)

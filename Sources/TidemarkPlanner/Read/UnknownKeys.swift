@@ -14,29 +14,29 @@ extension Reading {
             "p_value", "ignore_below",
             "`budget`; the size that is worth hearing is `ignore_below`"
         ),
-        ("enabled", "", "`off` in place of the whole"),
-        ("type", "drift", "the kind is the key: `drift: all`"),
+        ("enabled", "", "`off` instead of the whole map"),
+        ("type", "drift", "write the kind as the key: `drift: all`"),
         ("bootstrap_servers", "brokers", "`brokers`"),
-        ("columns", "drift", "the columns stand behind the kind: `drift: [score, amount]`"),
+        ("columns", "drift", "write the columns after the kind: `drift: [score, amount]`"),
         ("group_by", "by", "`by`"),
         ("lateness", "out_of_orderness", "`out_of_orderness`"),
         ("allowed_lateness", "out_of_orderness", "`out_of_orderness`"),
         ("group_id", "app", "`app` at the top level"),
         (
             "slack", "",
-            "alerts are records of a topic: what sends them on (to Slack, a pager, mail) reads that topic"
+            "alerts are records of a topic: whatever forwards them (to Slack, a pager, mail) reads that topic"
         ),
         (
             "webhook", "",
-            "alerts are records of a topic: what sends them on reads that topic"
+            "alerts are records of a topic: whatever forwards them reads that topic"
         ),
         (
             "email", "",
-            "alerts are records of a topic: what sends them on reads that topic"
+            "alerts are records of a topic: whatever forwards them reads that topic"
         ),
         (
             "pagerduty", "",
-            "alerts are records of a topic: what sends them on reads that topic"
+            "alerts are records of a topic: whatever forwards them reads that topic"
         ),
     ]
 

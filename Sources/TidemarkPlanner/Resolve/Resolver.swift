@@ -129,7 +129,7 @@ struct Resolver {
         else { return }
         reading.say(
             .warning, "no-event-time", at: source.keyPlace,
-            "no column is the event time: Kafka record time is used, replays land in today",
+            "no column is the event time: Kafka record time is used, so replayed rows land in today's windows",
             expected: "a column declared time_ms, time_s, time_us, time_ns or time_text",
             suggestion: "`ts: time_ms` in `schema`")
     }

@@ -287,7 +287,7 @@ package final class TransactionLog: CommitLog, @unchecked Sendable {
         }
         throw ConnectorError(
             .environment,
-            "results could not be committed in \(attemptCount) attempts: \(reason)",
+            "results could not be committed after \(attemptCount) attempts: \(reason)",
             hint: "tidemark topics check")
     }
 

@@ -351,7 +351,7 @@ package final class Coordinator {
             guard time.nowNs() < stopDeadlineNs else {
                 throw ConnectorError(
                     .retriable,
-                    "the last commit was not through within \(plan.run.stopWithinMs) ms of the"
+                    "the last commit did not finish within \(plan.run.stopWithinMs) ms of the"
                         + " request to stop; the next start does it again")
             }
             return false
@@ -496,7 +496,7 @@ package final class Coordinator {
         guard total > plan.limits.memoryBytes else { return }
         throw ConnectorError(
             .environment,
-            "open panes and windows hold \(total >> 20) MiB, more than limits.memory"
+            "open panes and windows take \(total >> 20) MiB, more than limits.memory"
                 + " (\(plan.limits.memoryBytes >> 20) MiB) has for everything",
             hint: "a smaller `limit` of groups, fewer columns or shorter windows; or a greater"
                 + " limits.memory: tidemark plan says how many groups it holds")

@@ -243,8 +243,8 @@ struct SourceWatch {
         var parts: [String] = []
         if sum.oddTimes > 0 {
             parts.append(
-                "\(sum.oddTimes) of \(sum.records) records of the last minute have a record time that is"
-                    + " none (before 2000 or after 9999, as in another unit): their event time stands in"
+                "\(sum.oddTimes) of \(sum.records) records of the last minute have an impossible record time"
+                    + " (before 2000 or after 9999, as in another unit): their event time stands in"
                     + " for the reference clock")
         }
         if sum.leaps > 0 {

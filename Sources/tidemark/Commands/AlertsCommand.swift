@@ -95,7 +95,8 @@ private func text(_ events: [AlertRecord], _ book: AlertBook) -> String {
     }
     text += "\(grouped(Int64(book.open.count))) open\n"
     if book.foreignCount > 0 {
-        text += "\(grouped(Int64(book.foreignCount))) records of the topic are no alerts of ours\n"
+        text +=
+            "\(grouped(Int64(book.foreignCount))) records of the topic are not alerts of Tidemark\n"
     }
     return text
 }

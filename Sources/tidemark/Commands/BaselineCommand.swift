@@ -174,7 +174,7 @@ private func leftOutText(
     var text =
         "\(grouped(builder.rowCount)) rows, \(table.summary.groups.count) groups, \(table.summary.columns.count) columns\n"
     for (count, why) in [
-        (builder.badCount, "they are no rows"),
+        (builder.badCount, "they could not be read as rows"),
         (builder.timelessCount, "their event time can't be read"),
         (builder.filteredCount, "`filter` leaves them out"),
     ] where count > 0 { text += "\(grouped(count)) records left out: \(why)\n" }
@@ -222,7 +222,7 @@ private func blindText(_ table: BaselineTable) -> String {
             + " (\(column.group)\(column.count > 1 ? " and \(column.count - 1) more" : "")) lie in one "
             + (column.isNumeric
                 ? "bin; `--edges auto` parts them\n"
-                : "cell, of categories that are too many to name: `blind` or `drift` will be said\n")
+                : "cell, of categories that are too many to name: `blind` or `drift` will be the verdict\n")
     }.joined()
 }
 

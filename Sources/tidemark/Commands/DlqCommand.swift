@@ -397,7 +397,7 @@ private func replayed(
         } catch {
             throw ConnectorError(
                 .environment,
-                "group '\(group)' holds something that is no memory of replays at \(offset.partition)"
+                "group '\(group)' holds metadata that is not a record of replays at \(offset.partition)"
             )
         }
     }
@@ -552,7 +552,7 @@ private struct ReplayBatch {
             } catch {
                 throw ConnectorError(
                     .environment,
-                    "too many letters lie between those that were replayed: what is done could not be remembered",
+                    "there are too many gaps between the letters to replay: the record of what was sent would not fit",
                     hint: "replay the older ones first: --limit N without --reason and --since"
                 )
             }

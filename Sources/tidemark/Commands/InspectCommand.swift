@@ -72,7 +72,7 @@ private func stateText(_ bytes: [UInt8]) -> String? {
         what =
             "alert, \(frame.alert.map { "\($0.phase)" } ?? "unreadable")"
             + (frame.alert?.firing.map { ", opened \(timeText($0.openingStartMs))" } ?? "")
-    case .silence: what = "silence, or condition of the source, that was said"
+    case .silence: what = "silence, or condition of the source, that was published"
     case .owner:
         what =
             "the topology that the state belongs to: \(String(decoding: frame.payload, as: UTF8.self))"

@@ -256,7 +256,7 @@ private func parsedTarget(_ text: String) throws(UsageError) -> Target {
     if let offset = Int64(text), offset >= 0 { return .offset(offset) }
     if let ms = timeMs(text) { return .time(ms) }
     throw UsageError(
-        message: "`--to \(text)` is no place in a topic",
+        message: "`--to \(text)` is not a place in a topic",
         hint: "--to earliest|latest|2026-01-31T12:00:00Z|OFFSET"
     )
 }
@@ -332,8 +332,8 @@ private func carryOut(
     if clearsState {
         printOut(
             live.map {
-                "\(plan.stateTopicName)  \(grouped(Int64($0.count))) entries to be taken away\n"
-            } ?? "\(plan.stateTopicName)  does not exist: no state to take away\n"
+                "\(plan.stateTopicName)  \(grouped(Int64($0.count))) entries to be removed\n"
+            } ?? "\(plan.stateTopicName)  does not exist: there is no state to remove\n"
         )
     }
     printOut("state epoch \(epoch): the first windows of the next start are incomplete\n")
@@ -389,7 +389,7 @@ private func refuseIfLive(_ plan: Plan, _ client: KafkaClient) throws(ConnectorE
     guard let reason = try liveReason(plan, client) else { return }
     throw ConnectorError(
         .environment,
-        "'\(plan.app)' seems to be at work: \(reason)",
+        "'\(plan.app)' seems to be running: \(reason)",
         hint: "stop it, then run this again"
     )
 }
@@ -413,7 +413,7 @@ private func isConfirmed(_ invocation: Invocation) throws(ConnectorError) -> Boo
     guard isatty(0) == 1 else {
         throw ConnectorError(
             .environment,
-            "nobody is there to confirm it",
+            "there is no terminal to ask for confirmation",
             hint:
                 "tidemark \(invocation.verb.name) \(invocation.arguments.joined(separator: " ")) --yes"
         )

@@ -27,7 +27,7 @@ private func requestStop(_ signal: Int32) {
 /// Ends the process when the time to stop is over: the next start repeats what was not committed.
 private func giveUpStopping(_ signal: Int32) {
     let text: StaticString =
-        "tidemark: the last commit was not through within run.stop_within; the next start does it again\n"
+        "tidemark: the last commit did not finish within run.stop_within; the next start repeats it\n"
     _ = unsafe write(2, text.utf8Start, text.utf8CodeUnitCount)
     _exit(ExitCode.environment)
 }

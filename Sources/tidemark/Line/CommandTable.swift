@@ -42,7 +42,7 @@ struct Invocation {
         guard let number = Int(text), range.contains(number) else {
             throw UsageError(
                 message:
-                    "`\(flag) \(text)` is no whole number from \(range.lowerBound) to \(range.upperBound)",
+                    "`\(flag) \(text)` is not a whole number from \(range.lowerBound) to \(range.upperBound)",
                 hint: "\(flag) \(min(max(10, range.lowerBound), range.upperBound))")
         }
         return number
@@ -98,7 +98,8 @@ let verbs: [Verb] = [
             ),
             Flag(
                 name: "--suffix", value: "TEXT",
-                help: "with --no-alerts: publish aggregates to topics of that name and TEXT"),
+                help:
+                    "with --no-alerts: publish aggregates to topics with TEXT added to their names"),
             Flag(
                 name: "--http", value: "ADDRESS:PORT",
                 help:
@@ -118,7 +119,7 @@ let verbs: [Verb] = [
         name: "plan", arguments: "TOPOLOGY", summary: "show what a topology would do",
         details:
             "The columns it reads, its groups, tests and their levels, memory, what it publishes.",
-        flags: [Flag(name: "--json", value: nil, help: "the same as data")] + overrideFlags,
+        flags: [Flag(name: "--json", value: nil, help: "print it as JSON")] + overrideFlags,
         argumentCount: 1...1),
     Verb(
         name: "init", arguments: "",
@@ -151,7 +152,7 @@ let verbs: [Verb] = [
                 name: "--topology", value: "FILE",
                 help: "whose schema says what the columns are (default: guessed from the records)"),
             Flag(name: "--by", value: "COLUMN", help: "a baseline for each value", repeats: true),
-            Flag(name: "--windows", value: "N", help: "use the first N windows alone"),
+            Flag(name: "--windows", value: "N", help: "use only the first N windows"),
             Flag(
                 name: "--window", value: "DURATION",
                 help: "their length (default: the topology's, or 1m)"),
@@ -168,10 +169,10 @@ let verbs: [Verb] = [
                 name: "--output", value: "FILE", help: "where to write (default: standard output)"),
         ] + overrideFlags, argumentCount: 1...2),
     Verb(
-        name: "inspect", arguments: "FILE", summary: "print a record or sketch of ours readably",
+        name: "inspect", arguments: "FILE", summary: "print a record or sketch in readable form",
         details:
             "Takes an output file of `run --output`, a baseline, or the bytes of a sketch; - is standard input.",
-        flags: [Flag(name: "--most", value: "N", help: "stop after so many records (default 10)")],
+        flags: [Flag(name: "--most", value: "N", help: "stop after N records (default 10)")],
         argumentCount: 1...1),
     Verb(
         name: "alerts", arguments: "TOPOLOGY", summary: "list the alerts that are open now",
@@ -184,7 +185,7 @@ let verbs: [Verb] = [
                 name: "--from", value: "DIR",
                 help: "read what `run --output DIR` wrote instead of the topic"),
             Flag(name: "--all", value: nil, help: "resolved ones too"),
-            Flag(name: "--json", value: nil, help: "the same as data"),
+            Flag(name: "--json", value: nil, help: "print it as JSON"),
         ] + overrideFlags, argumentCount: 1...1),
     Verb(
         name: "demo", arguments: "", summary: "an hour of three models in about a minute",
@@ -222,7 +223,7 @@ let verbs: [Verb] = [
             Flag(
                 name: "--suffix", value: "TEXT",
                 help: "the topics of `run --no-alerts --suffix TEXT` instead"),
-            Flag(name: "--json", value: nil, help: "the same as data"),
+            Flag(name: "--json", value: nil, help: "print it as JSON"),
         ] + overrideFlags, argumentCount: 1...2),
     Verb(
         name: "dlq", arguments: "list|replay TOPOLOGY",
@@ -235,7 +236,8 @@ let verbs: [Verb] = [
             """,
         flags: [
             Flag(
-                name: "--reason", value: "NAME", help: "letters of that reason alone", repeats: true
+                name: "--reason", value: "NAME", help: "only letters with that reason",
+                repeats: true
             ),
             Flag(
                 name: "--since", value: "TIME",
@@ -244,10 +246,10 @@ let verbs: [Verb] = [
                 name: "--samples", value: "N", help: "with list: samples of each reason (default 3)"
             ),
             Flag(
-                name: "--limit", value: "N", help: "with replay: at most so many, the oldest first"),
+                name: "--limit", value: "N", help: "with replay: send at most N, the oldest first"),
             Flag(name: "--to", value: "TOPIC", help: "with replay: send them there instead"),
             Flag(name: "--dry-run", value: nil, help: "with replay: say what would be sent"),
-            Flag(name: "--json", value: nil, help: "the same as data"),
+            Flag(name: "--json", value: nil, help: "print it as JSON"),
         ] + overrideFlags, argumentCount: 1...2),
     Verb(
         name: "offsets", arguments: "show|set|clock TOPOLOGY",
@@ -264,10 +266,10 @@ let verbs: [Verb] = [
                 help: "earliest, latest, a time (2026-01-31T12:00:00Z) or an offset"),
             Flag(
                 name: "--partition", value: "P",
-                help: "that one alone; TOPIC/P where there are several topics"),
+                help: "only that one; TOPIC/P where there are several topics"),
             Flag(name: "--dry-run", value: nil, help: "say what would be done"),
             Flag(name: "--yes", value: nil, help: "do not ask"),
-            Flag(name: "--json", value: nil, help: "with show: the same as data"),
+            Flag(name: "--json", value: nil, help: "with show: print it as JSON"),
         ] + overrideFlags, argumentCount: 1...2),
     Verb(
         name: "reset", arguments: "TOPOLOGY", summary: "forget an application's state",
@@ -302,7 +304,7 @@ let verbs: [Verb] = [
         name: "version", arguments: "", summary: "the version of this program and of its libraries",
         details: "", flags: [], argumentCount: 0...0),
     Verb(
-        name: "help", arguments: "[VERB]", summary: "this text, or that of a verb",
+        name: "help", arguments: "[VERB]", summary: "this text, or the text of one verb",
         details: "", flags: [], argumentCount: 0...1),
 ]
 
@@ -360,7 +362,7 @@ func parse(_ words: [String]) throws(UsageError) -> Invocation {
                 message: "`\(word)` needs a value", hint: "\(word) \(flag.value ?? "")")
         }
         if !flag.repeats, invocation.has(word) {
-            throw UsageError(message: "`\(word)` stands twice", hint: "say it once")
+            throw UsageError(message: "`\(word)` is given twice", hint: "give it once")
         }
         invocation.flags[word, default: []].append(value)
     }

@@ -57,7 +57,7 @@ final class EngineMetrics {
         return inputCounters(telemetry) + [
             counter(
                 "tidemark_records_lost_total",
-                "Records that were not in the log any more when they were to be read."
+                "Records that were gone from the log before they were read."
             ) { $0.lost },
             counter(
                 "tidemark_records_passed_over_total",
@@ -72,7 +72,7 @@ final class EngineMetrics {
             counter("tidemark_alerts_fired_total", "Alerts that began to fire.") {
                 Int64($0.alerts)
             },
-            counter("tidemark_commits_total", "Units of commit that are through.") {
+            counter("tidemark_commits_total", "Units of commit that went through.") {
                 Int64($0.commits)
             },
             counter(
@@ -169,7 +169,7 @@ final class EngineMetrics {
         for kind in SourceCondition.Kind.allCases {
             telemetry.gauge(
                 "tidemark_source_condition", labels: [("condition", kind.rawValue)],
-                help: "1 while it is so with the source; the log and an alert say what is meant."
+                help: "1 while the source has this condition; docs/operations.md explains them."
             ).set(reading.conditions.contains { $0.kind == kind } ? 1 : 0)
         }
         guard reading.totals.windows != lastWindows else { return }

@@ -93,7 +93,7 @@ final class ProgressLine {
         for kind in told.sorted(by: { $0.rawValue < $1.rawValue })
         where !reading.conditions.contains(where: { $0.kind == kind }) {
             told.remove(kind)
-            log.info("no longer so", ["condition": kind.rawValue])
+            log.info("is over", ["condition": kind.rawValue])
         }
         if let trouble = reading.commitTrouble, time.nowNs() - lastTroubleNs > 30_000_000_000 {
             lastTroubleNs = time.nowNs()

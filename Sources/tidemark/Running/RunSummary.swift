@@ -176,11 +176,11 @@ struct RunSummary {
         note(input.reread, "read again to rebuild")
         note(input.skipped, "offsets without a record")
         note(
-            input.lateForSome, "of those in windows came too late for some windows, not for others")
+            input.lateForSome, "of those in windows came too late for some of their windows")
         note(Int64(totals.latePartials), "late partials")
-        note(input.oddTimes, "record times that are none")
+        note(input.oddTimes, "impossible record times")
         note(input.refusedLeaps, "leaps of the record time that were not believed")
-        note(totals.lost, "not in the log any more when they were to be read")
+        note(totals.lost, "gone from the log before they were read")
         note(totals.passedOver, "passed over: before the place where reading began")
         note(
             Int64(totals.forcedFloors),

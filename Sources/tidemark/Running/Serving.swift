@@ -40,7 +40,7 @@ final class RunHealth: Sendable {
         let last = state.withLock { $0.lastTurnNs }
         guard let last, time.nowNs() - last > Self.stuckNs else { return HTTPAnswer("ok\n") }
         let seconds = (time.nowNs() - last) / 1_000_000_000
-        return HTTPAnswer(status: 503, "no turn of the coordinator for \(seconds) s\n")
+        return HTTPAnswer(status: 503, "the coordinator has not moved for \(seconds) s\n")
     }
 
     /// Started: positions and state were read, and reading has begun.

@@ -15,12 +15,12 @@ func logStart(_ reports: [StartReport], _ state: StateReport, _ log: Log) {
     }
     if state.stale > 0 {
         log.warning(
-            "state entries of an earlier epoch are taken away: alerts begin anew",
+            "state entries of an earlier epoch are removed: alerts begin anew",
             ["entries": state.stale])
     }
     for entry in state.unusable {
         log.error(
-            "state entry is of no use and is taken away", ["key": entry.key, "why": entry.why])
+            "state entry cannot be used and is removed", ["key": entry.key, "why": entry.why])
     }
     for report in reports {
         switch report.kind {

@@ -140,7 +140,7 @@ extension Drift {
         if let first = binless.first {
             scope.reading.say(
                 "edges-missing", at: read.place,
-                "nothing says where the bins of \(fewOf(binless)) lie, in which "
+                "no edges are known for the bins of \(fewOf(binless)) lie, in which "
                     + "`\(scope.baselines.plans[baseline].name)` learns counts",
                 expected: "edges that are known before the data, from a file or declared",
                 suggestion: "`\(first): { type: number, expect: "

@@ -94,7 +94,7 @@ enum Reach {
         guard let node = f[key] else { return (scope.watchedColumns, []) }
         if node.isOff {
             f.reading.say(
-                "not-off", at: node.place, "`\(key.name)` can't be off inside a monitor",
+                "not-off", at: node.place, "`\(key.name)` cannot be switched off inside a monitor",
                 expected: "columns", suggestion: "`\(entry.key): off`")
             return nil
         }

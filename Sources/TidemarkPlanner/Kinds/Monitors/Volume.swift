@@ -123,7 +123,7 @@ struct Volume: MonitorKind {
         {
             f.reading.say(
                 "out-of-limits", at: place,
-                "no count is both at least \(below) and at most \(above)",
+                "nothing can be both at least \(below) and at most \(above)",
                 expected: "at least \(below)", suggestion: nil)
         }
         return rule

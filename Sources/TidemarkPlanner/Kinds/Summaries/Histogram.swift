@@ -85,7 +85,7 @@ struct Histogram: SummaryKind {
             } else if known == nil {
                 rule.f.reading.say(
                     "edges-missing", at: h.place,
-                    "nothing says where the bins of \(shown(scope.columns[index].name)) lie",
+                    "no edges are known for the bins of \(shown(scope.columns[index].name)) lie",
                     expected: "`edges`", suggestion: "`edges: { from: 0, to: 1 }`")
                 return
             }
@@ -156,7 +156,7 @@ struct Histogram: SummaryKind {
         guard scope.baselines.plans[baseline].learning == nil else {
             reading.say(
                 "edges-missing", at: edges.place,
-                "\(shown(name)) is learned: it counts in bins, and brings none",
+                "\(shown(name)) is learned: it uses bins, and does not define any",
                 expected: "a baseline from a file, a list of numbers, or { from, to }",
                 suggestion: "`{ from: 0, to: 1 }`")
             return nil

@@ -45,7 +45,7 @@ enum CSVFormat: FormatKind {
             else {
                 reading.say(
                     "unknown-column", at: schema.places[index],
-                    "no field of the rows is what \(shown(column.name)) reads",
+                    "no field of the rows is the one that \(shown(column.name)) reads",
                     expected: someOf(fields, near: column.name),
                     suggestion: nearest(column.name, fields).map { "`path: \($0)`" })
                 continue
