@@ -186,7 +186,10 @@ let package = Package(
         // Operators have the list of what summaries add to records, which is in the schemas too.
         tests(
             "TidemarkRecordsTests",
-            ["TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkOperators"]),
+            [
+                "TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkDataflow",
+                "TidemarkOperators",
+            ]),
         // Those of TidemarkKernels too: one sketch is tested in every tier of its kernels.
         tests(
             "TidemarkSketchesTests",

@@ -96,6 +96,29 @@ struct RoundTripTests {
         #expect(back.map(\.name) == own.map(\.name) && back.map(\.value) == own.map(\.value))
     }
 
+    @Test(arguments: 1...200)
+    func `damaged records are refused or read, and never end the program`(seed: UInt64) {
+        var draw = Draw(seed: seed)
+        let whole = [draw.aggregate().encoded(), draw.alert().encoded()]
+        let odd = ["-1", "1e308", "9223372036854775807", "null", "[]", "{}", "\"\"", "0.5"]
+        for bytes in whole {
+            for _ in 0..<50 {
+                var damaged = bytes
+                let colons = damaged.indices.filter { damaged[$0] == UInt8(ascii: ":") }
+                guard let at = colons.isEmpty ? nil : colons[draw.count(colons.count)] else {
+                    return
+                }
+                let end =
+                    damaged[(at + 1)...].firstIndex { [0x2c, 0x7d, 0x5d].contains($0) }
+                    ?? damaged.endIndex
+                damaged.replaceSubrange(at + 1..<end, with: odd[draw.count(odd.count)].utf8)
+                if draw.count(4) == 0 { damaged[draw.count(damaged.count)] = 0x22 }
+                if let read = try? AggregateRecord(reading: damaged) { _ = read.encoded() }
+                if let read = try? AlertRecord(reading: damaged) { _ = read.encoded() }
+            }
+        }
+    }
+
     @Test func `what later versions add is passed over in alerts and kept in aggregates`() throws {
         var draw = Draw(seed: 7)
         let alert = draw.alert()

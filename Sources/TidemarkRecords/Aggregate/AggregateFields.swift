@@ -1,5 +1,5 @@
 import TidemarkCore
-import TidemarkText
+package import TidemarkText
 
 /// The table of fields of the aggregates topic.
 ///
@@ -15,6 +15,9 @@ extension AggregateRecord: RecordFields {
             group: .init(dimensions: []), column: "", role: "", isNumeric: false,
             window: .blank, rev: 0, complete: true, backfill: false)
     }
+
+    /// Whether a value means to be such a record: no other has counts of rows.
+    package static func isLike(_ value: JSONValue) -> Bool { value["rows"] != nil }
 
     @inline(__always)
     package static func fields<V: FieldVisitor>(_ v: inout V) where V.Record == AggregateRecord {

@@ -1,5 +1,5 @@
 import TidemarkCore
-import TidemarkText
+package import TidemarkText
 
 /// The table of fields of the alerts topic: a CloudEvent's data, with the evidence inside.
 extension AlertRecord: RecordFields {
@@ -12,6 +12,11 @@ extension AlertRecord: RecordFields {
             severity: "", summary: "", operatorName: "", group: GroupValues(dimensions: []),
             column: "", test: "", threshold: 0, window: .blank, openedMs: 0, firstSeenMs: 0,
             backfill: false, n: 0, nBaseline: 0, baseline: "")
+    }
+
+    /// Whether a value means to be such a record.
+    package static func isLike(_ value: JSONValue) -> Bool {
+        value["monitor"] != nil && value["state"] != nil
     }
 
     @inline(__always)

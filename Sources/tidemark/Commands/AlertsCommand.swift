@@ -63,8 +63,7 @@ private struct AlertBook {
                 hint: "the directory that `run --output` wrote to")
         }
         for line in bytes.split(separator: 0x0a) {
-            guard let json = try? JSONValue(parsing: Array(line)),
-                let event = json["value"].flatMap({ try? AlertRecord.read($0) })
+            guard let line = OutputLine(Array(line)), let event = try? AlertRecord.read(line.value)
             else {
                 foreignCount += 1
                 continue

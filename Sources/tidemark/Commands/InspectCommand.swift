@@ -91,28 +91,21 @@ private func stateText(_ bytes: [UInt8]) -> String? {
 private func recordText(_ line: [UInt8]) throws(RecordError) -> String? {
     // A console consumer puts key and headers in front, parted by tabs.
     let shown = line.lastIndex(of: 0x09).map { Array(line[($0 + 1)...]) } ?? line
-    guard let json = try? JSONValue(parsing: shown), json.asObject != nil else { return nil }
-    // A line of our files is a record in an envelope; an alert has a `value` of its own.
-    let named = json["headers"]?.asObject ?? []
-    let value = json["headers"] == nil ? json : json["value"] ?? json
-    let headers = named.compactMap { name, value in
-        value.asText.map { (name: name, value: Array($0.utf8)) }
-    }
-    if let sketch = try? SketchRecord(headers: headers), let text = value.asText,
+    guard let record = OutputLine(shown) else { return nil }
+    let value = record.value
+    if let sketch = try? SketchRecord(headers: record.headers), let text = value.asText,
         let bytes = base64Decoded(text.utf8)
     {
         let family = String(decoding: sketch.family, as: UTF8.self)
-        return "\(json["key"]?.asText ?? "-")\n"
+        return "\(record.key ?? "-")\n"
             + (sketchText(bytes)?.indented() ?? "    \(family) bytes that cannot be read")
     }
-    if value["rows"] != nil { return try AggregateRecord.read(value).text }
-    if (try? AlertHeaders(headers: headers)) != nil
-        || value["monitor"] != nil && value["state"] != nil
-    {
+    if AggregateRecord.isLike(value) { return try AggregateRecord.read(value).text }
+    if (try? AlertHeaders(headers: record.headers)) != nil || AlertRecord.isLike(value) {
         return try AlertRecord.read(value).text
     }
-    if let letter = try? LetterRecord(headers: headers) {
-        return letter.text(payload: value.asText ?? json["value_base64"]?.asText ?? "-")
+    if let letter = try? LetterRecord(headers: record.headers) {
+        return letter.text(payload: value.asText ?? "-")
     }
     return nil
 }
