@@ -306,7 +306,7 @@ struct RealKafkaTests {
         }
         #expect(error?.kind == .environment)
         #expect(
-            error?.message.contains("short[0]: offset 500 is not in the log") == true,
+            error?.message.contains("short[0]: offset 500 is no longer in the log") == true,
             "\(error as Any)"
         )
     }
