@@ -509,9 +509,9 @@ struct RealKafkaTests {
             sleep(5)
             try kafka.resume()
         }
-        let (check, waits) = try await onThread {
+        let (check, seconds) = try await onThread {
             var check = OrderCheck()
-            var waits = 0
+            let start = Date()
             try drain(reader, ends: [0: 100_000, 1: 100_000], seconds: 90) { batch in
                 check.take(batch)
                 for row in batch.rows {
@@ -520,19 +520,18 @@ struct RealKafkaTests {
                         key: Array("\(row.slot)".utf8),
                         value: row.value
                     )
-                    while try !sink.produce(record) {
-                        waits += 1
-                        try sink.service(timeoutMs: 100)
-                    }
+                    while try !sink.produce(record) { try sink.service(timeoutMs: 100) }
                 }
                 try sink.service(timeoutMs: 0)
             }
             while sink.outstandingCount > 0 { try sink.service(timeoutMs: 100) }
-            return (check, waits)
+            return (check, Date().timeIntervalSince(start))
         }
         try await frozen
         #expect(check.faults == [] && check.rowCount == 200_000)
-        #expect(waits > 0)
+        // Where the queues of reader and sink are when the broker stops differs from run to run: either may be
+        // what waits. Nothing is through before the broker goes on.
+        #expect(seconds > 4)
         sink.close(withinMs: 5000)
         let copy = try makeClient(settings(kafka.bootstrap), topics: ["copy"], app: "copy")
         defer { copy.close(withinMs: 5000) }
