@@ -969,7 +969,7 @@ class Messages(unittest.TestCase):
         self.lint(base + "monitors: { m: { rule: x } }\n", "later version")
         self.lint(base + "baselines: { b: { file: none.json } }\n", "none.json", "No such file")
         (WORK / "other.json").write_text('{"format":"something-else"}')
-        self.lint(base + "baselines: { b: { file: other.json } }\n", "is no baseline")
+        self.lint(base + "baselines: { b: { file: other.json } }\n", "is not a baseline")
         self.lint(base + "run: { delivery: exactly_onec }\n", "exactly_once")
         self.lint("a: " + "[" * 10_000, "bad.yaml:1:")
         self.lint(base + "kafka: { sasl: { mechanism: PLAIN, username: u, password: hunter2 } }\n", "secret")

@@ -576,7 +576,7 @@ monitors: {{ drift: off, volume: off, freshness: off }}
             self.assertLess(time.monotonic() - started, 10)
             self.assertIn(process.returncode, (0, 4))
             if process.returncode:
-                self.assertIn("the next start does it again", said)
+                self.assertIn("the next start repeats it", said)
         finally:
             process.kill()
             self.broker.kafka("resume", "1")

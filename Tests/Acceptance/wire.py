@@ -544,7 +544,7 @@ class ByHand(OnKafka):
         own = {m.key() for m in self.broker.read("again-state") if m.value() is not None}
         count = len(self.broker.read("again-state"))
         self.broker.produce("again-state", [(0, b"a", b"1", None), (0, b"b", b"1", None), (0, b"c", b"1", None), (0, b"b", None, None)])
-        self.assertIn("nobody is there to confirm", self.tidemark("reset", path, ok=4).stderr)
+        self.assertIn("there is no terminal to ask", self.tidemark("reset", path, ok=4).stderr)
         self.assertIn(f"{len(own) + 2} entries", self.tidemark("reset", path, "--dry-run").stdout)
         self.assertEqual(len(self.broker.read("again-state")), count + 4)
         self.tidemark("reset", path, "--yes")
