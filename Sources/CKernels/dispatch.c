@@ -1,9 +1,9 @@
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "internal.h"
 
-static atomic_int chosen = -1;
+// A thread's own: a test that forces a tier changes no other one that runs beside it.
+static _Thread_local int chosen = -1;
 
 static int best(void) {
 #if defined(__x86_64__)
@@ -20,8 +20,7 @@ static int best(void) {
 int tk_force_tier(int tier) {
     int limit = best();
     if (tier > limit) tier = limit;
-    atomic_store_explicit(&chosen, tier, memory_order_relaxed);
-    return tier;
+    return chosen = tier;
 }
 
 static __attribute__((noinline)) int choose(void) {
@@ -32,8 +31,7 @@ static __attribute__((noinline)) int choose(void) {
 }
 
 int tk_tier(void) {
-    int tier = atomic_load_explicit(&chosen, memory_order_relaxed);
-    return __builtin_expect(tier < 0, 0) ? choose() : tier;
+    return __builtin_expect(chosen < 0, 0) ? choose() : chosen;
 }
 
 size_t tk_fold_exact(

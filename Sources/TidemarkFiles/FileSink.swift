@@ -154,28 +154,18 @@ package final class FileSink: Sink, @unchecked Sendable {
         if let key = record.key { text("key", key, &json) } else { json.key("key"); json.null() }
         json.key("headers")
         json.beginObject()
-        for (place, header) in record.headers.enumerated() {
-            // Nearly all names come once: a look at their lengths tells most of them apart.
-            let isRepeated = record.headers.indices.contains {
-                $0 != place && isOneName(record.headers[$0].name, header.name)
-            }
-            guard isRepeated else {
-                let isText = isText(header.value)
-                json.key(text: isText ? header.name : header.name + "_base64")
-                if isText {
-                    json.value(utf8: header.value)
-                } else {
-                    json.value(base64: header.value)
-                }
-                continue
-            }
+        let headers = record.headers
+        for place in headers.indices {
             // Several of one name are a list, where the first of them stands.
-            if record.headers[..<place].contains(where: { isOneName($0.name, header.name) }) {
+            guard !has(headers, headers[place].name, in: 0..<place) else { continue }
+            let name = headers[place].name
+            guard has(headers, name, in: place + 1..<headers.count) else {
+                text(name, headers[place].value, &json)
                 continue
             }
-            let values = record.headers.filter { isOneName($0.name, header.name) }.map(\.value)
+            let values = headers.filter { $0.name == name }.map(\.value)
             let areTexts = values.allSatisfy(isText)
-            json.key(text: areTexts ? header.name : header.name + "_base64")
+            json.key(text: areTexts ? name : name + "_base64")
             json.beginArray()
             for value in values {
                 if areTexts { json.value(utf8: value) } else { json.value(base64: value) }
@@ -201,8 +191,15 @@ package final class FileSink: Sink, @unchecked Sendable {
         json.newline()
     }
 
-    private static func isOneName(_ one: String, _ other: String) -> Bool {
-        one.utf8.count == other.utf8.count && one == other
+    /// Whether one of those places has the name; lengths tell most names apart.
+    private static func has(
+        _ headers: [(name: String, value: [UInt8])], _ name: String, in places: Range<Int>
+    ) -> Bool {
+        for place in places
+        where headers[place].name.utf8.count == name.utf8.count && headers[place].name == name {
+            return true
+        }
+        return false
     }
 
     private static func isText(_ bytes: [UInt8]) -> Bool {

@@ -24,9 +24,10 @@ package enum InstructionTier: Int32, Sendable, CaseIterable {
         InstructionTier(rawValue: tk_tier()) ?? .scalar
     }
 
-    /// Makes every kernel use `tier`, or the best below it that the processor has.
+    /// Makes every kernel that the calling thread runs use `tier`, or the best below it that the
+    /// processor has.
     ///
-    /// For tests that compare tiers; the whole process changes.
+    /// For tests that compare tiers: other threads, and the tests that run there, keep theirs.
     /// - Returns: The tier now in use.
     @discardableResult
     package static func force(_ tier: InstructionTier) -> InstructionTier {

@@ -1,4 +1,5 @@
 internal import CCrypto
+internal import CText
 
 /// Base64 with padding, as RFC 4648 section 4 has it.
 package func base64(_ bytes: [UInt8]) -> [UInt8] {
@@ -15,30 +16,10 @@ func base64Count(_ byteCount: Int) -> Int { (byteCount + 2) / 3 * 4 }
 
 /// Writes bytes as base64; there is room for `base64Count` letters.
 func writeBase64(_ bytes: UnsafeBufferPointer<UInt8>, to text: UnsafeMutablePointer<UInt8>) {
-    let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-    // In bounds: six bits choose one of 64 letters, and there are four places for each three bytes
-    // begun.
-    let letters = unsafe alphabet.utf8Start
-    var index = 0
-    var at = unsafe text
-    while index + 3 <= bytes.count {
-        let word =
-            unsafe UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8
-            | UInt32(bytes[index + 2])
-        unsafe at[0] = letters[Int(word >> 18)]
-        unsafe at[1] = letters[Int(word >> 12 & 63)]
-        unsafe at[2] = letters[Int(word >> 6 & 63)]
-        unsafe at[3] = letters[Int(word & 63)]
-        index += 3
-        unsafe at += 4
-    }
-    guard index < bytes.count else { return }
-    let second = unsafe index + 1 < bytes.count ? bytes[index + 1] : 0
-    let word = unsafe UInt32(bytes[index]) << 16 | UInt32(second) << 8
-    unsafe at[0] = letters[Int(word >> 18)]
-    unsafe at[1] = letters[Int(word >> 12 & 63)]
-    unsafe at[2] = index + 1 < bytes.count ? letters[Int(word >> 6 & 63)] : 0x3d
-    unsafe at[3] = 0x3d
+    guard let from = bytes.baseAddress else { return }
+    unsafe UnsafeMutableRawPointer(text).withMemoryRebound(
+        to: CChar.self, capacity: base64Count(bytes.count)
+    ) { unsafe tm_base64(from, bytes.count, $0) }
 }
 
 /// The bytes of base64 text; `nil` if it is none.

@@ -13,19 +13,11 @@ extension [UInt8] {
 
 /// One list of bytes behind the other, in memory of just their size.
 package func joined(_ first: [UInt8], _ second: [UInt8]) -> [UInt8] {
-    let count = first.count + second.count
-    return unsafe [UInt8](unsafeUninitializedCapacity: count) { bytes, written in
-        written = count
-        guard let to = bytes.baseAddress else { return }
-        unsafe first.withUnsafeBufferPointer { part in
-            guard let from = part.baseAddress else { return }
-            unsafe to.update(from: from, count: part.count)
-        }
-        unsafe second.withUnsafeBufferPointer { part in
-            guard let from = part.baseAddress else { return }
-            unsafe (to + first.count).update(from: from, count: part.count)
-        }
-    }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(first.count + second.count)
+    bytes += first
+    bytes += second
+    return bytes
 }
 
 extension [UInt8] {

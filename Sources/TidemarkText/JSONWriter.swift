@@ -319,27 +319,48 @@ package struct JSONWriter: ~Copyable, @unchecked Sendable {
     }
 
     private mutating func quote(_ text: String) {
-        var text = text
-        text.withUTF8 { unsafe quote($0) }
+        // Texts are nearly always UTF-8 in one piece, and then nobody copies them.
+        let isDone: Void? = unsafe text.utf8.withContiguousStorageIfAvailable { unsafe quote($0) }
+        if isDone == nil { unsafe Array(text.utf8).withUnsafeBufferPointer { unsafe quote($0) } }
     }
 
     private mutating func quote(_ text: UnsafeBufferPointer<UInt8>) {
         reserve(text.count &+ 2)
         append(0x22)
         // Nearly always nothing is to be escaped.
-        var odd = false
-        let to = unsafe start + count
-        for index in 0..<text.count {
-            let byte = unsafe text[index]
-            unsafe to[index] = byte
-            odd = odd || byte < 0x20 || byte == 0x22 || byte == 0x5c
-        }
-        if odd {
+        if unsafe Self.needsEscape(text) {
             for index in 0..<text.count { escape(unsafe text[index]) }
-        } else {
+        } else if let from = text.baseAddress {
+            unsafe (start + count).update(from: from, count: text.count)
             count &+= text.count
         }
         append(0x22)
+    }
+
+    /// Whether a text holds a quote, a backslash or a control character; eight bytes at a time.
+    private static func needsEscape(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard let bytes = unsafe UnsafeRawPointer(text.baseAddress) else { return false }
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let tops = ones &<< 7
+        var odd: UInt64 = 0
+        var at = 0
+        while at &+ 8 <= text.count {
+            let word = unsafe bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+            let quotes = word ^ ones &* 0x22
+            let slashes = word ^ ones &* 0x5c
+            // A byte below a bound takes the top bit when the bound is taken off it, and had none.
+            odd |= (word &- ones &* 0x20) & ~word
+            odd |= (quotes &- ones) & ~quotes
+            odd |= (slashes &- ones) & ~slashes
+            at &+= 8
+        }
+        var isOdd = odd & tops != 0
+        while at < text.count {
+            let byte = unsafe text[at]
+            isOdd = isOdd || byte < 0x20 || byte == 0x22 || byte == 0x5c
+            at &+= 1
+        }
+        return isOdd
     }
 
     private mutating func escape(_ byte: UInt8) {

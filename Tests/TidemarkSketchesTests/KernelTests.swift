@@ -1,3 +1,5 @@
+import Foundation
+import Synchronization
 import Testing
 import TidemarkKernels
 
@@ -143,6 +145,20 @@ private func edges(_ random: inout TestRandom, _ count: Int, _ kind: Int) -> [Do
                 #expect(expected.kept == kept)
             }
         }
+    }
+
+    @Test func `a tier that is forced is the calling thread's alone`() {
+        let best = InstructionTier.current
+        defer { InstructionTier.force(best) }
+        InstructionTier.force(.scalar)
+        let other = Mutex<InstructionTier?>(nil)
+        let done = DispatchSemaphore(value: 0)
+        Thread.detachNewThread {
+            other.withLock { $0 = .current }
+            done.signal()
+        }
+        done.wait()
+        #expect(other.withLock { $0 } == best && InstructionTier.current == .scalar)
     }
 
     @Test func `all tiers sort to the same bits`() {

@@ -8,11 +8,13 @@
 
 enum { TK_SCALAR = 0, TK_AVX2 = 1, TK_AVX512 = 2 };
 
-/// The tier in use: the best of the processor, lowered by TIDEMARK_SIMD=scalar|avx2|avx512.
+/// The tier that the calling thread uses: the best of the processor, lowered by
+/// TIDEMARK_SIMD=scalar|avx2|avx512.
 int tk_tier(void);
 /// Whether the processor has what every target is compiled for.
 int tk_has_baseline(void);
-/// Uses `tier`, or the best below it that the processor has; returns the one in use.
+/// Makes the calling thread use `tier`, or the best below it that the processor has; returns the
+/// one in use.
 int tk_force_tier(int tier);
 
 typedef struct {

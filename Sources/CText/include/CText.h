@@ -1,4 +1,4 @@
-// Whole JSON documents of small files, and numbers as JSON has them.
+// Whole JSON documents of small files, numbers as JSON has them, and base64.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +43,9 @@ int tm_json_document_next(tm_json_document *document, tm_json_event *event);
 size_t tm_json_write_number(double value, char *text);
 /// The same for a float: it has the digits that a float needs.
 size_t tm_json_write_float(float value, char *text);
+
+/// Writes bytes as base64 with padding: four letters for each three bytes begun.
+void tm_base64(const uint8_t *bytes, size_t count, char *text);
 
 #ifdef __cplusplus
 }

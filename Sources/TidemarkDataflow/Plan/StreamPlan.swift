@@ -295,31 +295,28 @@ package struct WindowPlan: Sendable, Hashable {
 /// What windows are compared with: a file, or what is learned on the stream.
 package struct BaselinePlan: Sendable {
     /// As the topology has it; a baseline written inside a monitor has a name made from it.
-    package var name: String
+    package let name: String
     /// The file; empty where the baseline is learned.
-    package var path: String
+    package let path: String
     /// SHA-256 of the file, hex; empty where the baseline is learned.
-    package var contentHash: String
+    package let contentHash: String
     /// How it is learned on the stream; `nil`: it is a file.
-    package var learning: LearningPlan?
+    package let learning: LearningPlan?
+    /// As records name it: `training@5b1e…`, the first 12 digits of the hash; a learned one
+    /// `recent@trailing-3600s`.
+    package let label: String
 
     package init(name: String, path: String, contentHash: String) {
-        self.name = name
-        self.path = path
-        self.contentHash = contentHash
+        (self.name, self.path, self.contentHash) = (name, path, contentHash)
+        learning = nil
+        label = "\(name)@\(contentHash.prefix(12))"
     }
 
     /// A baseline that is learned on the stream.
     package init(name: String, learning: LearningPlan) {
-        self.init(name: name, path: "", contentHash: "")
+        (self.name, path, contentHash) = (name, "", "")
         self.learning = learning
-    }
-
-    /// As records name it: `training@5b1e…`, the first 12 digits of the hash; a learned one
-    /// `recent@trailing-3600s`.
-    package var label: String {
-        guard let learning else { return "\(name)@\(contentHash.prefix(12))" }
-        return "\(name)@\(learning.span.rawValue)-\(lengthText(learning.lengthMs))"
+        label = "\(name)@\(learning.span.rawValue)-\(lengthText(learning.lengthMs))"
     }
 }
 

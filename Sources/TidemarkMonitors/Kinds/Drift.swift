@@ -239,6 +239,8 @@ struct Drift: Monitor {
             _ tests: [(test: KnownTest, ignoreBelow: Double)], automatic: Bool,
             _ window: borrowing WindowEvidence
         ) {
+            results.reserveCapacity(tests.count)
+            published.reserveCapacity(tests.count + 1)
             if automatic, let significance { publish(significanceTest, significance) }
             for (test, _) in tests where result(test) == nil {
                 // It may be at hand already.

@@ -31,7 +31,7 @@ struct SketchPublisher {
         _ settled: borrowing SettledColumn, key: [UInt8], series: [UInt8],
         _ emit: (OutputRecord) -> Void
     ) {
-        let column = cell.shape.columns[place].column
+        let summary = cell.shape.columns[place].column.summary
         let valueCount = decimalText(record.rows.value)
         func send(
             _ family: SketchName, _ item: SketchName, k: Int, n: [UInt8], version: Int,
@@ -44,7 +44,7 @@ struct SketchPublisher {
                 k: numberText(k), n: n, window: window)
             // The usual reader merges another mapping without a word.
             if family.text == SketchName.ddsketch.text {
-                let mapping = column.summary.hasLogarithmicBins ? "log" : "cubic"
+                let mapping = summary.hasLogarithmicBins ? "log" : "cubic"
                 headers.mapping = Array(mapping.utf8)
             }
             if let columns { headers.columns = Array(columns.utf8) }
@@ -56,7 +56,7 @@ struct SketchPublisher {
         if wants.kll, let view = settled.view {
             let bytes = view.serialize()
             send(
-                .kll, .f32, k: column.summary.kllK, n: valueCount, version: Int(bytes[1]), bytes)
+                .kll, .f32, k: summary.kllK, n: valueCount, version: Int(bytes[1]), bytes)
         }
         if let wide = cell.wideQuantiles(place) {
             let bytes = wide.serialize()
@@ -65,7 +65,7 @@ struct SketchPublisher {
                 send(.ddsketch, .f64, k: wide.dd.binCountMax, n: valueCount, version: 0, bytes)
             } else if wide.sketchKind == .kllDoubles, wants.kll {
                 send(
-                    .kll, .f64, k: column.summary.kllK, n: valueCount, version: Int(bytes[1]),
+                    .kll, .f64, k: summary.kllK, n: valueCount, version: Int(bytes[1]),
                     bytes)
             }
         }
@@ -100,11 +100,11 @@ struct SketchPublisher {
         }
         guard let category = cell.categories[place] else { return }
         let textCount = decimalText(category.valueCount)
-        if wants.hll, let lgK = column.summary.distinctLgK, let registers = settled.registers {
+        if wants.hll, let lgK = summary.distinctLgK, let registers = settled.registers {
             let bytes = category.distinct.serialize(registers)
             send(.hll, .string, k: lgK, n: textCount, version: Int(bytes[1]), bytes)
         }
-        if wants.frequent, column.summary.topCount != nil {
+        if wants.frequent, summary.topCount != nil {
             let bytes = settled.frequent.serialize()
             send(
                 .frequent, .string, k: 1 << settled.frequent.lgMax, n: textCount,

@@ -31,7 +31,9 @@ struct Baselines {
 
     /// Sets how many rows a learned baseline needs.
     mutating func setMinRows(_ rows: Int64, of baseline: Int) {
-        plans[baseline].learning?.minRows = rows
+        guard var learning = plans[baseline].learning else { return }
+        learning.minRows = rows
+        plans[baseline] = BaselinePlan(name: plans[baseline].name, learning: learning)
     }
 
     /// Whether a baseline holds a column; true where nothing is known of it.
@@ -166,17 +168,19 @@ enum BaselinePart {
             }
             guard let file = f.value(file) else { return nil }
             let path = path.resolved(file)
-            var plan = BaselinePlan(name: entry.key, path: path, contentHash: "")
+            func plan(_ contentHash: String) -> BaselinePlan {
+                BaselinePlan(name: entry.key, path: path, contentHash: contentHash)
+            }
             switch load(path) {
             case .success(let summary):
-                plan.contentHash = summary.contentHash
-                return Baseline(plan: plan, place: place, summary: summary)
+                return Baseline(
+                    plan: plan(summary.contentHash), place: place, summary: summary)
             case .failure(let problem):
                 reading.say(
                     "baseline-unreadable", at: place, "\(file) \(problem.message)",
                     expected: "a file from `tidemark baseline build`",
                     suggestion: "build it, or another path (seen from the topology's folder)")
-                return Baseline(plan: plan, place: place)
+                return Baseline(plan: plan(""), place: place)
             }
         }
 

@@ -15,7 +15,7 @@ package protocol HeaderVisitor {
 
     /// A header; `presence`: when it is there, `nil`: always.
     mutating func declare<Value: HeaderValue>(
-        _ name: StaticString, _ path: WritableKeyPath<Record, Value>, presence: StaticString?,
+        _ name: String, _ path: WritableKeyPath<Record, Value>, presence: StaticString?,
         _ help: StaticString)
 }
 
@@ -23,7 +23,7 @@ extension HeaderVisitor {
     /// A header that all records have.
     @inline(__always)
     package mutating func header<Value: HeaderValue>(
-        _ name: StaticString, _ path: WritableKeyPath<Record, Value>, _ help: StaticString
+        _ name: String, _ path: WritableKeyPath<Record, Value>, _ help: StaticString
     ) {
         declare(name, path, presence: nil, help)
     }
@@ -31,7 +31,7 @@ extension HeaderVisitor {
     /// A header that some records have.
     @inline(__always)
     package mutating func header<Value: HeaderValue>(
-        _ name: StaticString, _ path: WritableKeyPath<Record, Value?>, when presence: StaticString,
+        _ name: String, _ path: WritableKeyPath<Record, Value?>, when presence: StaticString,
         _ help: StaticString
     ) {
         declare(name, path, presence: presence, help)
@@ -132,11 +132,11 @@ private struct HeaderWriting<Record>: HeaderVisitor {
 
     @inline(__always)
     mutating func declare<Value: HeaderValue>(
-        _ name: StaticString, _ path: WritableKeyPath<Record, Value>, presence: StaticString?,
+        _ name: String, _ path: WritableKeyPath<Record, Value>, presence: StaticString?,
         _ help: StaticString
     ) {
         if let bytes = unsafe record.pointee[keyPath: path].headerBytes {
-            headers.append((name.description, bytes))
+            headers.append((name, bytes))
         }
     }
 }
@@ -153,10 +153,9 @@ private struct HeaderReading<Record>: HeaderVisitor {
     }
 
     mutating func declare<Value: HeaderValue>(
-        _ name: StaticString, _ path: WritableKeyPath<Record, Value>, presence: StaticString?,
+        _ name: String, _ path: WritableKeyPath<Record, Value>, presence: StaticString?,
         _ help: StaticString
     ) {
-        let name = name.description
         guard problem == nil else { return }
         guard let bytes = headers.last(where: { $0.name == name })?.value else {
             if !Value.mayBeMissing { problem = .missing(name) }
@@ -175,12 +174,12 @@ private struct HeaderFacts<Record>: HeaderVisitor {
     private(set) var facts: [FieldFacts] = []
 
     mutating func declare<Value: HeaderValue>(
-        _ name: StaticString, _ path: WritableKeyPath<Record, Value>, presence: StaticString?,
+        _ name: String, _ path: WritableKeyPath<Record, Value>, presence: StaticString?,
         _ help: StaticString
     ) {
         facts.append(
             FieldFacts(
-                name: name.description, shape: Value.headerShape,
+                name: name, shape: Value.headerShape,
                 presence: presence?.description ?? (Value.mayBeMissing ? "where it is known" : nil),
                 help: help.description))
     }
