@@ -29,26 +29,39 @@ private func separatedUpper(_ n: Int, _ m: Int) -> Double {
 
 /// The share of paths from (0, 0) to (n, m) that are somewhere at least d off the diagonal.
 ///
-/// Adds up what reaches it, never what does not, so small shares keep their digits.
+/// Adds up what reaches it, never what does not, so small shares keep their digits. Points of one sum i + j
+/// rest on those of the sum before alone, so that vectors of them are worked out at once.
 private func exactUpper(_ d: Double, _ n: Int, _ m: Int) -> Double {
     let (a, b) = (Double(n), Double(m))
     // Differences are multiples of 1 / (n m): d itself counts as reached.
     let bound = ((d * a * b - 1e-7).rounded(.down) + 0.5) / (a * b)
-    var reached = [Double](repeating: 0, count: m + 1)
-    for j in 1...m { reached[j] = Double(j) / b > bound ? 1 : reached[j - 1] }
-    for i in 1...n {
-        let share = Double(i) / a
-        if share > bound { reached[0] = 1 }
-        for j in 1...m {
-            if abs(share - Double(j) / b) > bound {
-                reached[j] = 1
-            } else {
-                let total = Double(i + j)
-                reached[j] = Double(i) / total * reached[j] + Double(j) / total * reached[j - 1]
+    let (rows, columns) = (n + 2, m + 1)
+    return unsafe withUnsafeTemporaryAllocation(
+        of: Double.self, capacity: 4 * rows + 2 * columns
+    ) { space in
+        unsafe space.initialize(repeating: 0)
+        guard let base = space.baseAddress else { return 1 }
+        // By i, one place further on: outside of the points there are no paths.
+        var (before, reached) = unsafe (base, base + rows)
+        let (across, shares) = unsafe (base + 2 * rows, base + 3 * rows)
+        // By m − j.
+        let (up, ups) = unsafe (base + 4 * rows, base + 4 * rows + columns)
+        for i in 0...n { unsafe (across[i], shares[i]) = (Double(i), Double(i) / a) }
+        for j in 0...m { unsafe (up[m - j], ups[m - j]) = (Double(j), Double(j) / b) }
+        for sum in 1...(n + m) {
+            unsafe swap(&before, &reached)
+            let total = Double(sum)
+            let shift = m - sum
+            for i in max(0, sum - m)...min(n, sum) {
+                let isOff = unsafe abs(shares[i] - ups[shift &+ i]) > bound
+                let paths =
+                    unsafe across[i] / total * before[i]
+                    + up[shift &+ i] / total * before[i &+ 1]
+                unsafe reached[i &+ 1] = isOff ? 1 : paths
             }
         }
+        return unsafe reached[n + 1]
     }
-    return reached[m]
 }
 
 /// P(D ≥ d) of one sample of `count` values: the finite law, to relative 1e-4 and better.
