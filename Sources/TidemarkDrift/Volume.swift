@@ -43,10 +43,17 @@ package struct VolumeResult: Sendable, Hashable {
 /// windows (coefficients of variation 0 to 0.8, 5 to 60 windows, means 5 to 1,000): at most 1.5 times
 /// the level at 1% and 0.1%; below the level where counts are Poisson.
 ///
-/// - Returns: nil where fewer than two windows, or none with rows, are known.
+/// `takesOne`: with one known window nobody can tell how much windows vary, and the exact comparison counts alone:
+/// right where counts are Poisson, too eager where they scatter more.
+///
+/// - Returns: nil where fewer than two windows (or one), or none with rows, are known.
 /// - Source: Wilson and Hilferty 1931; Przyborowski and Wilenski 1940.
-package func volumeResult(rows: Int64, of reference: VolumeReference) -> VolumeResult? {
-    guard reference.windows >= 2, reference.rows > 0, rows >= 0 else { return nil }
+package func volumeResult(
+    rows: Int64, of reference: VolumeReference, takesOne: Bool = false
+) -> VolumeResult? {
+    guard reference.windows >= (takesOne ? 1 : 2), reference.rows > 0, rows >= 0 else {
+        return nil
+    }
     let k = Double(reference.windows)
     let mean = Double(reference.rows) / k
     // k Σ x² − (Σ x)², exactly.
@@ -60,6 +67,11 @@ package func volumeResult(rows: Int64, of reference: VolumeReference) -> VolumeR
     }
     let x = Double(rows)
     let total = x + Double(reference.rows)
+    if reference.windows == 1 {
+        return VolumeResult(
+            expected: mean, change: x / mean - 1, pDrop: tails_binomial_lower(total, 0.5, x),
+            pRise: tails_binomial_upper(total, 0.5, x))
+    }
     return VolumeResult(
         expected: mean, change: x / mean - 1,
         pDrop: max(

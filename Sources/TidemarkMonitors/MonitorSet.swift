@@ -16,6 +16,7 @@ package struct MonitorSet: ~Copyable {
     private let judges: [[[[Int]]]]
     private var alerts: AlertDesk
     private var learned: LearnedBaselines
+    private let others: OtherGroups
     private var abandoned: AbandonedAlerts
     private var blindNotices: BlindNotices
     // Not copyable: it is asked with every column of every window, and is never handed on.
@@ -38,6 +39,7 @@ package struct MonitorSet: ~Copyable {
         }
         alerts = AlertDesk(plan: plan)
         learned = LearnedBaselines(plan: plan)
+        others = OtherGroups(plan: plan)
         abandoned = AbandonedAlerts(plan: plan)
         blindNotices = BlindNotices(plan)
     }
@@ -51,13 +53,23 @@ package struct MonitorSet: ~Copyable {
 
     // MARK: Windows
 
-    /// What was learned of a group by the start of a window that closes.
+    /// Whether groups of a segment are compared with each other in windows of a length.
+    package func comparesGroups(segment: Int, size: Int) -> Bool {
+        others.areWanted(segment: segment, size: size)
+    }
+
+    /// What was learned of a group by the start of a window that closes, and the other groups that it is compared
+    /// with.
     ///
     /// - `cellCount`: cells in which a column is learned, by its place in the segment.
+    /// - `counts`: what the window holds of a group, by its part; `nil`: nothing.
     package func references(
-        _ group: [UInt8], segment: Int, _ closing: WindowClosing, cellCount: (Int) -> Int
+        _ group: GroupValues, part: [UInt8], segment: Int, _ closing: WindowClosing,
+        cellCount: (Int) -> Int, counts: ([UInt8]) -> GroupCounts?
     ) -> WindowReferences {
-        learned.references(group, segment: segment, closing, cellCount: cellCount)
+        var found = learned.references(part, segment: segment, closing, cellCount: cellCount)
+        others.add(group, segment: segment, closing, counts: counts, to: &found)
+        return found
     }
 
     /// Whether windows of that length are judged: of a column in a segment, or (`nil`) of groups as a whole.

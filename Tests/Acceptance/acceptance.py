@@ -231,6 +231,79 @@ class Files(unittest.TestCase):
                   for r in lines(out / "learned-alerts.ndjson")]
         self.assertEqual(sorted(set(alerts)), [("drift", "monthly_spend", "firing", 35), ("sudden", "monthly_spend", "firing", 35)])
 
+    def test_groups_are_compared_with_another_one_and_with_all_together_exactly(self):
+        rng = random.Random(23)
+        minute, rows = 60_000, []
+        for i in range(24_000):
+            version = rng.choice(["1", "1", "1", "2", "3"])
+            shift = 0.2 if version == "2" and i > 15_000 else 0
+            rows.append({"ts": T0 + i * 30, "model": "m", "version": version, "x": rng.gauss(0.4 + shift, 0.15)})
+        plan = topology("""name: t
+source:
+  topic: t
+  clock: 2023-11-14T23:00:00Z
+  out_of_orderness: 2s
+  schema: { ts: time_ms, model: model, version: version, x: { type: number, expect: { range: [0, 1] } } }
+segments: { by-model: off, by-version: { by: [model, version], limit: 10 } }
+windows: [1m]
+baselines: { champion: { other: { version: "1" }, min_rows: 300 }, pool: { trailing: 3m, skip: 1m, per: pooled } }
+monitors: { drift: { drift: all, against: [champion, pool], min_rows: 100 }, volume: off, freshness: off }
+""", "other.yaml")
+        edges = [i / 20 for i in range(21)]
+
+        def cells(some):
+            counts = [0] * 22
+            for x in some:
+                counts[sum(1 for e in edges if e <= x)] += 1
+            return counts
+
+        def psi(now, then):
+            used = [i for i in range(22) if now[i] + then[i]]
+            n, m, k = sum(now), sum(then), len(used)
+            shares = [(now[i] / n if now[i] else 0.5 / (n + k / 2), then[i] / m if then[i] else 0.5 / (m + k / 2)) for i in used]
+            return sum((p - q) * math.log(p / q) for p, q in shares)
+
+        byte_sets, compared, verdicts = set(), collections.Counter(), collections.Counter()
+        for workers, batch in ((1, 4096), (2, 7)):
+            out = WORK / f"other-{workers}"
+            data = WORK / "other.ndjson"
+            data.write_text("".join(json.dumps(r) + "\n" for r in rows))
+            tidemark("run", plan, "--input", data, "--output", out, "--until-end", "--quiet", "--set", f"run.workers={workers}", "--set", f"run.batch_rows={batch}")
+            byte_sets.add((out / "t-aggregates.ndjson").read_bytes() + (out / "t-alerts.ndjson").read_bytes())
+        self.assertEqual(len(byte_sets), 1, "the bytes depend on batches")
+        per = collections.defaultdict(list)
+        for r in rows:
+            per[r["version"], r["ts"] // minute * minute].append(r["x"])
+        for record in lines(out / "t-aggregates.ndjson"):
+            value = record["value"]
+            version, start = value["group"]["version"], value["window"]["start"]
+            now = cells(per[version, start])
+            said = {v["monitor"]: v for v in value["verdicts"]}
+            drift = {d["baseline"]: d for d in value.get("drift", [])}
+            for name, label in (("drift.champion", "champion@version=1"), ("drift.pool", "pool@trailing-180s")):
+                if name == "drift.champion":
+                    then = cells(per["1", start])
+                    if version == "1":
+                        self.assertNotIn(name, said, "the champion is compared with itself")
+                        continue
+                    is_whole = sum(then) >= 300
+                else:
+                    first = min(s for _, s in per)
+                    spans = range(start - 4 * minute, start - minute, minute)
+                    is_whole = spans[0] >= first
+                    # A group is left out while its alert is open.
+                    then = cells(x for (v, s), xs in per.items() for x in xs if s in spans and not (v == "2" and said[name]["verdict"] == "drift" and s > T0 + 15_000 * 30))
+                verdicts[name, said[name]["verdict"]] += 1
+                self.assertEqual(said[name]["verdict"] == "learning", not is_whole, record)
+                if is_whole and (name == "drift.champion" or start < T0 + 15_000 * 30):
+                    self.assertAlmostEqual(drift[label]["tests"]["psi"]["value"], psi(now, then), delta=1e-9)
+                    self.assertEqual(drift[label]["n_baseline"], sum(then))
+                    compared[name] += 1
+        self.assertGreater(min(compared.values()), 10, compared)
+        self.assertGreater(min(verdicts[n, w] for n in ("drift.champion", "drift.pool") for w in ("drift", "ok")), 2, verdicts)
+        fired = {(a["value"]["monitor"], a["value"]["group"]["version"]) for a in lines(out / "t-alerts.ndjson") if a["value"]["state"] == "firing"}
+        self.assertEqual(fired, {("drift.champion", "2"), ("drift.pool", "2")})
+
     def test_a_shift_is_measured_in_its_own_unit(self):
         text = SMALL.format(clock="2023-11-14T22:40:00Z").replace("x: number", "x: { type: number, expect: { range: [0, 100] } }") + """monitors:
   drift: off

@@ -37,7 +37,14 @@ enum SilencesByHand {
             guard parts.count == 5 else { return ["\(key) is no key of a record"] }
             let column = plan.stream.columns.firstIndex { $0.name == parts[2] }
             let watching = plan.stream.monitors.filter { monitor in
-                guard monitor.alerts, parts[1] != "~other",
+                // Nobody is compared with itself.
+                let other =
+                    plan.stream.baselines.indices.contains(monitor.baseline)
+                    ? plan.stream.baselines[monitor.baseline].other : nil
+                let isItself = other?.replaced.contains {
+                    parts[1] == "\($0.dimension)=\($0.value)"
+                }
+                guard monitor.alerts, parts[1] != "~other", isItself != true,
                     monitor.windows.contains(where: {
                         lengthText(plan.stream.windows[$0].lengthMs) == parts[3]
                     })

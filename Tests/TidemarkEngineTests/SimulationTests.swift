@@ -40,7 +40,8 @@ func simulate(
     // Windows of a minute are then written out while they are open, again and again.
     let isShort = random.chance(0.5)
     var plan = simulationPlan(
-        windows: windows, batchRows: random.chance(0.5) ? 7 : 64, delivery: delivery, learns: true)
+        windows: windows, batchRows: random.chance(0.5) ? 7 : 64, delivery: delivery, learns: true,
+        comparesMore: seed % 5 == 2 || seed % 6 == 4 || seed % 6 == 0)
     if isShort { plan.limits.maxRereadMs = 20_000 }
     // Less than what ends together, so that windows wait for the next unit again and again.
     if seed % 5 == 3 { plan.run.unitBytesMax = 2_000 }
@@ -241,6 +242,8 @@ private let simulationGoldens: [(UInt64, String)] = [
         var (firing, resolved, crashes, fenced, snapshots, joined) = (0, 0, 0, 0, 0, 0)
         // Against learned baselines, by what they say.
         var learned: [String: Int] = [:]
+        // Against the same time, the pool and the other group, by monitor and what it says.
+        var more: [String: Int] = [:]
         for seed in UInt64(0)..<80 {
             let (outcome, _, _) = try simulate(seed: seed, faults: allFaults, crashChance: 0.002)
             firing += outcome.alerts.count { $0.contains("firing") }
@@ -253,10 +256,23 @@ private let simulationGoldens: [(UInt64, String)] = [
                 let json = try? JSONValue(parsing: Array(value.utf8))
                 for verdict in json?["verdicts"]?.asArray ?? []
                 where verdict["monitor"]?.asText != "drift" {
+                    let (monitor, said) = (
+                        verdict["monitor"]?.asText ?? "", verdict["verdict"]?.asText ?? ""
+                    )
+                    if ["again", "together", "rival"].contains(monitor) {
+                        more["\(monitor) \(said)", default: 0] += 1
+                        continue
+                    }
                     // Rows, too, fall and rise.
                     learned[verdict["verdict"]?.asText ?? "", default: 0] += 1
                 }
             }
+        }
+        for monitor in ["again", "together", "rival"] {
+            let isSeen = ["drift", "ok", "learning"].allSatisfy {
+                more["\(monitor) \($0)", default: 0] > 20
+            }
+            #expect(isSeen, "\(monitor): \(more)")
         }
         #expect(
             learned["rise", default: 0] > 3

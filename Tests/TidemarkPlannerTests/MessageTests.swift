@@ -264,19 +264,19 @@ struct MessageTests {
                   c: { file: t.json, skip: 5m, min_rows: 7 }
                   d: { first: 1h, skip: 5m }
                   e: { traling: 1h }
-                  f: { trailing: 1h, per: pooled }
+                  f: { trailing: 1h, per: pooled, times: 2 }
                   g: { first: 40d }
                 monitors: { drift: { against: b } }
                 """
         #expect(
             lines(world(text).plan().diagnostics) == [
-                "7:3 missing-key: `a` does not say where it comes from · expected: one of file, first, trailing · try: `a: { file: baselines/a.json }`",
-                "8:22 two-kinds: `trailing` is a second kind, after `file` (8:8) · expected: one of file, first, trailing · try: two baselines",
+                "7:3 missing-key: `a` does not say where it comes from · expected: one of file, first, trailing, same_time, other · try: `a: { file: baselines/a.json }`",
+                "8:22 two-kinds: `trailing` is a second kind, after `file` (8:8) · expected: one of file, first, trailing, same_time, other · try: two baselines",
                 "9:22 misplaced-key: `skip` is not a key of a baseline with `file` · expected: `skip` beside `trailing` · try: delete it",
-                "9:32 misplaced-key: `min_rows` is not a key of a baseline with `file` · expected: `min_rows` beside `first` or `trailing` · try: delete it",
+                "9:32 misplaced-key: `min_rows` is not a key of a baseline with `file` · expected: `min_rows` beside `first`, `trailing`, `same_time` or `other` · try: delete it",
                 "10:19 misplaced-key: `skip` is not a key of a baseline with `first` · expected: `skip` beside `trailing` · try: delete it",
-                "11:8 unknown-key: `traling` is not a key of a baseline · expected: file, first, trailing, skip, min_rows, per · try: `trailing`",
-                "12:27 later: `pooled` comes in a later version · expected: group · try: `group`",
+                "11:8 unknown-key: `traling` is not a key of a baseline · expected: file, first, trailing, same_time, other, skip, times, around, skip_dates, min_rows, per · try: `trailing`",
+                "12:35 misplaced-key: `times` is not a key of a baseline with `trailing` · expected: `times` beside `same_time` · try: delete it",
                 "13:15 out-of-limits: `40d` is out of bounds · expected: a duration from 1s to 31d · try: `31d`",
             ])
     }

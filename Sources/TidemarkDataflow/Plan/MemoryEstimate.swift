@@ -98,8 +98,10 @@ package struct MemoryEstimate: Sendable, Equatable {
             }
             let columns = Set(monitors.flatMap(\.columns)).count
             for size in Set(monitors.flatMap(\.windows)) {
-                let windows = learning.windowCount(lengthMs: stream.windows[size].lengthMs)
-                let kept = learning.span == .trailing ? Int(windows) : 6
+                // Of the pool there is one, and not one for each group.
+                if learning.isPooled { continue }
+                let windows = learning.keptCount(lengthMs: stream.windows[size].lengthMs)
+                let kept = learning.span == .first ? 6 : Int(windows)
                 bytes += 256 + kept * (48 + columns * 24 * 3 / 2)
             }
         }

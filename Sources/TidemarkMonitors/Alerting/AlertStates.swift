@@ -106,7 +106,7 @@ struct AlertStates {
         lengthMs = plan.stream.windows.map(\.lengthMs)
         isLearned = plan.stream.monitors.map { monitor in
             plan.stream.baselines.indices.contains(monitor.baseline)
-                && plan.stream.baselines[monitor.baseline].learning?.span == .trailing
+                && (plan.stream.baselines[monitor.baseline].learning?.span ?? .first) != .first
         }
         options = plan.stream.monitors.map { monitor in
             AlertOptions(

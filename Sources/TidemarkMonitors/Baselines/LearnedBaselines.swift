@@ -24,62 +24,6 @@ struct LearnedBaselines {
         var size: Int
     }
 
-    private final class Memory {
-        var head: LearnedHead
-        /// False where its windows were read back without it.
-        ///
-        /// Delivery at least once may lose the head of a unit that was cut short. Then it is written with
-        /// the next one.
-        var isHeadKnown = true
-        /// By their starts.
-        var windows = SubtractOnEvictWindow<LearnedSum>()
-        /// About: of the windows, and of a head and a sum.
-        var byteCount = 0
-
-        /// `name`: of the group, which stands in two tables.
-        init(head: LearnedHead, name: [UInt8]) {
-            self.head = head
-            byteCount = 400 + 2 * name.count
-        }
-
-        /// Where a span of windows begins that ends before `toMs`: what is set apart has no place in it.
-        func spanStart(_ spanMs: Int64, to toMs: Int64) -> Int64 {
-            var (left, endMs) = (spanMs, toMs)
-            for apart in head.apart.reversed() where apart.lowerBound < toMs {
-                let usualMs = endMs - min(apart.upperBound, endMs)
-                if usualMs >= left { break }
-                left -= usualMs
-                endMs = apart.lowerBound
-            }
-            return endMs - left
-        }
-
-        /// Notes that a window was set apart.
-        ///
-        /// - Returns: whether that is news.
-        func setApart(_ window: Range<Int64>) -> Bool {
-            guard !head.apart.contains(where: { $0.contains(window.lowerBound) }) else {
-                return false
-            }
-            if let last = head.apart.last, last.upperBound == window.lowerBound {
-                head.apart[head.apart.count - 1] = last.lowerBound..<window.upperBound
-            } else {
-                head.apart.append(window)
-                head.apart.sort { $0.lowerBound < $1.lowerBound }
-                if head.apart.count > LearnedHead.apartCountMax { head.apart.removeFirst() }
-            }
-            return true
-        }
-
-        /// All that starts in `fromMs ..< toMs`, with what the head took in.
-        func sum(from fromMs: Int64, to toMs: Int64) -> LearnedSum {
-            let firstMs = min(toMs, max(fromMs, head.throughMs))
-            var sum = windows.slide(to: firstMs..<toMs) ?? LearnedSum()
-            if head.windows > 0 { sum.add(head) }
-            return sum
-        }
-    }
-
     /// What monitors want of a learned baseline in a segment.
     private struct Use {
         var baseline: Int
@@ -88,13 +32,28 @@ struct LearnedBaselines {
         var columns: [Int]
         /// Those that compare with it.
         var monitors: Set<Int>
+        /// All groups learn one together.
+        var isPooled: Bool
     }
+
+    /// What the groups of a window that closes come to together.
+    private struct Pool {
+        var rows: Int64 = 0
+        var cells: [UInt64] = []
+        /// Groups that were left out, since an alert that is judged by the baseline is open.
+        var apartCount = 0
+    }
+
+    /// Takes the place of a group's part where all groups learn together: no part is that.
+    private static let pooledPart = Array("*".utf8)
 
     private let plan: Plan
     private let keys: StateKeys
     /// By segment.
     private let uses: [[Use]]
-    private var memories: [Place: [[UInt8]: Memory]] = [:]
+    private var memories: [Place: [[UInt8]: LearnedMemory]] = [:]
+    /// Of the window that is closing.
+    private var pools: [Place: Pool] = [:]
     /// Groups of which a window without rows still says something.
     ///
     /// They had rows within the span, or have a baseline. All others wait in `memories` until they have
@@ -135,7 +94,8 @@ struct LearnedBaselines {
                     baseline: baseline, sizes: Set(monitors.flatMap(\.windows)),
                     columns: segment.columns.indices.filter { place in
                         monitors.contains { $0.columns.contains(segment.columns[place]) }
-                    }, monitors: Set(places))
+                    }, monitors: Set(places),
+                    isPooled: stream.baselines[baseline].learning?.isPooled ?? false)
             }
         }
     }
@@ -147,14 +107,14 @@ struct LearnedBaselines {
 
     /// Notes that the head of what is learned of a group has to be written.
     private mutating func writeHead(
-        _ place: Place, _ group: [UInt8], _ memory: Memory, isNew: Bool = false
+        _ place: Place, _ group: [UInt8], _ memory: LearnedMemory, isNew: Bool = false
     ) {
         entries.write(
             EntryID(place: place, group: group), isNew: isNew,
             byteCount: group.count + 60 + 2 * memory.head.cells.count + 8 * memory.head.apart.count)
     }
 
-    private mutating func insert(_ window: LearnedWindow, into memory: Memory) {
+    private mutating func insert(_ window: LearnedWindow, into memory: LearnedMemory) {
         weigh(memory) { memory in
             // The head and a running sum have as many cells.
             memory.byteCount = max(memory.byteCount, 400 + 16 * window.cells.count)
@@ -163,7 +123,7 @@ struct LearnedBaselines {
         }
     }
 
-    private mutating func weigh(_ memory: Memory, _ change: (Memory) -> Void) {
+    private mutating func weigh(_ memory: LearnedMemory, _ change: (LearnedMemory) -> Void) {
         byteCount -= memory.byteCount
         change(memory)
         byteCount += memory.byteCount
@@ -190,7 +150,10 @@ struct LearnedBaselines {
             let memory = memories[place]?[group]
         else { return false }
         let lengthMs = plan.stream.windows[place.size].lengthMs
-        let spanMs = learning.windowCount(lengthMs: lengthMs) * lengthMs + learning.skipMs
+        let spanMs =
+            learning.span == .sameTime
+            ? learning.reachMs + lengthMs
+            : learning.windowCount(lengthMs: lengthMs) * lengthMs + learning.skipMs
         let lately = memory.windows[(startMs - spanMs)..<max(startMs, startMs - spanMs)]
         guard !lately.reversed().contains(where: { $0.rows > 0 }) else { return false }
         awake[place]?.remove(group)
@@ -231,7 +194,8 @@ struct LearnedBaselines {
             }
             var reference = reference(
                 Place(baseline: use.baseline, segment: segment, size: closing.size),
-                group: group, startMs: closing.window.startMs, cellCount: count)
+                group: use.isPooled ? Self.pooledPart : group,
+                startMs: closing.window.startMs, cellCount: count)
             reference?.ranges = ranges
             found[use.baseline] = reference
         }
@@ -265,6 +229,15 @@ struct LearnedBaselines {
             let fromMs = memory.spanStart(spanMs, to: toMs)
             sum = memory.sum(from: fromMs, to: toMs)
             isOld = fromMs >= memory.head.beganMs
+        case .sameTime:
+            let times = learning.sameTimes(as: startMs, lengthMs: lengthMs)
+            var found = LearnedSum()
+            for time in times {
+                for window in memory.windows[time] { found.add(window) }
+            }
+            sum = found
+            progress.windowsNeeded = times.reduce(0) { $0 + Int64($1.count) / lengthMs }
+            isOld = times.allSatisfy { $0.lowerBound >= memory.head.beganMs }
         }
         progress.windows = sum.windows
         progress.rows = sum.rows
@@ -280,7 +253,7 @@ struct LearnedBaselines {
     }
 
     private func isForgotten(
-        _ memory: Memory, _ learning: LearningPlan, startMs: Int64
+        _ memory: LearnedMemory, _ learning: LearningPlan, startMs: Int64
     ) -> Bool {
         startMs.flooredDivision(by: Self.dayMs) - memory.head.seenDay > learning.forgetDays
     }
@@ -295,11 +268,46 @@ struct LearnedBaselines {
         alerts: AlertStates, cells: (Int) -> [UInt64]
     ) {
         for use in uses[segment] where use.sizes.contains(closing.size) {
+            let place = Place(baseline: use.baseline, segment: segment, size: closing.size)
+            if use.isPooled {
+                addToPool(group, rows, place, closing, alerts, use.columns, cells)
+                continue
+            }
             learn(
-                Place(baseline: use.baseline, segment: segment, size: closing.size),
-                group: group, closing, rows: rows, isPresent: true,
+                place, group: group, closing, rows: rows, isPresent: true,
                 cells: use.columns.flatMap(cells), alerts: alerts)
         }
+    }
+
+    /// Adds a group to what all groups of the window come to.
+    private mutating func addToPool(
+        _ group: [UInt8], _ rows: Int64, _ place: Place, _ closing: WindowClosing,
+        _ alerts: AlertStates, _ columns: [Int], _ cells: (Int) -> [UInt64]
+    ) {
+        guard closing.complete else { return }
+        guard !isSetApart(place, group, closing.window.startMs, alerts) else {
+            pools[place, default: Pool()].apartCount += 1
+            return
+        }
+        pools[place, default: Pool()].rows += rows
+        var next = 0
+        for column in columns {
+            for count in cells(column) {
+                if next == pools[place]?.cells.count { pools[place]?.cells.append(0) }
+                pools[place]?.cells[next] += count
+                next += 1
+            }
+        }
+    }
+
+    /// Takes in what all groups of a window that closed come to.
+    private mutating func learnPools(_ closing: WindowClosing) {
+        for (place, pool) in pools where place.size == closing.size {
+            learn(
+                place, group: Self.pooledPart, closing, rows: pool.rows, isPresent: true,
+                cells: pool.cells, isApart: pool.rows == 0 && pool.apartCount > 0)
+        }
+        pools = [:]
     }
 
     /// A window in which an alert that is judged by the baseline is open says what is not usual: it is set
@@ -307,7 +315,7 @@ struct LearnedBaselines {
     private func isSetApart(
         _ place: Place, _ group: [UInt8], _ startMs: Int64, _ alerts: AlertStates
     ) -> Bool {
-        guard learning(place)?.span == .trailing,
+        guard let span = learning(place)?.span, span != .first,
             let use = uses[place.segment].first(where: { $0.baseline == place.baseline })
         else { return false }
         return alerts.isTroubled(
@@ -322,6 +330,15 @@ struct LearnedBaselines {
         _ place: Place, group: [UInt8], _ closing: WindowClosing, rows: Int64, isPresent: Bool,
         cells: [UInt64], alerts: AlertStates
     ) {
+        learn(
+            place, group: group, closing, rows: rows, isPresent: isPresent, cells: cells,
+            isApart: isSetApart(place, group, closing.window.startMs, alerts))
+    }
+
+    private mutating func learn(
+        _ place: Place, group: [UInt8], _ closing: WindowClosing, rows: Int64, isPresent: Bool,
+        cells: [UInt64], isApart: Bool
+    ) {
         // Of an incomplete window nothing is learned; it comes again.
         guard closing.complete, let learning = learning(place) else { return }
         let startMs = closing.window.startMs
@@ -332,7 +349,7 @@ struct LearnedBaselines {
         }
         let known = memories[place]?[group]
         let memory =
-            known ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
+            known ?? LearnedMemory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
         if known == nil {
             byteCount += memory.byteCount
             memories[place, default: [:]][group] = memory
@@ -364,8 +381,9 @@ struct LearnedBaselines {
                     || memory.sum(from: .min, to: startMs).rows < learning.minRows
             else { return }
         }
-        if isSetApart(place, group, startMs, alerts) {
-            if memory.setApart(startMs..<closing.window.endMs) {
+        if isApart {
+            // The same time of earlier periods is not reached for further back.
+            if learning.span == .trailing, memory.setApart(startMs..<closing.window.endMs) {
                 writeHead(place, group, memory)
             }
             return
@@ -381,6 +399,7 @@ struct LearnedBaselines {
     ///
     /// - Returns: what a person should know, once.
     mutating func closed(_ closing: WindowClosing) -> [Notice] {
+        learnPools(closing)
         entries.close(closing)
         guard closing.complete else { return [] }
         defer { keepLimit(closing) }
@@ -468,7 +487,7 @@ struct LearnedBaselines {
     }
 
     /// Lets go of windows that nothing to come needs one by one.
-    private mutating func settle(_ memory: Memory, _ place: Place, _ group: [UInt8]) {
+    private mutating func settle(_ memory: LearnedMemory, _ place: Place, _ group: [UInt8]) {
         if !memory.isHeadKnown { writeHead(place, group, memory) }
         let settledMs = entries.settled.throughMs[place.size]
         guard settledMs != TimeLimit.never, let learning = learning(place),
@@ -494,6 +513,9 @@ struct LearnedBaselines {
             let count = memory.head.apart.count
             memory.head.apart.removeAll { $0.upperBound <= spareMs }
             if memory.head.apart.count != count { writeHead(place, group, memory) }
+        case .sameTime:
+            spareMs =
+                (startMs - learning.reachMs).flooredDivision(by: lengthMs) * lengthMs
         }
         let spare = memory.windows[.min..<spareMs]
         for window in spare {
@@ -516,7 +538,7 @@ struct LearnedBaselines {
             }
             let memory =
                 memories[place]?[group]
-                ?? Memory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
+                ?? LearnedMemory(head: LearnedHead(beganMs: startMs, seenDay: day), name: group)
             if memories[place]?[group] == nil { memory.isHeadKnown = false }
             if !memory.isHeadKnown {
                 memory.head.beganMs = min(memory.head.beganMs, startMs)
@@ -529,7 +551,7 @@ struct LearnedBaselines {
             guard let head = LearnedHead(frame.payload) else {
                 return .unusable("it is not the head of a baseline")
             }
-            let memory = memories[place]?[group] ?? Memory(head: head, name: group)
+            let memory = memories[place]?[group] ?? LearnedMemory(head: head, name: group)
             memory.head = head
             memory.isHeadKnown = true
             if memories[place]?[group] == nil { byteCount += memory.byteCount }

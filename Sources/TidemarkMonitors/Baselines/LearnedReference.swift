@@ -1,16 +1,22 @@
+package import TidemarkCore
 import TidemarkDataflow
 import TidemarkRecords
 
-/// What is learned of a group's windows, as the reference of a later one.
+/// What the stream itself says a group's window should be like: windows of its own that were learned, those of all
+/// groups together, or another group in the same window.
 struct LearnedReference {
     var progress: LearnedProgress
     var isInForce = false
+    /// The group is what others are compared with: nothing is said of it.
+    var isItself = false
     /// Counts of all cells of the learned columns, one column after the other.
     var cells: [UInt64] = []
     /// By place of the column in its segment: where its cells are.
     var ranges: [Int: Range<Int>] = [:]
     /// Σ rows² over the windows that `progress` counts.
     var squares: UInt128 = 0
+    /// By place of the column in its segment: what became of its rows, where that is kept.
+    var rows: [Int: RowCounts] = [:]
 }
 
 /// What was learned of a group by the start of a window, by baseline.
@@ -23,5 +29,24 @@ package struct WindowReferences {
     subscript(baseline: Int) -> LearnedReference? {
         get { byBaseline[baseline] }
         set { byBaseline[baseline] = newValue }
+    }
+}
+
+/// What a group holds of a window that closes, in the cells in which baselines are learned.
+package struct GroupCounts {
+    /// Rows of the group.
+    package var rows: Int64
+    /// Counts of the cells of a column, by its place in the segment.
+    package var cells: (Int) -> [UInt64]
+    /// What became of the rows of a column, by its place in the segment.
+    package var rowCounts: (Int) -> RowCounts
+
+    package init(
+        rows: Int64, cells: @escaping (Int) -> [UInt64],
+        rowCounts: @escaping (Int) -> RowCounts
+    ) {
+        self.rows = rows
+        self.cells = cells
+        self.rowCounts = rowCounts
     }
 }

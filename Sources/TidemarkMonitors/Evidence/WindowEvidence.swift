@@ -22,8 +22,8 @@ package struct WindowEvidence: ~Copyable {
     let isNumeric: Bool
     /// How values were counted into cells.
     let binnings: [Binning]
-    /// The first binning is the one in which baselines are learned.
-    let isLearned: Bool
+    /// Place of the binning in which baselines are learned; `nil`: none is.
+    let learned: Int?
     /// The smallest and the largest value; `nil` where that isn't known.
     let range: ClosedRange<Double>?
     /// Place of the column in its segment.
@@ -36,13 +36,13 @@ package struct WindowEvidence: ~Copyable {
     /// A column of a group.
     ///
     /// - `place`: of the column in its segment.
-    /// - `isLearned`: baselines are learned in the first binning.
+    /// - `learned`: place of the binning in which baselines are learned.
     /// - `counters`: those of all binnings.
     /// - Precondition: the counters outlive what is made of them, and don't change.
     @unsafe
     package init(
         _ closing: WindowClosing, segment: Int, column: Int, place: Int, part: [UInt8],
-        rows: RowCounts, isNumeric: Bool, binnings: [Binning], isLearned: Bool,
+        rows: RowCounts, isNumeric: Bool, binnings: [Binning], learned: Int?,
         range: ClosedRange<Double>?, references: WindowReferences,
         counters: UnsafePointer<UInt64>
     ) {
@@ -54,7 +54,7 @@ package struct WindowEvidence: ~Copyable {
         self.rows = rows
         self.isNumeric = isNumeric
         self.binnings = binnings
-        self.isLearned = isLearned
+        self.learned = learned
         self.range = range
         self.references = references
         unsafe self.counters = counters
@@ -73,7 +73,7 @@ package struct WindowEvidence: ~Copyable {
         self.rows = rows
         isNumeric = false
         binnings = []
-        isLearned = false
+        learned = nil
         range = nil
         self.references = references
         unsafe counters = nil

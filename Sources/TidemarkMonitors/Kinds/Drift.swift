@@ -66,7 +66,7 @@ struct Drift: Monitor {
             return Watch(
                 monitor: index, baseline: monitor.baseline,
                 isLearned: stream.baselines.indices.contains(monitor.baseline)
-                    && stream.baselines[monitor.baseline].learning != nil,
+                    && stream.baselines[monitor.baseline].isOfStream,
                 alerts: monitor.alerts, isAutomatic: monitor.tests == .automatic,
                 fallsBack: monitor.fallsBack, sizes: sizes,
                 rules: sizes.map { _, ignoreBelow in
@@ -150,6 +150,8 @@ struct Drift: Monitor {
             return known
         }
         let learned = window.references[watch.baseline]
+        // What others are compared with is not compared with itself.
+        if learned?.isItself ?? false { return nil }
         guard let comparison = compare(window, watch, learned) else {
             // It is not whole yet: nothing to compare with.
             if watch.alerts {
@@ -297,12 +299,13 @@ struct Drift: Monitor {
         let reference: ReferenceCounts
         let hiddenShare: Double
         if watch.isLearned {
-            guard let learned, learned.isInForce, window.isLearned,
-                let range = learned.ranges[window.place]
+            guard let learned, learned.isInForce, let own = window.learned,
+                let range = learned.ranges[window.place],
+                range.count == window.binnings[own].cellCount
             else { return nil }
-            binning = 0
+            binning = own
             reference = ReferenceCounts(learned.cells[range])
-            hiddenShare = window.binnings[0].hiddenShare(of: reference)
+            hiddenShare = window.binnings[own].hiddenShare(of: reference)
         } else {
             guard let found = window.binnings.firstIndex(where: { $0.baseline == watch.baseline }),
                 let known = window.binnings[found].reference

@@ -51,7 +51,9 @@ struct Volume: Monitor {
         let rows = window.rows.total
         for index in watching[window.segment][window.closing.size] {
             let monitor = plan.stream.monitors[index]
-            guard let reference = window.references[monitor.baseline] else { continue }
+            guard let reference = window.references[monitor.baseline], !reference.isItself else {
+                continue
+            }
             let judgement = judge(rows, monitor.volume, monitor, reference)
             guard monitor.alerts else { continue }
             record.verdicts.append(judgement.record)
@@ -113,7 +115,8 @@ struct Volume: Monitor {
                 rows: rows,
                 of: VolumeReference(
                     windows: reference.progress.windows, rows: reference.progress.rows,
-                    squares: reference.squares))
+                    squares: reference.squares),
+                takesOne: plan.stream.baselines[monitor.baseline].learning?.span == .sameTime)
         else {
             record.verdict = .tooFew
             return Judgement(record: record, threshold: bound)

@@ -47,7 +47,9 @@ final class ColumnShape: @unchecked Sendable {
     ///
     /// For numbers those of the histogram; for categories those of a file that knows the column,
     /// else hashed cells.
-    let learned: Binning?
+    var learned: Binning? { learnedPlace.map { binnings[$0] } }
+    /// Its place among the binnings.
+    let learnedPlace: Int?
     /// The values go into a KLL sketch over f32.
     let wantsRun: Bool
 
@@ -63,17 +65,19 @@ final class ColumnShape: @unchecked Sendable {
     /// A shape of a column in a group.
     ///
     /// - `monitored`: baselines from files that a monitor compares with.
-    /// - `learns`: whether a monitor compares with a learned one.
+    /// - `learns`: whether a monitor compares with what the stream itself says.
     init(
         column: ColumnPlan, group: String, baselines: [BaselineTable], monitored: [Int],
-        learns: Bool, counterStart: inout Int
+        learns: WantedBinnings.Learning, counterStart: inout Int
     ) {
         self.column = column
         var wanted = WantedBinnings(column: column, group: group, baselines: baselines)
         hasHistogram = wanted.addHistogram()
         wanted.add(monitored: monitored, learns: learns)
         let binnings = wanted.binnings(learns: learns, counterStart: &counterStart)
-        learned = learns && (hasHistogram || !column.type.isNumeric) ? binnings.first : nil
+        learnedPlace =
+            learns == .nothing || column.type.isNumeric && !hasHistogram
+            ? nil : binnings.firstIndex(where: \.isHashed) ?? (binnings.isEmpty ? nil : 0)
         self.binnings = binnings
         wantsRun = column.summary.quantileSketch == .kll && !column.summary.quantiles.isEmpty
         if column.type.isNumeric {
@@ -147,9 +151,8 @@ final class GroupShape: Sendable {
             return ColumnShape(
                 column: plan, group: name, baselines: tables,
                 monitored: values.isOther
-                    ? [] : monitored.filter { stream.baselines[$0].learning == nil },
-                learns: !values.isOther
-                    && monitored.contains { stream.baselines[$0].learning != nil },
+                    ? [] : monitored.filter { !stream.baselines[$0].isOfStream },
+                learns: values.isOther ? .nothing : stream.learning(monitored),
                 counterStart: &counterCount)
         }
         foldings = columns.map(\.folding)
@@ -163,6 +166,14 @@ final class GroupShape: Sendable {
                 return places.count > 1 ? places : nil
             }
         topicHash = textHash(Array((stream.source.topics.first ?? "").utf8))
+    }
+}
+
+extension StreamPlan {
+    /// What has to be learned of a column that these baselines are compared with.
+    fileprivate func learning(_ monitored: [Int]) -> WantedBinnings.Learning {
+        if monitored.contains(where: { baselines[$0].isAcrossGroups }) { return .acrossGroups }
+        return monitored.contains { baselines[$0].isOfStream } ? .ofGroup : .nothing
     }
 }
 

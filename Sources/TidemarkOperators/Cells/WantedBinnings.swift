@@ -5,6 +5,15 @@ import TidemarkMonitors
 /// The ways in which values of a column of a group are counted into cells, while they are gathered: that of the
 /// published histogram first, then those of the baselines that monitors compare with.
 struct WantedBinnings {
+    /// What is learned of a column.
+    enum Learning {
+        case nothing
+        /// A group is compared with what it was itself.
+        case ofGroup
+        /// Groups are compared with each other, and so are counted in the same cells.
+        case acrossGroups
+    }
+
     private let column: ColumnPlan
     private let group: String
     private let baselines: [BaselineTable]
@@ -41,14 +50,16 @@ struct WantedBinnings {
 
     /// Adds what monitors compare with: baselines from files, and for what is learned of texts any file that
     /// knows the column.
-    mutating func add(monitored: [Int], learns: Bool) {
+    ///
+    /// Not where groups are compared with each other: a file has other categories for each of them.
+    mutating func add(monitored: [Int], learns: Learning) {
         for baseline in monitored
         where !numbers.contains(where: { $0.baseline == baseline })
             && !categories.contains(where: { $0.baseline == baseline })
         {
             _ = add(baseline)
         }
-        guard learns, column.type.isText, categories.isEmpty else { return }
+        guard learns == .ofGroup, column.type.isText, categories.isEmpty else { return }
         for baseline in baselines.indices where add(baseline) { return }
     }
 
@@ -90,7 +101,7 @@ struct WantedBinnings {
     }
 
     /// The binnings, their counters from `counterStart` on; whoever gets them gives the memory of edges back.
-    func binnings(learns: Bool, counterStart: inout Int) -> [Binning] {
+    func binnings(learns: Learning, counterStart: inout Int) -> [Binning] {
         var made = numberBinnings(&counterStart)
         for (baseline, names) in categories {
             unsafe made.append(
@@ -99,7 +110,7 @@ struct WantedBinnings {
                     counterCount: names.count + 1, counterStart: counterStart))
             counterStart += names.count + 1
         }
-        if learns, column.type.isText, categories.isEmpty {
+        if column.type.isText, learns == .acrossGroups || learns == .ofGroup && categories.isEmpty {
             unsafe made.append(
                 Binning(
                     isHashed: true, counterCount: Self.hashedCellCount, counterStart: counterStart))

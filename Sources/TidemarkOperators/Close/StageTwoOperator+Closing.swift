@@ -39,11 +39,14 @@ extension StageTwoOperator {
         window.tally.columns = plan.stream.columns.map { _ in RowCounts() }
         for index in segments.indices {
             let cells = limitGroups(&segments[index], segment: index)
+            let byPart =
+                monitors.comparesGroups(segment: index, size: closing.size)
+                ? Dictionary(uniqueKeysWithValues: cells.map { ($0.shape.part, $0) }) : [:]
             cells.first?.prefetchForClosing()
             for (number, cell) in cells.enumerated() {
                 if number + 2 < cells.count { cells[number + 2].prefetch() }
                 if number + 1 < cells.count { cells[number + 1].prefetchForClosing() }
-                publish(cell, segment: index, &window, emit)
+                publish(cell, beside: byPart, segment: index, &window, emit)
             }
             if let other = segments[index].other {
                 let count = segments[index].otherGroups?.estimate
@@ -59,14 +62,18 @@ extension StageTwoOperator {
     }
 
     /// Judges and publishes a group: each of its columns, the group as a whole where somebody judges that.
+    ///
+    /// - `others`: all groups of the window, by their parts, where they are compared with each other.
     private func publish(
-        _ cell: GroupCell, segment index: Int, _ window: inout ClosingWindow,
+        _ cell: GroupCell, beside others: [[UInt8]: GroupCell], segment index: Int,
+        _ window: inout ClosingWindow,
         _ emit: (OutputRecord) -> Void
     ) {
         let closing = window.closing
-        let references = monitors.references(cell.shape.part, segment: index, closing) { place in
-            cell.shape.columns[place].learned?.cellCount ?? 0
-        }
+        let references = monitors.references(
+            cell.shape.values, part: cell.shape.part, segment: index, closing,
+            cellCount: { cell.shape.columns[$0].learned?.cellCount ?? 0 },
+            counts: { others[$0]?.learnedCounts })
         forEachColumn(of: cell, segment: index, &window, emit) { place, column, record in
             guard monitors.judges(segment: index, size: closing.size, column: column) else {
                 return []
@@ -82,7 +89,7 @@ extension StageTwoOperator {
         }
         // What a window taught is in force from the next one on.
         monitors.learn(cell.shape.part, rows: cell.rowCount, segment: index, closing) { place in
-            cell.shape.columns[place].learned.map { unsafe Array(cell.cells($0)) } ?? []
+            cell.learnedCells(place)
         }
     }
 
@@ -150,6 +157,17 @@ extension StageTwoOperator {
 }
 
 extension GroupCell {
+    /// Counts of the cells in which baselines of a column are learned; none where they are not.
+    func learnedCells(_ place: Int) -> [UInt64] {
+        shape.columns[place].learned.map { unsafe Array(cells($0)) } ?? []
+    }
+
+    /// What other groups are compared with.
+    var learnedCounts: GroupCounts {
+        GroupCounts(
+            rows: rowCount, cells: { self.learnedCells($0) }, rowCounts: { self.rowCounts($0) })
+    }
+
     /// What monitors see of a column of a window that closes.
     func evidence(
         _ place: Int, column: Int, segment: Int, _ closing: WindowClosing, rows: RowCounts,
@@ -160,7 +178,7 @@ extension GroupCell {
         return unsafe WindowEvidence(
             closing, segment: segment, column: column, place: place, part: shape.part, rows: rows,
             isNumeric: own.column.type.isNumeric, binnings: own.binnings,
-            isLearned: own.learned != nil,
+            learned: own.learnedPlace,
             range: extent.least <= extent.most ? extent.least...extent.most : nil,
             references: references, counters: UnsafePointer(counters))
     }

@@ -249,6 +249,23 @@ private let rules: [(name: String, text: String)] = [
     ),
     ("baseline-other-schema", "The baseline was built when the column had another type."),
     (
+        "edges-differ",
+        "Groups are compared with each other cell by cell, so all of them have to be counted in the same bins. A file that was built by group has other bins for each."
+    ),
+    (
+        "unknown-dimension",
+        "`other` replaces values of dimensions: a segment has to be grouped by them, so that both groups are there."
+    ),
+    (
+        "other-without-dimension",
+        "A group of a segment without that dimension has no other group to be compared with: the monitor looks elsewhere."
+    ),
+    (
+        "same-time-too-long",
+        "The same time of one day must not reach into that of the next, or a row would count twice."
+    ),
+    ("bad-date", "A date is year, month and day: 2026-12-25. Days are those of UTC."),
+    (
         "baseline-other-groups",
         "The baseline holds no group of this segment; windows have nothing to be compared with there."
     ),

@@ -32,6 +32,7 @@ struct Baselines {
     /// Sets how many rows a learned baseline needs.
     mutating func setMinRows(_ rows: Int64, of baseline: Int) {
         guard var learning = plans[baseline].learning else { return }
+        // Those of all groups together are not those of one.
         learning.minRows = rows
         plans[baseline] = BaselinePlan(name: plans[baseline].name, learning: learning)
     }
@@ -77,34 +78,49 @@ struct Baselines {
 enum BaselinePart {
     private static let usual = LearningPlan(span: .trailing, lengthMs: 0)
     static let file = Key(
-        "file", ValueType.path.optional, "from `tidemark baseline build`; or first, or trailing")
+        "file", ValueType.path.optional,
+        "from `tidemark baseline build`; or first, trailing, same_time, other")
     static let first = Key(
         "first", ValueType.duration(secondMs...31 * dayMs).optional,
         "learned from each group's first complete windows, then fixed")
     static let trailing = Key(
         "trailing", ValueType.duration(secondMs...31 * dayMs).optional,
         "learned from the windows before the one that is compared")
+    static let sameTime = Key(
+        "same_time", ValueType.duration(hourMs...4 * weekMs).optional,
+        "learned from the windows at the same time of earlier days (1d) or weeks (1w)")
+    static let other = KeySpec(
+        "other", .any("a map from dimensions to their values in the other group"),
+        shape: .names(.text), "another group of the same window, with these dimensions replaced")
     static let skip = Setting(
         "skip", \LearningPlan.skipMs, .duration(0...31 * dayMs), usual: usual, json: "skip_ms",
         "`trailing` ends this long before the window starts")
     static let minRows = Setting(
         "min_rows", \LearningPlan.minRows, .count(1...1_000_000_000), usual: usual,
         json: "min_rows", "fewer rows of the group: `learning`")
-    static let per = Key(
-        "per",
-        ValueType<String>.choice(
-            ["group"], later: ["stream", "monitor", "segment", "pooled"]),
-        usual: "group", "what learns one of its own")
+    static let minRowsOfOther = Setting(
+        "min_rows", \OtherGroupPlan.minRows, .count(1...1_000_000_000),
+        usual: OtherGroupPlan(replaced: []), json: "min_rows",
+        "fewer rows of the other group: `learning`")
+    static let times = Setting(
+        "times", \LearningPlan.times, .count(1...LearningPlan.timesMax), usual: usual,
+        json: "times", "`same_time` is taken so many days or weeks back")
+    static let around = Setting(
+        "around", \LearningPlan.aroundMs, .duration(0...2 * weekMs), usual: usual,
+        json: "around_ms", "`same_time` begins so much earlier, and ends so much later")
+    static let skipDates = KeySpec(
+        "skip_dates", .list("a list of dates, like 2026-12-25"), says: "[]",
+        "days (UTC) that `same_time` passes over; the day or week before stands in")
+    static let per = Setting(
+        "per", \LearningPlan.isPooled, .choice([("group", false), ("pooled", true)]),
+        usual: usual, json: "per",
+        "what learns one of its own: each group, or all groups of a segment together")
     static let part = PartSpec(
         "baseline", path: "baselines.*", "what windows are compared with",
         [
-            file, first, trailing, skip, minRows, per,
+            file, first, trailing, sameTime, other, skip, times, around, skipDates, minRows, per,
             KeySpec.later("topic", "the newest record of a compacted topic"),
             KeySpec.later("key", "of such a record"),
-            KeySpec.later("same_time", "the same time some days ago"),
-            KeySpec.later("other", "another group"), KeySpec.later("times", "of `same_time`"),
-            KeySpec.later("around", "of `same_time`"),
-            KeySpec.later("skip_dates", "of `same_time`"),
         ],
         example:
             "baselines: { training: { file: baselines/churn.json }, recent: { trailing: 6h, skip: 1h } }"
@@ -158,13 +174,14 @@ enum BaselinePart {
             else { return nil }
             let place = kind.value.place
             if let span = LearningPlan.Span(rawValue: kind.key) {
-                let length = span == .first ? f.value(first) : f.value(trailing)
-                guard let lengthMs = length else { return nil }
-                var learning = LearningPlan(span: span, lengthMs: lengthMs)
-                f.read([skip, minRows], into: &learning)
-                _ = f.value(per)
-                return Baseline(
-                    plan: BaselinePlan(name: entry.key, learning: learning), place: place)
+                return learning(span, f).map {
+                    Baseline(plan: BaselinePlan(name: entry.key, learning: $0), place: place)
+                }
+            }
+            if f.has(other) {
+                return otherGroup(f).map {
+                    Baseline(plan: BaselinePlan(name: entry.key, origin: .other($0)), place: place)
+                }
             }
             guard let file = f.value(file) else { return nil }
             let path = path.resolved(file)
@@ -186,8 +203,9 @@ enum BaselinePart {
 
         /// The key that says where it comes from; `nil` after reporting that there is none, or that there are two.
         private func kind(of entry: Node.Entry, _ f: Fields) -> Node.Entry? {
-            let kinds = [file.spec.name, first.spec.name, trailing.spec.name]
-            let given = [f.entry(file), f.entry(first), f.entry(trailing)].compactMap(\.self)
+            let keys: [any TopologyKey] = [file, first, trailing, sameTime, other]
+            let kinds = keys.map(\.spec.name)
+            let given = keys.compactMap { f.entry($0) }
             guard let kind = given.first else {
                 // A key that is no key at all was said already.
                 let known = part.keys.map(\.name)
@@ -216,9 +234,10 @@ enum BaselinePart {
 
         /// Keys of another kind.
         private func sayMisplaced(_ f: Fields, _ kind: String) {
-            let learned = ["first", "trailing"]
+            let learned = ["first", "trailing", "same_time"]
             let owners: [(key: any TopologyKey, kinds: [String])] = [
-                (skip, ["trailing"]), (minRows, learned), (per, learned),
+                (skip, ["trailing"]), (minRows, learned + ["other"]), (per, learned),
+                (times, ["same_time"]), (around, ["same_time"]), (skipDates, ["same_time"]),
             ]
             for (key, kinds) in owners where !kinds.contains(kind) {
                 guard let wrong = f.entry(key) else { continue }
@@ -233,26 +252,136 @@ enum BaselinePart {
 
     /// What the plan's JSON says of a baseline.
     static func facts(_ plan: BaselinePlan) -> JSONValue {
-        guard let learning = plan.learning else {
-            return .object([
-                ("name", .text(plan.name)), ("file", .text(plan.path)),
-                ("hash", .text(plan.contentHash)),
-            ])
+        let name: [Fact] = [("name", .text(plan.name))]
+        switch plan.origin {
+        case .file(let path, let contentHash):
+            return .object(name + [("file", .text(path)), ("hash", .text(contentHash))])
+        case .other(let other):
+            let replaced = other.replaced.map { ($0.dimension, JSONValue.text($0.value)) }
+            return .object(
+                name + [("other", .object(replaced))]
+                    + [minRowsOfOther.fact(other)].compactMap(\.self))
+        case .learned(let learning):
+            var settings: [Setting<LearningPlan>] = []
+            if learning.span == .sameTime {
+                settings += [times, around]
+            } else {
+                settings = [skip]
+            }
+            settings.append(minRows)
+            if learning.isPooled { settings.append(per) }
+            let skipped: [Fact] =
+                learning.skippedDays.isEmpty
+                ? []
+                : [
+                    (
+                        "skip_dates",
+                        .texts(learning.skippedDays.map { dateText($0) })
+                    )
+                ]
+            return .object(
+                name + [
+                    ("learned", .text(learning.span.rawValue)),
+                    ("length_ms", .integer(learning.lengthMs)),
+                ] + settings.compactMap { $0.fact(learning) } + skipped)
         }
-        return .object(
-            [
-                ("name", .text(plan.name)), ("learned", .text(learning.span.rawValue)),
-                ("length_ms", .integer(learning.lengthMs)),
-            ] + [skip, minRows].compactMap { $0.fact(learning) })
     }
 
-    /// Its line in the identity.
-    static func identity(_ plan: BaselinePlan) -> Identity.Line {
-        guard let learning = plan.learning else {
-            return Identity.Line("baseline", plan.name, plan.contentHash)
+    /// Its lines in the identity.
+    static func identity(_ plan: BaselinePlan) -> [Identity.Line] {
+        switch plan.origin {
+        case .file(_, let contentHash): return [Identity.Line("baseline", plan.name, contentHash)]
+        case .other(let other):
+            return [
+                Identity.Line(
+                    "other", plan.name, other.replaced.map { [$0.dimension, $0.value] },
+                    other.minRows)
+            ]
+        case .learned(let learning):
+            var lines = [
+                Identity.Line(
+                    "learned", plan.name, learning.span.rawValue, learning.lengthMs,
+                    learning.skipMs, learning.minRows)
+            ]
+            if learning.span == .sameTime {
+                lines.append(
+                    Identity.Line(
+                        "same_time", plan.name, learning.times, learning.aroundMs,
+                        learning.skippedDays))
+            }
+            if learning.isPooled { lines.append(Identity.Line("pooled", plan.name)) }
+            return lines
         }
-        return Identity.Line(
-            "learned", plan.name, learning.span.rawValue, learning.lengthMs, learning.skipMs,
-            learning.minRows)
     }
 }
+
+extension BaselinePart.Reader {
+    /// What is learned; `nil` after reporting what is wrong.
+    fileprivate func learning(_ span: LearningPlan.Span, _ f: Fields) -> LearningPlan? {
+        let length =
+            switch span {
+            case .first: f.value(BaselinePart.first)
+            case .trailing: f.value(BaselinePart.trailing)
+            case .sameTime: f.value(BaselinePart.sameTime)
+            }
+        guard let lengthMs = length else { return nil }
+        var learning = LearningPlan(span: span, lengthMs: lengthMs)
+        f.read(
+            [
+                BaselinePart.skip, BaselinePart.minRows, BaselinePart.times, BaselinePart.around,
+                BaselinePart.per,
+            ], into: &learning)
+        if let node = f[BaselinePart.skipDates] { learning.skippedDays = days(node, f.reading) }
+        return learning
+    }
+
+    /// Days since 1970, in their order.
+    private func days(_ node: Node, _ reading: Reading) -> [Int64] {
+        let days = reading.list(node, what: "a list of dates", orOne: true, countMax: 64)
+            .compactMap { item -> Int64? in
+                guard let text = reading.text(item, expected: "a date") else { return nil }
+                if let day = day(text) { return day }
+                reading.say(
+                    "bad-date", at: item.place, "\(shown(text)) is not a date",
+                    expected: "year, month and day: 2026-12-25", suggestion: nil)
+                return nil
+            }
+        return Set(days).sorted()
+    }
+
+    /// The day of `2026-12-25`.
+    private func day(_ text: String) -> Int64? {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard text.utf8.count == 10, parts.map(\.utf8.count) == [4, 2, 2] else { return nil }
+        let numbers = parts.compactMap { Int64($0) }
+        guard numbers.count == 3, (1...12).contains(numbers[1]), numbers[0] >= 2000 else {
+            return nil
+        }
+        let day = CivilDate.day(year: numbers[0], month: numbers[1], day: numbers[2])
+        return CivilDate.date(ofDay: day) == (numbers[0], numbers[1], numbers[2]) ? day : nil
+    }
+
+    /// Another group; `nil` after reporting what is wrong.
+    fileprivate func otherGroup(_ f: Fields) -> OtherGroupPlan? {
+        guard let node = f[BaselinePart.other] else { return nil }
+        guard let entries = node.entries, !entries.isEmpty else {
+            f.reading.say(
+                "not-a-map", at: node.place, "`other` is \(f.reading.describe(node))",
+                expected: "dimensions, and their values in the other group",
+                suggestion: "`other: { version: \(node.text ?? "1.0") }`")
+            return nil
+        }
+        var replaced: [OtherGroupPlan.Replacement] = []
+        for entry in entries {
+            guard let value = f.reading.text(entry.value, expected: "the value of a dimension")
+            else { return nil }
+            replaced.append(.init(dimension: entry.key, value: value))
+        }
+        var plan = OtherGroupPlan(replaced: replaced)
+        f.read([BaselinePart.minRowsOfOther], into: &plan)
+        return plan
+    }
+}
+
+/// A day as `skip_dates` has it.
+private func dateText(_ day: Int64) -> String { String(timeText(day * dayMs).prefix(10)) }

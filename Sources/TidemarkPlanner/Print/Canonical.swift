@@ -57,7 +57,7 @@ enum Canonical {
         lines.append(
             Identity.Line(
                 "windows", stream.windowNames(Array(stream.windows.indices)), stream.paneMs))
-        lines += stream.baselines.map(BaselinePart.identity)
+        lines += stream.baselines.flatMap(BaselinePart.identity)
         lines += stream.monitors.flatMap {
             AlertKeys.dataIdentity($0, stream, catalogue.monitors.kind(of: $0).identity($0))
         }

@@ -109,7 +109,7 @@ private struct PlanText {
     private var columns: Row {
         let watched = Set(stream.segments.flatMap(\.columns))
         var columns = "\(watched.count) watched"
-        for (index, baseline) in stream.baselines.enumerated() where baseline.learning == nil {
+        for (index, baseline) in stream.baselines.enumerated() where !baseline.isOfStream {
             let count = watched.count { stream.columns[$0].summary.histogram == .baseline(index) }
             let rows =
                 facts.baselines.indices.contains(index)
@@ -128,6 +128,9 @@ private struct PlanText {
             let users = stream.monitors.filter { $0.baseline == index }
             let isCompared =
                 users.isEmpty || users.contains { kinds.kind(of: $0).compares($0) }
+            if let other = stream.baselines[index].other {
+                return Row("compares", otherText(stream.baselines[index].name, other))
+            }
             guard let learning = stream.baselines[index].learning, isCompared else { return nil }
             return Row("learns", learningText(index, learning, users))
         }
@@ -137,27 +140,28 @@ private struct PlanText {
     private func learningText(
         _ index: Int, _ learning: LearningPlan, _ users: [MonitorPlan]
     ) -> String {
-        let isTrailing = learning.span == .trailing
+        let isKept = learning.span != .first
         var text =
-            "\(stream.baselines[index].name): the \(learning.span.rawValue) "
-            + durationText(learning.lengthMs)
-            + (learning.skipMs > 0 ? ", \(durationText(learning.skipMs)) before the window" : "")
+            "\(stream.baselines[index].name): \(spanText(learning))"
             + ", \(grouped(Double(learning.minRows))) rows or more"
         let sizes = Set(users.flatMap(\.windows)).sorted()
         let cells = Set(users.flatMap(\.columns)).reduce(0) { $0 + cellCount(stream.columns[$1]) }
         var bytes = 0
         let windows = sizes.map { size in
             let lengthMs = stream.windows[size].lengthMs
-            let count = learning.windowCount(lengthMs: lengthMs)
+            let count =
+                isKept
+                ? learning.keptCount(lengthMs: lengthMs) : learning.windowCount(lengthMs: lengthMs)
             // What one window takes: `LearnedBaselines`.
-            bytes += isTrailing ? Int(count) * (48 + cells * 3 / 2) : cells * 8
+            bytes += isKept ? Int(count) * (48 + cells * 3 / 2) : cells * 8
             return "\(plural(Int(count), "window")) of \(durationText(lengthMs))"
         }
         text +=
             windows.isEmpty
             ? "; no monitor uses it"
-            : "; a group \(isTrailing ? "keeps" : "adds up") "
+            : "; \(learning.isPooled ? "a segment" : "a group") \(isKept ? "keeps" : "adds up") "
                 + windows.joined(separator: ", ") + " in about \((bytes + 1023) / 1024) KiB"
+        if learning.isPooled { return text }
         // `LearnedBaselines` keeps about so much of a group without rows, its name included.
         let limit = Set(users.flatMap(\.segments)).reduce(0) {
             $0 + stream.segments[$1].groupCountMax
@@ -168,6 +172,31 @@ private struct PlanText {
                 ? ""
                 : ", those without rows are at most \(grouped(Double(limit))) in about"
                     + " \(max(1, goneKiB / 1024)) MiB")
+    }
+
+    /// `the trailing 6h, 1h before the window`; `the same time 1w before, 4 times, 30m around`.
+    private func spanText(_ learning: LearningPlan) -> String {
+        let length = durationText(learning.lengthMs)
+        let pooled = learning.isPooled ? ", of all groups together" : ""
+        guard learning.span == .sameTime else {
+            return "the \(learning.span.rawValue) \(length)"
+                + (learning.skipMs > 0
+                    ? ", \(durationText(learning.skipMs)) before the window" : "")
+                + pooled
+        }
+        return "the same time \(length) before"
+            + (learning.times > 1 ? ", \(learning.times) times" : "")
+            + (learning.aroundMs > 0 ? ", \(durationText(learning.aroundMs)) around" : "")
+            + (learning.skippedDays.isEmpty
+                ? "" : ", without \(plural(learning.skippedDays.count, "day"))")
+            + pooled
+    }
+
+    /// `champion: the same group with version 1.4.2 in the same window, 1,000 rows or more`.
+    private func otherText(_ name: String, _ other: OtherGroupPlan) -> String {
+        "\(name): the same group with "
+            + other.replaced.map { "\($0.dimension) \($0.value)" }.joined(separator: ", ")
+            + " in the same window, \(grouped(Double(other.minRows))) rows or more"
     }
 
     /// Cells that are compared of a column.

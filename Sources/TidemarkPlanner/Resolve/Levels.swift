@@ -37,9 +37,9 @@ enum Levels {
         guard let rate = budget.rate(of: plan.severity) else { return 0 }
         let kind = scope.monitorKinds.kind(of: plan)
         let baselines = scope.baselines.plans
-        // What is learned may be learned of every group.
+        // What the stream says is said of every group.
         let isLearned =
-            baselines.indices.contains(plan.baseline) && baselines[plan.baseline].learning != nil
+            baselines.indices.contains(plan.baseline) && baselines[plan.baseline].isOfStream
         var total = 0.0
         for segment in plan.segments {
             let groups = scope.groups(of: segment, baseline: isLearned ? nil : plan.baseline).count

@@ -61,8 +61,8 @@ func planTopology(
 func loadBaselines(_ plan: Plan) throws(BaselineTable.Problem) -> [BaselineTable] {
     var tables: [BaselineTable] = []
     for baseline in plan.stream.baselines {
-        guard baseline.learning == nil else {
-            // What is learned begins with nothing.
+        guard !baseline.isOfStream else {
+            // What the stream says begins with nothing.
             tables.append(BaselineTable(records: []))
             continue
         }

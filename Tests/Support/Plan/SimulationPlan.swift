@@ -4,11 +4,13 @@ package import TidemarkMonitors
 /// The topology that simulations run: counts, exact sums and a histogram by model, compared with a
 /// file.
 ///
-/// `learns`: and with what is learned on the way.
+/// `learns`: and with what is learned on the way. `comparesMore`: and with the same time before, with all groups
+/// together, and with the group `m0`.
 package func simulationPlan(
     windows: [WindowPlan] = [WindowPlan(lengthMs: 60_000, stepMs: 60_000)], paneMs: Int64 = 10_000,
     batchRows: Int = 16, groupCountMax: Int = 100, idleMs: Int64? = 5_000,
-    delivery: RunSettings.Delivery = .exactlyOnce, learns: Bool = false
+    delivery: RunSettings.Delivery = .exactlyOnce, learns: Bool = false,
+    comparesMore: Bool = false
 ) -> Plan {
     var source = SourcePlan(topics: ["in"])
     source.start = .earliest
@@ -49,9 +51,26 @@ package func simulationPlan(
             BaselinePlan(name: "initial", learning: initial),
         ]
     }
+    if comparesMore {
+        let isLong = windows.contains { $0.lengthMs > 60_000 }
+        var usual = LearningPlan(span: .sameTime, lengthMs: isLong ? 120_000 : 90_000)
+        usual.times = isLong ? 1 : 2
+        usual.aroundMs = isLong ? 0 : 15_000
+        usual.minRows = 30
+        var pool = LearningPlan(span: .trailing, lengthMs: 60_000)
+        pool.minRows = 60
+        pool.isPooled = true
+        var champion = OtherGroupPlan(replaced: [.init(dimension: "model", value: "m0")])
+        champion.minRows = 25
+        baselines += [
+            BaselinePlan(name: "usual", learning: usual),
+            BaselinePlan(name: "pool", learning: pool),
+            BaselinePlan(name: "champion", origin: .other(champion)),
+        ]
+    }
     var monitors = baselines.indices.map { index in
         var against = monitor
-        against.name = ["drift", "lately", "since"][index]
+        against.name = ["drift", "lately", "since", "again", "together", "rival"][index]
         against.baseline = index
         if index > 0 { against.ignoreBelow = 0.6 }
         return against

@@ -95,6 +95,45 @@ struct ReadMonitors {
     var judges: [ReadMonitor] = []
     /// Monitors of silence.
     var silences: [FreshnessPlan] = []
+
+    /// Adds what was read of a monitor with one of the several baselines that it compares with.
+    ///
+    /// Each is a monitor of the plan, named by the monitor and the baseline with a point between: it has verdicts and
+    /// alerts of its own, and each draws on the budget. What compares with none is there once.
+    mutating func add(
+        _ read: ReadMonitors, of entry: Node.Entry, against node: Node, _ scope: Scope
+    ) {
+        for var judge in read.judges {
+            guard scope.baselines.plans.indices.contains(judge.plan.baseline) else {
+                if !judges.contains(where: { $0.plan.name == judge.plan.name }) {
+                    judges.append(judge)
+                }
+                continue
+            }
+            judge.plan.name += ".\(scope.baselines.plans[judge.plan.baseline].name)"
+            guard !judges.contains(where: { $0.plan.name == judge.plan.name }) else {
+                scope.reading.say(
+                    "listed-twice", at: node.place,
+                    "\(shown(entry.key)) is compared with \(scope.reading.describe(node)) already",
+                    expected: "each baseline once", suggestion: "delete it")
+                continue
+            }
+            judges.append(judge)
+        }
+    }
+}
+
+extension Node.Entry {
+    /// This map with another value behind one of its keys.
+    fileprivate func with(_ value: Node, for key: String) -> Node.Entry {
+        var entries = self.value.entries ?? []
+        for place in entries.indices where entries[place].key == key {
+            entries[place].value = value
+        }
+        return Node.Entry(
+            key: self.key, keyPlace: keyPlace,
+            value: Node(kind: .map(entries), place: self.value.place))
+    }
 }
 
 /// What the row of a monitor says in the plan's text.
@@ -176,8 +215,19 @@ struct MonitorKinds: Sendable {
         var found = ReadMonitors()
         for entry in entries {
             guard let (kind, place) = kind(of: entry, top.reading) else { continue }
-            kind.read(
-                MonitorEntry(entry, kindPlace: place, common: common), &scope, into: &found)
+            let baselines = Reach.listed(of: entry, kind, top.reading)
+            guard !baselines.isEmpty else {
+                kind.read(
+                    MonitorEntry(entry, kindPlace: place, common: common), &scope, into: &found)
+                continue
+            }
+            for baseline in baselines {
+                let one = entry.with(baseline, for: Reach.against.name)
+                var judges = ReadMonitors()
+                kind.read(
+                    MonitorEntry(one, kindPlace: place, common: common), &scope, into: &judges)
+                found.add(judges, of: entry, against: baseline, scope)
+            }
         }
         for kind in all where !entries.contains(where: { $0.key == kind.name }) {
             kind.addUnmentioned(top, common: common, &scope, into: &found)

@@ -102,10 +102,12 @@ struct Drift: MonitorKind {
     /// A file must have what groups without entries are to be compared with.
     private func checkFallback(_ baseline: Int, at place: Place, _ scope: Scope) {
         let plan = scope.baselines.plans[baseline]
-        if plan.learning != nil {
+        if plan.isOfStream {
             scope.reading.say(
                 "misplaced-key", at: place,
-                "`fallback` has no effect here: `\(plan.name)` is learned of every group",
+                plan.learning != nil
+                    ? "`fallback` has no effect here: `\(plan.name)` is learned of every group"
+                    : "`fallback` has no effect here: `\(plan.name)` is another group",
                 expected: "a baseline from a file", suggestion: "delete it")
         } else if let summary = scope.baselines.summaries[baseline], !summary.groups.contains("*") {
             scope.reading.say(

@@ -10,9 +10,10 @@ extension Drift {
         takeOutTexts(&read, scope)
         guard !read.plan.columns.isEmpty, hasAllColumns(read, scope) else { return }
         for index in read.plan.columns { check(index, of: read, scope) }
-        if let learning = scope.baselines.plans[read.plan.baseline].learning {
-            check(learning, of: read, scope)
-        }
+        let baseline = scope.baselines.plans[read.plan.baseline]
+        if baseline.isOfStream { checkEdges(read, scope) }
+        if let learning = baseline.learning { check(learning, of: read, scope) }
+        if let other = baseline.other { Reach.keepSegments(of: other, &read, scope) }
         checkSegments(read, scope)
         sayWhereBlind(read.plan, scope)
     }
@@ -83,7 +84,7 @@ extension Drift {
             for test in tests { check(test, of: column, at: read.testPlace, scope) }
         }
         guard column.type.isNumeric, scope.isWatched(index, in: read.plan.segments),
-            scope.baselines.plans[baseline].learning == nil,
+            !scope.baselines.plans[baseline].isOfStream,
             column.summary.histogram != .baseline(baseline),
             scope.baselines.summaries[baseline] != nil
         else { return }
@@ -128,10 +129,10 @@ extension Drift {
             suggestion: "`auto`")
     }
 
-    // MARK: Learned baselines
+    // MARK: Baselines of the stream
 
-    /// What a learned baseline needs of the columns and windows that are compared with it.
-    private func check(_ learning: LearningPlan, of read: ReadMonitor, _ scope: Scope) {
+    /// What is counted on the stream needs edges that are known before the data.
+    private func checkEdges(_ read: ReadMonitor, _ scope: Scope) {
         let baseline = read.plan.baseline
         let binless = read.plan.columns.filter {
             scope.columns[$0].type.isNumeric && scope.isWatched($0, in: read.plan.segments)
@@ -146,6 +147,37 @@ extension Drift {
                 suggestion: "`\(first): { type: number, expect: "
                     + "{ range: [0, 1] } }`, or `-\(first)` here")
         }
+        if scope.baselines.plans[baseline].isAcrossGroups { checkSharedEdges(read, scope) }
+    }
+
+    /// Groups that are compared with each other have to be counted in the same bins.
+    private func checkSharedEdges(_ read: ReadMonitor, _ scope: Scope) {
+        for column in read.plan.columns {
+            guard case .baseline(let file) = scope.columns[column].summary.histogram,
+                let summary = scope.baselines.summaries[file]
+            else { continue }
+            let own = read.plan.segments.first { place in
+                let names = scope.segments.plans[place].dimensions.map(\.name)
+                return !names.isEmpty
+                    && summary.groups.contains { Scope.names(ofPart: $0) == names }
+            }
+            guard let own else { continue }
+            let (name, baseline) = (scope.columns[column].name, read.plan.baseline)
+            scope.reading.say(
+                "edges-differ", at: read.place,
+                "\(scope.baselines.fileName(file)) has bins of its own for each group of segment "
+                    + "`\(scope.segments.plans[own].name)`, in which groups can't be compared with "
+                    + "each other (`\(scope.baselines.plans[baseline].name)`)",
+                expected: "the same bins for all groups",
+                suggestion: "`summaries: [{ columns: \(name), histogram: { edges: "
+                    + "{ from: 0, to: 1 } } }]`")
+            return
+        }
+    }
+
+    /// What a learned baseline needs of the windows that are compared with it.
+    private func check(_ learning: LearningPlan, of read: ReadMonitor, _ scope: Scope) {
+        let baseline = read.plan.baseline
         for index in read.plan.windows {
             let window = scope.windows[index]
             if Reach.sayIfTooMany(learning, window, of: read.plan, scope) { continue }

@@ -103,10 +103,10 @@ struct Quality: MonitorKind {
         if check(of: read.plan) == "unseen" { keepCategories(&read, scope) }
         guard compares(read.plan) else { return }
         let baseline = scope.baselines.plans[read.plan.baseline]
-        if baseline.learning != nil {
+        if baseline.isOfStream {
             scope.reading.say(
                 "later", at: read.testPlace,
-                "`auto` and `unseen` beside `\(baseline.name)`, which is learned, come in a later"
+                "`auto` and `unseen` beside `\(baseline.name)`, which is \(baseline.other == nil ? "learned" : "another group"), come in a later"
                     + " version",
                 expected: "a baseline from a file", suggestion: "a share, such as 5%")
         }

@@ -11,8 +11,12 @@ enum Reach {
         "windows", .list("a list of window lengths"), says: "all", "where it looks")
     /// What columns are compared with.
     static let against = KeySpec(
-        "against", .any("the name of a baseline, { first } or { trailing }"),
-        says: "the only one", "the baseline to compare with")
+        "against",
+        .any(
+            "the name of a baseline, { first }, { trailing }, { same_time } or { other }, or a list of them"
+        ),
+        says: "the only one",
+        "the baseline to compare with; of several each has a verdict of its own")
 
     /// Sets the segments and windows of a monitor.
     static func read(_ f: Fields, _ scope: Scope, into plan: inout MonitorPlan) {
@@ -42,16 +46,25 @@ enum Reach {
         return found.sorted()
     }
 
+    /// The baselines of a monitor that compares with several; none where it does not.
+    static func listed(of entry: Node.Entry, _ kind: any MonitorKind, _ reading: Reading) -> [Node]
+    {
+        guard kind.part?.key(against.name) != nil,
+            let node = entry.value.entries?.first(where: { $0.key == against.name })?.value,
+            node.items != nil
+        else { return [] }
+        return reading.list(node, what: "a list of baselines", countMax: 8)
+    }
+
     /// What a monitor compares with: a baseline by name, or one of its own.
     ///
     /// - Returns: its place; `nil` after saying what is wrong.
     static func against(_ node: Node, of monitor: String, _ scope: inout Scope) -> Int? {
         if node.items != nil {
+            // An empty one: others were taken apart before.
             scope.reading.say(
-                "later", at: node.place,
-                "several baselines for one monitor come in a later version",
-                expected: "a baseline",
-                suggestion: scope.baselines.plans.first.map { "`\($0.name)`" })
+                "empty-list", at: node.place, "`against` has no baseline in it",
+                expected: "baselines", suggestion: "delete it for the only one")
             return nil
         }
         guard node.entries != nil else {
@@ -122,6 +135,9 @@ enum Reach {
     static func sayIfTooMany(
         _ learning: LearningPlan, _ window: WindowPlan, of plan: MonitorPlan, _ scope: Scope
     ) -> Bool {
+        if learning.span == .sameTime {
+            return sayIfTooLong(learning, window, of: plan, scope)
+        }
         let count = learning.windowCount(lengthMs: window.lengthMs)
         guard learning.span == .trailing, count > LearningPlan.windowCountMax else { return false }
         let longest = roundedDown(window.lengthMs * LearningPlan.windowCountMax)
@@ -133,6 +149,77 @@ enum Reach {
             suggestion: "`trailing: \(durationText(longest))`, "
                 + "or `windows` with longer ones in `\(plan.name)`")
         return true
+    }
+
+    /// Says where the same time of one period would reach into that of the next, or more windows lie between than
+    /// are kept one by one.
+    ///
+    /// - Returns: whether it does.
+    private static func sayIfTooLong(
+        _ learning: LearningPlan, _ window: WindowPlan, of plan: MonitorPlan, _ scope: Scope
+    ) -> Bool {
+        let (length, period) = (durationText(window.lengthMs), durationText(learning.lengthMs))
+        guard window.lengthMs + 2 * learning.aroundMs <= learning.lengthMs else {
+            let longestMs = (learning.lengthMs - window.lengthMs) / 2
+            scope.reading.say(
+                "same-time-too-long", at: scope.baselines.places[plan.baseline],
+                "a window of \(length)"
+                    + (learning.aroundMs > 0
+                        ? " with \(durationText(learning.aroundMs)) around it" : "")
+                    + " is longer than \(period)",
+                expected: "windows that, with `around`, are at most as long as `same_time`",
+                suggestion: longestMs > 0
+                    ? "`around: \(durationText(roundedDown(longestMs)))`"
+                    : "`windows` with shorter ones in `\(plan.name)`")
+            return true
+        }
+        let count = learning.keptCount(lengthMs: window.lengthMs)
+        guard count > LearningPlan.sameTimeWindowCountMax else { return false }
+        let times = LearningPlan.sameTimeWindowCountMax * window.lengthMs / learning.lengthMs
+        scope.reading.say(
+            "too-many", at: scope.baselines.places[plan.baseline],
+            "\(learning.times) times \(period) is \(count) windows of \(length), which are all "
+                + "kept",
+            expected: "at most \(LearningPlan.sameTimeWindowCountMax)",
+            suggestion: times > 0
+                ? "`times: \(times)`, or `windows` with longer ones in `\(plan.name)`"
+                : "`windows` with longer ones in `\(plan.name)`")
+        return true
+    }
+
+    /// Takes the segments out of a monitor whose groups lack a dimension of the other group, and says so.
+    static func keepSegments(of other: OtherGroupPlan, _ read: inout ReadMonitor, _ scope: Scope) {
+        let place = scope.baselines.places[read.plan.baseline]
+        func missing(_ segment: Int) -> String? {
+            let names = scope.segments.plans[segment].dimensions.map(\.name)
+            return other.replaced.first { !names.contains($0.dimension) }?.dimension
+        }
+        let kept = read.plan.segments.filter { missing($0) == nil }
+        guard let first = read.plan.segments.first,
+            let dimension = missing(first)
+                ?? (read.plan.segments.lazy.compactMap { missing($0) }.first)
+        else { return }
+        guard !kept.isEmpty else {
+            let column = scope.columns.contains { $0.name == dimension }
+            scope.reading.say(
+                column ? "unknown-dimension" : "unknown-column", at: place,
+                "no segment of `\(read.plan.name)` has the dimension \(shown(dimension))",
+                expected: "a segment by \(other.replaced.map(\.dimension).joined(separator: ", "))",
+                suggestion: column
+                    ? "`segments: { by-\(dimension): { by: [\(dimension)] } }`"
+                    : nearest(dimension, scope.columns.map(\.name)).map { "`\($0)`" })
+            return
+        }
+        for segment in read.plan.segments where !kept.contains(segment) {
+            scope.reading.say(
+                .note, "other-without-dimension", at: place,
+                "`\(read.plan.name)` does not compare groups of segment "
+                    + "`\(scope.segments.plans[segment].name)`, which has no "
+                    + "`\(missing(segment) ?? "")`",
+                expected: "segments by that dimension",
+                suggestion: "`segments` in the monitor")
+        }
+        read.plan.segments = kept
     }
 
     /// To whole days, hours or minutes.

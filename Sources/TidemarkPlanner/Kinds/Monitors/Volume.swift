@@ -35,7 +35,8 @@ struct Volume: MonitorKind {
                 + shareText(usualDrop.unmentioned),
             "fewer than expected by this share, and significantly")
         against = KeySpec(
-            "against", .any("a learned baseline: its name, { first } or { trailing }"),
+            "against",
+            .any("a learned baseline: its name, { first }, { trailing } or { same_time }"),
             says:
                 "{ trailing: \(durationText(usualSpanMs)) }, at least \(windowCounts.better) windows",
             "what is expected")
@@ -153,17 +154,24 @@ struct Volume: MonitorKind {
     func check(_ read: inout ReadMonitor, _ scope: Scope) {
         guard compares(read.plan) else { return }
         let baseline = scope.baselines.plans[read.plan.baseline]
-        guard let learning = baseline.learning else {
+        guard let learning = baseline.learning, !learning.isPooled else {
             scope.reading.say(
                 "baseline-without-volume", at: read.place,
-                "`\(baseline.name)` is a file, which does not say how many rows a window has",
+                baseline.learning != nil
+                    ? "`\(baseline.name)` is pooled: it says how many rows all groups have together"
+                    : baseline.other != nil
+                        ? "`\(baseline.name)` is another group, whose rows say nothing of how many "
+                            + "this one should have"
+                        : "`\(baseline.name)` is a file, which does not say how many rows a window has",
                 expected: "a learned baseline", suggestion: "`against: { trailing: 6h }`")
             return
         }
         for index in read.plan.windows {
             let window = scope.windows[index]
             let count = learning.windowCount(lengthMs: window.lengthMs)
-            if count < windowCounts.least {
+            if learning.span == .sameTime {
+                if count < windowCounts.least { sayFewTimes(learning, window, count, read, scope) }
+            } else if count < windowCounts.least {
                 let better = durationText(windowCounts.better * window.lengthMs)
                 scope.reading.say(
                     "too-few-windows", at: read.place,
@@ -176,6 +184,20 @@ struct Volume: MonitorKind {
             }
             Reach.sayIfTooMany(learning, window, of: read.plan, scope)
         }
+    }
+
+    /// Warns of so few windows at the same time that nobody can tell how much the number of rows varies: rows are
+    /// then taken as Poisson, which bursts are not.
+    private func sayFewTimes(
+        _ learning: LearningPlan, _ window: WindowPlan, _ count: Int64, _ read: ReadMonitor,
+        _ scope: Scope
+    ) {
+        scope.reading.say(
+            .warning, "too-few-windows", at: read.place,
+            "\(count) window\(count == 1 ? "" : "s") of \(durationText(window.lengthMs)) at the "
+                + "same time: too few to tell how much the number of rows varies",
+            expected: "\(windowCounts.least) windows or more, better \(windowCounts.better)",
+            suggestion: "`times: 4`, or `around: \(durationText(2 * window.lengthMs))`")
     }
 
     func testCount(_ plan: MonitorPlan, segment: Int, _ scope: Scope) -> Int {

@@ -27,7 +27,7 @@ struct Histogram: SummaryKind {
     /// They are those of the only baseline file, if it has the column; else equal ones over the expected range.
     static func usual(_ column: Int, _ scope: Scope) -> HistogramPlan? {
         let files = scope.baselines.plans.indices.filter {
-            scope.baselines.plans[$0].learning == nil
+            !scope.baselines.plans[$0].isOfStream
         }
         if files.count == 1,
             scope.baselines.summaries[files[0]]?.columns.contains(where: {
@@ -153,10 +153,11 @@ struct Histogram: SummaryKind {
         guard let baseline = scope.baselines.named(name, at: edges.place, reading) else {
             return nil
         }
-        guard scope.baselines.plans[baseline].learning == nil else {
+        guard !scope.baselines.plans[baseline].isOfStream else {
+            let isLearned = scope.baselines.plans[baseline].learning != nil
             reading.say(
                 "edges-missing", at: edges.place,
-                "\(shown(name)) is learned: it uses bins, and does not define any",
+                "\(shown(name)) is \(isLearned ? "learned" : "another group"): it uses bins, and does not define any",
                 expected: "a baseline from a file, a list of numbers, or { from, to }",
                 suggestion: "`{ from: 0, to: 1 }`")
             return nil
