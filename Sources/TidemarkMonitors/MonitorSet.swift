@@ -228,7 +228,7 @@ package struct MonitorSet: ~Copyable {
         _ moment: Moment, emit: (OutputRecord) -> Void
     ) throws(ConnectorError) -> Advance {
         if case .started = moment {
-            for alert in abandoned.records { emit(alert.output(to: plan.outputs.alerts)) }
+            for alert in abandoned.records { alert.records(plan.outputs).forEach(emit) }
             abandoned = AbandonedAlerts(plan: plan)
         }
         var advance = Advance()

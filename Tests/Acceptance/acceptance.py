@@ -304,6 +304,64 @@ monitors: { drift: { drift: all, against: [champion, pool], min_rows: 100 }, vol
         fired = {(a["value"]["monitor"], a["value"]["group"]["version"]) for a in lines(out / "t-alerts.ndjson") if a["value"]["state"] == "firing"}
         self.assertEqual(fired, {("drift.champion", "2"), ("drift.pool", "2")})
 
+    def test_alerts_go_where_routes_say_and_tell_what_changed(self):
+        rng = random.Random(29)
+        rows = []
+        for i in range(24_000):
+            moved = i >= 16_000
+            for model in ("a", "b"):
+                x = rng.gauss(0.6 if moved and model == "a" else 0.4, 0.05)
+                c = rng.choice(["app", "app", "web", "shop" if moved and model == "a" else "web"])
+                rows.append({"ts": T0 + i * 30, "model": model, "x": x, "c": c})
+        plan = topology("""name: t
+source:
+  topic: t
+  clock: 2023-11-14T23:00:00Z
+  out_of_orderness: 2s
+  schema: { ts: time_ms, model: model, x: { type: number, expect: { range: [0, 1] } }, c: category }
+windows: [1m]
+baselines: { first: { first: 5m } }
+monitors:
+  drift: { drift: x }
+  mix: { drift: c, severity: warn, summary: "{column}: {effect} of {baseline} ({severity}, {group})" }
+  volume: off
+  quality: off
+  freshness: off
+alerts:
+  runbook: https://example.org/drift
+  destinations: { oncall: { topic: t-oncall }, team: { topic: t-team } }
+  routes: [{ severity: page, to: [oncall, team] }, { monitors: [mix], groups: { model: a* }, to: [team] }]
+""", "routes.yaml")
+        _, out = run_lines(rows, plan, name="routes")
+        by_monitor = collections.defaultdict(list)
+        for record in out["t-alerts"]:
+            by_monitor[record["value"]["monitor"]].append(record)
+        self.assertEqual({k: len(v) for k, v in by_monitor.items()}, {"drift": 1, "mix": 1}, out["t-alerts"])
+        (page,), (warn,) = by_monitor["drift"], by_monitor["mix"]
+        self.assertEqual((page["value"]["routes"], warn["value"]["routes"]), (["oncall", "team"], ["team"]))
+        self.assertEqual([r["value"] for r in out["t-oncall"]], [page["value"]])
+        self.assertEqual(sorted(r["value"]["monitor"] for r in out["t-team"]), ["drift", "mix"])
+        self.assertEqual([r["key"] for r in out["t-oncall"]], [page["key"]])
+        # The middle half, within the bins (a twentieth wide).
+        for field, mean in (("usual", 0.4), ("now", 0.6)):
+            low, high = (float(word) for word in page["value"][field].split(" to "))
+            self.assertAlmostEqual(low, mean - 0.0337, delta=0.01)
+            self.assertAlmostEqual(high, mean + 0.0337, delta=0.01)
+        changes = page["value"]["changes"]
+        self.assertEqual(len(changes), 5)
+        self.assertIn(changes[0]["cell"], ("0.35 to 0.4", "0.4 to 0.45", "0.55 to 0.6", "0.6 to 0.65"))
+        differences = [abs(c["current"] - c["baseline"]) for c in changes]
+        self.assertEqual(differences, sorted(differences, reverse=True))
+        start = page["value"]["window"]["start"]
+        now = [r["x"] for r in rows if r["model"] == "a" and r["ts"] // 60_000 * 60_000 == start]
+        for change in changes:
+            low, high = (float(word) for word in change["cell"].split(" to "))
+            self.assertAlmostEqual(change["current"], sum(low <= x < high for x in now) / len(now), delta=1e-9)
+        self.assertRegex(page["value"]["summary"], r"^x of model=a differs from first: psi [\d.]+, over 0.05; usual: the middle half 0\.3\d+ to 0\.4\d+; now: 0\.5\d+ to 0\.6\d+; most changed: 0\.\d+ to 0\.\d+ .*% → .*%; since 2023-11-14T22:2\dZ$")
+        self.assertEqual(page["value"]["runbook"], "https://example.org/drift")
+        self.assertRegex(warn["value"]["summary"], r"^c: \d\.\d+ of first \(warn, model=a\)$")
+        self.assertNotIn("changes", warn["value"], "cells of hashes have no names")
+
     def test_a_shift_is_measured_in_its_own_unit(self):
         text = SMALL.format(clock="2023-11-14T22:40:00Z").replace("x: number", "x: { type: number, expect: { range: [0, 100] } }") + """monitors:
   drift: off
@@ -332,7 +390,7 @@ monitors: { drift: { drift: all, against: [champion, pool], min_rows: 100 }, vol
         jsonschema.validate(alert, json.loads((ROOT / "docs/schemas/alert.schema.json").read_text()))
         self.assertEqual((alert["monitor"], alert["column"], alert["test"], alert["state"], alert["threshold"]), ("moved", "x", "wasserstein", "firing", 0.1))
         self.assertEqual(alert["value"], records[3]["drift"][0]["tests"]["wasserstein"]["value"])
-        self.assertRegex(alert["summary"], r"^x of model=m differs from \w+: wasserstein [78]\.\d+, in sd of the baseline 0\.[789]\d*, over 0\.1$")
+        self.assertRegex(alert["summary"], r"^x of model=m differs from \w+: wasserstein [78]\.\d+, in sd of the baseline 0\.[789]\d*, over 0\.1;")
 
     def test_a_trimmed_mean_is_the_exact_one_within_its_error(self):
         text = SMALL.format(clock="2030-01-01T00:00:00Z").replace("windows: [1m]", "windows: [1m, 3m every 1m]")

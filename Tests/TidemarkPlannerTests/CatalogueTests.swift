@@ -33,7 +33,7 @@ struct CatalogueTests {
           f: { freshness: 1h, per: group }
           e: { freshness: 1h }
         budget: {}
-        alerts: {}
+        alerts: { destinations: { d: { topic: d } }, routes: [{ to: d }] }
         outputs: { aggregates: {} }
         limits: {}
         run: {}

@@ -79,7 +79,7 @@ package struct ResultSize: Sendable, Equatable {
             let categories = column.type.isText ? Self.categoryCount * TextLimit.valueBytes : 0
             alertBytesMax = max(
                 alertBytesMax,
-                2 * Self.recordBytes + verdicts + histogram + categories + groupBytes)
+                3 * Self.recordBytes + verdicts + histogram + categories + groupBytes)
         }
     }
 

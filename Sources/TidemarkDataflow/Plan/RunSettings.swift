@@ -14,6 +14,10 @@ package struct OutputsPlan: Sendable {
     package var late: String?
     /// Rows that are further ahead of the reference clock than `skew`; `nil`: they are counted only.
     package var quarantined: String?
+    /// Topics that some of the alerts go to as well.
+    package var destinations: [AlertDestination] = []
+    /// Which alerts go there.
+    package var routes: [AlertRoute] = []
 
     /// A kind of sketch; the raw value is its name in the topology and the last part of the
     /// record's key.
@@ -70,6 +74,7 @@ package struct OutputsPlan: Sendable {
     /// Every topic that is written.
     package var topics: [String] {
         [aggregates, sketchesTopic, alerts, deadLetters, late, quarantined].compactMap(\.self)
+            + destinations.map(\.topic)
     }
 }
 

@@ -2,7 +2,7 @@
 package struct TopicNeed: Sendable, Equatable {
     /// What a plan uses a topic for.
     package enum Role: String, Sendable {
-        case source, aggregates, sketches, alerts, late, quarantined, state
+        case source, aggregates, sketches, alerts, destination, late, quarantined, state
         case deadLetters = "dead_letters"
     }
 
@@ -154,6 +154,7 @@ extension Plan {
         output(outputs.aggregates, .aggregates, .delete, 4)
         output(outputs.sketchesTopic, .sketches, .delete, 4)
         output(outputs.alerts, .alerts, .any, 1)
+        for one in outputs.destinations { output(one.topic, .destination, .any, 1) }
         output(outputs.deadLetters, .deadLetters, .delete, 1)
         output(outputs.late, .late, .delete, 1)
         output(outputs.quarantined, .quarantined, .delete, 1)
@@ -162,6 +163,8 @@ extension Plan {
             switch needs[index].role {
             case .alerts:
                 needs[index].openMs = stream.monitors.map(\.resolveAfterMs).max()
+                needs[index].recordBytes = TopicNeed.RecordBytes(sure: 0, most: size.alertBytesMax)
+            case .destination:
                 needs[index].recordBytes = TopicNeed.RecordBytes(sure: 0, most: size.alertBytesMax)
             case .aggregates:
                 needs[index].recordBytes = TopicNeed.RecordBytes(

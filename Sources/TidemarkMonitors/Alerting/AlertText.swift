@@ -1,6 +1,6 @@
 import TidemarkAlerts
 package import TidemarkCore
-import TidemarkDataflow
+package import TidemarkDataflow
 import TidemarkDrift
 import TidemarkKernels
 package import TidemarkRecords
@@ -14,9 +14,32 @@ extension AlertIdentity {
 }
 
 extension AlertRecord {
-    /// The record of a topic: its key is the alert's id.
-    package func output(to topic: String) -> OutputRecord {
-        OutputRecord(topic: topic, key: Array(id.utf8), value: encoded(), headers: headers)
+    /// The records of topics, that of alerts and those of the destinations that its route has; their key is the
+    /// alert's id.
+    ///
+    /// An alert that is muted goes to no destination: nobody is to be told.
+    package func records(_ outputs: OutputsPlan) -> [OutputRecord] {
+        var alert = self
+        alert.routes = mutedBy == nil ? destinations(outputs) : []
+        let (key, value, headers) = (Array(id.utf8), alert.encoded(), alert.headers)
+        let topics = alert.routes.compactMap { name in
+            outputs.destinations.first { $0.name == name }?.topic
+        }
+        return ([outputs.alerts] + topics).map {
+            OutputRecord(topic: $0, key: key, value: value, headers: headers)
+        }
+    }
+
+    /// Those of the first route that takes it.
+    private func destinations(_ outputs: OutputsPlan) -> [String] {
+        outputs.routes.first { route in
+            route.takes(monitor: monitor, severity: severity)
+                && route.takes { name in
+                    group.dimensions.first { $0.name == name }?.value.map {
+                        String(decoding: $0, as: UTF8.self)
+                    }
+                }
+        }?.to ?? []
     }
 }
 
@@ -60,6 +83,34 @@ struct AlertText {
 }
 
 extension AlertText {
+    /// Fills the topology's own text in, once all is known of the alert.
+    func finish(_ alert: inout AlertRecord, monitor index: Int) {
+        let monitor = plan.stream.monitors[index]
+        guard let template = monitor.summary else { return }
+        let baseline =
+            plan.stream.baselines.indices.contains(monitor.baseline)
+            ? plan.stream.baselines[monitor.baseline].name : ""
+        alert.summary = filled(
+            template,
+            [
+                ("{column}", alert.column),
+                ("{group}", String(decoding: alert.group.part, as: UTF8.self)),
+                ("{value}", alert.value.map { plainNumber($0) } ?? ""),
+                ("{effect}", (alert.effect ?? alert.value).map { plainNumber($0) } ?? ""),
+                ("{threshold}", plainNumber(alert.threshold)), ("{baseline}", baseline),
+                ("{usual}", alert.usual ?? ""), ("{now}", alert.now ?? ""),
+                ("{changes}", Self.text(alert.changes)), ("{monitor}", alert.monitor),
+                ("{severity}", alert.severity),
+            ])
+    }
+
+    /// `0.6 to 0.65 2% → 14%, 0.3 to 0.35 12% → 1%`: the first three.
+    static func text(_ changes: [CellChange]) -> String {
+        changes.prefix(3).map {
+            "\($0.cell) \(percentText($0.baseline)) → \(percentText($0.current))"
+        }.joined(separator: ", ")
+    }
+
     /// The resolution of an alert that had no verdict for long; nil if its key is of no group.
     ///
     /// `unjudged`: see `KindSpec`.

@@ -28,7 +28,9 @@ struct AlertDesk {
             monitor: monitor, segment: window.segment, size: window.closing.size,
             column: window.column, group: window.part)
         if let saying = states.observe(series, verdict, isNear: isNear, window.closing) {
-            events.append(record(saying, text))
+            var alert = record(saying, text)
+            text.finish(&alert, monitor: monitor)
+            events.append(alert)
         }
     }
 

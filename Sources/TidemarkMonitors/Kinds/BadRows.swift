@@ -41,15 +41,15 @@ struct BadRows: Monitor {
                         + " letters, more than limits.bad_rows allows",
                     hint: "tidemark dlq list")
             }
-            emit(opened(found))
+            opened(found).forEach(emit)
             return Advance(alertCount: 1, hasSpoken: true, holdsReading: true)
         }
         guard let openedMs, let calm = gauge.relief(nowMs: intake.nowMs) else { return Advance() }
-        emit(closed(calm, openedMs: openedMs))
+        closed(calm, openedMs: openedMs).forEach(emit)
         return Advance(hasSpoken: true)
     }
 
-    private mutating func opened(_ minute: BadRowGauge.Minute) -> OutputRecord {
+    private mutating func opened(_ minute: BadRowGauge.Minute) -> [OutputRecord] {
         let sinceMs = openedMs ?? minute.startMs
         entry.write(0, isNew: openedMs == nil, byteCount: Self.key.count)
         openedMs = sinceMs
@@ -61,7 +61,7 @@ struct BadRows: Monitor {
         )
     }
 
-    private mutating func closed(_ minute: BadRowGauge.Minute, openedMs: Int64) -> OutputRecord {
+    private mutating func closed(_ minute: BadRowGauge.Minute, openedMs: Int64) -> [OutputRecord] {
         self.openedMs = nil
         entry.remove(0)
         return record(
@@ -74,7 +74,7 @@ struct BadRows: Monitor {
     private func record(
         _ transition: AlertRecord.Transition, _ minute: BadRowGauge.Minute, openedMs: Int64,
         summary: String
-    ) -> OutputRecord {
+    ) -> [OutputRecord] {
         text.record(
             transition, monitor: "bad_rows", severity: .page, test: "bad_rows", value: minute.share,
             threshold: plan.limits.badRowShare ?? 0, summary: summary, runbook: "tidemark dlq list",

@@ -3,6 +3,7 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkDrift
 import TidemarkRecords
+import TidemarkText
 
 /// Drift: the values of a column differ from those of a baseline.
 ///
@@ -200,9 +201,10 @@ struct Drift: Monitor {
         alerts.take(best.verdict, isNear: isNear, of: watch.monitor, window) { saying, text in
             let alert = text.record(
                 saying, monitor, record, window.closing, test: best.test.name,
-                threshold: best.ignoreBelow,
-                summary: summary(saying.transition, monitor, record, best))
-            return with(evidence: window, of: comparison, best, alert)
+                threshold: best.ignoreBelow, summary: "")
+            var whole = with(evidence: window, of: comparison, best, alert)
+            whole.summary = summary(whole, monitor, best)
+            return whole
         }
     }
 
@@ -344,6 +346,7 @@ struct Drift: Monitor {
         alert.nBaseline = Int64(comparison.reference.valueCount)
         alert.baseline = labels[comparison.baseline]
         alert.value = finding.result.value
+        alert.effect = finding.result.effect
         alert.p = comparison.significance?.p
         alert.tests = comparison.published
         alert.current = unsafe window.cells(comparison.binning).map { Int64($0) }
@@ -355,33 +358,43 @@ struct Drift: Monitor {
         case .categorical(let categories, _, _): alert.categories = categories
         case nil: alert.edges = binning.edgeValues
         }
+        let cells: CellText
+        if !alert.edges.isEmpty {
+            cells = CellText(
+                current: alert.current, baseline: alert.reference, edges: alert.edges,
+                atoms: binning.entry?.atoms ?? [], isOpen: binning.isOpen)
+        } else if !alert.categories.isEmpty {
+            cells = CellText(
+                current: alert.current, baseline: alert.reference, categories: alert.categories)
+        } else {
+            return alert
+        }
+        (alert.usual, alert.now, alert.changes) = (cells.usual, cells.now, cells.changes())
         return alert
     }
 
-    /// One sentence for a person; the topology may have words of its own.
+    /// A few words for a person: what differs, by how much, what was usual and what is now.
     private func summary(
-        _ transition: AlertRecord.Transition, _ monitor: MonitorPlan, _ record: AggregateRecord,
-        _ finding: Finding
+        _ alert: AlertRecord, _ monitor: MonitorPlan, _ finding: Finding
     ) -> String {
-        let baseline = plan.stream.baselines[monitor.baseline]
-        let group = String(decoding: record.group.part, as: UTF8.self)
-        let value = shortText(finding.result.value)
-        let threshold = shortText(finding.ignoreBelow)
-        if let template = monitor.summary {
-            return filled(
-                template,
-                [
-                    ("{column}", record.column), ("{group}", group), ("{value}", value),
-                    ("{threshold}", threshold), ("{baseline}", baseline.name),
-                ])
-        }
-        var measured = "\(finding.test.name) \(value)"
+        let baseline = plan.stream.baselines[monitor.baseline].name
+        let group = String(decoding: alert.group.part, as: UTF8.self)
+        var measured = "\(finding.test.name) \(shortText(finding.result.value))"
         // The bound is one of the effect.
         if let name = finding.test.effectName {
             measured += ", \(name) \(shortText(finding.result.effect))"
         }
-        return transition == .firing
-            ? "\(record.column) of \(group) differs from \(baseline.name): \(measured), over \(threshold)"
-            : "\(record.column) of \(group) is like \(baseline.name) again: \(measured)"
+        guard alert.transition == .firing else {
+            return "\(alert.column) of \(group) is like \(baseline) again: \(measured)"
+        }
+        var text =
+            "\(alert.column) of \(group) differs from \(baseline): \(measured), over"
+            + " \(shortText(finding.ignoreBelow))"
+        if let usual = alert.usual, let now = alert.now {
+            let what = alert.edges.isEmpty ? "" : "the middle half "
+            text += "; usual: \(what)\(usual); now: \(usual == now ? "the same" : now)"
+        }
+        if !alert.changes.isEmpty { text += "; most changed: \(AlertText.text(alert.changes))" }
+        return text + "; since \(timeText(alert.openedMs).prefix(16))Z"
     }
 }

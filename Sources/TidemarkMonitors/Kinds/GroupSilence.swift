@@ -25,7 +25,7 @@ struct GroupSilence: Monitor {
     private let rank: GroupRanking
     private var places: [Place] = []
     /// Decided, and not published yet, in the order of the ends of panes.
-    private var said: [(atMs: Int64, record: OutputRecord, isAlert: Bool)] = []
+    private var said: [(atMs: Int64, records: [OutputRecord], isAlert: Bool)] = []
 
     /// The group part of a segment as a whole.
     private static let whole: [UInt8] = [0x2d]
@@ -85,8 +85,8 @@ struct GroupSilence: Monitor {
                 rank($0, segment)
             }
             for event in events {
-                guard let record = record(event, monitor, segment: segment) else { continue }
-                said.append((pane.endMs, record, event.kind == .silent))
+                guard let records = records(event, monitor, segment: segment) else { continue }
+                said.append((pane.endMs, records, event.kind == .silent))
             }
         }
     }
@@ -95,14 +95,14 @@ struct GroupSilence: Monitor {
     private mutating func say(throughMs: Int64, emit: (OutputRecord) -> Void) -> Advance {
         let count = said.prefix { $0.atMs <= throughMs }.count
         guard count > 0 else { return Advance() }
-        for one in said[..<count] { emit(one.record) }
+        for one in said[..<count] { one.records.forEach(emit) }
         defer { said.removeFirst(count) }
         return Advance(alertCount: said[..<count].count(where: \.isAlert), hasSpoken: true)
     }
 
-    private func record(
+    private func records(
         _ event: ExpectedGroups.Event, _ monitor: FreshnessPlan, segment index: Int
-    ) -> OutputRecord? {
+    ) -> [OutputRecord]? {
         let segment = plan.stream.segments[index]
         guard let values = values(event.part, monitor, segment) else { return nil }
         let name =

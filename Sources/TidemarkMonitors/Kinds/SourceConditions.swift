@@ -43,7 +43,7 @@ struct SourceConditions: Monitor {
             firing[condition.kind] = Firing(sinceMs: nowMs, seenMs: nowMs)
             entries.write(condition.kind, isNew: true, byteCount: 32)
             advance.alertCount += 1
-            emit(opened(condition, nowMs: nowMs))
+            opened(condition, nowMs: nowMs).forEach(emit)
         }
         advance.hasSpoken = advance.alertCount > 0
         for (kind, known) in firing.sorted(by: { $0.key.rawValue < $1.key.rawValue })
@@ -51,12 +51,12 @@ struct SourceConditions: Monitor {
             firing[kind] = nil
             entries.remove(kind)
             advance.hasSpoken = true
-            emit(closed(kind, sinceMs: known.sinceMs, nowMs: nowMs))
+            closed(kind, sinceMs: known.sinceMs, nowMs: nowMs).forEach(emit)
         }
         return advance
     }
 
-    private func opened(_ condition: SourceCondition, nowMs: Int64) -> OutputRecord {
+    private func opened(_ condition: SourceCondition, nowMs: Int64) -> [OutputRecord] {
         text.record(
             .firing, monitor: condition.kind.rawValue, severity: condition.kind.severity,
             test: condition.kind.rawValue, value: condition.value,
@@ -66,7 +66,7 @@ struct SourceConditions: Monitor {
 
     private func closed(
         _ kind: SourceCondition.Kind, sinceMs: Int64, nowMs: Int64
-    ) -> OutputRecord {
+    ) -> [OutputRecord] {
         text.record(
             .resolved, monitor: kind.rawValue, severity: kind.severity,
             test: kind.rawValue, value: 0, threshold: 0,

@@ -36,12 +36,13 @@ struct SourceSilence: Monitor {
                 guard lastMs > sinceMs else { continue }
                 firingSinceMs[index] = nil
                 entries.remove(index)
-                emit(record(.resolved, monitor, sinceMs: sinceMs, endMs: lastMs))
+                record(.resolved, monitor, sinceMs: sinceMs, endMs: lastMs).forEach(emit)
             } else {
                 guard arrival.nowMs - lastMs >= monitor.limitMs else { continue }
                 firingSinceMs[index] = lastMs
                 entries.write(index, isNew: true, byteCount: monitor.name.utf8.count)
-                emit(record(.noData, monitor, sinceMs: lastMs, endMs: lastMs + monitor.limitMs))
+                record(.noData, monitor, sinceMs: lastMs, endMs: lastMs + monitor.limitMs).forEach(
+                    emit)
                 advance.alertCount += 1
             }
             advance.hasSpoken = true
@@ -51,7 +52,7 @@ struct SourceSilence: Monitor {
 
     private func record(
         _ transition: AlertRecord.Transition, _ monitor: FreshnessPlan, sinceMs: Int64, endMs: Int64
-    ) -> OutputRecord {
+    ) -> [OutputRecord] {
         text.record(
             transition, monitor: monitor.name, severity: monitor.severity, test: "freshness",
             value: Double(endMs - sinceMs) / 1000, threshold: Double(monitor.limitMs) / 1000,

@@ -63,9 +63,12 @@ struct Volume: Monitor {
                 var alert = text.record(
                     saying, monitor, record, window.closing, test: "volume",
                     threshold: judgement.threshold,
-                    summary: summary(saying.transition, monitor, record, judgement))
+                    summary: summary(saying.transition, record, judgement))
                 alert.value = Double(rows)
                 alert.isAbove = judgement.isAbove
+                alert.effect = judgement.record.effect
+                alert.usual = judgement.record.expected.map { "\(plainNumber($0)) rows" }
+                alert.now = "\(rows) rows"
                 alert.p = judgement.record.p
                 alert.n = rows
                 alert.nBaseline = monitor.volume.testCount > 0 ? reference.progress.rows : 0
@@ -147,22 +150,12 @@ struct Volume: Monitor {
             threshold: result.expected * (isAbove ? 1 + share : 1 - share), isAbove: isAbove)
     }
 
-    /// One sentence for a person; the topology may have words of its own.
+    /// One sentence for a person.
     private func summary(
-        _ transition: AlertRecord.Transition, _ monitor: MonitorPlan, _ record: AggregateRecord,
-        _ judgement: Judgement
+        _ transition: AlertRecord.Transition, _ record: AggregateRecord, _ judgement: Judgement
     ) -> String {
         let group = String(decoding: record.group.part, as: UTF8.self)
         let threshold = shortText(judgement.threshold)
-        if let template = monitor.summary {
-            return filled(
-                template,
-                [
-                    ("{column}", ""), ("{group}", group), ("{value}", "\(record.rows.total)"),
-                    ("{threshold}", threshold),
-                    ("{baseline}", plan.stream.baselines[monitor.baseline].name),
-                ])
-        }
         let expected = judgement.record.expected.map { ", \(shortText($0)) were expected" } ?? ""
         return transition == .firing
             ? "\(group) has \(record.rows.total) rows in a window, \(judgement.isAbove ? "over" : "under") \(threshold)\(expected)"

@@ -10,7 +10,7 @@ struct SourceText {
 
     init(plan: Plan) { self.plan = plan }
 
-    /// The record of an event.
+    /// The records of an event: one for each topic.
     ///
     /// `segment`: its name, and the group in it; `nil`: the source as a whole.
     func record(
@@ -19,7 +19,7 @@ struct SourceText {
         description: String? = nil, openedMs: Int64,
         window: Window, segment: (name: String, group: GroupValues)? = nil,
         mute: AlertMute? = nil
-    ) -> OutputRecord {
+    ) -> [OutputRecord] {
         let group = segment?.group ?? GroupValues(dimensions: [])
         let id = identity.alertID(
             monitor: segment.map { "\(monitor)/\($0.name)" } ?? monitor,
@@ -41,6 +41,6 @@ struct SourceText {
         alert.labels = plan.labels
         alert.runbook = runbook
         alert.description = description ?? plan.description
-        return alert.output(to: plan.outputs.alerts)
+        return alert.records(plan.outputs)
     }
 }

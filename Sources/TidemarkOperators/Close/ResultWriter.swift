@@ -100,7 +100,7 @@ struct ResultWriter: ~Copyable {
         _ events: [AlertRecord], _ tally: inout WindowTally, _ emit: (OutputRecord) -> Void
     ) {
         for event in events {
-            emit(event.output(to: outputs.alerts))
+            event.records(outputs).forEach(emit)
             if event.transition == .firing { tally.alerts += 1 }
         }
     }

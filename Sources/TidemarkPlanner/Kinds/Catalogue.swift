@@ -36,7 +36,8 @@ package struct Catalogue: Sendable {
                 DecodePart.part, ColumnPart.part, ExpectPart.part, SegmentPart.part, rule,
             ] + summaries.compactMap(\.part) + [BaselinePart.part]
             + monitors.all.compactMap(\.part) + [
-                BudgetPart.part, AlertKeys.part, OutputsPart.part,
+                BudgetPart.part, AlertKeys.part, AlertRoutesPart.destination,
+                AlertRoutesPart.route, OutputsPart.part,
                 OutputsPart.Aggregates.part(sketches),
                 LimitsPart.part, RunPart.part,
             ]

@@ -286,6 +286,18 @@ private let rules: [(name: String, text: String)] = [
     ("test-of-type", "Kolmogorov-Smirnov needs an order; categories have none."),
     ("not-testable", "Text is counted, never listed: nothing is left to compare."),
     ("budget-off", "Without a budget the effect alone decides, and chance alarms are not bounded."),
+    (
+        "route-unreachable",
+        "Of several routes the first that takes an alert decides; one that gets none is a mistake in their order."
+    ),
+    (
+        "page-unrouted",
+        "A page that goes to no destination is in the topic of alerts alone, and nobody may look there. A route without `monitors` and `groups` takes what is left."
+    ),
+    (
+        "destination-unused",
+        "A destination gets the alerts that a route sends to it, and no others."
+    ),
     ("output-twice", "Two outputs to one topic could not be told apart."),
     ("output-is-source", "The topology would read its own results."),
     (

@@ -57,7 +57,7 @@ enum OutputsPart {
 
     /// The outputs of a topology of this name; `sketches` are the kinds that can be published.
     static func read(
-        _ top: Fields, name: String, source: SourcePlan, sketches: [String]
+        _ top: Fields, name: String, sketches: [String]
     ) -> OutputsPlan {
         var plan = usual(of: name)
         guard let f = top.part(TopologyPart.outputs, part) else { return plan }
@@ -71,7 +71,6 @@ enum OutputsPart {
                 "later", at: node.place, "the audit topic comes in a later version",
                 expected: "off", suggestion: "delete the line")
         }
-        check(plan, at: f.place, source, top.reading)
         return plan
     }
 
@@ -95,9 +94,12 @@ enum OutputsPart {
     }
 
     /// No two outputs go to one topic, and none to what is read.
-    private static func check(
-        _ plan: OutputsPlan, at place: Place, _ source: SourcePlan, _ reading: Reading
-    ) {
+    static func check(_ plan: OutputsPlan, _ top: Fields, _ source: SourcePlan) {
+        let reading = top.reading
+        guard
+            let place = top[TopologyPart.outputs]?.place
+                ?? (plan.destinations.isEmpty ? nil : top[TopologyPart.alerts]?.place)
+        else { return }
         var seen: Set<String> = []
         for topic in plan.topics where !seen.insert(topic).inserted {
             reading.say(
@@ -133,12 +135,13 @@ enum OutputsPart {
 
     /// What the plan's JSON says of outputs.
     static func facts(_ plan: OutputsPlan) -> JSONValue {
-        .object([
-            ("aggregates", .maybe(plan.aggregates)),
-            ("sketches", .texts(plan.sketches.map(\.rawValue).sorted())),
-            ("sketches_topic", .maybe(plan.sketchesTopic)), ("alerts", .text(plan.alerts)),
-            ("dead_letters", .text(plan.deadLetters)), ("late", .maybe(plan.late)),
-            ("quarantined", .maybe(plan.quarantined)),
-        ])
+        .object(
+            [
+                ("aggregates", .maybe(plan.aggregates)),
+                ("sketches", .texts(plan.sketches.map(\.rawValue).sorted())),
+                ("sketches_topic", .maybe(plan.sketchesTopic)), ("alerts", .text(plan.alerts)),
+                ("dead_letters", .text(plan.deadLetters)), ("late", .maybe(plan.late)),
+                ("quarantined", .maybe(plan.quarantined)),
+            ])
     }
 }

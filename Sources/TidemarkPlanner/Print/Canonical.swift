@@ -113,6 +113,7 @@ enum Canonical {
             AlertKeys.judgedIdentity($0, catalogue.monitors.kind(of: $0).identity($0))
         }
         lines += catalogue.monitors.all.compactMap { $0.own(stream) }.flatMap(\.identity)
+        lines += AlertRoutesPart.identity(plan.outputs)
         lines.append(
             Identity.Line(
                 "says", plan.owner, plan.description, plan.labels.map { [$0.name, $0.value] }))

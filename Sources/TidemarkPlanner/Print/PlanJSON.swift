@@ -54,7 +54,8 @@ package func planJSON(_ result: PlanResult) -> String {
             .object(LimitsPart.told.compactMap { $0.fact(plan.limits) })
         ), ("largest", largest(plan)), diagnostics,
     ]
-    return JSONValue.object(head + judged + own + outputs).written + "\n"
+    return JSONValue.object(head + judged + own + outputs + AlertRoutesPart.facts(plan.outputs))
+        .written + "\n"
 }
 
 private func facts(

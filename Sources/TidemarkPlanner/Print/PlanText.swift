@@ -294,8 +294,26 @@ private struct PlanText {
             case .any, .delete: need.name
             }
         }
-        return [Row("publishes", plan.outputs.topics.joined(separator: " "))] + largest
+        return [Row("publishes", plan.outputs.topics.joined(separator: " "))] + routes + largest
             + [Row("needs", topics.joined(separator: " "))]
+    }
+
+    /// `page of drift* with region=eu to oncall and team`, route by route.
+    private var routes: [Row] {
+        plan.outputs.routes.map { route in
+            var text =
+                route.severities.isEmpty
+                ? "all" : route.severities.map(\.rawValue).joined(separator: ", ")
+            if !route.monitors.isEmpty { text += " of \(route.monitors.joined(separator: ", "))" }
+            if !route.groups.isEmpty {
+                text +=
+                    " with "
+                    + route.groups.map { "\($0.dimension)=\($0.pattern)" }.joined(separator: ", ")
+            }
+            return Row(
+                "routes",
+                text + " to " + (route.to.isEmpty ? "nobody" : route.to.joined(separator: ", ")))
+        }
     }
 
     /// Results that are larger than topics take as they are made by default.

@@ -48,7 +48,11 @@ struct Resolver {
         plan.stream.monitors = Levels.judge(monitors.judges, scope, &facts)
         plan.stream.freshness = monitors.silences
         plan.outputs = OutputsPart.read(
-            top, name: plan.name, source: plan.stream.source, sketches: catalogue.sketches)
+            top, name: plan.name, sketches: catalogue.sketches)
+        var judged = plan.stream
+        judged.segments = scope.segments.plans
+        AlertRoutesPart.read(top, judged, into: &plan.outputs)
+        OutputsPart.check(plan.outputs, top, plan.stream.source)
         plan.limits = LimitsPart.read(top)
         plan.run = RunPart.read(top)
         fill(&plan.stream, scope, filterColumns: filter?.columns ?? [])

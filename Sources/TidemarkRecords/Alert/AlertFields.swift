@@ -73,6 +73,22 @@ extension AlertRecord: RecordFields {
             "value", \.value, when: "where something was measured",
             "in the test's own unit; of freshness seconds, of `bad_rows` a share")
         v.field("threshold", \.threshold, "the bound that `value` is held against")
+        v.field(
+            "effect", \.effect, when: "where a size is bounded",
+            "the size of the difference, which `threshold` bounds: as in the verdicts of aggregates"
+        )
+        v.field(
+            "usual", \.usual, when: "where the cells have names",
+            "what the baseline holds, in the column's own terms: the middle half of the numbers, or the most frequent values"
+        )
+        v.field(
+            "now", \.now, when: "where the cells have names", "what the window holds, likewise")
+        v.field(
+            "changes", \.changes, when: "where the cells have names", if: { !$0.changes.isEmpty },
+            "the cells that differ most, the largest difference first; at most five")
+        v.field(
+            "routes", \.routes, when: "where a route takes it", if: { !$0.routes.isEmpty },
+            "names of the destinations that it goes to as well")
         v.field("direction", \.direction, "the side of the threshold on which the alert fires")
         v.field(
             "p", \.p, unit: .share, when: "where significance was tested",

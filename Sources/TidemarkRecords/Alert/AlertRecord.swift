@@ -60,6 +60,16 @@ package struct AlertRecord: Sendable {
     package var value: Double?
     /// The bound that `value` is held against.
     package var threshold: Double
+    /// How large the difference is, in the unit of the bound; `nil`: it has none, or it is the value.
+    package var effect: Double?
+    /// What was usual, in the column's own terms; `nil`: nobody can say.
+    package var usual: String?
+    /// What is so now, in the same terms.
+    package var now: String?
+    /// The cells that differ most, the largest difference first.
+    package var changes: [CellChange] = []
+    /// Names of the destinations that it goes to beside the topic of alerts.
+    package var routes: [String] = []
     /// The value is above the threshold where it fires, or below it.
     package var isAbove = true
     /// p of the test that decides on significance; `nil`: it has none.

@@ -67,7 +67,7 @@ func checkTopics(
 func roleText(_ role: TopicNeed.Role) -> String {
     switch role {
     case .source: "input"
-    case .aggregates, .sketches, .alerts, .deadLetters, .late, .quarantined: "output"
+    case .aggregates, .sketches, .alerts, .destination, .deadLetters, .late, .quarantined: "output"
     case .state: "state"
     }
 }

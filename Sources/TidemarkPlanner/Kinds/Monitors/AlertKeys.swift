@@ -43,8 +43,10 @@ enum AlertKeys {
         ),
         alert,
         Setting(
-            "summary", \MonitorPlan.summary, ValueType.text(lengthMax: 300).optional, usual: usual,
-            says: "a generated text", "text of the alert"),
+            "summary", \MonitorPlan.summary, ValueType.template.optional, usual: usual,
+            says: "a generated text",
+            "text of the alert; words in braces are filled in: "
+                + AlertWords.all.map { "`{\($0)}`" }.joined(separator: ", ")),
         Setting(
             "runbook", \MonitorPlan.runbook, ValueType.text(lengthMax: 1024).optional,
             usual: usual, "what to do"),
@@ -55,8 +57,7 @@ enum AlertKeys {
         "alerts", path: "alerts", "what monitors have in common",
         settings as [any TopologyKey] + [
             KeySpec.later("mute", "times of silence"),
-            KeySpec.later("destinations", "other than the topic"),
-            KeySpec.later("routes", "who hears what"),
+            AlertRoutesPart.destinations, AlertRoutesPart.routes,
         ],
         example: "alerts: { clear_for: 30s }")
 
