@@ -362,6 +362,89 @@ alerts:
         self.assertRegex(warn["value"]["summary"], r"^c: \d\.\d+ of first \(warn, model=a\)$")
         self.assertNotIn("changes", warn["value"], "cells of hashes have no names")
 
+    def test_baselines_are_built_from_all_that_a_run_reads_and_shown_cell_by_cell(self):
+        import gzip
+        rng = random.Random(31)
+        rows = [{"ts": T0 + i * 10, "model": rng.choice("ab"), "in": {"x": rng.choice([None, rng.gauss(5, 2), 7])}, "c": rng.choice(["u", "v", "v"])} for i in range(6000)]
+        text = """name: t
+source:
+  file: {file}
+  clock: 2023-11-14T23:00:00Z
+  schema: {{ ts: time_ms, model: model, x: {{ type: number, path: in.x }}, c: category }}
+"""
+        whole, first, second = WORK / "whole.ndjson", WORK / "first.ndjson", WORK / "second.ndjson.gz"
+        written = [json.dumps(r) + "\n" for r in rows]
+        whole.write_text("".join(written))
+        first.write_text("".join(written[:2500]))
+        second.write_bytes(gzip.compress("".join(written[2500:]).encode()))
+        plan = topology(text.format(file=whole), "built.yaml")
+        table = {}
+
+        def build(name, *args, **more):
+            out = WORK / f"built-{name}.json"
+            tidemark("baseline", "build", "--by", "model", "--topology", plan, *args, "--output", out, **more)
+            table[name] = json.loads(out.read_text())["columns"]
+        build("one", "--from", whole)
+        build("parts", "--from", first, "--from", second)
+        build("source")
+        build("pipe", "--from", "-", input="".join(written))
+        self.assertTrue(all(columns == table["one"] for columns in table.values()), table)
+        shown = json.loads(tidemark("baseline", "show", WORK / "built-one.json", "--json", "--column", "x").stdout)
+        self.assertEqual([c["column"] for c in shown["columns"]], ["x", "x"])
+        self.assertEqual(shown["made"]["from"], "whole.ndjson")
+        self.assertRegex(shown["made"]["at"], r"^20\d\d-\d\d-\d\dT")
+        for column in shown["columns"]:
+            values = [r["in"]["x"] for r in rows if "model=" + r["model"] == column["group"]]
+            self.assertEqual(column["nulls"], values.count(None))
+            self.assertEqual(column["rows"], len(values) - values.count(None))
+            cells = {c["cell"]: c["rows"] for c in column["cells"]}
+            self.assertEqual(sum(cells.values()), column["rows"])
+            self.assertEqual(cells["7.000"], values.count(7))
+        drawn = tidemark("baseline", "show", WORK / "built-one.json", "--column", "c").stdout
+        counts = collections.Counter(r["c"] for r in rows if r["model"] == "a")
+        self.assertRegex(drawn, rf"(?m)^  v +{counts['v']:,} +6\d\.\d\d%  █{{40}}$")
+        self.assertRegex(drawn, rf"(?m)^  u +{counts['u']:,} +3\d\.\d\d%  █+[▏▎▍▌▋▊▉]?$")
+        wrong = tidemark("baseline", "show", WORK / "built-one.json", "--column", "y", ok=None)
+        self.assertIn("has no column `y`; it has x, c", wrong.stderr)
+        none = tidemark("baseline", "build", ok=None)
+        self.assertIn("needs records: --from FILE, or --topology", none.stderr)
+
+    def test_one_cause_is_one_page_with_its_members_ranked(self):
+        rng = random.Random(41)
+        rows = []
+        for i in range(24_000):
+            moved = i >= 16_000
+            for model in ("a", "b"):
+                shift = 1 if moved and model == "a" else 0
+                late = 1 if i >= 18_000 and model == "a" else 0
+                rows.append({"ts": T0 + i * 30, "model": model, "x": rng.gauss(0.4 + 0.1 * shift, 0.05), "y": rng.gauss(0.4 + 0.2 * shift, 0.05),
+                             "z": rng.gauss(0.4 + 0.3 * late, 0.05)})
+        text = """name: t
+source:
+  topic: t
+  clock: 2023-11-14T23:00:00Z
+  out_of_orderness: 2s
+  schema: {{ ts: time_ms, model: model, x..z: {{ type: number, expect: {{ range: [0, 1] }} }} }}
+windows: [1m]
+baselines: {{ first: {{ first: 5m }} }}
+monitors: {{ drift: {{ drift: all }}, volume: off, quality: off, freshness: off }}
+alerts: {{ {group}destinations: {{ oncall: {{ topic: t-oncall }} }}, routes: [{{ to: [oncall] }}] }}
+""".replace("x..z:", "x: {{ type: number, expect: {{ range: [0, 1] }} }}, y: {{ type: number, expect: {{ range: [0, 1] }} }}, z:")
+        _, alone = run_lines(rows, topology(text.format(group=""), "alone.yaml"), name="alone")
+        _, out = run_lines(rows, topology(text.format(group="group: model, "), "grouped.yaml"), name="grouped")
+        self.assertEqual(sorted(r["value"]["column"] for r in alone["t-oncall"]), ["x", "y", "z"])
+        page, = out["t-oncall"]
+        self.assertEqual(page["value"]["column"], "y")
+        members = page["value"]["members"]
+        self.assertEqual([m["column"] for m in members], ["y", "x"])
+        self.assertGreater(members[0]["times"], members[1]["times"])
+        self.assertEqual(members[0]["id"], page["value"]["id"])
+        self.assertAlmostEqual(members[0]["times"], page["value"]["effect"] / page["value"]["threshold"], delta=1e-9)
+        others = {r["value"]["column"]: r["value"] for r in out["t-alerts"] if r["value"]["column"] != "y"}
+        self.assertEqual({c: (v["muted_by"], v["lead"]) for c, v in others.items()}, {c: ("grouped", page["value"]["id"]) for c in "xz"})
+        # Who fires and when is the same with and without.
+        self.assertEqual(sorted(r["value"]["id"] for r in out["t-alerts"]), sorted(r["value"]["id"] for r in alone["t-alerts"]))
+
     def test_a_shift_is_measured_in_its_own_unit(self):
         text = SMALL.format(clock="2023-11-14T22:40:00Z").replace("x: number", "x: { type: number, expect: { range: [0, 100] } }") + """monitors:
   drift: off
@@ -1420,6 +1503,32 @@ run: { commit: 100ms }
         self.assertEqual([(e["state"], e["group"], (e["window"]["start"] - T0) // 60_000, (e["window"]["end"] - T0) // 60_000) for e in found],
                          [("no_data", {"model": "gone"}, 6, 16), ("resolved", {"model": "gone"}, 6, 30)])
         self.assertEqual(len({e["id"] for e in found}), 1)
+
+    def test_a_baseline_is_built_from_a_topic_to_where_it_ends(self):
+        import confluent_kafka
+        self.kafka("topics", "--create", "--topic", "learn", "--partitions", "3")
+        rng = random.Random(37)
+        rows = [{"ts": T0 + i, "model": rng.choice("ab"), "x": rng.gauss(0, 1), "c": rng.choice("uvw")} for i in range(9000)]
+        producer = confluent_kafka.Producer({"bootstrap.servers": self.brokers})
+        for i, row in enumerate(rows):
+            producer.produce("learn", json.dumps(row).encode(), partition=i % 3)
+            producer.poll(0)
+        producer.flush()
+        plan = topology("""name: learn
+source: { topic: learn, schema: { ts: time_ms, model: model, x: number, c: category } }
+""", "learn.yaml")
+        data = WORK / "learn.ndjson"
+        data.write_text("".join(json.dumps(r) + "\n" for r in rows))
+        built = {}
+        for name, args in (("source", []), ("topic", ["--from-topic", "learn"]), ("file", ["--from", data]), ("windows", ["--windows", "1"])):
+            out = WORK / f"learn-{name}.json"
+            tidemark("baseline", "build", "--topology", plan, "--by", "model", *args, "--output", out, env=self.environment)
+            built[name] = json.loads(out.read_text())
+        for name in ("source", "topic", "windows"):
+            self.assertEqual(built[name]["columns"], built["file"]["columns"], name)
+        self.assertEqual((built["topic"]["made"]["from"], built["topic"]["made"]["rows"]), ("learn", "9000"))
+        done = tidemark("baseline", "build", "--topology", plan, "--from-topic", "nowhere", ok=4, env=self.environment)
+        self.assertIn("there is no topic `nowhere`", done.stderr)
 
     def test_missing_topics_and_tombstones(self):
         done = tidemark("run", "topologies/w1.yaml", "--set", "outputs.aggregates=nowhere", ok=4, env=self.environment)

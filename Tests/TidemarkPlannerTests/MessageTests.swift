@@ -288,13 +288,21 @@ struct MessageTests {
                 monitors:
                   drift: { drift: all }
                 """
-        let binless =
-            "8:19 edges-missing: no edges are known for the bins of `amount`, `score` lie, in which `recent` learns counts · expected: edges that are known before the data, from a file or declared · try: `amount: { type: number, expect: { range: [0, 1] } }`, or `-amount` here"
+        let universal =
+            "8:19 edges-universal: nobody says where the values of `amount`, `score` lie: they are counted in universal bins, ten to each power of ten, and changes within a bin are not seen · expected: edges that are known before the data, from a file or declared · try: `amount: { type: number, expect: { range: [0, 1] } }`"
+        let result = world(text).plan()
         #expect(
-            lines(world(text).plan().diagnostics) == [
-                "6:34 too-many: 3d is 4320 windows of 1m, which are all kept · expected: at most 2016 · try: `trailing: 1d`, or `windows` with longer ones in `drift`",
-                binless,
+            lines(result.diagnostics) == [
+                "6:34 too-many: 3d is 4320 windows of 1m, which are all kept · expected: at most 2016 · try: `trailing: 1d`, or `windows` with longer ones in `drift`"
             ])
+        #expect(lines(result.diagnostics, .note).contains(universal))
+        // Asked for in vain: that is an error.
+        let off = text.replacing(
+            "monitors:", with: "summaries: [{ columns: amount, histogram: off }]\nmonitors:")
+        #expect(
+            lines(world(off).plan().diagnostics).last
+                == "9:19 edges-missing: no edges are known for the bins of `amount` lie, in which `recent` learns counts · expected: edges that are known before the data, from a file or declared · try: `amount: { type: number, expect: { range: [0, 1] } }`, or `-amount` here"
+        )
         let short = text.replacing("3d, skip: 1h", with: "5m")
             .replacing("drift: all", with: "drift: country, windows: [1m]")
         #expect(lines(world(short).plan().diagnostics, .error) == [])
@@ -307,7 +315,6 @@ struct MessageTests {
             + "\nsummaries:\n  - { columns: numbers, histogram: { edges: recent } }"
         #expect(
             lines(world(edges).plan().diagnostics) == [
-                binless,
                 "10:45 edges-missing: `recent` is learned: it uses bins, and does not define any · expected: a baseline from a file, a list of numbers, or { from, to } · try: `{ from: 0, to: 1 }`",
             ])
     }

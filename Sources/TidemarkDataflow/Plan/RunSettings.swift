@@ -18,6 +18,8 @@ package struct OutputsPlan: Sendable {
     package var destinations: [AlertDestination] = []
     /// Which alerts go there.
     package var routes: [AlertRoute] = []
+    /// Of the alerts of a model that fire together one speaks for all; the others are muted.
+    package var groupsAlerts = false
 
     /// A kind of sketch; the raw value is its name in the topology and the last part of the
     /// record's key.

@@ -21,11 +21,14 @@ enum AlertMute: Int64 {
     case backfill = 1
     /// The last alert that was not muted resolved less than `cool_down` before, in event time.
     case coolDown = 2
+    /// Another alert of the model speaks for it.
+    case grouped = 3
 
     var name: String {
         switch self {
         case .backfill: "backfill"
         case .coolDown: "cool_down"
+        case .grouped: "grouped"
         }
     }
 }
@@ -184,6 +187,24 @@ struct AlertStates {
             write(series, alert, isNew: isNew)
         }
         return said
+    }
+
+    /// Mutes an alert that has just fired: another one speaks for it.
+    mutating func mute(_ series: AlertSeries) {
+        guard var alert = alerts[series], alert.life.firing != nil else { return }
+        alert.mute = .grouped
+        alerts[series] = alert
+        write(series, alert, isNew: entries.isNew(series))
+    }
+
+    /// The alerts that fire and speak for themselves, with the start of their opening windows.
+    func speaking(size: Int) -> [(series: AlertSeries, openingStartMs: Int64)] {
+        alerts.compactMap { series, alert in
+            guard series.size == size, alert.mute == nil, let firing = alert.life.firing else {
+                return nil
+            }
+            return (series, firing.openingStartMs)
+        }.sorted { keys.alert($0.series).precedes(keys.alert($1.series)) }
     }
 
     /// Notes that a window was closed, after all its groups, and gives up the alerts of its length

@@ -83,6 +83,17 @@ struct AlertText {
 }
 
 extension AlertText {
+    /// The id of an alert that fires already.
+    func id(of series: AlertSeries, openingStartMs: Int64, _ closing: WindowClosing) -> String {
+        let monitor = plan.stream.monitors[series.monitor].name
+        return identity.alertID(
+            monitor: "\(monitor)/\(plan.stream.segments[series.segment].name)",
+            group: String(decoding: series.group, as: UTF8.self),
+            column: series.column.map { plan.stream.columns[$0].name } ?? "",
+            openingStartMs: openingStartMs,
+            openingEndMs: openingStartMs + closing.window.lengthMs)
+    }
+
     /// Fills the topology's own text in, once all is known of the alert.
     func finish(_ alert: inout AlertRecord, monitor index: Int) {
         let monitor = plan.stream.monitors[index]

@@ -10,8 +10,12 @@ struct AlertDesk {
     private let text: AlertText
     /// What the window at hand brought about.
     private var events: [AlertRecord] = []
+    /// Alerts that fire and wait for the others of the window, where one speaks for all.
+    private var held: [(series: AlertSeries, record: AlertRecord)] = []
+    private let grouping: AlertGrouping?
 
     init(plan: Plan) {
+        grouping = plan.outputs.groupsAlerts ? AlertGrouping(plan: plan) : nil
         states = AlertStates(plan: plan)
         text = AlertText(plan: plan)
     }
@@ -30,7 +34,11 @@ struct AlertDesk {
         if let saying = states.observe(series, verdict, isNear: isNear, window.closing) {
             var alert = record(saying, text)
             text.finish(&alert, monitor: monitor)
-            events.append(alert)
+            if grouping != nil, alert.transition == .firing, alert.mutedBy == nil {
+                held.append((series, alert))
+            } else {
+                events.append(alert)
+            }
         }
     }
 
@@ -45,14 +53,21 @@ struct AlertDesk {
     ///
     /// - `isForgotten`: nobody expects the group of a series any more.
     /// - `unjudged`: see `KindSpec`.
-    /// - Returns: the ends of alerts that have had no verdict for long, in the order of their keys.
+    /// - Returns: alerts that waited for each other; and the ends of those that have had no verdict for long, in the
+    ///   order of their keys.
     mutating func closed(
         _ closing: WindowClosing, isForgotten: (AlertSeries) -> Bool,
         unjudged: (MonitorPlan) -> (test: String, threshold: Double)
     ) -> [AlertRecord] {
-        states.closed(closing, isForgotten: isForgotten).compactMap {
-            text.expired($0.series, $0.saying, closing, unjudged: unjudged)
+        var said: [AlertRecord] = []
+        if let grouping, !held.isEmpty {
+            said = grouping.group(held, &states, text, closing)
+            held = []
         }
+        return said
+            + states.closed(closing, isForgotten: isForgotten).compactMap {
+                text.expired($0.series, $0.saying, closing, unjudged: unjudged)
+            }
     }
 
     mutating func takeEntries(epoch: Int) -> [StateEntry] { states.takeEntries(epoch: epoch) }

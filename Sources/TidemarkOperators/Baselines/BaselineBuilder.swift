@@ -1,4 +1,4 @@
-import TidemarkBatch
+package import TidemarkBatch
 import TidemarkCodec
 import TidemarkCore
 package import TidemarkDataflow
@@ -89,25 +89,23 @@ package final class BaselineBuilder {
         self.filter = filter.map { RowFilter($0, types: types, frame: frame) }
     }
 
-    /// Reads all of a source: twice where the first windows of each group must be found first.
-    package func read(_ open: () throws(ConnectorError) -> any SourceReader) throws(ConnectorError)
-    {
-        if windowCount != nil { try pass(open, note: true) }
-        try pass(open, note: false)
+    /// Reads all records that `feed` hands on, in batches: twice where the first windows of each group must be found
+    /// first.
+    package func read(
+        _ feed: (_ take: (RecordBatch) -> Void) throws(ConnectorError) -> Void
+    ) throws(ConnectorError) {
+        for note in windowCount == nil ? [false] : [true, false] {
+            try feed { [self] batch in
+                guard batch.recordCount > 0 else { return }
+                decoder.decode(batch)
+                take(batch.recordCount, note: note)
+            }
+        }
     }
 
-    private func pass(
-        _ open: () throws(ConnectorError) -> any SourceReader, note: Bool
-    ) throws(ConnectorError) {
-        let reader = try open()
-        let batch = RecordBatch(
-            recordCountMax: decoder.frame.rows.rowCountMax, arenaCapacity: 1 << 20)
-        while true {
-            try reader.poll(into: batch, timeoutMs: 0)
-            if batch.recordCount == 0, reader.isAtEnd(0) { return }
-            decoder.decode(batch)
-            take(batch.recordCount, note: note)
-        }
+    /// A batch of as many records as it takes at once.
+    package func makeBatch() -> RecordBatch {
+        RecordBatch(recordCountMax: decoder.frame.rows.rowCountMax, arenaCapacity: 1 << 20)
     }
 
     private func take(_ count: Int, note: Bool) {

@@ -23,6 +23,8 @@ struct Scope {
     var baselines: Baselines
     /// Columns that a rule or a monitor names though they are not watched by themselves.
     var named: Set<Int> = []
+    /// Columns of which no histogram is wanted.
+    var binless: Set<Int> = []
     /// Columns that are correlated, a list for each rule that asks.
     var correlations: [[Int]] = []
 

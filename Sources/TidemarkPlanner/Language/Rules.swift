@@ -249,6 +249,10 @@ private let rules: [(name: String, text: String)] = [
     ),
     ("baseline-other-schema", "The baseline was built when the column had another type."),
     (
+        "edges-universal",
+        "What is compared with windows of the stream is counted in bins that are known before the data. Without a range these are universal ones: right for any size of numbers, and coarse."
+    ),
+    (
         "edges-differ",
         "Groups are compared with each other cell by cell, so all of them have to be counted in the same bins. A file that was built by group has other bins for each."
     ),

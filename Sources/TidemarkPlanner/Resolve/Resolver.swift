@@ -45,6 +45,7 @@ struct Resolver {
                 Selector.isWatched(scope.columns[$0].role) || named.contains($0)
             })
         Summaries.apply(rules, catalogue.summaries, &scope)
+        Histogram.fillUniversal(monitors.judges, &scope)
         plan.stream.monitors = Levels.judge(monitors.judges, scope, &facts)
         plan.stream.freshness = monitors.silences
         plan.outputs = OutputsPart.read(

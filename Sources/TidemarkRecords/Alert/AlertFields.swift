@@ -43,8 +43,9 @@ extension AlertRecord: RecordFields {
             "muted", shape: .flag, help: "published, and nobody is to be paged",
             { $0.mutedBy != nil })
         v.word(
-            "muted_by", \.mutedBy, of: ["backfill", "cool_down"], when: "where it is muted",
-            "`backfill`: the window was over for longer than the monitor's `max_age` (1h) when its first row was read, as after an outage or in a replay. `cool_down`: the alert resolved less than `cool_down` (1h of event time) before, so that one that flaps pages once. The resolution of a muted alert is muted too"
+            "muted_by", \.mutedBy, of: ["backfill", "cool_down", "grouped"],
+            when: "where it is muted",
+            "`backfill`: the window was over for longer than the monitor's `max_age` (1h) when its first row was read, as after an outage or in a replay. `cool_down`: the alert resolved less than `cool_down` (1h of event time) before, so that one that flaps pages once. `grouped`: another alert of the model speaks for it (`alerts.group`). The resolution of a muted alert is muted too"
         )
         v.field(
             "reason", \.reason, when: "where no window cleared it",
@@ -86,6 +87,12 @@ extension AlertRecord: RecordFields {
         v.field(
             "changes", \.changes, when: "where the cells have names", if: { !$0.changes.isEmpty },
             "the cells that differ most, the largest difference first; at most five")
+        v.field(
+            "members", \.members, when: "where it speaks for others", if: { !$0.members.isEmpty },
+            "the alerts of the model that fired in the same window, the largest first, itself among them; at most a hundred"
+        )
+        v.field(
+            "lead", \.lead, when: "where another one speaks for it", "the id of that alert")
         v.field(
             "routes", \.routes, when: "where a route takes it", if: { !$0.routes.isEmpty },
             "names of the destinations that it goes to as well")

@@ -68,6 +68,10 @@ package struct AlertRecord: Sendable {
     package var now: String?
     /// The cells that differ most, the largest difference first.
     package var changes: [CellChange] = []
+    /// The alerts of the model that fire with it, the largest first, itself among them; none where it is alone.
+    package var members: [AlertMember] = []
+    /// The id of the alert that speaks for it; `nil`: it speaks for itself.
+    package var lead: String?
     /// Names of the destinations that it goes to beside the topic of alerts.
     package var routes: [String] = []
     /// The value is above the threshold where it fires, or below it.

@@ -7,6 +7,7 @@ import TidemarkFiles
 import TidemarkMonitors
 import TidemarkOperators
 import TidemarkPlanner
+import TidemarkTelemetry
 import TidemarkText
 
 /// `tidemark baseline build|show`.
@@ -18,7 +19,7 @@ func baselineCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
             throw UsageError(
                 message: "`baseline show` needs a file", hint: "tidemark baseline show FILE")
         }
-        return show(invocation.arguments[1])
+        return showBaseline(invocation.arguments[1], invocation)
     case let other:
         throw UsageError(
             message: "`baseline` has no `\(other)`",
@@ -28,52 +29,37 @@ func baselineCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
 }
 
 private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
-    guard let input = invocation.value("--from") else {
-        throw UsageError(
-            message: "`baseline build` needs records",
-            hint: "tidemark baseline build --from FILE --by model")
-    }
     let windowCount = try invocation.count("--windows", in: 1...10_000_000)
     let bins = try invocation.count("--bins", in: 1...10_000) ?? 20
-    if input == "-", windowCount != nil || invocation.value("--topology") == nil {
-        throw UsageError(
-            message: "standard input can be read once only",
-            hint: "a file, or --topology and no --windows")
-    }
     do throws(BaselineTable.Problem) {
-        guard var form = try RecordForm(invocation, input: input) else { return ExitCode.topology }
+        guard let form = try RecordForm(invocation, windowCount: windowCount) else {
+            return ExitCode.topology
+        }
         let rule = try edgeRule(invocation.value("--edges") ?? "auto", bins: bins)
         let dimensions = invocation.values("--by").flatMap {
             $0.split(separator: ",").map(String.init)
         }
-        let opened: FileSource
+        var records = BaselineRecords(form)
         do throws(ConnectorError) {
-            opened = try form.open(input)
-            form.encoding = try obeyed(
-                opened, columns: form.columns, encoding: form.encoding, path: input, log: nil
-            ) { false }
+            try records.openFirst()
         } catch {
             return printFailure(error)
         }
         let builder = try BaselineBuilder(
-            columns: form.columns, encoding: form.encoding, by: dimensions,
+            columns: form.columns, encoding: records.encoding, by: dimensions,
             timeColumn: form.columns.firstIndex { $0.role == .time }, windowMs: form.windowMs,
             windowCount: windowCount, rowCountMax: 4096, filter: form.filter)
         do throws(ConnectorError) {
-            var first: FileSource? = opened
-            try builder.read { () throws(ConnectorError) in
-                // The one whose first record was looked at; a second pass reads the file anew.
-                let source = if let first { first } else { try form.open(input) }
-                first = nil
-                let start = PartitionStart(
-                    slot: 0, partition: TopicPartition(topic: "baseline", partition: 0), offset: 0)
-                return try source.open([[start]])[0]
+            try builder.read { take throws(ConnectorError) in
+                try records.read(into: builder.makeBatch(), take)
             }
         } catch {
             return printFailure(error)
         }
         var made: [(name: String, value: String)] = [
-            ("by", "tidemark \(programVersion)"), ("from", lastPathPart(input)),
+            ("by", "tidemark \(programVersion)"),
+            ("from", form.inputs.map(\.name).joined(separator: ", ")),
+            ("at", timeText(SystemTime().wallMs())),
             ("rows", "\(builder.rowCount)"), ("edges", invocation.value("--edges") ?? "auto"),
             ("bins", "\(bins)"),
         ]
@@ -88,56 +74,6 @@ private func build(_ invocation: Invocation) throws(UsageError) -> Int32 {
     } catch {
         printError("tidemark: \(error.message)\n")
         return ExitCode.environment
-    }
-}
-
-/// What the records of a baseline are like: as a topology says, or as they look.
-private struct RecordForm {
-    var columns: [ColumnPlan]
-    /// Fields that look like no column.
-    var leftOut: [String] = []
-    var encoding = RecordEncoding.json
-    var filter: RowExpression?
-    var windowMs: Int64 = 60_000
-    var recordByteCountMax = 16 << 20
-
-    /// `nil`: the topology has findings, which were printed.
-    init?(_ invocation: Invocation, input: String) throws(BaselineTable.Problem) {
-        if let path = invocation.value("--topology") {
-            // Its baselines may not exist yet: that is what this command is for.
-            let result = planTopology(path, invocation, schemaOnly: true)
-            guard let plan = result.plan else {
-                printError(
-                    report(
-                        result.diagnostics, overrides: invocation.values("--set"), format: "text"))
-                return nil
-            }
-            columns = plan.stream.columns
-            filter = plan.stream.filter
-            encoding = plan.stream.source.encoding
-            windowMs = plan.stream.windows.first?.lengthMs ?? windowMs
-            recordByteCountMax = plan.limits.recordBytes
-        } else {
-            let guess = SchemaGuess(try firstRecords(input, 2000))
-            columns = guess.columns
-            leftOut = guess.leftOut
-            guard !columns.isEmpty else {
-                throw BaselineTable.Problem(
-                    "\(input) holds no JSON objects; of CSV, --topology says what the columns are")
-            }
-        }
-        if let text = invocation.value("--window") {
-            guard let ms = durationMs(text) else {
-                throw BaselineTable.Problem("`\(text)` is not a duration; like 30s, 1m, 1h")
-            }
-            windowMs = ms
-        }
-    }
-
-    func open(_ input: String) throws(ConnectorError) -> FileSource {
-        try FileSource(
-            path: input, topic: "baseline", recordByteCountMax: recordByteCountMax,
-            clock: .file, encoding: encoding)
     }
 }
 
@@ -189,20 +125,8 @@ private func leftOutText(
     return text
 }
 
-private func show(_ path: String) -> Int32 {
-    do throws(BaselineTable.Problem) {
-        let table = try BaselineTable(reading: path)
-        printOut(baselineText(table, path))
-        printError(blindText(table))
-        return ExitCode.done
-    } catch {
-        printError("tidemark: \(path) \(error.message)\n")
-        return ExitCode.environment
-    }
-}
-
 /// A warning for each column in which most changes would not be seen.
-private func blindText(_ table: BaselineTable) -> String {
+func blindText(_ table: BaselineTable) -> String {
     var columns: [(name: String, isNumeric: Bool, share: Double, group: String, count: Int)] = []
     for record in table.records where record.entry.isBlind {
         let share = record.entry.hiddenShare
@@ -226,63 +150,10 @@ private func blindText(_ table: BaselineTable) -> String {
     }.joined()
 }
 
-/// A baseline for reading: a line a column, with a small picture of its cells.
-func baselineText(_ table: BaselineTable, _ path: String) -> String {
-    var text = "\(path)  sha256 \(table.contentHash.prefix(12))…\n"
-    if !table.made.isEmpty {
-        text +=
-            "made  " + table.made.map { "\($0.name) \($0.value)" }.joined(separator: ", ") + "\n"
-    }
-    let width = table.records.map { $0.column.count }.max() ?? 0
-    for group in table.summary.groups {
-        text += "\n\(group == "*" ? "all groups together" : group)\n"
-        for record in table.records where record.group == group {
-            let entry = record.entry
-            text +=
-                "  \(record.column.padded(width))  \(grouped(entry.rowCount).leftPadded(11)) rows"
-            text += "  \(grouped(entry.nullCount).leftPadded(8)) without  \(bars(entry.cells))  "
-            switch entry.shape {
-            case .numeric(let edges, let isOpen, _, let counts, _):
-                // What bounds an open bin is no end of the data.
-                let (first, last) =
-                    isOpen
-                    ? (edges.dropFirst().first, edges.dropLast().last)
-                    : (edges.first, edges.last)
-                if isOpen, counts.count < 2 {
-                    text += "1 bin of everything"
-                } else {
-                    text += "\(counts.count) bins \(shortNumber(first)) … \(shortNumber(last))"
-                    if isOpen { text += ", and all beyond" }
-                }
-                let atoms = entry.atoms
-                if !atoms.isEmpty {
-                    text +=
-                        ", alone: "
-                        + atoms.prefix(5).map { shortNumber($0) }
-                        .joined(separator: ", ")
-                    if atoms.count > 5 { text += ", … \(atoms.count) in all" }
-                }
-                if entry.isBlind { text += "  BLIND" }
-            case .categorical(let categories, _, let other):
-                text += categories.prefix(3).joined(separator: ", ")
-                if categories.count > 3 { text += ", … \(categories.count) in all" }
-                if other > 0 { text += " and \(grouped(other)) rows of others" }
-                if entry.isBlind { text += "  BLIND" }
-            }
-            text += "\n"
-        }
-    }
-    return text
-}
-
 extension String {
     func leftPadded(_ width: Int) -> String {
         String(repeating: " ", count: max(0, width - count)) + self
     }
-}
-
-private func lastPathPart(_ path: String) -> String {
-    path.split(separator: "/").last.map(String.init) ?? path
 }
 
 /// The first records of a file of JSON, unpacked where it is packed.
@@ -306,17 +177,4 @@ func firstRecords(_ path: String, _ count: Int) throws(BaselineTable.Problem) ->
     } catch {
         throw BaselineTable.Problem(error.message)
     }
-}
-
-/// `90s`, `5m`, `1h`, as the topology has durations.
-private func durationMs(_ text: String) -> Int64? {
-    let units: [(String, Int64)] = [
-        ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000),
-    ]
-    for (unit, ms) in units where text.hasSuffix(unit) {
-        guard let number = Int64(text.dropLast(unit.count)), number > 0 else { continue }
-        let (product, isTooMuch) = number.multipliedReportingOverflow(by: ms)
-        return isTooMuch ? nil : product
-    }
-    return nil
 }

@@ -132,7 +132,14 @@ let verbs: [Verb] = [
         flags: [
             Flag(
                 name: "--from", value: "FILE",
-                help: "newline-delimited records (- is standard input)"),
+                help: "records as `run --input` reads them, packed or not (- is standard input)",
+                repeats: true),
+            Flag(
+                name: "--from-topic", value: "TOPIC",
+                help: "a topic to where it ends now (default: the source of --topology)",
+                repeats: true),
+            Flag(name: "--column", value: "NAME", help: "show one column, cell by cell"),
+            Flag(name: "--json", value: nil, help: "show it as JSON"),
             Flag(
                 name: "--topic", value: "TOPIC",
                 help: "the topic of the source (default: by the file's name)"),
@@ -142,12 +149,19 @@ let verbs: [Verb] = [
         summary: "make a baseline from records, or print one",
         details: """
             tidemark baseline build --from records.ndjson --by model --topology topology.yaml > b.json
-            tidemark baseline show b.json
+            tidemark baseline show b.json --column score
             """,
         flags: [
             Flag(
                 name: "--from", value: "FILE",
-                help: "newline-delimited records (- is standard input)"),
+                help: "records as `run --input` reads them, packed or not (- is standard input)",
+                repeats: true),
+            Flag(
+                name: "--from-topic", value: "TOPIC",
+                help: "a topic to where it ends now (default: the source of --topology)",
+                repeats: true),
+            Flag(name: "--column", value: "NAME", help: "show one column, cell by cell"),
+            Flag(name: "--json", value: nil, help: "show it as JSON"),
             Flag(
                 name: "--topology", value: "FILE",
                 help: "whose schema says what the columns are (default: guessed from the records)"),

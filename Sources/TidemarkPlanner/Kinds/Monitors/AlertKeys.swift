@@ -57,7 +57,7 @@ enum AlertKeys {
         "alerts", path: "alerts", "what monitors have in common",
         settings as [any TopologyKey] + [
             KeySpec.later("mute", "times of silence"),
-            AlertRoutesPart.destinations, AlertRoutesPart.routes,
+            AlertRoutesPart.group, AlertRoutesPart.destinations, AlertRoutesPart.routes,
         ],
         example: "alerts: { clear_for: 30s }")
 

@@ -12,6 +12,12 @@ enum AlertRoutesPart {
         "routes", .list("a list of { severity, monitors, groups, to }"), says: "[]",
         shape: .list(.part("route")), "which alerts go where: the first that takes one decides")
 
+    static let group = Setting(
+        "group", \OutputsPlan.groupsAlerts, .choice([("none", false), ("model", true)]),
+        usual: OutputsPlan(aggregates: nil, alerts: "", deadLetters: "", late: nil), json: "group",
+        "model: of the alerts of a model that fire together one speaks for all, with the others as its members"
+    )
+
     private static let topic = KeySpec(
         "topic", .text(lengthMax: 249), "a topic of the same cluster")
     static let destination = PartSpec(
@@ -52,6 +58,7 @@ enum AlertRoutesPart {
     static func read(_ top: Fields, _ stream: StreamPlan, into outputs: inout OutputsPlan) {
         // Its keys were checked when monitors were read: the same finding is said once.
         guard let f = top.part(TopologyPart.alerts, AlertKeys.part) else { return }
+        group.read(f, &outputs)
         if let node = f[destinations] { outputs.destinations = readDestinations(node, f.reading) }
         guard let node = f[routes] else {
             sayUnused(outputs, routed: [], f, speakers(stream))
@@ -231,8 +238,9 @@ enum AlertRoutesPart {
 
     /// What the plan's JSON says of destinations and routes; nothing where there are none.
     static func facts(_ plan: OutputsPlan) -> [Fact] {
-        guard !plan.destinations.isEmpty || !plan.routes.isEmpty else { return [] }
-        return [
+        let grouped = plan.groupsAlerts ? [group.fact(plan)].compactMap(\.self) : []
+        guard !plan.destinations.isEmpty || !plan.routes.isEmpty else { return grouped }
+        return grouped + [
             (
                 "destinations",
                 .object(plan.destinations.map { ($0.name, .object([("topic", .text($0.topic))])) })
@@ -257,7 +265,8 @@ enum AlertRoutesPart {
 
     /// Their lines of what is said about data.
     static func identity(_ plan: OutputsPlan) -> [Identity.Line] {
-        plan.destinations.map { Identity.Line("destination", $0.name, $0.topic) }
+        (plan.groupsAlerts ? [Identity.Line("grouped", true)] : [])
+            + plan.destinations.map { Identity.Line("destination", $0.name, $0.topic) }
             + plan.routes.map { route in
                 Identity.Line(
                     "route", route.severities.map(\.rawValue), route.monitors,

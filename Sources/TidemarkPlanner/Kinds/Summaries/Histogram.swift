@@ -11,7 +11,8 @@ struct Histogram: SummaryKind {
         "histogram", .any("{ edges, bins }"), says: "edges of the baseline", off: true,
         shape: .either([.part("histogram"), .off]), "counts in fixed bins")
     private let edges = KeySpec(
-        "edges", .any("a baseline, a list of numbers, or { from, to }"), says: "the baseline",
+        "edges", .any("a baseline, a list of numbers, { from, to }, or universal"),
+        says: "the baseline",
         "where bins begin and end")
     private let bins = Key(
         "bins", ValueType<Int>.count(2...256), usual: Self.binCount, "how many bins")
@@ -39,6 +40,47 @@ struct Histogram: SummaryKind {
         return scope.schema.ranges[column].map { .edges(equalEdges($0.0, $0.1, binCount)) }
     }
 
+    /// Edges that fit numbers of any size: ten to each power of ten between 0.0001 and 100,000,000, on both sides of
+    /// zero.
+    ///
+    /// A bin is a quarter wider than its lower end, so changes within a quarter are not seen.
+    static let universalEdges: [Double] = {
+        let steps: [Double] = [1, 1.25, 1.6, 2, 2.5, 3.15, 4, 5, 6.3, 8]
+        let powers: [Double] = [
+            1e-4, 1e-3, 1e-2, 1e-1, 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7,
+        ]
+        let above = powers.flatMap { power in steps.map { $0 * power } } + [1e8]
+        return above.reversed().map { -$0 } + above
+    }()
+
+    /// Gives universal bins to numbers that are compared with what the stream says, where nobody says where their
+    /// values lie.
+    static func fillUniversal(_ monitors: [ReadMonitor], _ scope: inout Scope) {
+        for read in monitors
+        where scope.baselines.plans.indices.contains(read.plan.baseline)
+            && scope.baselines.plans[read.plan.baseline].isOfStream
+        {
+            let columns = read.plan.columns.filter {
+                scope.columns[$0].type.isNumeric && scope.columns[$0].summary.histogram == nil
+                    && !scope.binless.contains($0) && scope.isWatched($0, in: read.plan.segments)
+            }
+            guard let first = columns.first else { continue }
+            for column in columns {
+                scope.schema.columns[column].summary.histogram = .edges(universalEdges)
+            }
+            let names =
+                columns.prefix(3).map { "`\(scope.columns[$0].name)`" }.joined(separator: ", ")
+                + (columns.count > 3 ? " and \(columns.count - 3) more" : "")
+            scope.reading.say(
+                .note, "edges-universal", at: read.place,
+                "nobody says where the values of \(names) lie: they are counted in universal bins, ten "
+                    + "to each power of ten, and changes within a bin are not seen",
+                expected: "edges that are known before the data, from a file or declared",
+                suggestion: "`\(scope.columns[first].name): { type: number, expect: "
+                    + "{ range: [0, 1] } }`")
+        }
+    }
+
     private static func equalEdges(_ from: Double, _ to: Double, _ bins: Int) -> [Double] {
         (0...bins).map { $0 == bins ? to : from + (to - from) * Double($0) / Double(bins) }
     }
@@ -46,7 +88,10 @@ struct Histogram: SummaryKind {
     func apply(_ rule: SummaryRule, _ scope: inout Scope) {
         rule.check(histogram, isFor: .numbers)
         if rule.f.isOff(histogram) {
-            for index in rule.numbers { scope.schema.columns[index].summary.histogram = nil }
+            for index in rule.numbers {
+                scope.schema.columns[index].summary.histogram = nil
+                scope.binless.insert(index)
+            }
             return
         }
         guard let part, let h = rule.f.part(histogram, part, shape: Self.shape) else { return }
@@ -65,6 +110,10 @@ struct Histogram: SummaryKind {
             let list = Self.equalEdges(low, high, count ?? bins.usual)
             for index in rule.numbers {
                 scope.schema.columns[index].summary.histogram = .edges(list)
+            }
+        } else if edges.text == "universal" {
+            for index in rule.numbers {
+                scope.schema.columns[index].summary.histogram = .edges(Self.universalEdges)
             }
         } else if let baseline = readBaseline(edges, scope) {
             apply(baseline, edges, h, count, rule, &scope)
@@ -142,12 +191,6 @@ struct Histogram: SummaryKind {
     private func readBaseline(_ edges: Node, _ scope: Scope) -> Int? {
         let reading = scope.reading
         guard let name = reading.text(edges, expected: "a baseline, a list or { from, to }") else {
-            return nil
-        }
-        if name == "universal" {
-            reading.say(
-                "later", at: edges.place, "universal edges come in a later version",
-                expected: "a baseline, a list of numbers, or { from, to }", suggestion: nil)
             return nil
         }
         guard let baseline = scope.baselines.named(name, at: edges.place, reading) else {
