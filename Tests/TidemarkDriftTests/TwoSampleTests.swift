@@ -296,6 +296,16 @@ private enum Say {
     @Test func `one window, or none with rows, says nothing`() {
         #expect(volumeResult(rows: 5, of: reference([])) == nil)
         #expect(volumeResult(rows: 5, of: reference([7])) == nil)
+        // One window, if that will do: of two Poisson counts the sum is parted like tosses of a coin.
+        var coin = 1.0
+        var lower = 0.0
+        for heads in 0...40 {
+            lower += coin
+            coin *= Double(140 - heads) / Double(heads + 1)
+        }
+        let one = volumeResult(rows: 40, of: reference([100]), takesOne: true)
+        #expect(abs((one?.pDrop ?? 0) / (lower * pow(2, -140)) - 1) < 1e-12)
+        #expect(one?.expected == 100 && one?.change == -0.6)
         #expect(volumeResult(rows: 5, of: reference([0, 0, 0])) == nil)
         #expect(volumeResult(rows: 0, of: reference([1, 0, 0]))?.change == -1)
     }

@@ -122,6 +122,23 @@ struct BaselineTests {
         }
     }
 
+    @Test
+    func `without a declared baseline the first hour of each group is the truth, and that is said`()
+    {
+        let text = bare.replacing("baselines:\n", with: "").replacing(
+            "DRIFT", with: "drift: { drift: amount }, more: { drift: country }")
+        let result = World(text).plan()
+        #expect(lines(result.diagnostics, .error) == [])
+        #expect(
+            lines(result.diagnostics, .note).filter { $0.contains("baseline-learned") } == [
+                "6:56 baseline-learned: no baseline is declared: `drift` is compared with each group's first hour · expected: `baselines` · try: `baselines: { training: { file: baselines/training.json } }`"
+            ])
+        #expect(
+            result.plan?.stream.baselines.map(\.origin)
+                == [.learned(LearningPlan(span: .first, lengthMs: 3_600_000))])
+        #expect(result.plan?.stream.monitors.map(\.baseline) == [0, 0])
+    }
+
     @Test func `days that are skipped have the same time of the day before in their place`() {
         let (day, hour): (Int64, Int64) = (86_400_000, 3_600_000)
         var plan = LearningPlan(span: .sameTime, lengthMs: day)

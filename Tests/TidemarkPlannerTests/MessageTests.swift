@@ -315,7 +315,7 @@ struct MessageTests {
             + "\nsummaries:\n  - { columns: numbers, histogram: { edges: recent } }"
         #expect(
             lines(world(edges).plan().diagnostics) == [
-                "10:45 edges-missing: `recent` is learned: it uses bins, and does not define any · expected: a baseline from a file, a list of numbers, or { from, to } · try: `{ from: 0, to: 1 }`",
+                "10:45 edges-missing: `recent` is learned: it uses bins, and does not define any · expected: a baseline from a file, a list of numbers, or { from, to } · try: `{ from: 0, to: 1 }`"
             ])
     }
 

@@ -249,6 +249,10 @@ private let rules: [(name: String, text: String)] = [
     ),
     ("baseline-other-schema", "The baseline was built when the column had another type."),
     (
+        "baseline-learned",
+        "Without a baseline the first hour of each group becomes the truth, with whatever was wrong in it. A file from `tidemark baseline build`, or a trailing span, says what is meant."
+    ),
+    (
         "edges-universal",
         "What is compared with windows of the stream is counted in bins that are known before the data. Without a range these are universal ones: right for any size of numbers, and coarse."
     ),

@@ -91,7 +91,7 @@ enum BaselinePart {
         "learned from the windows at the same time of earlier days (1d) or weeks (1w)")
     static let other = KeySpec(
         "other", .any("a map from dimensions to their values in the other group"),
-        shape: .names(.text), "another group of the same window, with these dimensions replaced")
+        "another group of the same window, with these dimensions replaced")
     static let skip = Setting(
         "skip", \LearningPlan.skipMs, .duration(0...31 * dayMs), usual: usual, json: "skip_ms",
         "`trailing` ends this long before the window starts")

@@ -46,7 +46,7 @@ enum AlertKeys {
             "summary", \MonitorPlan.summary, ValueType.template.optional, usual: usual,
             says: "a generated text",
             "text of the alert; words in braces are filled in: "
-                + AlertWords.all.map { "`{\($0)}`" }.joined(separator: ", ")),
+                + AlertWords.all.joined(separator: ", ")),
         Setting(
             "runbook", \MonitorPlan.runbook, ValueType.text(lengthMax: 1024).optional,
             usual: usual, "what to do"),

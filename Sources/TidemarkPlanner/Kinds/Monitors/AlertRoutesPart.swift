@@ -36,14 +36,15 @@ enum AlertRoutesPart {
     private static let monitors = KeySpec(
         "monitors", .list("names of monitors, or patterns"), says: "all", "of which monitors")
     private static let groups = KeySpec(
-        "groups", .map("a map dimension → pattern"), says: "all", shape: .names(.text),
-        "of which groups")
+        "groups", .map("a map dimension → pattern"), says: "all", "of which groups")
     private static let to = KeySpec(
         "to", .list("names of destinations"), required: true, "who hears of it")
     static let route = PartSpec(
         "route", path: "alerts.routes[]", "which alerts go where",
         [severity, monitors, groups, to],
-        example: "alerts: { routes: [{ severity: page, to: [oncall] }, { to: [team] }] }")
+        example:
+            "alerts: { destinations: { oncall: { topic: t-oncall } }, routes: [{ severity: page, to: oncall }] }"
+    )
 
     private static let severities = Severity.allCases.map(\.rawValue)
     private static let countMax = 100

@@ -81,7 +81,7 @@ struct Drift: MonitorKind {
         plan.kind = name
         f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
         Reach.read(f, scope, into: &plan)
-        guard let baseline = Reach.baseline(f, of: entry, &scope) else { return nil }
+        guard let baseline = Reach.baseline(f, of: entry, learns: true, &scope) else { return nil }
         plan.baseline = baseline
         if fallback.read(f, &plan), plan.fallsBack, let node = f[fallback] {
             checkFallback(baseline, at: node.place, scope)

@@ -78,11 +78,16 @@ enum Reach {
     }
 
     /// The baseline that columns are compared with; `nil` after reporting that it can't be told which.
-    static func baseline(_ f: Fields, of entry: Node.Entry, _ scope: inout Scope) -> Int? {
+    ///
+    /// - `learns`: what is learned will do where no baseline is declared.
+    static func baseline(
+        _ f: Fields, of entry: Node.Entry, learns: Bool = false, _ scope: inout Scope
+    ) -> Int? {
         if let node = f[against] { return against(node, of: entry.key, &scope) }
         let declared = scope.baselines.plans.prefix(scope.baselines.declaredCount).map(\.name)
         switch declared.count {
         case 0:
+            if learns { return usual(for: entry, &scope) }
             f.reading.say(
                 "no-baseline", at: entry.keyPlace,
                 "\(shown(entry.key)) has no baseline to compare with",
@@ -97,6 +102,21 @@ enum Reach {
                 suggestion: "`against: \(declared[0])`")
             return nil
         }
+    }
+
+    /// The first hour of each group, where a topology declares no baseline and a monitor needs one: all such monitors
+    /// share it.
+    private static func usual(for entry: Node.Entry, _ scope: inout Scope) -> Int {
+        let name = "learned"
+        if let known = scope.baselines.plans.firstIndex(where: { $0.name == name }) { return known }
+        scope.reading.say(
+            .note, "baseline-learned", at: entry.keyPlace,
+            "no baseline is declared: \(shown(entry.key)) is compared with each group's first hour",
+            expected: "`baselines`",
+            suggestion: "`baselines: { training: { file: baselines/training.json } }`")
+        let plan = BaselinePlan(
+            name: name, learning: LearningPlan(span: .first, lengthMs: hourMs))
+        return scope.baselines.add(BaselinePart.Baseline(plan: plan, place: entry.keyPlace))
     }
 
     /// The columns behind the key of a kind, all that are watched without it, and those of them that are named;
