@@ -445,6 +445,38 @@ alerts: {{ {group}destinations: {{ oncall: {{ topic: t-oncall }} }}, routes: [{{
         # Who fires and when is the same with and without.
         self.assertEqual(sorted(r["value"]["id"] for r in out["t-alerts"]), sorted(r["value"]["id"] for r in alone["t-alerts"]))
 
+    def test_rows_are_expected_as_at_the_same_time_of_earlier_days(self):
+        begin, hour = 1_700_006_400_000, 3_600_000    # a day begins
+        counts = {(day, h): 20 if (day, h) == (4, 13) else 50 + 10 * h + day for day in range(5) for h in range(24)}
+        rows = [{"ts": begin + (day * 24 + h) * hour + i * (hour // n), "model": "m", "x": 1} for (day, h), n in counts.items() for i in range(n)]
+        plan = topology("""name: t
+source:
+  topic: t
+  clock: 2023-11-21T00:00:00Z
+  schema: { ts: time_ms, model: model, x: number }
+windows: [1h]
+monitors:
+  volume: { against: { same_time: 1d, times: 3, around: 1h, skip_dates: [2023-11-16], min_rows: 50 }, drop: 50% }
+  drift: off
+  quality: off
+  freshness: off
+""", "same-time.yaml")
+        _, out = run_lines(rows, plan, name="same-time")
+        compared = 0
+        for record in out["t-aggregates"]:
+            for verdict in record["value"].get("verdicts", []):
+                day, h = divmod((record["value"]["window"]["start"] - begin) // hour, 24)
+                # The 16th is day 1: the day before stands in.
+                days = [d for d in range(day - 1, -1, -1) if d != 1][:3]
+                places = [divmod(d * 24 + h + o, 24) for d in days for o in (-1, 0, 1)]
+                is_whole = len(days) == 3 and all(place in counts for place in places)
+                self.assertEqual(verdict["verdict"] == "learning", not is_whole, record)
+                if is_whole:
+                    self.assertAlmostEqual(verdict["expected"], sum(counts[place] for place in places) / 9, delta=1e-9)
+                    compared += 1
+        self.assertGreaterEqual(compared, 23)
+        self.assertEqual([(r["value"]["state"], r["value"]["now"]) for r in out["t-alerts"]][:1], [("firing", "20 rows")])
+
     def test_a_shift_is_measured_in_its_own_unit(self):
         text = SMALL.format(clock="2023-11-14T22:40:00Z").replace("x: number", "x: { type: number, expect: { range: [0, 100] } }") + """monitors:
   drift: off

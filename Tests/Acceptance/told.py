@@ -227,7 +227,9 @@ class Demo(unittest.TestCase):
         done = tidemark("demo", "--seconds", "12")
         got = [" ".join(line.replace("\x1b[K", "").split()) for line in done.stdout.splitlines()]
         for line in wanted:
-            self.assertIn(line, got, done.stdout)
+            # The README cuts long lines.
+            found = [one for one in got if one == line or line.endswith("…") and one.startswith(line[:-1].strip())]
+            self.assertEqual(len(found), 1, f"{line}\n{done.stdout}")
 
 
 class Served(unittest.TestCase):

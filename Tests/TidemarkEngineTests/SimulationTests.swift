@@ -236,6 +236,50 @@ private let simulationGoldens: [(UInt64, String)] = [
         #expect(isGrouped || totals.contains { $0 ?? 0 > 1_000 }, "seed \(seed)")
     }
 
+    /// Who speaks for a model is part of the state of alerts: a restart finds the same.
+    @Test(arguments: simulationSeeds(3000, count: seedCount / 10))
+    func
+        `who speaks for a model is the same wherever reading began, and nobody fires or resolves otherwise`(
+            seed: UInt64
+        ) throws
+    {
+        let partitions = randomPartitions(seed: seed, rowCount: 700, partitionCount: 2)
+        func run(
+            groups: Bool, _ faults: SimulatedCluster.Faults, crashChance: Double
+        ) throws -> [String] {
+            var plan = simulationPlan(
+                windows: [
+                    WindowPlan(lengthMs: 60_000, stepMs: 20_000),
+                    WindowPlan(lengthMs: 30_000, stepMs: 30_000),
+                ], batchRows: 64, idleMs: nil, learns: true, comparesMore: true)
+            plan.outputs.groupsAlerts = groups
+            let cluster = SimulatedCluster(
+                partitions: partitions, seed: seed, time: SimulatedTime(), faults: faults)
+            var simulation = Simulation(
+                plan: plan, cluster: cluster, workerCount: 1, crashChance: crashChance)
+            return try simulation.run().alerts
+        }
+        let alone = try run(groups: false, .none, crashChance: 0)
+        let undisturbed = try run(groups: true, .none, crashChance: 0)
+        let disturbed = try run(groups: true, allFaults, crashChance: 0.002)
+        #expect(Set(undisturbed) == Set(disturbed), "seed \(seed)")
+        func bare(_ events: [String]) -> Set<String> {
+            Set(events.map { $0.replacing(" muted by grouped", with: "") })
+        }
+        #expect(bare(alone) == bare(undisturbed), "seed \(seed)")
+        func loud(_ events: [String]) -> [String] {
+            events.filter { $0.contains("firing") && !$0.contains("muted") }
+        }
+        // One page for a model, a window and a length.
+        let pages = loud(undisturbed).map { event in
+            event.split(separator: " ")[1...2].joined(separator: " ")
+        }
+        #expect(Set(pages).count == pages.count, "seed \(seed): \(loud(undisturbed))")
+        #expect(
+            loud(alone).isEmpty || undisturbed.contains { $0.contains("grouped") },
+            "seed \(seed): nothing was grouped of \(loud(alone))")
+    }
+
     @Test func `the seeds see alerts fire and resolve, crashes, fencing, snapshots and growth`()
         throws
     {

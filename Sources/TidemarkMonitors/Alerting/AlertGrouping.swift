@@ -75,7 +75,12 @@ struct AlertGrouping {
 
     /// How far an alert is over its bound.
     private func times(_ record: AlertRecord) -> Double? {
-        guard let size = record.effect ?? record.value, record.threshold > 0 else { return nil }
+        if let size = record.effect, let bound = record.effectBound {
+            return bound > 0 ? size / bound : nil
+        }
+        guard let size = record.effect ?? record.value, record.threshold > 0, record.isAbove else {
+            return nil
+        }
         return size / record.threshold
     }
 

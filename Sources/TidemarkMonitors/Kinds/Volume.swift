@@ -66,7 +66,9 @@ struct Volume: Monitor {
                     summary: summary(saying.transition, record, judgement))
                 alert.value = Double(rows)
                 alert.isAbove = judgement.isAbove
-                alert.effect = judgement.record.effect
+                (alert.effect, alert.effectBound) = (
+                    judgement.record.effect, judgement.record.ignoreBelow
+                )
                 alert.usual = judgement.record.expected.map { "\(plainNumber($0)) rows" }
                 alert.now = "\(rows) rows"
                 alert.p = judgement.record.p

@@ -76,7 +76,7 @@ extension AlertRecord: RecordFields {
         v.field("threshold", \.threshold, "the bound that `value` is held against")
         v.field(
             "effect", \.effect, when: "where a size is bounded",
-            "the size of the difference, which `threshold` bounds: as in the verdicts of aggregates"
+            "the size of the difference, as in the verdicts of aggregates; `threshold` bounds it, but of volume it is a share"
         )
         v.field(
             "usual", \.usual, when: "where the cells have names",

@@ -62,6 +62,8 @@ package struct AlertRecord: Sendable {
     package var threshold: Double
     /// How large the difference is, in the unit of the bound; `nil`: it has none, or it is the value.
     package var effect: Double?
+    /// What `effect` is held against, where that is not the threshold; it is not published.
+    package var effectBound: Double?
     /// What was usual, in the column's own terms; `nil`: nobody can say.
     package var usual: String?
     /// What is so now, in the same terms.
