@@ -400,6 +400,10 @@ source:
             cells = {c["cell"]: c["rows"] for c in column["cells"]}
             self.assertEqual(sum(cells.values()), column["rows"])
             self.assertEqual(cells["7.000"], values.count(7))
+            bounds = [(c.get("from", -math.inf), c.get("to", math.inf)) for c in column["cells"]]
+            self.assertEqual([to for _, to in bounds[:-1]], [start for start, _ in bounds[1:]])
+            for cell, (low, high) in zip(column["cells"], bounds):
+                self.assertEqual(cell["rows"], sum(low <= x < high for x in values if x is not None), cell)
         drawn = tidemark("baseline", "show", WORK / "built-one.json", "--column", "c").stdout
         counts = collections.Counter(r["c"] for r in rows if r["model"] == "a")
         self.assertRegex(drawn, rf"(?m)^  v +{counts['v']:,} +6\d\.\d\d%  █{{40}}$")

@@ -45,15 +45,24 @@ private func baselineJSON(_ table: BaselineTable, _ column: String?) -> JSONValu
                         (
                             "cells",
                             .array(
-                                zip(cellLabels(record.entry), record.entry.cells).map {
-                                    label, count in
-                                    .object([("cell", .text(label)), ("rows", .integer(count))])
-                                })
+                                record.entry.cells.indices.map { cellJSON($0, record.entry) })
                         ),
                     ])
                 })
         ),
     ])
+}
+
+/// A cell of an entry: what falls into it, with its exact bounds where it has some.
+private func cellJSON(_ cell: Int, _ entry: BaselineTable.Entry) -> JSONValue {
+    var members: [(String, JSONValue)] = [("cell", .text(cellLabels(entry)[cell]))]
+    if case .numeric(let edges, let isOpen, _, let counts, _) = entry.shape {
+        let bin = isOpen ? cell : cell - 1
+        let (first, last) = isOpen ? (1, counts.count - 2) : (0, counts.count - 1)
+        if bin >= first, bin <= counts.count { members.append(("from", .number(edges[bin]))) }
+        if bin <= last { members.append(("to", .number(edges[bin + 1]))) }
+    }
+    return .object(members + [("rows", .integer(entry.cells[cell]))])
 }
 
 /// What falls into each cell of an entry.
@@ -95,7 +104,8 @@ private func columnText(_ table: BaselineTable, _ column: String, _ path: String
             let share = entry.rowCount > 0 ? Double(count) / Double(entry.rowCount) : 0
             text +=
                 "  \(label.padded(width))  \(grouped(count).leftPadded(11))"
-                + "  \(fixed(share * 100, 2).leftPadded(6))%  \(bar(count, of: most))\n"
+                + "  \(fixed(share * 100, 2).leftPadded(6))%"
+                + (count > 0 ? "  \(bar(count, of: most))\n" : "\n")
         }
         if entry.isBlind { text += "  BLIND: one cell of many values holds most of the rows\n" }
     }
