@@ -8,7 +8,7 @@ ONLY   ?=
 export TIDEMARK_TEST_KAFKA ?= $(CURDIR)/../shared/kafka/kafka
 
 .PHONY: help setup build demo test test-long chaos fuzz bench bench-hot bench-live bench-scaling bench-start bench-sketches
-.PHONY: bench-peers bench-kafka profile lint format clean
+.PHONY: bench-peers bench-kafka bench-quality bench-null profile lint format clean
 
 help:
 	@echo "make demo     set up, build, and watch an hour of three models in about a minute (SEED=n)"
@@ -16,7 +16,7 @@ help:
 	@echo "make chaos    W1 under kill -9, broker failures and a bad network, for about half an hour (SEED=n)"
 	@echo "make bench    workload W1 from a file and through Kafka, with checks"
 	@echo "make setup | build | lint | format | test-long | fuzz | bench-hot | bench-live | bench-kafka | bench-scaling | bench-start |"
-	@echo "     bench-sketches | bench-peers | profile | clean"
+	@echo "     bench-sketches | bench-peers | bench-quality | bench-null | profile | clean"
 
 setup:
 	@ops/setup build
@@ -61,6 +61,16 @@ bench-scaling: build
 	@ops/setup test bench
 	$(SWIFT) build $(FLAGS) --product kafka-bench
 	.venv/bin/python Benchmarks/scaling.py
+
+# W1 with the default checks of quality beside the same without.
+bench-quality: build
+	@ops/setup bench
+	.venv/bin/python Benchmarks/quality.py
+
+# A week of 20 quiet models with 20 columns each: false alerts of drift, quality and volume against their budgets.
+bench-null:
+	@ops/setup build
+	TIDEMARK_LONG=1 ops/run-tests NullStreamTests
 
 # From exec to the first record, and the size of the binary with what it links.
 bench-start: build

@@ -199,7 +199,8 @@ let package = Package(
                 "make_hll_table.py", "check_peer.py",
             ]),
         tests(
-            "TidemarkDriftTests", ["TidemarkCore", "TidemarkDrift", "TidemarkKernels"],
+            "TidemarkDriftTests",
+            ["TidemarkCore", "TidemarkDrift", "TidemarkKernels", "TidemarkTestSupport"],
             exclude: ["make_goldens.py"]
         ),
         tests(
@@ -208,8 +209,9 @@ let package = Package(
         tests(
             "TidemarkMonitorsTests",
             [
-                "TidemarkText", "TidemarkAlerts", "TidemarkCodec", "TidemarkMonitors",
-                "TidemarkTestSupport",
+                "TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkAlerts",
+                "TidemarkCodec", "TidemarkDrift", "TidemarkDataflow", "TidemarkMonitors",
+                "TidemarkOperators", "TidemarkPlanner", "TidemarkTestSupport",
             ]),
         // Those of TidemarkBatch too: a batch is what is decoded.
         tests(
@@ -232,7 +234,8 @@ let package = Package(
             "TidemarkPlannerTests",
             [
                 "TidemarkText", "TidemarkCore", "TidemarkLanguage", "TidemarkTopology",
-                "TidemarkPlanner", "TidemarkDataflow", "TidemarkDrift", "TidemarkOperators",
+                "TidemarkPlanner", "TidemarkDataflow", "TidemarkDrift", "TidemarkMonitors",
+                "TidemarkOperators",
             ]),
         tests(
             "TidemarkTelemetryTests", ["TidemarkCore", "TidemarkTelemetry", "TidemarkTestSupport"]),

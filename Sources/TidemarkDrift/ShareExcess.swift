@@ -45,27 +45,74 @@ package struct ShareRule: Sendable, Hashable {
         package var verdict: Verdict
         /// The share, or (without `most`) by how much it is greater than the baseline's; `nil`: too few rows.
         package var effect: Double?
-        /// `nil` where nothing was compared.
+        /// `nil` where nothing was tested: where the share is not over its bound, or none may be over it.
         package var p: Double?
+
+        /// A finding without an effect, or with all there is to know.
+        package init(verdict: Verdict, effect: Double? = nil, p: Double? = nil) {
+            self.verdict = verdict
+            self.effect = effect
+            self.p = p
+        }
     }
 
     /// Judges a window, beside the baseline where no share is given.
     ///
     /// `nil` for either: it is not known, and the verdict is `too_few`.
     package func judge(_ now: ShareCount?, _ then: ShareCount?) -> Finding {
-        guard let now, now.total > 0, now.total >= rowCountMin else {
+        // Where none may be, one row is enough, of however few.
+        guard let now, now.total > 0, now.total >= rowCountMin || most == 0 else {
             return Finding(verdict: .tooFew)
         }
-        if let most {
-            return Finding(verdict: now.share > most ? .excess : .ok, effect: now.share)
+        let effect = now.share - (most == nil ? then?.share ?? 0 : 0)
+        guard most != nil || then?.total ?? 0 > 0 else { return Finding(verdict: .tooFew) }
+        // A test costs more than all else here, and says nothing of what is small.
+        guard most.map({ effect > $0 }) ?? (effect >= ignoreBelow), effect > 0 else {
+            return Finding(verdict: .ok, effect: effect)
         }
-        guard let then, then.total > 0 else { return Finding(verdict: .tooFew) }
-        let effect = now.share - then.share
-        let p = excessP(now, over: then)
+        if most == 0 { return Finding(verdict: .excess, effect: effect) }
+        let p = most.map { excessP(now, over: $0) } ?? then.map { excessP(now, over: $0) } ?? 1
         let isSignificant = level.map { p <= $0 } ?? true
-        return Finding(
-            verdict: effect >= ignoreBelow && isSignificant ? .excess : .ok, effect: effect, p: p)
+        return Finding(verdict: isSignificant ? .excess : .ok, effect: effect, p: p)
     }
+
+    /// Whether an alert that is open has to wait: the window is no breach, and too close to one.
+    package func isNear(_ finding: Finding, clearBelow: Double) -> Bool {
+        guard let effect = finding.effect, effect > 0 else { return false }
+        return effect >= bound * clearBelow
+    }
+}
+
+/// How likely so great a share, or a greater one, is by chance, where each row is of the kind with probability
+/// `most`: the exact binomial test, one-sided.
+///
+/// - Complexity: O(√n) terms of the tail.
+package func excessP(_ now: ShareCount, over most: Double) -> Double {
+    guard now.count > 0, most < 1 else { return 1 }
+    guard most > 0 else { return 0 }
+    let n = Double(now.total)
+    let x = Double(now.count)
+    let odds = most / (1 - most)
+    func logTerm(_ x: Double) -> Double {
+        logChoose(n, x) + x * log(most) + (n - x) * log1p(-most)
+    }
+    // From the side on which terms fall: above the mean upwards, else what is left of 1.
+    if x >= n * most {
+        var (term, sum, at) = (1.0, 1.0, x)
+        while at < n, term > sum * 1e-17 {
+            term *= (n - at) / (at + 1) * odds
+            sum += term
+            at += 1
+        }
+        return min(1, exp(logTerm(x)) * sum)
+    }
+    var (term, sum, at) = (1.0, 1.0, x - 1)
+    while at > 0, term > sum * 1e-17 {
+        term *= at / (n - at + 1) / odds
+        sum += term
+        at -= 1
+    }
+    return max(0, 1 - exp(logTerm(x - 1)) * sum)
 }
 
 /// How likely so great a share, or a greater one, is by chance, where both sides have the same: Fisher's exact

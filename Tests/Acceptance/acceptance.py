@@ -247,7 +247,7 @@ source:
 segments: { by-model: off, by-version: { by: [model, version], limit: 10 } }
 windows: [1m]
 baselines: { champion: { other: { version: "1" }, min_rows: 300 }, pool: { trailing: 3m, skip: 1m, per: pooled } }
-monitors: { drift: { drift: all, against: [champion, pool], min_rows: 100 }, volume: off, freshness: off }
+monitors: { drift: { drift: all, against: [champion, pool], min_rows: 100 }, quality: off, volume: off, freshness: off }
 """, "other.yaml")
         edges = [i / 20 for i in range(21)]
 
@@ -484,6 +484,7 @@ monitors:
     def test_a_shift_is_measured_in_its_own_unit(self):
         text = SMALL.format(clock="2023-11-14T22:40:00Z").replace("x: number", "x: { type: number, expect: { range: [0, 100] } }") + """monitors:
   drift: off
+  quality: off
   volume: off
   moved: { drift: x, test: wasserstein, against: { first: 1m, min_rows: 600 } }
 """
@@ -563,6 +564,7 @@ monitors:
 alerts: { max_age: 12h }
 monitors:
   drift: off
+  quality: off
   volume: off
   quiet: { freshness: 10m, per: group, segments: [by-model], severity: warn, summary: "{group} {value}" }
   dry: { freshness: 20m, per: segment, segments: [b-alone], severity: info }
@@ -1092,7 +1094,7 @@ windows: [{windows}]
         r = random.Random(SEED)
         # Five hours of rows; none of model a from the second hour to the end of the fourth.
         rows = [{"ts": T0 + i * 5000, "model": m, "x": r.gauss(0, 1)} for i in range(3600 * 5 // 5) for m in "ab" if m == "b" or not 720 <= i < 2880]
-        plan = self.plan("monitors: { volume: { drop: 80%, against: { trailing: 1h } }, freshness: off }\n", name="outage.yaml", windows="5m", clock="2023-11-15T22:20:00Z")
+        plan = self.plan("monitors: { volume: { drop: 80%, against: { trailing: 1h } }, quality: off, freshness: off }\n", name="outage.yaml", windows="5m", clock="2023-11-15T22:20:00Z")
         _, out = run_lines(rows, plan, name="outage")
         alerts = [(v["headers"]["ce_type"].split(".")[-1], (v["value"]["window"]["end"] - T0) / 3600_000) for v in out["t-alerts"]]
         self.assertEqual(["firing", "resolved"], [a for a, _ in alerts])
@@ -1105,7 +1107,7 @@ windows: [{windows}]
         r = random.Random(SEED)
         def run(more, hours):
             rows = [{"ts": T0 + i * 500, "model": "m", "x": r.gauss(4 if 7200 <= i < hours * 7200 else 0, 1)} for i in range(7200 * 6)]
-            plan = self.plan("monitors: { lately: { drift: [x], against: { trailing: 30m }, clear_for: 1 of 1" + more + " }, volume: off, freshness: off }\n", name="taught.yaml", windows="5m", clock="2023-11-15T22:20:00Z")
+            plan = self.plan("monitors: { lately: { drift: [x], against: { trailing: 30m }, clear_for: 1 of 1" + more + " }, quality: off, volume: off, freshness: off }\n", name="taught.yaml", windows="5m", clock="2023-11-15T22:20:00Z")
             plan.write_text(plan.read_text().replace("x: number", "x: { type: number, expect: { range: [-8, 8] } }"))
             _, out = run_lines(rows, plan, name="taught")
             return [(v["headers"]["ce_type"].split(".")[-1], (v["value"]["window"]["end"] - T0) / 3600_000, v["value"].get("reason")) for v in out["t-alerts"]]
@@ -1143,7 +1145,7 @@ windows: [{windows}]
 source: {{ topic: t, clock: 2023-11-14T22:20:00Z, out_of_orderness: 2s, schema: {{ ts: time_ms, model: model, {", ".join(f"{c}: number" for c in columns)} }} }}
 windows: [1m]
 summaries: [ {{ columns: numbers, quantiles: {{ sketch: {sketch} }} }} ]
-monitors: {{ drift: off, volume: off, freshness: off }}
+monitors: {{ drift: off, quality: off, volume: off, freshness: off }}
 """, "between.yaml")
             rows = [{"ts": T0 + i, "model": "m", **{c: f(i) for c, f in columns.items()}} for i in range(2000)]
             _, out = run_lines(rows, plan, name="between")

@@ -19,7 +19,7 @@ source:
   decode: { format: csv, columns: [ts, model, note, age] }
   schema: { ts: time_ms, model: model, note: category, age: number }
 windows: [1m]
-monitors: { drift: off, volume: off, freshness: off }
+monitors: { drift: off, quality: off, volume: off, freshness: off }
 """
 
 

@@ -63,7 +63,7 @@ class Source(unittest.TestCase):
         path = topology(f"""name: {name}
 source: {{ topic: {name}, start: earliest, out_of_orderness: 0s, schema: {{ {schema} }}{source} }}
 windows: {windows}
-monitors: {{ drift: off, volume: off, freshness: {{ freshness: 1h }} }}
+monitors: {{ drift: off, quality: off, volume: off, freshness: {{ freshness: 1h }} }}
 {more}""", f"{name}.yaml")
         self.broker.create(name, partitions=partitions, **settings)
         made = tidemark("topics", "create", path, env=self.environment)

@@ -64,7 +64,7 @@ class Told(unittest.TestCase):
             self.assertIn(why, done.stdout, name)
         # Who watches nothing has tested all that was asked for.
         tidemark("run", small(), "--input", WORK / "young.ndjson", "--output", WORK / "nothing", "--until-end")
-        quiet = topology(SMALL.format(clock="2023-11-14T22:20:00Z") + "monitors: { drift: off, volume: off, freshness: off }\n", "quiet.yaml")
+        quiet = topology(SMALL.format(clock="2023-11-14T22:20:00Z") + "monitors: { drift: off, quality: off, volume: off, freshness: off }\n", "quiet.yaml")
         tidemark("run", quiet, "--input", WORK / "young.ndjson", "--output", WORK / "nothing", "--until-end", ok=0)
 
     def test_columns_of_which_no_value_could_be_read_are_named(self):
@@ -163,7 +163,7 @@ class Told(unittest.TestCase):
 class Waiting(unittest.TestCase):
     """Input that is not there yet costs nothing, and holds nothing back."""
 
-    QUIET = SMALL.format(clock="2023-11-14T22:40:00Z") + "monitors: { drift: off, volume: off, freshness: off }\n"
+    QUIET = SMALL.format(clock="2023-11-14T22:40:00Z") + "monitors: { drift: off, quality: off, volume: off, freshness: off }\n"
 
     def rows(self, first, last):
         return "".join(json.dumps(row(i * 1000)) + "\n" for i in range(first, last))
@@ -470,7 +470,7 @@ windows: [1m]
         path = topology(f"""name: {name}
 source: {{ topic: {name}, start: earliest, schema: {{ ts: time_ms, model: model, x: number }} }}
 windows: [1s]
-monitors: {{ drift: off, volume: off, freshness: off }}
+monitors: {{ drift: off, quality: off, volume: off, freshness: off }}
 {more}""", f"{name}.yaml")
         self.topic(name)
         tidemark("topics", "create", path, env=self.environment)
@@ -587,7 +587,7 @@ monitors: {{ drift: off, volume: off, freshness: off }}
         path = topology("""name: listed
 source: { topic: listed, start: earliest, out_of_orderness: 0s, schema: { ts: time_ms, model: model, x: number } }
 windows: [1s]
-monitors: { drift: off, freshness: off, volume: { volume: rows, drop: off, below: 5, for: 1 of 1, clear_for: 1 of 1, max_age: 7d } }
+monitors: { drift: off, quality: off, freshness: off, volume: { volume: rows, drop: off, below: 5, for: 1 of 1, clear_for: 1 of 1, max_age: 7d } }
 """, "listed.yaml")
         self.topic("listed")
         tidemark("topics", "create", path, env=self.environment)
@@ -609,34 +609,45 @@ monitors: { drift: off, freshness: off, volume: { volume: rows, drop: off, below
 
 
 class Quality(unittest.TestCase):
-    """Values that should not be there: rows without one, and categories that the baseline does not know."""
-    CHECKS = "monitors: { drift: off, volume: off, freshness: off, q: { quality: all, checks: { null: %s, unseen: %s }, clear_for: 1 of 1%s } }\n"
+    """Rows of columns that should not be so: beside what `expect` promises, what the monitor allows, or the baseline."""
+    CHECKS = "monitors: { drift: off, quality: off, volume: off, freshness: off, q: { quality: all, checks: { null: %s, unseen: %s }, clear_for: 1 of 1%s } }\n"
 
-    def minute(self, minute, rows=600, nulls=0, missing=0, unseen=0):
+    def minute(self, minute, rows=600, nulls=0, missing=0, unseen=0, **more):
         found = []
         for i in range(rows):
-            one = row(minute * 60_000 + i * 90, c="new" if i < unseen else ("a", "b")[i % 2])
+            one = row(minute * 60_000 + i * (54_000 // rows), x=i % 7, c="new" if i < unseen else ("a", "b")[i % 2])
             if i < nulls:
                 one["x"] = None
             elif i < nulls + missing:
                 del one["x"]
+            for name, value in more.items():
+                one[name] = value(i) if callable(value) else value
+                if one[name] is Ellipsis:
+                    del one[name]
             found.append(one)
         return found
 
-    def judged(self, checks, minutes, more=""):
-        """Verdicts by minute, monitor and column, and alerts; the baseline has 1% rows without a value, and no category but a and b."""
+    def baseline(self, minutes, base=SMALL.format(clock="2023-11-15T22:20:00Z")):
+        """Builds `usual.json` of these minutes."""
         data = WORK / "usual.ndjson"
-        data.write_text("".join(json.dumps(one) + "\n" for m in range(20) for one in self.minute(m, nulls=6)))
-        base = SMALL.format(clock="2023-11-15T22:20:00Z")
+        data.write_text("".join(json.dumps(one) + "\n" for m, kind in enumerate(minutes) for one in self.minute(m, **kind)))
         tidemark("baseline", "build", "--from", data, "--by", "model", "--topology", topology(base, "usual.yaml"), "--output", WORK / "usual.json")
-        path = topology(base + "baselines: { usual: { file: usual.json } }\n" + self.CHECKS % (*checks, more), "quality.yaml")
-        summary, out = run_lines([one for m, kind in enumerate(minutes) for one in self.minute(m, **kind)], path, "quality")
+        return base + "baselines: { usual: { file: usual.json } }\n"
+
+    def told(self, path, minutes):
+        """Verdicts by minute, monitor and column, and alerts."""
+        _, out = run_lines([one for m, kind in enumerate(minutes) for one in self.minute(m, **kind)], path, "quality")
         said = {}
         for record in out["t-aggregates"]:
             for verdict in record["value"].get("verdicts", []):
                 minute = (record["value"]["window"]["start"] - T0) // 60_000
                 said[minute, verdict["monitor"], record["value"]["column"]] = verdict
-        return said, [alert["value"] for alert in out["t-alerts"]], path
+        return said, [alert["value"] for alert in out["t-alerts"]]
+
+    def judged(self, checks, minutes, more=""):
+        """Beside a baseline with 1% rows without a value, and no category but a and b."""
+        path = topology(self.baseline([{"nulls": 6}] * 20) + self.CHECKS % (*checks, more), "quality.yaml")
+        return *self.told(path, minutes), path
 
     def test_shares_are_held_to_what_is_allowed_and_to_the_baseline(self):
         minutes = [{}, {"nulls": 20, "missing": 20}, {"nulls": 60, "missing": 60}, {"unseen": 12}, {"unseen": 3}, {}, {"rows": 40, "nulls": 40}, {}]
@@ -647,15 +658,17 @@ class Quality(unittest.TestCase):
             self.assertEqual(words[minute, "q.null", "x"], "excess" if minute == 2 else few, words)
             self.assertEqual(words[minute, "q.unseen", "c"], "excess" if minute == 3 else few, words)
             self.assertNotIn((minute, "q.unseen", "x"), words)
-        # A share that is given is compared with nothing, and `auto` with the share of the baseline.
+        # A share that is given is compared with itself, and `auto` with the share of the baseline.
         self.assertAlmostEqual(said[2, "q.null", "x"]["effect"], 0.2)
-        self.assertEqual((said[2, "q.null", "x"]["ignore_below"], said[2, "q.null", "x"].get("p")), (0.1, None))
+        self.assertEqual(said[2, "q.null", "x"]["ignore_below"], 0.1)
+        self.assertLess(said[2, "q.null", "x"]["p"], 1e-9)
         self.assertAlmostEqual(said[3, "q.unseen", "c"]["effect"], 0.02)
         self.assertLess(said[3, "q.unseen", "c"]["p"], 1e-9)
-        self.assertEqual([(a["monitor"], a["column"], a["state"]) for a in alerts],
-                         [("q.null", "x", "firing"), ("q.null", "x", "resolved"), ("q.unseen", "c", "firing"), ("q.unseen", "c", "resolved")])
-        self.assertEqual(alerts[0]["summary"], "x of model=m: a share of 0.2 of the rows have no value, over 0.1")
-        self.assertEqual(alerts[2]["summary"], "c of model=m: a share of 0.02 of the values are not known to the baseline, more than in the baseline by 0.01")
+        self.assertEqual([(a["monitor"], a["column"], a["state"], a["severity"]) for a in alerts],
+                         [("q.null", "x", "firing", "warn"), ("q.null", "x", "resolved", "warn"),
+                          ("q.unseen", "c", "firing", "warn"), ("q.unseen", "c", "resolved", "warn")])
+        self.assertEqual(alerts[0]["summary"], "x of model=m: 20% of the rows have no value, 10% may be so")
+        self.assertEqual(alerts[2]["summary"], "c of model=m: 2% of the values are not known, 0% in the baseline")
         plan = tidemark("plan", path).stdout
         self.assertRegex(plan, r"q\.null +null +2 .*most 10%")
         self.assertRegex(plan, r"q\.unseen +unseen +1 .*auto 1%")
@@ -667,11 +680,106 @@ class Quality(unittest.TestCase):
         self.assertEqual((words[0, "q.null", "x"], words[1, "q.null", "x"], words[0, "q.null", "c"]), ("excess", "ok", "ok"))
         self.assertNotIn((0, "q.unseen", "c"), words)
 
+    def test_quality_is_there_without_being_mentioned(self):
+        # 1% of nulls become 3%, a category of 2% is new, a column is gone, another has one value: in windows of 2,000 rows.
+        usual = {"rows": 2000, "x": lambda i: None if i % 100 == 0 else i % 9}
+        path = topology(self.baseline([usual] * 6) + "monitors: { drift: off, volume: off, freshness: off }\n", "default.yaml")
+        minutes = [usual, usual, {**usual, "x": lambda i: None if i % 100 < 3 else i % 9}, usual, {**usual, "unseen": 40}, usual,
+                   {**usual, "x": ...}, usual, {**usual, "x": "7"}, usual, {**usual, "x": 5}, usual]
+        said, alerts = self.told(path, minutes)
+        self.assertEqual({key: verdict["verdict"] for key, verdict in said.items()},
+                         {(2, "quality.null", "x"): "excess", (4, "quality.unseen", "c"): "excess",
+                          (6, "quality.null", "x"): "excess", (6, "quality.columns", "x"): "excess",
+                          (8, "quality.wrong_type", "x"): "excess", (8, "quality.columns", "x"): "excess",
+                          (10, "quality.constant", "x"): "excess"})
+        fired = {a["monitor"]: a["severity"] for a in alerts if a["state"] == "firing"}
+        self.assertEqual(fired, {"quality.null": "warn", "quality.unseen": "warn", "quality.columns": "page", "quality.wrong_type": "warn",
+                                 "quality.constant": "warn"})
+        gone = next(a for a in alerts if a["monitor"] == "quality.columns")
+        self.assertEqual(gone["summary"], "x of model=m: rows come, and none of them has a value that could be read, "
+                                          "99% of those in the baseline have one")
+        self.assertEqual(self.told(topology(path.read_text().replace("{ drift", "{ quality: off, drift"), "off.yaml"), minutes)[1], [])
+
+    def test_a_column_that_cannot_be_read_pages_without_a_baseline(self):
+        path = topology(SMALL.format(clock="2023-11-15T22:20:00Z") + "monitors: { volume: off, freshness: off }\n", "blind.yaml")
+        _, alerts = self.told(path, [{}, {"x": "gone"}, {}, {}, {}])
+        self.assertEqual([(a["monitor"], a["column"], a["state"], a["severity"]) for a in alerts],
+                         [("quality.columns", "x", "firing", "page"), ("quality.columns", "x", "resolved", "page")])
+        plan = tidemark("plan", path).stdout
+        self.assertRegex(plan, r"silent +quality: no `expect` and no baseline from a file says what is usual: null of x c")
+
+    def test_contracts_of_columns(self):
+        base = SMALL.format(clock="2023-11-15T22:20:00Z")
+        base = re.sub(r"x: number", "x: { type: number, expect: { null: 5%, range: [0, 8] } }", base)
+        base = re.sub(r"c: category", "c: { type: category, expect: { values: [a, b], length: [1, 3] } }, "
+                      "id: { role: id, expect: { null: 0%, length: [4, 4] } }, t: { type: text, expect: { distinct: [100, 400] } }", base)
+        path = topology(base + "monitors: { drift: off, volume: off, freshness: off, quality: { checks: { out_of_range: 1%, duplicates: 1% }, "
+                        "clear_for: 1 of 1 } }\n", "contract.yaml")
+        usual = {"id": lambda i: f"{i:04}", "t": lambda i: f"t{i % 200}"}
+        minutes = [usual, {**usual, "x": lambda i: 9 if i < 40 else i % 9}, {**usual, "x": lambda i: 9 if i < 7 else i % 9},
+                   {**usual, "unseen": 1}, {**usual, "c": lambda i: "aé€" if i else "aé€x"}, {**usual, "id": lambda i: f"{i:05}"},
+                   {**usual, "id": lambda i: f"{i % 500:04}"}, {**usual, "t": lambda i: f"t{i % 20}"}, {**usual, "nulls": 32},
+                   {**usual, "nulls": 90}, usual]
+        said, alerts = self.told(path, minutes)
+        broken = {key for key, verdict in said.items() if verdict["verdict"] == "excess"}
+        self.assertEqual(broken, {(1, "quality.out_of_range", "x"), (3, "quality.unseen", "c"), (4, "quality.unseen", "c"),
+                                  (4, "quality.length", "c"), (5, "quality.length", "id"), (6, "quality.duplicates", "id"),
+                                  (7, "quality.distinct", "t"), (9, "quality.null", "x")})
+        self.assertAlmostEqual(said[6, "quality.duplicates", "id"]["effect"], 100 / 600)
+        self.assertAlmostEqual(said[1, "quality.out_of_range", "x"]["effect"], 40 / 600)
+        self.assertAlmostEqual(said[4, "quality.length", "c"]["effect"], 1 / 600)
+        self.assertEqual(next(a["summary"] for a in alerts if a["monitor"] == "quality.length" and a["column"] == "c"),
+                         "c of model=m: 0.2% of the values are shorter or longer than expected, none may be so")
+        # The same for two workers and any batch.
+        again = {key for key, verdict in self.told(topology(path.read_text() + "run: { workers: 2, batch_rows: 64 }\n", "again.yaml"), minutes)[0].items()
+                 if verdict["verdict"] == "excess"}
+        self.assertEqual(again, broken)
+
+    def test_overrides_hold_for_groups_and_columns(self):
+        base = self.baseline([{"nulls": 6}] * 10)
+        def firing(overrides):
+            text = ("monitors: { drift: off, volume: off, freshness: off, quality: { checks: { null: 2%%, columns: off }, overrides: [%s] } }\n"
+                    % overrides)
+            _, alerts = self.told(topology(base + text, "overrides.yaml"), [{"nulls": 60}, {"nulls": 60}, {}])
+            return [(a["monitor"], a["severity"], a["window"]["start"] - T0) for a in alerts if a["state"] == "firing"]
+        self.assertEqual(firing(""), [("quality.null", "warn", 0)])
+        self.assertEqual(firing("{ groups: { model: m }, severity: page }, { columns: x, severity: info }"), [("quality.null", "info", 0)])
+        self.assertEqual(firing("{ groups: { model: 'm*' }, columns: x, for: 2 of 2 }, { columns: c, severity: page }"),
+                         [("quality.null", "warn", 60_000)])
+        self.assertEqual(firing("{ groups: { model: other }, severity: page }"), [("quality.null", "warn", 0)])
+        self.assertEqual(firing("{ columns: x, alert: off }"), [])
+        for wrong, what in (("{ columns: x }", "override-empty"), ("{ groups: { modl: m }, severity: page }", "unknown-dimension"),
+                            ("{ columns: y, severity: page }", "unknown-column"), ("{ checks: { null: 1% } }", "unknown-key")):
+            done = tidemark("lint", topology(base + "monitors: { quality: { overrides: [%s] } }\n" % wrong, "wrong.yaml"), ok=None)
+            self.assertIn(what, done.stdout + done.stderr)
+
+    def test_planned_downtime_mutes_and_what_outlasts_it_is_told(self):
+        base = SMALL.format(clock="2023-11-14T22:20:00Z")
+        text = ("monitors: { drift: off, volume: off, freshness: off, quality: { checks: { null: 2%% }, clear_for: 1 of 1, cool_down: 0s } }\n"
+                "alerts: { max_age: 7d, mute: [{ monitors: [%s], groups: { model: m }, from: 2023-11-14T22:00:00Z, to: %s, why: works }] }\n")
+        minutes = [{"nulls": 60}, {}, {"nulls": 60}, {"nulls": 60}, {"nulls": 60}, {}, {}]
+        def told(monitors, to):
+            _, alerts = self.told(topology(base + text % (monitors, to), "mute.yaml"), minutes)
+            return [(a["state"], (a["window"]["start"] - T0) // 60_000, a.get("muted_by")) for a in alerts]
+        start = T0 // 1000
+        at = lambda minute: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start + 60 * minute))
+        self.assertEqual(told("quality", at(4)), [("firing", 0, "planned"), ("resolved", 1, "planned"), ("firing", 2, "planned"),
+                                                  ("firing", 4, None), ("resolved", 5, None)])
+        self.assertEqual(told("quality.columns", at(4))[0], ("firing", 0, None))
+
+    def test_long_tails_stay_quiet(self):
+        draw = random.Random(5)
+        tail = lambda i: f"v{int(1.3 ** draw.uniform(0, 30))}"
+        usual = {"rows": 2000, "c": tail}
+        path = topology(self.baseline([usual] * 6) + "monitors: { drift: off, volume: off, freshness: off }\n", "tail.yaml")
+        said, _ = self.told(path, [usual] * 8 + [{**usual, "c": lambda i: "brand new" if i < 40 else tail(i)}] + [usual])
+        self.assertEqual({key for key in said}, {(8, "quality.unseen", "c")})
+
     def test_what_is_wrong_is_said(self):
         base = SMALL.format(clock="2023-11-15T22:20:00Z")
-        for monitors, what in (("{ quality: all }", "checks"), ("{ quality: all, checks: { nul: 5% } }", "`nul`"),
-                               ("{ quality: all, checks: { null: 5 } }", "5"), ("{ quality: all, checks: { null: auto } }", "no-baseline"),
-                               ("{ quality: all, checks: { unseen: 0% } }", "no-baseline"),
+        for monitors, what in (("{ quality: all, checks: { nul: 5% } }", "`nul`"),
+                               ("{ quality: all, checks: { null: 5 } }", "5"), ("{ quality: all, checks: { unseen: 0% } }", "matches-nothing"),
+                               ("{ quality: all, checks: { constant: 5% } }", "no-share"), ("{ quality: x, checks: { unseen: auto } }", "not-testable"),
                                ("{ quality: c, checks: { null: auto }, against: { first: 5m } }", "later")):
             path = topology(base + "monitors: { q: %s }\n" % monitors, "wrong.yaml")
             done = tidemark("lint", path, ok=None)

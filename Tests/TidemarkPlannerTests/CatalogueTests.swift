@@ -1,6 +1,7 @@
 import Testing
 import TidemarkDataflow
 import TidemarkLanguage
+import TidemarkMonitors
 import TidemarkPlanner
 import TidemarkText
 
@@ -33,7 +34,7 @@ struct CatalogueTests {
           f: { freshness: 1h, per: group }
           e: { freshness: 1h }
         budget: {}
-        alerts: { destinations: { d: { topic: d } }, routes: [{ to: d }] }
+        alerts: { destinations: { d: { topic: d } }, routes: [{ to: d }], mute: [{ why: x, to: 2026-12-01 }] }
         outputs: { aggregates: {} }
         limits: {}
         run: {}
@@ -64,7 +65,8 @@ struct CatalogueTests {
         // read, the others stand in no part that is listed.
         #expect(
             read.subtracting(declared).sorted()
-                == ["checks.null", "checks.unseen", "test.ignore_below"])
+                == (QualityChecks.specs.map { "checks.\($0.name)" } + ["test.ignore_below"])
+                .sorted())
         #expect(declared.subtracting(read).sorted() == [])
     }
 

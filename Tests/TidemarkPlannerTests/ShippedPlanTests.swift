@@ -68,7 +68,18 @@ struct ShippedPlanTests {
         #expect(stream.baselines.map(\.path) == ["topologies/baselines/churn.json", ""])
         #expect(
             stream.baselines.map(\.label) == ["training@c0ffee012345", "volume@trailing-3600s"])
-        #expect(stream.monitors.map(\.name) == ["drift", "volume"])
+        let checks = ["null", "wrong_type", "non_finite", "unseen", "constant", "columns"]
+        #expect(
+            stream.monitors.map(\.name) == ["drift"] + checks.map { "quality.\($0)" } + ["volume"])
+        // Their tests draw on the budget of warnings, but for a column that can't be read: that pages.
+        #expect(
+            stream.monitors.filter { $0.kind == "quality" }.map(\.severity)
+                == [.warn, .warn, .warn, .warn, .warn, .page])
+        #expect(stream.monitors.first { $0.name == "quality.null" }?.columns == [2, 3, 4, 5])
+        #expect(stream.monitors.first { $0.name == "quality.unseen" }?.columns == [3])
+        #expect(
+            stream.monitors.first { $0.name == "quality.null" }?.level
+                == 1 / (288.0 * (4 + 4 + 3 + 1 + 4)))
         #expect(stream.monitors.last?.volume.drop == 0.8)
         #expect(stream.freshness.map(\.per) == [.source])
         let drift = try #require(stream.monitors.first)
@@ -177,8 +188,8 @@ struct ShippedPlanTests {
     /// Another data hash is another application, which begins without the state of the first. Nothing but a
     /// change of the shipped topology may change them.
     @Test(arguments: [
-        ("minimal", "ec05cdbdc1ddb9fc", "ec326746dfa6ae08"),
-        ("demo", "63e1fec78ddc5929", "e8641ea3c79977bc"),
+        ("minimal", "38cd79dbfaf3621d", "ed5447d0f89ae30d"),
+        ("demo", "c2f5c9314f6cab41", "e821ec16e6965760"),
         ("learned", "598dc11f27900a09", "571129ae39527440"),
         ("w1", "cdbba8415a5b897e", "877a5565e5e2f10b"),
         ("w1-drift", "af40c65e55288f8b", "bbfd0b84549367aa"),

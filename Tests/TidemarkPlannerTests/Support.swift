@@ -1,11 +1,12 @@
 import Glibc
 import TidemarkDataflow
+import TidemarkMonitors
 import TidemarkOperators
 import TidemarkPlanner
 import TidemarkTopology
 
 /// The language as the binary has it.
-let core = Catalogue(summaries: declaredSummaries)
+let core = Catalogue(summaries: declaredSummaries, checks: QualityChecks.specs)
 
 /// Files, baselines and environment of a test.
 struct World {

@@ -84,6 +84,8 @@ package struct MemoryEstimate: Sendable, Equatable {
         if summary.logLinear { bytes += 6_500 }
         if let count = summary.valueCountMax { bytes += 64 * count }
         if let count = summary.sampleCount { bytes += 96 * count }
+        if summary.countsRepeats { bytes += 4_096 * 64 }
+        bytes += 8 * column.tallies.count
         for part in summary.parts { bytes += part.cellBytes }
         return bytes
     }

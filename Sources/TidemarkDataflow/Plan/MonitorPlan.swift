@@ -82,6 +82,11 @@ package struct MonitorPlan: Sendable {
     package var windows: [Int]
     /// Place in `StreamPlan.baselines` of what windows are compared with; -1: with none.
     package var baseline: Int
+    /// It looks at the cells of its baseline, so values are counted into them; else only at what the baseline says of
+    /// rows.
+    package var needsCells = true
+    /// It wants to know what its baseline holds of a group and column beside cells: rows without a value, say.
+    package var asksEntries = false
     /// How drift is measured; `automatic` chooses by the column's type.
     package var tests: Tests
     /// The smallest effect worth hearing, in the unit of the test that measures it; `nil`: each
@@ -126,6 +131,10 @@ package struct MonitorPlan: Sendable {
     /// The p-value that a test must reach: the budget of the severity over the tests that run in
     /// its period; `nil` where the budget is off (then the effect alone decides).
     package var level: Double?
+    /// What `level` would be at each severity; the budget of one that is missing is off.
+    package var levels: [Severity: Double] = [:]
+    /// Other settings for some groups and columns, the later over the earlier ones.
+    package var overrides: [MonitorOverride] = []
     /// Tests a period that `level` was reckoned with.
     package var testsPerPeriod: Double = 0
 

@@ -21,6 +21,8 @@ package struct Plan: Sendable {
     package var kafka = KafkaSettings()
     /// What is read and what is watched: all that results depend on.
     package var stream: StreamPlan
+    /// Planned downtime.
+    package var mutes: [MutePlan] = []
     /// Topics that are written.
     package var outputs: OutputsPlan
     /// What is never exceeded.

@@ -135,6 +135,10 @@ package struct ColumnPlan: Sendable, Equatable {
     package var isHeld: Bool { isRead || isComputed }
     /// How it is summarised where it is watched.
     package var summary = ColumnSummary()
+    /// What its values are promised to be: keys of `expect`.
+    package var expected = Settings()
+    /// Checks of quality that count its values by what is expected: rows of each are counted in every cell.
+    package var tallies: [String] = []
 
     package init(name: String, role: ColumnRole, type: ColumnType, path: [PathStep]) {
         self.name = name
@@ -218,6 +222,8 @@ package struct ColumnSummary: Sendable, Equatable {
     package var valueCountMax: Int?
     /// Rows sampled; `nil`: off.
     package var sampleCount: Int?
+    /// Texts that came more than once are counted, for a check of quality.
+    package var countsRepeats = false
     /// Summaries that are known here by name and settings alone, in the order of their names.
     package var parts: [PartPlan] = []
 

@@ -23,12 +23,15 @@ enum AlertMute: Int64 {
     case coolDown = 2
     /// Another alert of the model speaks for it.
     case grouped = 3
+    /// The window lies in a planned downtime.
+    case planned = 4
 
     var name: String {
         switch self {
         case .backfill: "backfill"
         case .coolDown: "cool_down"
         case .grouped: "grouped"
+        case .planned: "planned"
         }
     }
 }
@@ -98,11 +101,17 @@ struct AlertStates {
     /// By monitor.
     private let resolveAfterMs: [Int64]
     private let isLearned: [Bool]
+    private var overridden: OverriddenMonitors
+    private let mutes: Mutes
+    private let names: [String]
     private let lengthMs: [Int64]
 
     init(plan: Plan) {
         let keys = StateKeys(plan: plan)
         self.keys = keys
+        overridden = OverriddenMonitors(plan)
+        mutes = Mutes(plan)
+        names = plan.stream.monitors.map(\.name)
         entries = EntryStore(.alert, sizeCount: plan.stream.windows.count) { keys.alert($0) }
         giveUpDueMs = plan.stream.windows.map { _ in .min }
         resolveAfterMs = plan.stream.monitors.map(\.resolveAfterMs)
@@ -111,11 +120,7 @@ struct AlertStates {
             plan.stream.baselines.indices.contains(monitor.baseline)
                 && (plan.stream.baselines[monitor.baseline].learning?.span ?? .first) != .first
         }
-        options = plan.stream.monitors.map { monitor in
-            AlertOptions(
-                hold: monitor.hold.alertHold, clearHold: monitor.clearHold.alertHold,
-                coolDownMs: monitor.coolDownMs, ageMsMax: monitor.maxAgeMs)
-        }
+        options = plan.stream.monitors.map { AlertOptions($0) }
     }
 
     /// About what the next unit of commit has to write, bytes.
@@ -141,16 +146,30 @@ struct AlertStates {
         let known = alerts[series]
         var alert = known ?? Alert()
         guard closing.window.endMs > alert.appliedThroughMs else { return nil }
+        let options =
+            overridden.variant(series.monitor, column: series.column, part: series.group)
+            .map { AlertOptions($0) } ?? options[series.monitor]
         let before = alert.life
         let action = alert.life.observe(
             verdict, isNear: isNear, startMs: closing.window.startMs, endMs: closing.window.endMs,
-            complete: true, options: options[series.monitor])
-        let options = options[series.monitor]
+            complete: true, options: options)
         var said: AlertSaying?
         switch action {
-        case .none: break
+        case .none:
+            // It goes on after the downtime, of which nobody was told.
+            if alert.mute == .planned, verdict.isBreach, let firing = alert.life.firing,
+                !isPlanned(series, closing)
+            {
+                alert.mute = closing.ageMs > options.ageMsMax ? .backfill : nil
+                let event = AlertEvent(
+                    openingStartMs: firing.openingStartMs, firstSeenMs: firing.firstSeenMs,
+                    atMs: closing.window.endMs, sequence: 2)
+                said = AlertSaying(event: event, transition: .firing, mute: alert.mute)
+            }
         case .fire(let event):
-            if alert.resolvedAtMs != TimeLimit.never,
+            if isPlanned(series, closing) {
+                alert.mute = .planned
+            } else if alert.resolvedAtMs != TimeLimit.never,
                 closing.window.endMs - alert.resolvedAtMs < options.coolDownMs
             {
                 alert.mute = .coolDown
@@ -159,7 +178,7 @@ struct AlertStates {
             }
             said = AlertSaying(event: event, transition: .firing, mute: alert.mute)
         case .resolve(let event):
-            if alert.mute != .coolDown { alert.resolvedAtMs = event.atMs }
+            if alert.mute != .coolDown, alert.mute != .planned { alert.resolvedAtMs = event.atMs }
             said = AlertSaying(event: event, transition: .resolved, mute: alert.mute)
             if closing.window.startMs - event.openingStartMs >= resolveAfterMs[series.monitor] {
                 said?.reason = isLearned[series.monitor] ? .learned : nil
@@ -205,6 +224,16 @@ struct AlertStates {
             }
             return (series, firing.openingStartMs)
         }.sorted { keys.alert($0.series).precedes(keys.alert($1.series)) }
+    }
+
+    /// The monitor of a series, as overrides have it.
+    mutating func monitor(of series: AlertSeries) -> MonitorPlan {
+        overridden.plan(series.monitor, column: series.column, part: series.group)
+    }
+
+    /// Whether a window of a series lies in a planned downtime.
+    private func isPlanned(_ series: AlertSeries, _ closing: WindowClosing) -> Bool {
+        mutes.holds(monitor: names[series.monitor], part: series.group, closing.window)
     }
 
     /// Notes that a window was closed, after all its groups, and gives up the alerts of its length
@@ -343,6 +372,15 @@ struct AlertStates {
         numbers.flatMap { number in (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) } }
     }
 
+}
+
+extension AlertOptions {
+    /// Those of a monitor.
+    fileprivate init(_ monitor: MonitorPlan) {
+        self.init(
+            hold: monitor.hold.alertHold, clearHold: monitor.clearHold.alertHold,
+            coolDownMs: monitor.coolDownMs, ageMsMax: monitor.maxAgeMs)
+    }
 }
 
 extension TidemarkDataflow.Hold {

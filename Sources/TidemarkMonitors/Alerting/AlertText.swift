@@ -95,8 +95,7 @@ extension AlertText {
     }
 
     /// Fills the topology's own text in, once all is known of the alert.
-    func finish(_ alert: inout AlertRecord, monitor index: Int) {
-        let monitor = plan.stream.monitors[index]
+    func finish(_ alert: inout AlertRecord, _ monitor: MonitorPlan) {
         guard let template = monitor.summary else { return }
         let baseline =
             plan.stream.baselines.indices.contains(monitor.baseline)

@@ -1,6 +1,7 @@
 import Glibc
 import TidemarkCodec
 package import TidemarkDataflow
+package import TidemarkDrift
 import TidemarkText
 
 /// The reference that windows are compared with: for each (group, column) how its values fell
@@ -26,12 +27,25 @@ package struct BaselineTable: Sendable {
         package var nullCount: Int64
         /// Numbers that have a bin of their own: what falls into it is known to be that value.
         package var atoms: [Double]
+        /// Rows of another type among those without a value; `nil`: the file does not part them.
+        package var wrongTypeCount: Int64?
+        /// Rows that are not finite among those without a value; `nil`: the file does not part them.
+        package var nonFiniteCount: Int64?
+        /// Every value of a category, where there are more than those that are named; `nil`: nobody listed them.
+        package var known: KnownTexts?
 
         package init(shape: Shape, rowCount: Int64, nullCount: Int64, atoms: [Double] = []) {
             self.shape = shape
             self.rowCount = rowCount
             self.nullCount = nullCount
             self.atoms = atoms
+        }
+
+        /// How many values are usual that the entry does not know: see `UnknownValues`; `nil`: nobody can tell.
+        package var unknown: ShareCount? {
+            guard case .categorical(_, let counts, let other) = shape else { return nil }
+            if let known { return known.unknown }
+            return other == 0 ? UnknownValues.expected(counts) : nil
         }
 
         /// One cell of many values that holds more than this share of all hides what happens in it.
@@ -275,8 +289,20 @@ package struct BaselineTable: Sendable {
                 atoms.allSatisfy({ lo <= $0 && $0 < hi })
             else { throw Problem("`atoms` must be numbers between the outer edges") }
         }
-        let entry = Entry(
+        var entry = Entry(
             shape: shape, rowCount: rowCount, nullCount: nullCount, atoms: atoms)
+        if row["wrong_type"] != nil { entry.wrongTypeCount = try count("wrong_type") }
+        if row["non_finite"] != nil { entry.nonFiniteCount = try count("non_finite") }
+        guard (entry.wrongTypeCount ?? 0) <= nullCount,
+            (entry.nonFiniteCount ?? 0) <= nullCount - (entry.wrongTypeCount ?? 0)
+        else { throw Problem("`wrong_type` and `non_finite` are more than `nulls`") }
+        if let known = row["known"]?.asText {
+            let half = max(1, rowCount / 2)
+            entry.known = KnownTexts(
+                base64: known, unknown: ShareCount(try count("unknown"), of: half),
+                byCell: try counts("unknown_cells").map { ShareCount($0, of: half) })
+            guard entry.known != nil else { throw Problem("`known` is no list of hashes") }
+        }
         // Saturating: a sum beyond 64 bits is no `n` either.
         let sum = entry.cells.reduce(Int64(0)) { sum, count in
             let (next, isTooMuch) = sum.addingReportingOverflow(count)
@@ -325,6 +351,14 @@ package struct BaselineTable: Sendable {
             }
             json.member("n", record.entry.rowCount)
             json.member("nulls", record.entry.nullCount)
+            if let count = record.entry.wrongTypeCount { json.member("wrong_type", count) }
+            if let count = record.entry.nonFiniteCount { json.member("non_finite", count) }
+            if let known = record.entry.known {
+                json.member("unknown", Int64(clamping: known.unknown.count))
+                Self.write(
+                    "unknown_cells", known.unknownByCell.map { Int64(clamping: $0.count) }, &json)
+                json.member("known", known.base64)
+            }
             json.endObject()
             lines.append(json.bytes)
         }

@@ -33,7 +33,7 @@ struct AlertDesk {
             column: window.column, group: window.part)
         if let saying = states.observe(series, verdict, isNear: isNear, window.closing) {
             var alert = record(saying, text)
-            text.finish(&alert, monitor: monitor)
+            text.finish(&alert, states.monitor(of: series))
             if grouping != nil, alert.transition == .firing, alert.mutedBy == nil {
                 held.append((series, alert))
             } else {

@@ -32,6 +32,10 @@ package struct Binning: @unchecked Sendable {
     package var isFallback = false
     /// The share of the entry's values in one cell of many: changes within it are not seen.
     package var hiddenShare = 0.0
+    /// Texts: the counters of those that the baseline does not know; `nil`: nobody can tell.
+    ///
+    /// They are one, or as many as `KnownTexts` has cells.
+    package var unknownCounters: Range<Int>?
 
     /// Cells between edges, or of categories, or (without either) of hashes.
     package init(

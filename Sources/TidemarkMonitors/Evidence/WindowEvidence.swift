@@ -30,6 +30,12 @@ package struct WindowEvidence: ~Copyable {
     let place: Int
     /// What was learned of the group by the window's start.
     let references: WindowReferences
+    /// What the baselines that quality compares with hold of the group and column.
+    let entries: [BaselineEntry]
+    /// By check of quality, the place of the counter of its rows among those of the group.
+    private let tallies: [(check: String, counter: Int)]
+    /// What is known of ids that came again; `nil`: nobody counts them.
+    let repeats: IDRepeats?
     /// The counters of all binnings.
     private let counters: UnsafePointer<UInt64>?
 
@@ -44,7 +50,7 @@ package struct WindowEvidence: ~Copyable {
         _ closing: WindowClosing, segment: Int, column: Int, place: Int, part: [UInt8],
         rows: RowCounts, isNumeric: Bool, binnings: [Binning], learned: Int?,
         range: ClosedRange<Double>?, references: WindowReferences,
-        counters: UnsafePointer<UInt64>
+        counted: ColumnCounts = ColumnCounts(), counters: UnsafePointer<UInt64>
     ) {
         self.closing = closing
         self.segment = segment
@@ -57,6 +63,9 @@ package struct WindowEvidence: ~Copyable {
         self.learned = learned
         self.range = range
         self.references = references
+        entries = counted.entries
+        tallies = counted.tallies
+        repeats = counted.repeats
         unsafe self.counters = counters
     }
 
@@ -76,7 +85,26 @@ package struct WindowEvidence: ~Copyable {
         learned = nil
         range = nil
         self.references = references
+        entries = []
+        tallies = []
+        repeats = nil
         unsafe counters = nil
+    }
+
+    /// Rows that were counted for a check of quality; `nil`: nobody counts them.
+    func tally(_ check: String) -> Int64? {
+        guard let counters = unsafe counters,
+            let place = tallies.first(where: { $0.check == check })
+        else { return nil }
+        return Int64(truncatingIfNeeded: unsafe counters[place.counter])
+    }
+
+    /// Values that the baseline of a binning does not know, by cell; `nil`: nobody can tell.
+    func unknownCounts(_ binning: Int) -> [Int64]? {
+        guard let counters = unsafe counters, let places = binnings[binning].unknownCounters else {
+            return nil
+        }
+        return places.map { Int64(truncatingIfNeeded: unsafe counters[$0]) }
     }
 
     /// Counts of the cells of a binning.
@@ -109,4 +137,32 @@ package struct WindowEvidence: ~Copyable {
         let then = unsafe reference.evidence(boundaries: boundaries)
         return test.compare(now, then)
     }
+}
+
+/// What a baseline holds of a group and column.
+package struct BaselineEntry: Sendable {
+    /// Place in `StreamPlan.baselines`.
+    package var baseline: Int
+    /// What it holds.
+    package var entry: BaselineTable.Entry
+    /// It is that of all rows together, though the file has groups.
+    package var isFallback: Bool
+
+    package init(baseline: Int, entry: BaselineTable.Entry, isFallback: Bool) {
+        self.baseline = baseline
+        self.entry = entry
+        self.isFallback = isFallback
+    }
+}
+
+/// What checks of quality ask of a column beside its rows and cells.
+package struct ColumnCounts: Sendable {
+    /// What baselines hold of the group and column.
+    package var entries: [BaselineEntry] = []
+    /// By check, the place of the counter of its rows among those of the group.
+    package var tallies: [(check: String, counter: Int)] = []
+    /// What is known of ids that came again; `nil`: nobody counts them.
+    package var repeats: IDRepeats?
+
+    package init() {}
 }

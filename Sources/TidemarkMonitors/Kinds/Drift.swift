@@ -19,6 +19,8 @@ struct Drift: Monitor {
     /// What of a monitor is asked for with each column of each window.
     private struct Watch {
         var monitor: Int
+        /// The monitor itself, as overrides have it.
+        var settings: MonitorPlan
         var baseline: Int
         var isLearned: Bool
         var alerts: Bool
@@ -51,6 +53,7 @@ struct Drift: Monitor {
     private let labels: [String]
     /// By segment, by window length, by column.
     private let watching: [[[[Watch]]]]
+    private var overridden: OverriddenMonitors
     /// What says whether a column of numbers, or of categories, differs significantly.
     private let significance = (
         numbers: KnownTest(TwoSample.significance(ofNumbers: true)),
@@ -61,33 +64,38 @@ struct Drift: Monitor {
         self.plan = plan
         labels = plan.stream.baselines.map(\.label)
         let stream = plan.stream
-        let watches = stream.monitors.indices.map { index in
-            let monitor = stream.monitors[index]
-            let sizes = Self.sizes(of: monitor)
-            return Watch(
-                monitor: index, baseline: monitor.baseline,
-                isLearned: stream.baselines.indices.contains(monitor.baseline)
-                    && stream.baselines[monitor.baseline].isOfStream,
-                alerts: monitor.alerts, isAutomatic: monitor.tests == .automatic,
-                fallsBack: monitor.fallsBack, sizes: sizes,
-                rules: sizes.map { _, ignoreBelow in
-                    DriftRule(
-                        level: monitor.level, ignoreBelow: ignoreBelow,
-                        rowCountMin: UInt64(max(0, monitor.minRows)))
-                })
-        }
+        overridden = OverriddenMonitors(plan)
+        let watches = stream.monitors.indices.filter {
+            stream.monitors[$0].kind == Self.spec.name
+        }.map { Self.watch($0, stream.monitors[$0], stream) }
         watching = stream.segments.indices.map { segment in
             stream.windows.indices.map { size in
                 stream.columns.indices.map { column in
                     watches.filter {
                         let monitor = stream.monitors[$0.monitor]
-                        return monitor.kind == Self.spec.name
-                            && monitor.segments.contains(segment) && monitor.windows.contains(size)
-                            && monitor.columns.contains(column)
+                        return monitor.segments.contains(segment)
+                            && monitor.windows.contains(size) && monitor.columns.contains(column)
                     }
                 }
             }
         }
+    }
+
+    private static func watch(
+        _ index: Int, _ monitor: MonitorPlan, _ stream: StreamPlan
+    ) -> Watch {
+        let sizes = sizes(of: monitor)
+        return Watch(
+            monitor: index, settings: monitor, baseline: monitor.baseline,
+            isLearned: stream.baselines.indices.contains(monitor.baseline)
+                && stream.baselines[monitor.baseline].isOfStream,
+            alerts: monitor.alerts, isAutomatic: monitor.tests == .automatic,
+            fallsBack: monitor.fallsBack, sizes: sizes,
+            rules: sizes.map { _, ignoreBelow in
+                DriftRule(
+                    level: monitor.level, ignoreBelow: ignoreBelow,
+                    rowCountMin: UInt64(max(0, monitor.minRows)))
+            })
     }
 
     private static func sizes(of monitor: MonitorPlan) -> [(
@@ -118,7 +126,10 @@ struct Drift: Monitor {
         guard let column = window.column else { return }
         /// What was worked out for each baseline.
         var comparisons: [Comparison] = []
-        for watch in watching[window.segment][window.closing.size][column] {
+        for usual in watching[window.segment][window.closing.size][column] {
+            let watch =
+                overridden.variant(usual.monitor, column: column, part: window.part)
+                .map { Self.watch(usual.monitor, $0, plan.stream) } ?? usual
             guard let known = comparison(of: window, watch, &record, &comparisons) else { continue }
             comparisons[known].include(watch.sizes, automatic: watch.isAutomatic, window)
             guard watch.alerts else { continue }
@@ -143,7 +154,7 @@ struct Drift: Monitor {
         guard hasBaseline(window, watch) else {
             if watch.alerts {
                 record.verdicts.append(
-                    verdictRecord(plan.stream.monitors[watch.monitor], .noBaseline))
+                    verdictRecord(watch.settings, .noBaseline))
             }
             return nil
         }
@@ -156,7 +167,7 @@ struct Drift: Monitor {
         guard let comparison = compare(window, watch, learned) else {
             // It is not whole yet: nothing to compare with.
             if watch.alerts {
-                var verdict = verdictRecord(plan.stream.monitors[watch.monitor], .learning)
+                var verdict = verdictRecord(watch.settings, .learning)
                 verdict.learned = learned?.progress
                 record.verdicts.append(verdict)
             }
@@ -171,7 +182,7 @@ struct Drift: Monitor {
         _ window: borrowing WindowEvidence, _ watch: Watch, _ comparison: Comparison,
         _ record: inout AggregateRecord, _ alerts: inout AlertDesk
     ) {
-        let monitor = plan.stream.monitors[watch.monitor]
+        let monitor = watch.settings
         let isBlind = comparison.isBlind(level: monitor.level)
         var best: Finding?
         for (place, size) in watch.sizes.enumerated() {

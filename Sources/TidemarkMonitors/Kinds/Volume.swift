@@ -15,9 +15,11 @@ struct Volume: Monitor {
     private let plan: Plan
     /// By segment, by window length: the monitors that watch it.
     private let watching: [[[Int]]]
+    private var overridden: OverriddenMonitors
 
     init(_ plan: Plan, rank: @escaping GroupRanking) {
         self.plan = plan
+        overridden = OverriddenMonitors(plan)
         let stream = plan.stream
         watching = stream.segments.indices.map { segment in
             stream.windows.indices.map { size in
@@ -50,7 +52,7 @@ struct Volume: Monitor {
     ) {
         let rows = window.rows.total
         for index in watching[window.segment][window.closing.size] {
-            let monitor = plan.stream.monitors[index]
+            let monitor = overridden.plan(index, column: nil, part: window.part)
             guard let reference = window.references[monitor.baseline], !reference.isItself else {
                 continue
             }

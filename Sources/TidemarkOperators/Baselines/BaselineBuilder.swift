@@ -31,6 +31,9 @@ package final class BaselineBuilder {
         var numbers: [Double] = []
         var texts: [[UInt8]: Int64] = [:]
         var nullCount: Int64 = 0
+        /// Among those: of another type, and not finite.
+        var wrongTypeCount: Int64 = 0
+        var nonFiniteCount: Int64 = 0
     }
 
     private let columns: [ColumnPlan]
@@ -161,9 +164,15 @@ package final class BaselineBuilder {
         }
         guard !note else { return }
         rowCount += Int64(keep.count)
+        let unreadable = unreadableStates(count)
         for (row, part) in keep {
             var mine = values.removeValue(forKey: part) ?? columns.map { _ in ColumnValues() }
             for (index, column) in columns.enumerated() where column.isWatched {
+                switch unreadable[index][row] {
+                case .wrongType: mine[index].wrongTypeCount += 1
+                case .nonFinite: mine[index].nonFiniteCount += 1
+                case .value, .null, .missing, nil: break
+                }
                 if let numbers = unsafe decoded[index].numbers {
                     let number = unsafe numbers[row]
                     if number.isNaN {
@@ -185,6 +194,19 @@ package final class BaselineBuilder {
         }
     }
 
+    /// By column, the rows of the batch whose value could not be read, and why.
+    private func unreadableStates(_ count: Int) -> [[Int: ValueState]] {
+        decoder.frame.columns.map { column in
+            var states: [Int: ValueState] = [:]
+            for place in 0..<column.exceptionCount {
+                let row = unsafe Int(column.exceptionRows[place])
+                guard row < count else { continue }
+                states[row] = unsafe ValueState(rawValue: column.exceptionStates[place])
+            }
+            return states
+        }
+    }
+
     /// The baseline, groups and columns in order.
     ///
     /// `pooled`: adds `*`, all groups together.
@@ -201,7 +223,11 @@ package final class BaselineBuilder {
             guard let mine = values[part] else { continue }
             let group = String(decoding: part, as: UTF8.self)
             for (index, column) in columns.enumerated() where column.isWatched {
-                guard let entry = try entry(column, mine[index], rule, group) else { continue }
+                guard var entry = try entry(column, mine[index], rule, group) else { continue }
+                if mine[index].nullCount > 0 {
+                    entry.wrongTypeCount = mine[index].wrongTypeCount
+                    entry.nonFiniteCount = mine[index].nonFiniteCount
+                }
                 records.append(
                     BaselineTable.Record(group: group, column: column.name, entry: entry))
             }
@@ -226,6 +252,8 @@ package final class BaselineBuilder {
                 all.numbers += mine[index].numbers
                 all.texts.merge(mine[index].texts) { $0 + $1 }
                 all.nullCount += mine[index].nullCount
+                all.wrongTypeCount += mine[index].wrongTypeCount
+                all.nonFiniteCount += mine[index].nonFiniteCount
             }
             return all
         }
@@ -270,12 +298,16 @@ package final class BaselineBuilder {
             $0.value != $1.value ? $0.value > $1.value : $0.key.precedes($1.key)
         }
         let kept = ranked.prefix(Self.categoryCountMax)
-        return BaselineTable.Entry(
+        var entry = BaselineTable.Entry(
             shape: .categorical(
                 categories: kept.map { String(decoding: $0.key, as: UTF8.self) },
                 counts: kept.map(\.value),
                 other: ranked.dropFirst(Self.categoryCountMax).reduce(0) { $0 + $1.value }),
             rowCount: ranked.reduce(0) { $0 + $1.value }, nullCount: values.nullCount)
+        if ranked.count > kept.count {
+            entry.known = KnownTexts(ranked.map { (hash: textHash($0.key), count: $0.value) })
+        }
+        return entry
     }
 
     private static func automaticEdges(

@@ -36,6 +36,11 @@ final class ColumnShape: @unchecked Sendable {
         let counterStart: Int
         /// Binnings after the first with counters of their own.
         let hasFurtherBinnings: Bool
+        /// Numbers that lie outside are counted for a check of quality.
+        let least: Double
+        let most: Double
+        /// Where; -1: they are not.
+        let outsideCounter: Int
     }
 
     let column: ColumnPlan
@@ -52,6 +57,12 @@ final class ColumnShape: @unchecked Sendable {
     let learnedPlace: Int?
     /// The values go into a KLL sketch over f32.
     let wantsRun: Bool
+    /// What checks of quality have cells count, and what baselines hold that they look at.
+    let counted: ColumnCounts
+    /// Counters of numbers that lie outside of a range.
+    private let outside: (range: ClosedRange<Double>, counter: Int)?
+    /// By rule of the column's texts, in the order of `TextTable`: the counter of those that break it.
+    let textCounters: [Int]
 
     /// What folding asks of it.
     var folding: Folding {
@@ -59,16 +70,19 @@ final class ColumnShape: @unchecked Sendable {
             sums: sums, wantsRun: wantsRun, edges: binnings.first?.edges,
             edgeCount: binnings.first?.edgeCount ?? 0,
             counterStart: binnings.first?.counterStart ?? 0,
-            hasFurtherBinnings: binnings.dropFirst().contains { !$0.isShared })
+            hasFurtherBinnings: binnings.dropFirst().contains { !$0.isShared },
+            least: outside?.range.lowerBound ?? 0, most: outside?.range.upperBound ?? 0,
+            outsideCounter: outside?.counter ?? -1)
     }
 
     /// A shape of a column in a group.
     ///
     /// - `monitored`: baselines from files that a monitor compares with.
+    /// - `asked`: baselines from files of which a monitor wants to know what they hold, and no cells.
     /// - `learns`: whether a monitor compares with what the stream itself says.
     init(
         column: ColumnPlan, group: String, baselines: [BaselineTable], monitored: [Int],
-        learns: WantedBinnings.Learning, counterStart: inout Int
+        asked: [Int], learns: WantedBinnings.Learning, counterStart: inout Int
     ) {
         self.column = column
         var wanted = WantedBinnings(column: column, group: group, baselines: baselines)
@@ -79,6 +93,29 @@ final class ColumnShape: @unchecked Sendable {
             learns == .nothing || column.type.isNumeric && !hasHistogram
             ? nil : binnings.firstIndex(where: \.isHashed) ?? (binnings.isEmpty ? nil : 0)
         self.binnings = binnings
+        var counted = ColumnCounts()
+        var outside: (range: ClosedRange<Double>, counter: Int)?
+        var textCounters: [Int] = []
+        for (check, tally) in column.columnTallies {
+            counted.tallies.append((check, counterStart))
+            switch tally {
+            case .outside(let range): outside = (range, counterStart)
+            case .texts: textCounters.append(counterStart)
+            }
+            counterStart += 1
+        }
+        for baseline in asked {
+            guard let entry = baselines[baseline].entry(group: group, column: column.name) else {
+                continue
+            }
+            counted.entries.append(
+                BaselineEntry(
+                    baseline: baseline, entry: entry,
+                    isFallback: baselines[baseline].isFallback(group: group, column: column.name)))
+        }
+        self.counted = counted
+        self.outside = outside
+        self.textCounters = textCounters
         wantsRun = column.summary.quantileSketch == .kll && !column.summary.quantiles.isEmpty
         if column.type.isNumeric {
             if let (least, most) = wanted.range {
@@ -131,7 +168,7 @@ final class GroupShape: Sendable {
 
     init(
         values: GroupValues, segment: SegmentPlan, stream: StreamPlan, baselines: [BaselineTable],
-        monitored: [[Int]]
+        monitored: [MonitoredBaselines]
     ) {
         self.values = values
         part = values.part
@@ -147,12 +184,15 @@ final class GroupShape: Sendable {
                 if plan.summary.quantileSketch != .ddsketch { plan.summary.quantiles = [] }
                 plan.summary.topCount = nil
                 plan.summary.moments = false
+                plan.tallies = []
             }
             return ColumnShape(
                 column: plan, group: name, baselines: tables,
                 monitored: values.isOther
-                    ? [] : monitored.filter { !stream.baselines[$0].isOfStream },
-                learns: values.isOther ? .nothing : stream.learning(monitored),
+                    ? [] : monitored.cells.filter { !stream.baselines[$0].isOfStream },
+                asked: values.isOther
+                    ? [] : monitored.asked.filter { !stream.baselines[$0].isOfStream },
+                learns: values.isOther ? .nothing : stream.learning(monitored.cells),
                 counterStart: &counterCount)
         }
         foldings = columns.map(\.folding)
@@ -182,20 +222,52 @@ func textHash(_ bytes: [UInt8]) -> UInt64 {
     murmur3(bytes).low
 }
 
+/// The baselines of the monitors that watch a column of a segment.
+struct MonitoredBaselines: Sendable {
+    /// Those in whose cells values are counted.
+    var cells: [Int] = []
+    /// Those of which a monitor wants to know what they hold, whether or not in cells.
+    var asked: [Int] = []
+}
+
 /// For each segment, for each of its columns: the baselines of the monitors that watch it.
-func monitoredBaselines(_ stream: StreamPlan) -> [[[Int]]] {
+func monitoredBaselines(_ stream: StreamPlan) -> [[MonitoredBaselines]] {
     stream.segments.indices.map { segment in
         stream.segments[segment].columns.map { column in
-            var found: [Int] = []
+            var found = MonitoredBaselines()
             for monitor in stream.monitors
             where monitor.segments.contains(segment) && monitor.columns.contains(column) {
                 // -1: it compares with none.
-                if monitor.baseline >= 0, !found.contains(monitor.baseline) {
-                    found.append(monitor.baseline)
+                guard monitor.baseline >= 0 else { continue }
+                if monitor.needsCells, !found.cells.contains(monitor.baseline) {
+                    found.cells.append(monitor.baseline)
+                }
+                if monitor.asksEntries, !found.asked.contains(monitor.baseline) {
+                    found.asked.append(monitor.baseline)
                 }
             }
             return found
         }
+    }
+}
+
+extension ColumnPlan {
+    /// What cells count of it for checks of quality, by the name of the check.
+    var columnTallies: [(check: String, tally: CheckTally)] {
+        tallies.compactMap { check in
+            QualityChecks.tally(check, expected).map { (check, $0) }
+        }
+    }
+
+    /// What its texts may be, in the order of its tallies.
+    var textRules: [any TextRule] {
+        columnTallies.compactMap { if case .texts(let rule) = $0.tally { rule } else { nil } }
+    }
+
+    /// Whether texts are counted by their dictionary codes.
+    var isCounted: Bool {
+        type.isCounted || type == .text && (!tallies.isEmpty || !summary.parts.isEmpty)
+            || type == .text && summary.distinctLgK != nil
     }
 }
 

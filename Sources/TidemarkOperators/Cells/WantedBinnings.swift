@@ -109,6 +109,14 @@ struct WantedBinnings {
                     baseline: baseline, categories: names.map { textHash(Array($0.utf8)) },
                     counterCount: names.count + 1, counterStart: counterStart))
             counterStart += names.count + 1
+            guard let entry = entries[baseline], entry.unknown != nil else { continue }
+            // Where all values are named, the others are the unknown ones.
+            made[made.count - 1].unknownCounters = counterStart - 1..<counterStart
+            if entry.known != nil {
+                let end = counterStart + KnownTexts.cellCount
+                made[made.count - 1].unknownCounters = counterStart..<end
+                counterStart = end
+            }
         }
         if column.type.isText, learns == .acrossGroups || learns == .ofGroup && categories.isEmpty {
             unsafe made.append(

@@ -175,11 +175,13 @@ extension GroupCell {
     ) -> WindowEvidence {
         let extent = extent(place)
         let own = shape.columns[place]
+        var counted = own.counted
+        for part in parts(place) { if let repeats = part.repeats { counted.repeats = repeats } }
         return unsafe WindowEvidence(
             closing, segment: segment, column: column, place: place, part: shape.part, rows: rows,
             isNumeric: own.column.type.isNumeric, binnings: own.binnings,
             learned: own.learnedPlace,
             range: extent.least <= extent.most ? extent.least...extent.most : nil,
-            references: references, counters: UnsafePointer(counters))
+            references: references, counted: counted, counters: UnsafePointer(counters))
     }
 }

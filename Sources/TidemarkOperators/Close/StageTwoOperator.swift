@@ -170,7 +170,7 @@ package final class StageTwoOperator: StageTwo {
                 GroupShape(
                     values: GroupValues(dimensions: [], isOther: true), segment: segment,
                     stream: plan.stream, baselines: baselines,
-                    monitored: segment.columns.map { _ in [] })
+                    monitored: segment.columns.map { _ in MonitoredBaselines() })
             }
             cells.removeSubrange(keptCount...)
         }

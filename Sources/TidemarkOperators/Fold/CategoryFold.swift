@@ -27,7 +27,8 @@ enum CategoryFold {
         unsafe texts.summarise(
             cell.codes[index], column: column, into: summary, distinct: plan.distinctLgK != nil,
             frequent: plan.topCount != nil)
-        let known = shape.binnings.isEmpty ? [] : texts.all(column)
+        let known =
+            shape.binnings.isEmpty && shape.textCounters.isEmpty ? [] : texts.all(column)
         let parts = cell.parts(index)
         if !parts.isEmpty {
             let counted = unsafe texts.counted(cell.codes[index], column: column)
@@ -37,6 +38,23 @@ enum CategoryFold {
             unsafe cell.codes[index].forEach { code, count in
                 let place = binning.cell(of: known[Int(code)].hash)
                 unsafe cell.counters[binning.counterStart + place] += UInt64(count)
+            }
+            guard let counters = binning.unknownCounters, let listed = binning.entry?.known else {
+                continue
+            }
+            unsafe cell.codes[index].forEach { code, count in
+                let hash = known[Int(code)].hash
+                if !listed.contains(hash) {
+                    let place = counters.lowerBound + KnownTexts.cell(of: hash)
+                    unsafe cell.counters[place] += UInt64(count)
+                }
+            }
+        }
+        for (rule, counter) in shape.textCounters.enumerated() {
+            unsafe cell.codes[index].forEach { code, count in
+                if known[Int(code)].broken >> UInt8(truncatingIfNeeded: rule) & 1 != 0 {
+                    unsafe cell.counters[counter] += UInt64(count)
+                }
             }
         }
         unsafe cell.codes[index].reset()

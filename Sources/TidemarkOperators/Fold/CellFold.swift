@@ -53,6 +53,16 @@ final class CellFold {
         case .none: kept = 0
         }
         if shape.wantsRun { updateKLL(cell, index, shape.sums, count: kept) }
+        if shape.outsideCounter >= 0 {
+            let (least, most) = (shape.least, shape.most)
+            var outside: UInt64 = 0
+            for place in 0..<count {
+                // NaN is neither; infinities are no values.
+                let x = unsafe numbers[Int(rows[place])]
+                outside &+= (x < least || x > most) && x.magnitude < .infinity ? 1 : 0
+            }
+            unsafe cell.counters[shape.outsideCounter] += outside
+        }
         guard shape.hasFurtherBinnings else { return }
         for binning in cell.shape.columns[index].binnings.dropFirst() where !binning.isShared {
             guard case .exact(let sums) = shape.sums else { continue }

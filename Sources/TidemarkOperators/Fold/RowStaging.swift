@@ -74,23 +74,24 @@ final class RowStaging {
     /// How many rows ahead memory is fetched.
     private static let distance = 16
 
-    /// `columns`: the watched ones, each a place in the frame and its type.
+    /// `columns`: the watched ones, each a place in the frame, and whether it has numbers, or texts that are counted.
     init(
-        columns: [(column: Int, type: ColumnType)], carriesRecord: Bool, policy: StagingPolicy,
+        columns: [(column: Int, isNumbers: Bool, isCounted: Bool)], carriesRecord: Bool,
+        policy: StagingPolicy,
         rowCountMax: Int
     ) {
         precondition(policy.longRunCount <= policy.rowCountMax, "rows of a batch fit a block")
         self.carriesRecord = carriesRecord
-        numberColumns = columns.filter { $0.type.fieldKind.storage == .numbers }.map(\.column)
-        codeColumns = columns.filter(\.type.isCounted).map(\.column)
+        numberColumns = columns.filter(\.isNumbers).map(\.column)
+        codeColumns = columns.filter(\.isCounted).map(\.column)
         let codeStart = 2 * (numberColumns.count + (carriesRecord ? 3 : 0))
         var (numbers, codes) = (0, codeStart)
         places = columns.map { column in
-            if column.type.fieldKind.storage == .numbers {
+            if column.isNumbers {
                 defer { numbers += 1 }
                 return .number(numbers)
             }
-            guard column.type.isCounted else { return .none }
+            guard column.isCounted else { return .none }
             defer { codes += 1 }
             return .code(codes)
         }

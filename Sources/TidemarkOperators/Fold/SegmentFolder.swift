@@ -1,4 +1,5 @@
 import TidemarkBatch
+import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
 import TidemarkKernels
@@ -43,7 +44,7 @@ final class SegmentFolder {
 
     private let plan: Plan
     private let segment: SegmentPlan
-    private let monitored: [[Int]]
+    private let monitored: [MonitoredBaselines]
     private let baselines: [BaselineTable]
     private let frame: Frame
     private let texts: TextTable
@@ -90,7 +91,8 @@ final class SegmentFolder {
     private static let farRunCount = 96
 
     init(
-        plan: Plan, segment: SegmentPlan, monitored: [[Int]], baselines: [BaselineTable],
+        plan: Plan, segment: SegmentPlan, monitored: [MonitoredBaselines],
+        baselines: [BaselineTable],
         frame: Frame, texts: TextTable,
         rank: @escaping @Sendable ([UInt8]) -> UInt64, condition: RowFilter?,
         policy: StagingPolicy
@@ -125,7 +127,12 @@ final class SegmentFolder {
         folding = CellFold(
             columns: segment.columns, texts: texts, rowCountMax: max(count, policy.rowCountMax))
         staging = RowStaging(
-            columns: segment.columns.map { ($0, plan.stream.columns[$0].type) },
+            columns: segment.columns.map {
+                (
+                    $0, plan.stream.columns[$0].type.fieldKind.storage == .numbers,
+                    plan.stream.columns[$0].isCounted
+                )
+            },
             carriesRecord: hasParts, policy: policy, rowCountMax: count)
         waiting = WaitingFold(staging: staging, folding: folding)
         unsafe localOf = .allocate(capacity: count)
@@ -388,7 +395,7 @@ final class SegmentFolder {
                     numbers, into: runs[place].cell, index,
                     rows: UnsafePointer(order + runs[place].start), count: runs[place].count)
             }
-        } else if plan.stream.columns[segment.columns[index]].type.isCounted,
+        } else if plan.stream.columns[segment.columns[index]].isCounted,
             let codes = unsafe column.codes
         {
             for place in runs.indices {

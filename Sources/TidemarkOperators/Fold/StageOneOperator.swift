@@ -50,7 +50,7 @@ package final class StageOneOperator: StageOne {
             .filter { stream.columns[$0].isHeld }
         let types = stream.columns.map(\.type)
         filter = stream.filter.map { RowFilter($0, types: types, frame: frame) }
-        let texts = TextTable(frame: frame)
+        let texts = TextTable(frame: frame, rules: stream.columns.map(\.textRules))
         self.texts = texts
         longTexts = LongTexts(stream: stream)
         let monitored = monitoredBaselines(stream)

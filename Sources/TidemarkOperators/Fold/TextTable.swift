@@ -1,5 +1,6 @@
 import TidemarkBatch
 import TidemarkKernels
+import TidemarkMonitors
 import TidemarkSketches
 
 /// What is worked out once of each text of a dictionary: its hash, its coupon for HyperLogLog, and
@@ -15,6 +16,8 @@ final class TextTable {
         var byteCount: Int32
         /// 0: the empty text, which HyperLogLog leaves out.
         var coupon: UInt32
+        /// A bit for each rule of the column that the text breaks.
+        var broken: UInt8
     }
 
     private let frame: Frame
@@ -25,9 +28,14 @@ final class TextTable {
     private var counts: UnsafeMutablePointer<TextCount>
     private var coupons: UnsafeMutablePointer<UInt32>
     private var roomCount = 64
+    /// By column: what its texts may be.
+    private let rules: [[any TextRule]]
 
-    init(frame: Frame) {
+    /// `rules`: what texts may be, by column of the frame; at most eight a column.
+    init(frame: Frame, rules: [[any TextRule]]) {
+        precondition(rules.allSatisfy { $0.count <= 8 }, "a bit for each rule")
         self.frame = frame
+        self.rules = rules
         entries = frame.columns.map { _ in [] }
         texts = frame.columns.map { _ in [] }
         kept = frame.columns.map { _ in 0 }
@@ -56,11 +64,16 @@ final class TextTable {
             let hash = unsafe text.baseAddress.map {
                 unsafe murmur3($0, count: text.count, seed: dataSketchesSeed)
             }
+            var broken: UInt8 = 0
+            for (place, rule) in rules[column].enumerated() {
+                if unsafe rule.isBroken(Array(text)) { broken |= 1 << UInt8(place) }
+            }
             unsafe entries[column].append(
                 Entry(
                     hash: hash?.low ?? 0, start: texts[column].count,
                     byteCount: Int32(truncatingIfNeeded: text.count),
-                    coupon: text.isEmpty ? 0 : hash.map(HLLSketch.coupon) ?? 0))
+                    coupon: text.isEmpty ? 0 : hash.map(HLLSketch.coupon) ?? 0,
+                    broken: broken))
             unsafe texts[column].append(contentsOf: text)
         }
         return entries[column]

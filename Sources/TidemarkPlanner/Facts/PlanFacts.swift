@@ -30,6 +30,8 @@ package struct PlanFacts: Sendable {
     package var memory: MemoryEstimate?
     /// Tests a period over all alerting monitors of a severity.
     package var testsPerPeriod: [Severity: Double] = [:]
+    /// What is not watched though it might be thought so: the name of a row, and what it says.
+    package var silent: [(name: String, text: String)] = []
     /// Keys that were asked for, whether or not the topology has them: `part.key`.
     package var keysRead: Set<String> = []
 

@@ -18,12 +18,19 @@ package struct Catalogue: Sendable {
     let topology: PartSpec
     /// The source.
     let source: PartSpec
+    /// What `expect` says of columns.
+    let expect: ExpectPart
     /// Every part, in the order in which they are listed to people.
     package let parts: [PartSpec]
 
-    /// The language of the core, with these summaries and kinds of monitors.
-    package init(summaries declared: [SummarySpec] = [], monitors kinds: [MonitorSpec] = []) {
-        monitors = MonitorKinds(kinds)
+    /// The language of the core, with these summaries, kinds of monitors and checks of quality.
+    package init(
+        summaries declared: [SummarySpec] = [], monitors kinds: [MonitorSpec] = [],
+        checks: [CheckSpec] = []
+    ) {
+        monitors = MonitorKinds(kinds, checks: checks)
+        let expect = ExpectPart(checks)
+        self.expect = expect
         summaries = Summaries.all(declared)
         sketches =
             OutputsPlan.SketchOutput.core.map(\.rawValue) + declared.compactMap(\.sketch?.name)
@@ -33,10 +40,10 @@ package struct Catalogue: Sendable {
         parts =
             [
                 topology, KafkaPart.part, KafkaPart.TLS.part, KafkaPart.SASL.part, source,
-                DecodePart.part, ColumnPart.part, ExpectPart.part, SegmentPart.part, rule,
+                DecodePart.part, ColumnPart.part, expect.part, SegmentPart.part, rule,
             ] + summaries.compactMap(\.part) + [BaselinePart.part]
             + monitors.all.compactMap(\.part) + [
-                BudgetPart.part, AlertKeys.part, AlertRoutesPart.destination,
+                BudgetPart.part, AlertKeys.part, MutePart.part, AlertRoutesPart.destination,
                 AlertRoutesPart.route, OutputsPart.part,
                 OutputsPart.Aggregates.part(sketches),
                 LimitsPart.part, RunPart.part,

@@ -25,6 +25,10 @@ struct Scope {
     var named: Set<Int> = []
     /// Columns of which no histogram is wanted.
     var binless: Set<Int> = []
+    /// Columns whose values that come again are counted, for checks of quality.
+    var repeats: Set<Int> = []
+    /// Columns whose different values are counted, for checks of quality.
+    var counted: Set<Int> = []
     /// Columns that are correlated, a list for each rule that asks.
     var correlations: [[Int]] = []
 

@@ -113,6 +113,22 @@ private let rules: [(name: String, text: String)] = [
     ("bad-number", "Decimal, or like 1e-3; infinity and NaN are not numbers here."),
     ("bad-rate", "A rate is `1 per week`: second, minute, hour, day, week, month (30 days)."),
     ("bad-hold", "A duration (`5m`), or windows (`2 of 3`)."),
+    (
+        "bad-weekly",
+        "A day (`Mon` to `Sun`) and hours: `Sun 02:00-04:00`, UTC. Hours that end before they begin end on the next day."
+    ),
+    (
+        "override-empty",
+        "An override names groups or columns, and then settings that hold for them."
+    ),
+    (
+        "mute-endless",
+        "A time of `mute` has neither an end nor a time of the week: its alerts are muted for ever."
+    ),
+    (
+        "no-share",
+        "The check counts no rows, so there is no share that could be allowed: `auto` or `off`."
+    ),
     ("bad-time", "RFC 3339, with a time zone: 2026-01-31T12:00:00Z."),
     (
         "bad-clock",

@@ -37,8 +37,8 @@ enum ColumnPart {
         example: "age: { type: integer, path: input.age, expect: { range: [18, 120] } }")
 
     /// The columns that the map `schema` declares.
-    static func readSchema(_ node: Node, _ reading: Reading) -> Schema {
-        var reader = SchemaReader(reading: reading)
+    static func readSchema(_ node: Node, _ expect: ExpectPart, _ reading: Reading) -> Schema {
+        var reader = SchemaReader(reading: reading, expect: expect)
         reader.read(node)
         return reader.schema
     }
@@ -56,25 +56,10 @@ enum ColumnPart {
     }
 }
 
-/// What a value may be.
-enum ExpectPart {
-    static let range = KeySpec(
-        "range", .list("two numbers, [least, most]"), "bounds of the histogram")
-    static let part = PartSpec(
-        "expect", path: "source.schema.*.expect", "what a value may be",
-        [
-            range, KeySpec.later("null", "share of null or missing"),
-            KeySpec.later("values", "the values there are"),
-            KeySpec.later("pattern", "a regular expression"),
-            KeySpec.later("distinct", "bounds of distinct values"),
-            KeySpec.later("length", "bounds of the length of a text"),
-        ],
-        example: "expect: { range: [0, 1] }")
-}
-
 /// Reads the columns of a source.
 private struct SchemaReader {
     let reading: Reading
+    let expect: ExpectPart
     private(set) var schema = Schema()
     /// Where the event time is declared.
     private var timePlace: Place?
@@ -86,11 +71,12 @@ private struct SchemaReader {
         var plan: ColumnPlan
         /// Its path was named.
         var hasPath = false
-        /// The range that is expected.
-        var range: (Double, Double)?
     }
 
-    init(reading: Reading) { self.reading = reading }
+    init(reading: Reading, expect: ExpectPart) {
+        self.reading = reading
+        self.expect = expect
+    }
 
     /// Role and type of a word.
     private func meaning(_ word: String) -> (ColumnRole, ColumnType)? {
@@ -200,7 +186,9 @@ private struct SchemaReader {
         var column = template.plan
         column.name = name
         column.path = template.hasPath ? template.plan.path(for: name) : [.key(name)]
-        if let range = template.range { schema.ranges[schema.columns.count] = range }
+        if let range = ExpectPart.range(of: template.plan) {
+            schema.ranges[schema.columns.count] = range
+        }
         schema.columns.append(column)
         schema.places.append(place)
     }
@@ -261,7 +249,9 @@ private struct SchemaReader {
                 if let text = reading.text(item) { template.plan.nullValues.append(text) }
             }
         }
-        template.range = range(f, type)
+        if let e = f.part(ColumnPart.expect, expect.part) {
+            template.plan.expected = expect.read(e, template.plan)
+        }
         return template
     }
 
@@ -346,31 +336,6 @@ private struct SchemaReader {
                     expected: "type time_text", suggestion: "delete it")
             }
         }
-    }
-
-    /// The range that values are expected in.
-    private func range(_ f: Fields, _ type: ColumnType) -> (Double, Double)? {
-        var range: (Double, Double)?
-        if let e = f.part(ColumnPart.expect, ExpectPart.part), let node = e[ExpectPart.range] {
-            let numbers = reading.list(node, what: "two numbers, [least, most]", countMax: 2)
-                .compactMap { reading.number($0) }
-            if numbers.count == 2, numbers[0] < numbers[1] {
-                if type.isNumeric {
-                    range = (numbers[0], numbers[1])
-                } else {
-                    reading.say(
-                        "type-of-role", at: node.place, "`range` is for numbers",
-                        expected: "type number or integer", suggestion: "delete it")
-                }
-            } else if node.items != nil {
-                reading.say(
-                    "bad-range", at: node.place, "this is not a range",
-                    expected: "two numbers, [least, most], the smaller first",
-                    suggestion: numbers.count == 2 && numbers[0] > numbers[1]
-                        ? "`[\(numberText(numbers[1])), \(numberText(numbers[0]))]`" : nil)
-            }
-        }
-        return range
     }
 
     /// A zone by its name, from the system's database, or a fixed offset.

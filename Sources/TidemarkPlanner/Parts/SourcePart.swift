@@ -78,7 +78,9 @@ enum SourcePart {
     }
 
     /// Reads the source and its columns; `part` has its keys.
-    static func read(_ top: Fields, part: PartSpec, path: TopologyPath) -> Source {
+    static func read(
+        _ top: Fields, part: PartSpec, expect: ExpectPart, path: TopologyPath
+    ) -> Source {
         var source = Source()
         guard let f = top.part(TopologyPart.source, part) else { return source }
         checkOneSource(f)
@@ -93,7 +95,9 @@ enum SourcePart {
         readClock(f, &source.plan)
         readPatience(f, &source.plan)
         source.hasFetchWait = fetchWait.read(f, &source.plan)
-        if let schema = f[schema] { source.schema = ColumnPart.readSchema(schema, top.reading) }
+        if let schema = f[schema] {
+            source.schema = ColumnPart.readSchema(schema, expect, top.reading)
+        }
         if let node = f[decode([])] {
             source.plan.encoding = DecodePart.read(node, &source.schema, top.reading)
         }

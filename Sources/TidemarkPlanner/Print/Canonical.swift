@@ -110,10 +110,11 @@ enum Canonical {
             return Identity.Line("budget", severity.rawValue, rate?.count, rate?.periodMs)
         }
         lines += stream.monitors.flatMap {
-            AlertKeys.judgedIdentity($0, catalogue.monitors.kind(of: $0).identity($0))
+            AlertKeys.judgedIdentity($0, stream, catalogue.monitors.kind(of: $0).identity($0))
         }
         lines += catalogue.monitors.all.compactMap { $0.own(stream) }.flatMap(\.identity)
         lines += AlertRoutesPart.identity(plan.outputs)
+        lines += MutePart.identity(plan.mutes)
         lines.append(
             Identity.Line(
                 "says", plan.owner, plan.description, plan.labels.map { [$0.name, $0.value] }))

@@ -47,6 +47,7 @@ package func planJSON(_ result: PlanResult) -> String {
         ),
     ]
     let own = result.catalogue.monitors.all.compactMap { $0.own(stream)?.fact }
+    let mutes: [Fact] = plan.mutes.isEmpty ? [] : [("mute", MutePart.fact(plan.mutes))]
     let outputs: [Fact] = [
         ("outputs", OutputsPart.facts(plan.outputs)), ("topics", topics(plan)),
         (
@@ -54,8 +55,10 @@ package func planJSON(_ result: PlanResult) -> String {
             .object(LimitsPart.told.compactMap { $0.fact(plan.limits) })
         ), ("largest", largest(plan)), diagnostics,
     ]
-    return JSONValue.object(head + judged + own + outputs + AlertRoutesPart.facts(plan.outputs))
-        .written + "\n"
+    return JSONValue.object(
+        head + judged + own + mutes + outputs + AlertRoutesPart.facts(plan.outputs)
+    )
+    .written + "\n"
 }
 
 private func facts(

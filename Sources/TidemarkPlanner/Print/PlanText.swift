@@ -14,7 +14,9 @@ package func planText(_ result: PlanResult) -> String {
         + "\(plural(stream.segments.count, "segment")), \(plural(stream.windows.count, "window")), "
         + "panes of \(durationText(stream.paneMs))\n"
     let rows = text.input + text.baselines + text.resources + text.ownMonitors
-    let results = text.budget + text.published
+    let results =
+        result.facts.silent.map { Row("silent", "\($0.name): \($0.text)") }
+        + text.budget + text.published
     return head + rows.map(\.text).joined() + monitorTable(plan, result.facts, kinds)
         + results.map(\.text).joined()
 }

@@ -7,7 +7,7 @@ typealias Fact = (name: String, value: JSONValue)
 /// A key whose value is one field of a plan: the field's own default is the key's.
 struct Setting<Plan>: TopologyKey, Sendable {
     let spec: KeySpec
-    private let take: @Sendable (Fields, inout Plan) -> Bool
+    private let given: @Sendable (Fields) -> (@Sendable (inout Plan) -> Void)?
     /// What the plan's JSON says of it; `nil`: nothing.
     let fact: @Sendable (Plan) -> Fact?
 
@@ -22,10 +22,9 @@ struct Setting<Plan>: TopologyKey, Sendable {
     ) {
         let key = Key(name, type, usual: usual[keyPath: field], says: says, help)
         spec = key.spec
-        take = { f, plan in
-            guard let value = f.given(key) else { return false }
-            plan[keyPath: field] = value
-            return true
+        given = { f in
+            guard let value = f.given(key) else { return nil }
+            return { (plan: inout Plan) in plan[keyPath: field] = value }
         }
         fact = { plan in json.map { ($0, type.json(plan[keyPath: field])) } }
     }
@@ -38,10 +37,9 @@ struct Setting<Plan>: TopologyKey, Sendable {
     ) {
         let key = Key(name, type, usual: usual[keyPath: field], says: says, help)
         spec = key.spec
-        take = { f, plan in
-            guard let value = f.given(key) else { return false }
-            plan[keyPath: field] = value
-            return true
+        given = { f in
+            guard let value = f.given(key) else { return nil }
+            return { (plan: inout Plan) in plan[keyPath: field] = value }
         }
         fact = { plan in json.map { ($0, type.json(plan[keyPath: field])) } }
     }
@@ -50,7 +48,14 @@ struct Setting<Plan>: TopologyKey, Sendable {
     ///
     /// - Returns: whether it was set.
     @discardableResult
-    func read(_ f: Fields, _ plan: inout Plan) -> Bool { take(f, &plan) }
+    func read(_ f: Fields, _ plan: inout Plan) -> Bool {
+        guard let set = given(f) else { return false }
+        set(&plan)
+        return true
+    }
+
+    /// What sets the field to the value in the topology; `nil` where there is none, or a wrong one.
+    func setter(_ f: Fields) -> (@Sendable (inout Plan) -> Void)? { given(f) }
 }
 
 extension Fields {

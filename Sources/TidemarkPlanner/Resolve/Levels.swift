@@ -27,9 +27,29 @@ enum Levels {
             var total = facts.testsPerPeriod[plan.severity] ?? 0
             if !plan.alerts { total += plan.testsPerPeriod }
             if total > 0 { plans[index].level = rate.level(testsInPeriod: total) }
+            if !plan.overrides.isEmpty {
+                plans[index].levels = levels(of: plan, scope, facts)
+                plans[index].levels[plan.severity] = plans[index].level
+            }
             plans[index].testsPerPeriod = total
         }
         return plans
+    }
+
+    /// The level at each severity, if the monitor's tests were of that one.
+    private static func levels(
+        of plan: MonitorPlan, _ scope: Scope, _ facts: PlanFacts
+    ) -> [Severity: Double] {
+        var levels: [Severity: Double] = [:]
+        for severity in Severity.allCases {
+            guard let rate = facts.budget.rate(of: severity) else { continue }
+            var other = plan
+            other.severity = severity
+            let total =
+                (facts.testsPerPeriod[severity] ?? 0) + tests(of: other, scope, facts.budget)
+            if total > 0 { levels[severity] = rate.level(testsInPeriod: total) }
+        }
+        return levels
     }
 
     /// Tests of a monitor in the period of its severity's budget.

@@ -23,7 +23,8 @@ struct Resolver {
             )
         else { return (nil, facts) }
         var plan = header(top)
-        let source = SourcePart.read(top, part: catalogue.source, path: path)
+        let source = SourcePart.read(
+            top, part: catalogue.source, expect: catalogue.expect, path: path)
         plan.stream.source = source.plan
         let filter = filter(top, source.schema)
         plan.stream.filter = filter?.expression
@@ -48,6 +49,9 @@ struct Resolver {
         Histogram.fillUniversal(monitors.judges, &scope)
         plan.stream.monitors = Levels.judge(monitors.judges, scope, &facts)
         plan.stream.freshness = monitors.silences
+        plan.mutes = MutePart.read(
+            top.part(TopologyPart.alerts, AlertKeys.part), monitors: monitors, scope)
+        facts.silent = monitors.silent
         plan.outputs = OutputsPart.read(
             top, name: plan.name, sketches: catalogue.sketches)
         var judged = plan.stream

@@ -43,9 +43,9 @@ extension AlertRecord: RecordFields {
             "muted", shape: .flag, help: "published, and nobody is to be paged",
             { $0.mutedBy != nil })
         v.word(
-            "muted_by", \.mutedBy, of: ["backfill", "cool_down", "grouped"],
+            "muted_by", \.mutedBy, of: ["backfill", "cool_down", "grouped", "planned"],
             when: "where it is muted",
-            "`backfill`: the window was over for longer than the monitor's `max_age` (1h) when its first row was read, as after an outage or in a replay. `cool_down`: the alert resolved less than `cool_down` (1h of event time) before, so that one that flaps pages once. `grouped`: another alert of the model speaks for it (`alerts.group`). The resolution of a muted alert is muted too"
+            "`backfill`: the window was over for longer than the monitor's `max_age` (1h) when its first row was read, as after an outage or in a replay. `cool_down`: the alert resolved less than `cool_down` (1h of event time) before, so that one that flaps pages once. `grouped`: another alert of the model speaks for it (`alerts.group`). `planned`: the window lies in a time of `alerts.mute`; an alert that goes on after it fires once more, not muted. The resolution of a muted alert is muted too"
         )
         v.field(
             "reason", \.reason, when: "where no window cleared it",

@@ -33,7 +33,7 @@ package struct AlertRecord: Sendable {
     package var monitor: String
     /// `page`, `warn` or `info`.
     package var severity: String
-    /// Why it is published and nobody is paged: `backfill` or `cool_down`.
+    /// Why it is published and nobody is paged: `backfill`, `cool_down` or `planned`.
     package var mutedBy: String?
     /// Why it resolved, where no window said that all is well again.
     package var reason: Reason?

@@ -8,7 +8,9 @@ import TidemarkTopology
 /// What topologies can say.
 ///
 /// Summaries and kinds of monitors that are declared beside the code that computes them are listed here.
-let catalogue = Catalogue(summaries: declaredSummaries, monitors: MonitorKinds.declared)
+let catalogue = Catalogue(
+    summaries: declaredSummaries, monitors: MonitorKinds.declared,
+    checks: QualityChecks.specs)
 
 /// A plan with the baselines it names.
 struct LoadedPlan {

@@ -4,7 +4,7 @@ package import TidemarkRecords
 /// All parts of cells, in the order in which cells write their state.
 let allParts: [any CellPart.Type] = [
     WideQuantiles.self, ShapePart.self, DecayPart.self, LogLinearPart.self, CountsPart.self,
-    SamplePart.self, TrimmedMeanPart.self,
+    SamplePart.self, TrimmedMeanPart.self, RepeatsPart.self,
 ]
 
 /// The summaries that the planner knows by their specs: for `Catalogue(summaries:)`.

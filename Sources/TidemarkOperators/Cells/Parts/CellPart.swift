@@ -1,5 +1,6 @@
 import TidemarkDataflow
 import TidemarkLanguage
+import TidemarkMonitors
 import TidemarkRecords
 import TidemarkSketches
 
@@ -68,6 +69,8 @@ protocol CellPart: AnyObject, Sendable {
     static var sketchFamily: OutputsPlan.SketchOutput? { get }
     /// Its bytes for the sketches topic; `nil` where there are none.
     var sketch: PartSketch? { get }
+    /// What it knows of ids that came again; `nil`: nothing.
+    var repeats: IDRepeats? { get }
 }
 
 /// The bytes of a part for the sketches topic.
@@ -89,4 +92,5 @@ extension CellPart {
     func add(_ texts: [CountedItem]) {}
     func describe(into record: inout AggregateRecord) {}
     var sketch: PartSketch? { nil }
+    var repeats: IDRepeats? { nil }
 }

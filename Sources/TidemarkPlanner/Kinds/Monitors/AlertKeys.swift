@@ -9,7 +9,8 @@ enum AlertKeys {
     static let usual = MonitorPlan(
         name: "", columns: [], segments: [], windows: [], baseline: 0, tests: .automatic)
     private static let severity = Setting(
-        "severity", \MonitorPlan.severity, .choice(), usual: usual, json: "severity", "how urgent")
+        "severity", \MonitorPlan.severity, .choice(), usual: usual, says: "page; of quality warn",
+        json: "severity", "how urgent")
     private static let alert = Setting(
         "alert", \MonitorPlan.alerts, .booleanOrOff, usual: usual, json: "alert",
         "off: results only")
@@ -56,7 +57,7 @@ enum AlertKeys {
     static let part = PartSpec(
         "alerts", path: "alerts", "what monitors have in common",
         settings as [any TopologyKey] + [
-            KeySpec.later("mute", "times of silence"),
+            MutePart.key,
             AlertRoutesPart.group, AlertRoutesPart.destinations, AlertRoutesPart.routes,
         ],
         example: "alerts: { clear_for: 30s }")
@@ -70,7 +71,7 @@ enum AlertKeys {
             ("windows", .texts(plan.windows.map { durationText(stream.windows[$0].lengthMs) })),
         ] + told.compactMap { $0.fact(plan) } + [
             ("level", .maybe(plan.level)), ("tests_per_period", .number(plan.testsPerPeriod)),
-        ]
+        ] + OverridesPart.facts(plan, stream)
     }
 
     /// Lines of what shapes data, for every monitor that judges windows.
@@ -89,7 +90,9 @@ enum AlertKeys {
     }
 
     /// Lines of what is said about data, for every monitor that judges windows.
-    static func judgedIdentity(_ plan: MonitorPlan, _ kind: MonitorIdentity) -> [Identity.Line] {
+    static func judgedIdentity(
+        _ plan: MonitorPlan, _ stream: StreamPlan, _ kind: MonitorIdentity
+    ) -> [Identity.Line] {
         var lines = [
             Identity.Line(
                 "judge", plan.name, kind.effects, plan.ignoreBelow, plan.minRows,
@@ -100,7 +103,7 @@ enum AlertKeys {
         if plan.resolveAfterMs != usual.resolveAfterMs {
             lines.append(Identity.Line("resolve_after", plan.name, plan.resolveAfterMs))
         }
-        return lines + kind.judged
+        return lines + kind.judged + OverridesPart.identity(plan, stream)
     }
 }
 

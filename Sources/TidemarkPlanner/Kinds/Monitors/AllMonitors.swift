@@ -13,6 +13,8 @@ protocol MonitorKind: Sendable {
     var standsByName: Bool { get }
     /// A later version will have it.
     var isLater: Bool { get }
+    /// How urgent its alerts are where a topology says nothing.
+    var usualSeverity: Severity { get }
 
     /// Reads a monitor of the topology; what is wrong with it is reported.
     func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors)
@@ -41,6 +43,7 @@ protocol MonitorKind: Sendable {
 extension MonitorKind {
     var standsByName: Bool { true }
     var isLater: Bool { false }
+    var usualSeverity: Severity { .page }
     func addUnmentioned(
         _ top: Fields, common: MonitorPlan, _ scope: inout Scope, into found: inout ReadMonitors
     ) {}
@@ -95,6 +98,8 @@ struct ReadMonitors {
     var judges: [ReadMonitor] = []
     /// Monitors of silence.
     var silences: [FreshnessPlan] = []
+    /// What is not watched though it might be thought so, for the plan's text: the name of a row, and what it says.
+    var silent: [(name: String, text: String)] = []
 
     /// Adds what was read of a monitor with one of the several baselines that it compares with.
     ///
@@ -120,6 +125,7 @@ struct ReadMonitors {
             }
             judges.append(judge)
         }
+        silent += read.silent
     }
 }
 
@@ -169,12 +175,14 @@ struct MonitorIdentity {
 /// The kinds of monitors that there are.
 struct MonitorKinds: Sendable {
     /// The core's own, in the order in which they are listed to people.
-    private static let core: [any MonitorKind] = [
-        Drift(),
-        Quality(),
-        LaterMonitor("rule"), Volume(), Freshness(), LaterMonitor("metric"), LaterMonitor("when"),
-        LaterMonitor("detect"), LaterMonitor("any_of"), LaterMonitor("all_of"),
-    ]
+    private static func core(_ checks: [CheckSpec]) -> [any MonitorKind] {
+        [
+            Drift(), Quality(checks),
+            LaterMonitor("rule"), Volume(), Freshness(), LaterMonitor("metric"),
+            LaterMonitor("when"),
+            LaterMonitor("detect"), LaterMonitor("any_of"), LaterMonitor("all_of"),
+        ]
+    }
 
     /// In the order in which they are listed to people.
     let all: [any MonitorKind]
@@ -184,9 +192,9 @@ struct MonitorKinds: Sendable {
     /// The core's own and the declared ones.
     ///
     /// A declared kind takes the place of a later one of the same name.
-    init(_ specs: [MonitorSpec]) {
+    init(_ specs: [MonitorSpec], checks: [CheckSpec] = []) {
         let declared = specs.map { DeclaredMonitor($0) }
-        let kinds = Self.core.map { kind -> any MonitorKind in
+        let kinds = Self.core(checks).map { kind -> any MonitorKind in
             declared.first { $0.name == kind.name } ?? kind
         }
         all = kinds + declared.filter { new in !kinds.contains { $0.name == new.name } }
@@ -206,8 +214,13 @@ struct MonitorKinds: Sendable {
 
     /// The monitors of a topology, with those that exist without being mentioned.
     func read(_ top: Fields, _ scope: inout Scope) -> ReadMonitors {
-        var common = AlertKeys.usual
-        top.part(TopologyPart.alerts, AlertKeys.part)?.read(AlertKeys.settings, into: &common)
+        let alerts = top.part(TopologyPart.alerts, AlertKeys.part)
+        func common(_ kind: any MonitorKind) -> MonitorPlan {
+            var common = AlertKeys.usual
+            common.severity = kind.usualSeverity
+            alerts?.read(AlertKeys.settings, into: &common)
+            return common
+        }
         let entries =
             top[TopologyPart.monitors].map {
                 top.reading.named($0, what: "monitors", item: "a monitor", countMax: 200)
@@ -218,19 +231,21 @@ struct MonitorKinds: Sendable {
             let baselines = Reach.listed(of: entry, kind, top.reading)
             guard !baselines.isEmpty else {
                 kind.read(
-                    MonitorEntry(entry, kindPlace: place, common: common), &scope, into: &found)
+                    MonitorEntry(entry, kindPlace: place, common: common(kind)), &scope,
+                    into: &found)
                 continue
             }
             for baseline in baselines {
                 let one = entry.with(baseline, for: Reach.against.name)
                 var judges = ReadMonitors()
                 kind.read(
-                    MonitorEntry(one, kindPlace: place, common: common), &scope, into: &judges)
+                    MonitorEntry(one, kindPlace: place, common: common(kind)), &scope, into: &judges
+                )
                 found.add(judges, of: entry, against: baseline, scope)
             }
         }
         for kind in all where !entries.contains(where: { $0.key == kind.name }) {
-            kind.addUnmentioned(top, common: common, &scope, into: &found)
+            kind.addUnmentioned(top, common: common(kind), &scope, into: &found)
         }
         return found
     }

@@ -17,7 +17,8 @@ struct DeclaredMonitor: MonitorKind {
         let reach = (spec.needsBaseline ? [Reach.against] : []) + [Reach.segments, Reach.windows]
         part = PartSpec(
             spec.name, path: "monitors.*", spec.help,
-            own as [any TopologyKey] + reach + AlertKeys.ofMonitor, example: spec.example)
+            own as [any TopologyKey] + reach + [OverridesPart.key([])] + AlertKeys.ofMonitor,
+            example: spec.example)
     }
 
     func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
@@ -36,6 +37,7 @@ struct DeclaredMonitor: MonitorKind {
             plan.baseline = baseline
         }
         plan.settings = settings(f)
+        OverridesPart.read(f, [], scope, into: &plan)
         guard let (picked, named) = Reach.columns(f, columns, of: entry, scope) else { return }
         plan.columns = picked
         scope.named.formUnion(named)

@@ -23,6 +23,16 @@ struct Drift: MonitorKind {
     let minRows = Setting(
         "min_rows", \MonitorPlan.minRows, .count(1...1_000_000_000), usual: AlertKeys.usual,
         json: "min_rows", "fewer rows: `too_few`")
+    /// What overrides may set beside what all monitors have.
+    private static func overridable(
+        _ minRows: Setting<MonitorPlan>
+    ) -> [Setting<MonitorPlan>] {
+        [
+            Setting(
+                "ignore_below", \MonitorPlan.ignoreBelow, ValueType.share(max: 100).optional,
+                usual: AlertKeys.usual, "the smallest effect worth hearing"), minRows,
+        ]
+    }
     let part: PartSpec?
 
     init() {
@@ -38,11 +48,10 @@ struct Drift: MonitorKind {
             "how it is measured")
         let own: [any TopologyKey] = [
             columns, tests, ignoreBelow, Reach.against, fallback, Reach.segments, Reach.windows,
-            minRows,
+            minRows, OverridesPart.key(Self.overridable(minRows)),
         ]
         let later = [
-            KeySpec.later("combine", "any or all of several tests"),
-            KeySpec.later("overrides", "other bounds for some groups or columns"),
+            KeySpec.later("combine", "any or all of several tests")
         ]
         part = PartSpec(
             name, path: "monitors.*", "a group's window against a baseline, column by column",
@@ -92,6 +101,7 @@ struct Drift: MonitorKind {
         scope.named.formUnion(named)
         plan.ignoreBelow = f.value(ignoreBelow)
         plan.tests = readTests(f, ignoreBelow: plan.ignoreBelow) ?? .automatic
+        OverridesPart.read(f, Self.overridable(minRows), scope, into: &plan)
         if plan.tests == .automatic, plan.ignoreBelow == nil {
             plan.ignoreBelow = TwoSample.automatic.spec.ignoreBelow
         }

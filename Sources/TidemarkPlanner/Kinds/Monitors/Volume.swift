@@ -42,6 +42,7 @@ struct Volume: MonitorKind {
             "what is expected")
         let own: [any TopologyKey] = [
             rows, drop, rise, below, above, against, Reach.segments, Reach.windows,
+            OverridesPart.key([]),
         ]
         part = PartSpec(
             name, path: "monitors.*", "too few or too many rows of a group in a window",
@@ -84,6 +85,7 @@ struct Volume: MonitorKind {
         _ = f.value(rows)
         guard let rule = rule(f, entry) else { return nil }
         plan.volume = rule
+        OverridesPart.read(f, [], scope, into: &plan)
         guard let node = f[against], rule.testCount > 0 else {
             if let node = f[against] {
                 f.reading.say(

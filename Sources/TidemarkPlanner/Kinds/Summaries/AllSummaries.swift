@@ -182,5 +182,16 @@ enum Summaries {
                 texts: columns.filter { types[$0] == .category || types[$0] == .boolean })
             for kind in all { kind.apply(read, &scope) }
         }
+        // What checks look at is kept whatever the rules say.
+        for index in watched {
+            if scope.repeats.contains(index) {
+                scope.schema.columns[index].summary.countsRepeats = true
+            }
+            if scope.counted.contains(index),
+                scope.columns[index].summary.distinctLgK == nil
+            {
+                scope.schema.columns[index].summary.distinctLgK = 12
+            }
+        }
     }
 }

@@ -1,0 +1,68 @@
+import TidemarkCore
+import TidemarkDrift
+import TidemarkLanguage
+import TidemarkRecords
+import TidemarkText
+
+/// Categories that nobody knows: none of `expect.values`, or none that the baseline has.
+///
+/// Beside a baseline the law of `UnknownValues` says how many are usual, so that columns with a long tail stay
+/// quiet. Where a baseline has more values than it names, those of each of 64 cells by hash are tested too, and p
+/// is 65 times the smallest of all: a new value that is frequent stands out in its cell from the longest tail.
+enum UnseenCheck: ShareCheck {
+    static let spec = CheckSpec(
+        "unseen", of: [.categories],
+        contract: ContractSpec(
+            "values", .texts, of: [.categories], "the values that there are"),
+        comparesWithBaseline: true, needsCells: true,
+        "values that are none of `expect.values`, or that the baseline does not know")
+
+    static let phrase = "of the values are not known"
+
+    /// Texts in a list.
+    private struct Values: TextRule {
+        let known: Set<[UInt8]>
+        func isBroken(_ text: [UInt8]) -> Bool { !known.contains(text) }
+    }
+
+    static func tally(_ expected: JSONValue) -> CheckTally? {
+        guard let texts = expected.asArray else { return nil }
+        return .texts(Values(known: Set(texts.compactMap { $0.asText.map { Array($0.utf8) } })))
+    }
+
+    static func now(_ window: borrowing WindowEvidence) -> ShareCount? {
+        window.tally(spec.name).map { ShareCount($0, of: window.rows.value) }
+    }
+
+    static func judge(
+        _ watch: CheckWatch, _ window: borrowing WindowEvidence, _ record: AggregateRecord
+    ) -> CheckFinding? {
+        if watch.expected != nil { return judge(watch, now(window), nil) }
+        guard let entry = window.known(watch),
+            let binning = window.binnings.firstIndex(where: { $0.baseline == watch.baseline })
+        else { return CheckFinding(.noBaseline, bound: watch.rule.bound) }
+        // A file with more values than it names, and no list of them.
+        guard let counts = window.unknownCounts(binning), let usual = entry.unknown else {
+            return CheckFinding(.noBaseline, bound: watch.rule.bound)
+        }
+        let values = window.rows.value
+        let total = ShareCount(counts.reduce(0, +), of: values)
+        guard watch.rule.most == nil, let cells = entry.known?.unknownByCell else {
+            return judge(watch, total, usual)
+        }
+        // All tests together are as likely to err as one.
+        var one = watch
+        one.rule.level = watch.rule.level.map { $0 / Double(cells.count + 1) }
+        var finding = judge(one, total, usual)
+        for (count, cell) in zip(counts, cells) {
+            let now = ShareCount(count, of: values)
+            guard now.share - cell.share >= watch.rule.ignoreBelow * watch.clearBelow,
+                let found = judge(one, now, cell)
+            else { continue }
+            if found.verdict.isBreach && !(finding?.verdict.isBreach ?? false) { finding = found }
+            if found.isNear { finding?.isNear = true }
+        }
+        if let p = finding?.p { finding?.p = min(1, p * Double(cells.count + 1)) }
+        return finding
+    }
+}
