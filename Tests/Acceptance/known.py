@@ -230,9 +230,12 @@ def fits(node, value, root):
 
 
 def fits_somewhere(value):
-    """Whether a map is a part of a topology or of a record: one with names of its own, such as `monitors`, included."""
+    """Whether a map is a part of a topology or of a record: one with names of its own, such as `monitors`, included.
+
+    A map from any name to any text, such as the groups of an override, would fit everything: alone it says nothing.
+    """
     named = [node for part in [schema(), *schema()["$defs"].values()] for node in part.get("properties", {}).values()
-             if any(isinstance(form.get("additionalProperties"), dict) for form in forms(node, schema()) if "$ref" not in form and "properties" not in form)]
+             if any(form.get("additionalProperties", {}) not in ({}, True, False) and set(form["additionalProperties"]) & {"anyOf", "allOf", "$ref", "properties"} for form in forms(node, schema()) if "$ref" not in form and "properties" not in form)]
     return any(fits(part, value, part if "$defs" in part else schema()) for part in [*schemas().values(), *named])
 
 

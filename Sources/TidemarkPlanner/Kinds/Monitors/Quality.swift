@@ -114,21 +114,10 @@ struct Quality: MonitorKind {
             let f = scope.reading.fields(entry.value, part, what: "a quality monitor"),
             let (picked, named) = Reach.columns(f, columns, of: entry, scope)
         else { return }
-        var given: Fields?
-        if f.has(checks) {
-            guard let own = f.part(checks, checkPart, shape: "{ null, unseen, … }") else { return }
-            given = own
-        }
-        var plan = monitor.common
-        plan.kind = name
-        plan.isUnmentioned = isUnmentioned
-        f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
-        Reach.read(f, scope, into: &plan)
-        plan.ignoreBelow = f.value(ignoreBelow)
-        OverridesPart.read(f, Self.overridable(minRows), scope, into: &plan)
-        guard let baseline = baseline(f, of: entry, isUnmentioned: isUnmentioned, &scope) else {
-            return
-        }
+        guard
+            let (plan, given, baseline) = common(
+                f, monitor, isUnmentioned: isUnmentioned, &scope)
+        else { return }
         scope.named.formUnion(named)
         let place = f[columns]?.place ?? entry.keyPlace
         var silent: [String] = []
@@ -167,6 +156,29 @@ struct Quality: MonitorKind {
                         + silent.joined(separator: ", ")
                 ))
         }
+    }
+
+    /// What all checks of a monitor have alike, the checks that are given, and the baseline.
+    private func common(
+        _ f: Fields, _ monitor: MonitorEntry, isUnmentioned: Bool, _ scope: inout Scope
+    ) -> (plan: MonitorPlan, checks: Fields?, baseline: Int)? {
+        var given: Fields?
+        if f.has(checks) {
+            guard let own = f.part(checks, checkPart, shape: "{ null, unseen, … }") else {
+                return nil
+            }
+            given = own
+        }
+        var plan = monitor.common
+        plan.kind = name
+        plan.isUnmentioned = isUnmentioned
+        f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
+        Reach.read(f, scope, into: &plan)
+        plan.ignoreBelow = f.value(ignoreBelow)
+        OverridesPart.read(f, Self.overridable(minRows), scope, into: &plan)
+        guard let baseline = baseline(f, of: monitor.entry, isUnmentioned: isUnmentioned, &scope)
+        else { return nil }
+        return (plan, given, baseline)
     }
 
     /// Ids are watched where they promise something, or where a check asks for them by itself.
@@ -277,7 +289,7 @@ struct Quality: MonitorKind {
     /// A share was given of what nobody can tell.
     private func sayNothing(_ check: Check, at place: Place, _ scope: Scope) {
         let sorts = CheckSpec.Columns.allCases.filter(check.spec.columns.contains)
-        let key = check.spec.contract.map { "`expect: { \($0.key.name): … }`" }
+        let key = check.spec.contract.map { "`\($0.key.name)` in `expect`" }
         let other = check.spec.comparesWithBaseline ? "a baseline from a file" : nil
         let needs = [key, other].compactMap(\.self)
         scope.reading.say(
