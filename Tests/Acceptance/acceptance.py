@@ -1199,6 +1199,9 @@ class Messages(unittest.TestCase):
         self.refuses(2, ["run", "t.yaml", "--untl-end"], "--until-end")
         self.refuses(2, ["run", "t.yaml", "--input"], "needs a value")
         self.refuses(2, ["baseline", "bild"], "build")
+        # What only `baseline` has, and what `init` takes once.
+        self.refuses(2, ["init", "--from", "a.ndjson", "--column", "x"], "--column")
+        self.refuses(2, ["init", "--from", "a.ndjson", "--from", "b.ndjson"], "given twice")
 
     def test_files(self):
         self.refuses(3, ["run", WORK / "none.yaml"], "none.yaml", "No such file")

@@ -65,17 +65,16 @@ struct Drift: Monitor {
         labels = plan.stream.baselines.map(\.label)
         let stream = plan.stream
         overridden = OverriddenMonitors(plan)
-        let watches = stream.monitors.indices.filter {
-            stream.monitors[$0].kind == Self.spec.name
-        }.map { Self.watch($0, stream.monitors[$0], stream) }
+        let watches = Dictionary(
+            uniqueKeysWithValues: stream.monitors.indices.filter {
+                stream.monitors[$0].kind == Self.spec.name
+            }.map { ($0, Self.watch($0, stream.monitors[$0], stream)) })
         watching = stream.segments.indices.map { segment in
             stream.windows.indices.map { size in
                 stream.columns.indices.map { column in
-                    watches.filter {
-                        let monitor = stream.monitors[$0.monitor]
-                        return monitor.segments.contains(segment)
-                            && monitor.windows.contains(size) && monitor.columns.contains(column)
-                    }
+                    stream.monitors(
+                        of: Self.spec.name, segment: segment, size: size, column: column
+                    ).compactMap { watches[$0] }
                 }
             }
         }

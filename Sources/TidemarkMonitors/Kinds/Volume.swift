@@ -23,11 +23,7 @@ struct Volume: Monitor {
         let stream = plan.stream
         watching = stream.segments.indices.map { segment in
             stream.windows.indices.map { size in
-                stream.monitors.indices.filter {
-                    stream.monitors[$0].kind == Self.spec.name
-                        && stream.monitors[$0].segments.contains(segment)
-                        && stream.monitors[$0].windows.contains(size)
-                }
+                stream.monitors(of: Self.spec.name, segment: segment, size: size, column: nil)
             }
         }
     }

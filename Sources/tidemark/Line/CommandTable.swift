@@ -132,14 +132,7 @@ let verbs: [Verb] = [
         flags: [
             Flag(
                 name: "--from", value: "FILE",
-                help: "records as `run --input` reads them, packed or not (- is standard input)",
-                repeats: true),
-            Flag(
-                name: "--from-topic", value: "TOPIC",
-                help: "a topic to where it ends now (default: the source of --topology)",
-                repeats: true),
-            Flag(name: "--column", value: "NAME", help: "show one column, cell by cell"),
-            Flag(name: "--json", value: nil, help: "show it as JSON"),
+                help: "records as `run --input` reads them, packed or not (- is standard input)"),
             Flag(
                 name: "--topic", value: "TOPIC",
                 help: "the topic of the source (default: by the file's name)"),

@@ -37,13 +37,9 @@ struct Quality: Monitor {
         watching = stream.segments.indices.map { segment in
             stream.windows.indices.map { size in
                 stream.columns.indices.map { column in
-                    stream.monitors.indices.compactMap { index in
-                        let monitor = stream.monitors[index]
-                        guard monitor.kind == Self.spec.name, monitor.segments.contains(segment),
-                            monitor.windows.contains(size), monitor.columns.contains(column)
-                        else { return nil }
-                        return Self.watch(index, monitor, stream.columns[column], stream)
-                    }
+                    stream.monitors(
+                        of: Self.spec.name, segment: segment, size: size, column: column
+                    ).map { Self.watch($0, stream.monitors[$0], stream.columns[column], stream) }
                 }
             }
         }
