@@ -85,6 +85,7 @@ let package = Package(
             cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"] + json)],
             linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "CTails", cxxSettings: cxx),
+        .target(name: "CPattern", cxxSettings: cxx, linkerSettings: [.linkedLibrary("re2")]),
         .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("m")]),
         .target(
             name: "CAllocator", cSettings: c, linkerSettings: [.linkedLibrary("jemalloc")]),
@@ -102,8 +103,14 @@ let package = Package(
             ["TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkKernels", "CDecode", "CLZ4"]),
         module("TidemarkLanguage", ["TidemarkText"]),
         module(
+            "TidemarkExpressions",
+            ["TidemarkText", "TidemarkLanguage", "TidemarkBatch", "CPattern"]),
+        module(
             "TidemarkDataflow",
-            ["TidemarkText", "TidemarkCore", "TidemarkLanguage", "TidemarkBatch"]),
+            [
+                "TidemarkText", "TidemarkCore", "TidemarkLanguage", "TidemarkExpressions",
+                "TidemarkBatch",
+            ]),
         module(
             "TidemarkMonitors",
             [
@@ -116,14 +123,14 @@ let package = Package(
             [
                 "TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkKernels",
                 "TidemarkSketches", "TidemarkDrift", "TidemarkMonitors", "TidemarkBatch",
-                "TidemarkCodec", "TidemarkLanguage", "TidemarkDataflow",
+                "TidemarkCodec", "TidemarkLanguage", "TidemarkExpressions", "TidemarkDataflow",
             ]),
         module("TidemarkTopology", ["TidemarkText", "CYAML"]),
         module(
             "TidemarkPlanner",
             [
-                "TidemarkText", "TidemarkLanguage", "TidemarkTopology", "TidemarkDataflow",
-                "TidemarkDrift",
+                "TidemarkText", "TidemarkLanguage", "TidemarkExpressions", "TidemarkTopology",
+                "TidemarkDataflow", "TidemarkDrift",
             ]),
         module("TidemarkTelemetry", ["TidemarkText", "TidemarkCore"]),
         module("TidemarkHTTP", ["CHTTP"]),
@@ -148,8 +155,8 @@ let package = Package(
             dependencies: [
                 "TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkKernels",
                 "TidemarkSketches", "TidemarkAlerts", "TidemarkMonitors",
-                "TidemarkBatch", "TidemarkCodec", "TidemarkDataflow", "TidemarkOperators",
-                "TidemarkTopology", "TidemarkPlanner", "TidemarkTelemetry",
+                "TidemarkBatch", "TidemarkCodec", "TidemarkExpressions", "TidemarkDataflow",
+                "TidemarkOperators", "TidemarkTopology", "TidemarkPlanner", "TidemarkTelemetry",
                 "TidemarkRuntime", "TidemarkKafka", "TidemarkFiles", "TidemarkHTTP", "CAllocator",
             ],
             swiftSettings: swift,
@@ -165,6 +172,10 @@ let package = Package(
                 "TidemarkKafka",
             ],
             path: "Benchmarks/Kafka", swiftSettings: swift),
+        .executableTarget(
+            name: "expressions-bench",
+            dependencies: ["TidemarkLanguage", "TidemarkBatch", "TidemarkExpressions"],
+            path: "Benchmarks/Expressions", swiftSettings: swift),
         .executableTarget(
             name: "sketches-bench", dependencies: ["TidemarkKernels", "TidemarkSketches"],
             path: "Benchmarks/Sketches", swiftSettings: swift),
@@ -223,9 +234,15 @@ let package = Package(
         tests(
             "TidemarkOperatorsTests",
             [
-                "TidemarkCore", "TidemarkKernels", "TidemarkSketches",
+                "TidemarkCore", "TidemarkKernels", "TidemarkSketches", "TidemarkExpressions",
                 "TidemarkBatch", "TidemarkDataflow", "TidemarkMonitors",
                 "TidemarkOperators", "TidemarkTestSupport", "TidemarkTestPlan",
+                "TidemarkAllocations",
+            ]),
+        tests(
+            "TidemarkExpressionsTests",
+            [
+                "TidemarkLanguage", "TidemarkExpressions", "TidemarkBatch", "TidemarkTestSupport",
                 "TidemarkAllocations",
             ]),
         tests("TidemarkTopologyTests", ["TidemarkTopology"]),
@@ -233,8 +250,9 @@ let package = Package(
         tests(
             "TidemarkPlannerTests",
             [
-                "TidemarkText", "TidemarkCore", "TidemarkLanguage", "TidemarkTopology",
-                "TidemarkPlanner", "TidemarkDataflow", "TidemarkDrift", "TidemarkMonitors",
+                "TidemarkText", "TidemarkCore", "TidemarkLanguage", "TidemarkExpressions",
+                "TidemarkTopology", "TidemarkPlanner", "TidemarkDataflow", "TidemarkDrift",
+                "TidemarkMonitors",
                 "TidemarkOperators",
             ]),
         tests(
@@ -261,8 +279,8 @@ let package = Package(
             "TidemarkEngineTests",
             [
                 "TidemarkText", "TidemarkCore", "TidemarkBatch", "TidemarkCodec",
-                "TidemarkDataflow", "TidemarkMonitors", "TidemarkOperators", "TidemarkAlerts",
-                "TidemarkRuntime",
+                "TidemarkExpressions", "TidemarkDataflow", "TidemarkMonitors", "TidemarkOperators",
+                "TidemarkAlerts", "TidemarkRuntime",
                 "TidemarkFiles", "TidemarkTestSupport", "TidemarkTestPlan", "TidemarkAllocations",
             ]),
     ],

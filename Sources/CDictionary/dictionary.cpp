@@ -57,8 +57,14 @@ extern "C" void tm_dictionary_free(tm_dictionary *dictionary) { delete dictionar
 
 extern "C" uint32_t tm_dictionary_intern(
     tm_dictionary *dictionary, const uint8_t *bytes, size_t length) {
+    uint8_t room[256];
+    if (length + padding <= sizeof room) {
+        if (length) memcpy(room, bytes, length);
+        memset(room + length, 0, padding);
+        return dictionary->texts.intern(room, length);
+    }
     std::string padded(length + padding, '\0');
-    if (length) memcpy(padded.data(), bytes, length);
+    memcpy(padded.data(), bytes, length);
     return dictionary->texts.intern(reinterpret_cast<const uint8_t *>(padded.data()), length);
 }
 

@@ -39,6 +39,11 @@ template <typename Number> static size_t writePlain(Number value, Number below, 
     return static_cast<size_t>(out + count + 1 - text);
 }
 
+size_t tm_write_scientific(double value, char *text) {
+    return static_cast<size_t>(
+        std::to_chars(text, text + 32, value, std::chars_format::scientific).ptr - text);
+}
+
 size_t tm_json_write_number(double value, char *text) { return writePlain(value, 9007199254740992.0, text); }
 
 size_t tm_json_write_float(float value, char *text) { return writePlain(value, 16777216.0f, text); }

@@ -25,6 +25,12 @@ package final class TextDictionary {
         unsafe tm_dictionary_intern(handle, text, text.count)
     }
 
+    /// The code of a text, which is added if it is new; it may not lie in this dictionary.
+    package func code(of text: UnsafeRawBufferPointer) -> UInt32 {
+        unsafe tm_dictionary_intern(
+            handle, text.baseAddress?.assumingMemoryBound(to: UInt8.self), text.count)
+    }
+
     /// The text of a code, which must be one; valid until the next text is added or forgotten.
     package func text(_ code: UInt32) -> UnsafeRawBufferPointer {
         var length = 0

@@ -1,8 +1,21 @@
+import TidemarkText
+
 /// `a`, `a or b`, `a, b or c`.
 package func alternatives(_ words: [String]) -> String {
     guard let last = words.last else { return "" }
     guard words.count > 1 else { return last }
     return words.dropLast().joined(separator: ", ") + " or " + last
+}
+
+/// All names where they are few; else those that are nearest to `name`, and how many there are.
+package func someOf(_ names: [String], near name: String) -> String {
+    guard names.count > 30 else {
+        return names.count == 1 ? names[0] : "one of " + names.joined(separator: ", ")
+    }
+    let nearest = names.map { ($0, editDistance(name, $0)) }.enumerated()
+        .sorted { ($0.element.1, $0.offset) < ($1.element.1, $1.offset) }.prefix(10)
+        .map(\.element.0)
+    return "one of \(names.count) columns, like " + nearest.joined(separator: ", ")
 }
 
 /// A second, ms.

@@ -4,11 +4,14 @@ import csv
 import gzip
 import io
 import json
+import math
 import random
+import re
 import shutil
 import subprocess
 import sys
 import unittest
+from fractions import Fraction
 
 from acceptance import T0, TIDEMARK, WORK, lines, tidemark, topology
 
@@ -244,6 +247,126 @@ baselines: { training: { file: nested.json } }
         tidemark("lint", path, ok=0)
         summary, _, _ = run(path, data.read_bytes(), "nested-again.ndjson")
         self.assertEqual({v["verdict"] for v in summary["verdicts"] if v["monitor"] == "drift"}, {"ok"}, summary["verdicts"])
+
+    def test_derived_columns_expression_groups_and_rules_equal_a_recompute(self):
+        text = """name: rows
+source:
+  topic: rows
+  clock: 2023-11-14T22:20:00Z
+  schema: { ts: time_ms, model: model, amount: number, n: integer, country: category, score: score }
+derive:
+  twice: ratio * 2
+  ratio: amount / n
+  size: { value: "bucket(amount, [10, 100])", role: segment }
+  european: { value: "lower(country) in ['de', 'fr']", role: class }
+filter: not matches(country, "^X+$")
+segments:
+  by-minute: { by: { second: "floor(number(text(n)))", region: "if(european, 'eu', lower(country))" }, where: ratio is not null }
+windows: [1m]
+outputs: { aggregates: rows-aggregates }
+monitors:
+  drift: off
+  volume: off
+  freshness: off
+  quality: off
+  sane: { rule: score < 0.9 or n == 0, broken: 5%, segments: [by-model] }
+  never: { rule: "n != 2", segments: [by-size], clear_for: 1 of 1 }
+"""
+        dice = random.Random(3)
+        rows = [{"ts": T0 + 50 * i, "model": "m", "amount": dice.choice([5, 50, 150, None, "x"]), "n": dice.choice([0, 1, 2]),
+                 "country": dice.choice(["BR", "de", "FR", "XX", None]), "score": dice.choice([dice.random(), None])} for i in range(4000)]
+        data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        found = {}
+        for workers in (1, 2):
+            for batch in (7, 4096):
+                more = ("--set", f"run.workers={workers}", "--set", f"run.batch_rows={batch}")
+                summary, out, _ = run(topology(text, "derived.yaml"), data, "derived.ndjson", more=more)
+                found[workers, batch] = sorted(json.dumps(r["value"], sort_keys=True) for r in lines(out / "rows-aggregates.ndjson"))
+        self.assertEqual(len(set(map(tuple, found.values()))), 1)
+        groups = {}
+        kept = undefined = 0
+        for row in rows:
+            if row["country"] is None or re.search("^X+$", row["country"]):
+                continue
+            kept += 1
+            amount = row["amount"] if isinstance(row["amount"], int) else None
+            ratio = amount / row["n"] if amount is not None and row["n"] else None
+            undefined += amount is not None and row["n"] == 0
+            size = None if amount is None else "<10" if amount < 10 else "10..100" if amount < 100 else ">=100"
+            region = "eu" if row["country"].lower() in ("de", "fr") else row["country"].lower()
+            score = row["score"]
+            # In three values: `n == 0` may save a row without a score.
+            sane = True if row["n"] == 0 else None if score is None else score < 0.9
+            minute = row["ts"] // 60000 * 60000
+            values = {"ratio": ratio, "twice": ratio and 2 * ratio, "sane": None if sane is None else float(not sane), "never": float(row["n"] == 2)}
+            for segment, group in (("by-model", {"model": "m"}), ("by-size", {"size": size}), ("by-minute", {"second": str(row["n"]), "region": region})):
+                if segment == "by-minute" and ratio is None:
+                    continue
+                for name, value in values.items():
+                    key = (segment, tuple(sorted(group.items(), key=str)), name, minute)
+                    groups.setdefault(key, []).append(value)
+        self.assertEqual(summary["rows"], kept)
+        self.assertEqual({e["expression"]: e["count"] for e in summary["undefined_results"]}, {"derive.ratio": undefined})
+        checked = verdicts = 0
+        for record in map(json.loads, found[1, 7]):
+            key = (record["operator"], tuple(sorted(record["group"].items(), key=str)), record["column"], record["window"]["start"])
+            if record["column"] not in ("ratio", "twice", "sane", "never"):
+                continue
+            values = groups[key]
+            here = [v for v in values if v is not None]
+            self.assertEqual((record["rows"]["total"], record["rows"]["value"]), (len(values), len(here)), key)
+            if here:
+                self.assertAlmostEqual(record["mean"], sum(here) / len(here), places=9)
+            checked += 1
+            for verdict in record.get("verdicts", []):
+                share, most = sum(here) / len(here), {"sane": 0.05, "never": 0.0}[verdict["monitor"]]
+                if most:
+                    # P(X >= k) of the binomial distribution, term by term.
+                    n, k = len(here), int(sum(here))
+                    p = float(sum(Fraction(math.comb(n, i)) * Fraction(1, 20) ** i * Fraction(19, 20) ** (n - i) for i in range(k, n + 1)))
+                    is_excess = share > most and p <= verdict["level"]
+                    if "p" in verdict and verdict["p"] is not None:
+                        self.assertAlmostEqual(verdict["p"] / p, 1, places=9)
+                else:
+                    is_excess = share > 0
+                self.assertEqual(verdict["verdict"], "excess" if is_excess else "ok", record)
+                self.assertAlmostEqual(verdict["effect"], share, places=12)
+                verdicts += 1
+        self.assertGreater(checked, 60)
+        self.assertGreater(verdicts, 10)
+        self.assertIn("never", [r["value"]["monitor"] for r in lines(out / "rows-alerts.ndjson")])
+
+    def test_errors_of_expressions_stand_at_their_place(self):
+        text = CSV.replace("windows: [1m]", """windows: [1m]
+derive:
+  a: b + 1
+  b: c * 2
+  c: a
+  d: lenght(note)
+  e: ts
+  f: { value: age, role: class }
+  g: matches(note, "[a")
+  h: bucket(age, [10, 2])
+  age: 3
+segments: { x: { by: { k: age } } }
+filter: hour_of_day(ts, "Europe/Berlin") > 3""").replace("monitors: {", "monitors: { r: { rule: age },")
+        done = tidemark("lint", topology(text, "wrong.yaml"), ok=1)
+        told = [re.search(r"yaml:(\d+):(\d+): error\[([a-z-]+)\]", line).groups() for line in (done.stdout + done.stderr).splitlines() if "error[" in line]
+        self.assertEqual([(int(a), rule) for a, _, rule in told], [
+            (9, "derive-circle"), (12, "unknown-function"), (13, "not-a-column-value"), (14, "type-of-role"), (15, "bad-pattern"),
+            (16, "bad-bounds"), (17, "duplicate-key"), (18, "not-a-dimension"), (19, "bad-offset"), (20, "not-a-condition")])
+        self.assertIn("`a` needs itself: `a` → `b` → `c` → `a`", done.stdout + done.stderr)
+
+    def test_a_baseline_has_the_derived_columns(self):
+        text = CSV.replace("windows: [1m]", "windows: [1m]\nderive: { tenth: age / 10, short: \"length(note) < 2\" }")
+        data = b"".join(b"%d,m,%s,%d\n" % (T0 + i, b"n" * (1 + i % 3), i % 50) for i in range(500))
+        path = topology(text, "base.yaml")
+        (WORK / "base.csv").write_bytes(data)
+        tidemark("baseline", "build", "--from", WORK / "base.csv", "--topology", path, "--output", WORK / "base.json")
+        base = json.loads((WORK / "base.json").read_text())
+        names = json.dumps(base)
+        self.assertIn('"tenth"', names)
+        self.assertIn('"short"', names)
 
     def test_init_writes_a_topology_that_reads_the_sample(self):
         records = [{"ts": f"2023-11-14T22:13:{i % 60:02d}", "model": "m", "inputs": {"age": i, "a.b": 1.5, "plan": "x"}, "tags": [1]} for i in range(50)]

@@ -5,6 +5,7 @@ import TidemarkBatch
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkFiles
 import TidemarkOperators
 import TidemarkRuntime

@@ -2,6 +2,7 @@ import Testing
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkRuntime
 import TidemarkTestPlan
 import TidemarkTestSupport

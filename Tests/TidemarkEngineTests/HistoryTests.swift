@@ -3,6 +3,7 @@ import TidemarkBatch
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkOperators
 import TidemarkRuntime
 import TidemarkTestPlan

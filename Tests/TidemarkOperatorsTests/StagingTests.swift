@@ -3,6 +3,7 @@ import Testing
 import TidemarkBatch
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkKernels
 import TidemarkOperators
 import TidemarkTestPlan

@@ -22,6 +22,7 @@ struct CatalogueTests {
             country: category
             score: score
         filter: amount > 0
+        derive: { size: { value: "bucket(amount, [1])", role: segment } }
         segments: { by-country: { by: [country] } }
         summaries:
           - { columns: numbers, histogram: { bins: 10 }, quantiles: { k: 100 } }
@@ -30,6 +31,7 @@ struct CatalogueTests {
         monitors:
           d: { drift: amount, test: { psi: {} }, against: training }
           v: { volume: rows }
+          r: { rule: amount > 1 }
           q: { quality: all, checks: { null: 5%, unseen: auto }, against: training }
           f: { freshness: 1h, per: group }
           e: { freshness: 1h }
@@ -45,7 +47,7 @@ struct CatalogueTests {
     @Test func `every key that is declared is read, and every key that is read is declared`() {
         var read: Set<String> = []
         // Kinds of monitors that are declared elsewhere, one each.
-        let known = ["drift", "quality", "volume", "freshness"]
+        let known = ["drift", "quality", "rule", "volume", "freshness"]
         let declaredKinds = core.parts.filter {
             $0.path.hasPrefix("monitors") && !known.contains($0.name) && !$0.keysOfNow.isEmpty
         }

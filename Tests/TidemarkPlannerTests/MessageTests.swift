@@ -1,5 +1,6 @@
 import Testing
 import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkDrift
 import TidemarkPlanner
 import TidemarkTopology
@@ -110,7 +111,7 @@ struct MessageTests {
         ),
         (
             "monitors:\n  fast: { severity: page }",
-            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, quality, volume, freshness · try: `drift: all`"
+            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, quality, rule, volume, freshness · try: `drift: all`"
         ),
         (
             "monitors:\n  both: { drift: scores, volume: rows }",
@@ -157,8 +158,8 @@ struct MessageTests {
             "6:18 unknown-word: `exactly_onec` is not known here · expected: exactly_once or at_least_once · try: `exactly_once`"
         ),
         (
-            "monitors: { m: { rule: x } }",
-            "6:18 later: monitors of kind `rule` come in a later version · expected: drift, quality, volume or freshness · try: delete it"
+            "monitors: { m: { metric: x } }",
+            "6:18 later: monitors of kind `metric` come in a later version · expected: drift, quality, rule, volume or freshness · try: delete it"
         ),
         (
             "monitors: { volume: { drop: off } }",
@@ -501,10 +502,10 @@ struct MessageTests {
                     .arithmetic(
                         .add, .arithmetic(.multiply, .negate(.column(2)), .number(2)), .number(0.05)
                     ),
-                    .call(.round, [.column(4), .number(1)])))
+                    .call("round", [.column(4), .number(1)])))
         #expect(
             try filter("starts_with(lower(country), \"b\")")
-                == .call(.startsWith, [.call(.lower, [.column(3)]), .text("b")]))
+                == .call("starts_with", [.call("lower", [.column(3)]), .text("b")]))
     }
 
     @Test(arguments: [

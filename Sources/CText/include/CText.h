@@ -38,6 +38,10 @@ void tm_json_document_free(tm_json_document *document);
 /// END; for ARRAY the values, then END. Returns 0 after the last one.
 int tm_json_document_next(tm_json_document *document, tm_json_event *event);
 
+/// Writes the shortest text that reads back as the same number, with an exponent: `1.5e-07`. There is room for
+/// 32 letters.
+size_t tm_write_scientific(double value, char *text);
+
 /// Writes the shortest text that reads back as the same double, without an exponent, of 25 letters at
 /// most; returns how many, or 0 where another notation is wanted (an exponent, or a whole number).
 size_t tm_json_write_number(double value, char *text);

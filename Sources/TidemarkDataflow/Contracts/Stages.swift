@@ -108,6 +108,10 @@ package protocol StageOne: AnyObject {
     func countUngrouped(
         _ rows: RowTable, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
         example: (Int) -> String)
+    /// Counts the rows of the table, after `fold`, in which an expression is undefined, by its name.
+    func countUndefined(
+        _ rows: RowTable, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
+        example: (Int) -> String)
 }
 
 extension StageOne {
@@ -117,6 +121,11 @@ extension StageOne {
     }
     /// A stage that reads no times without an offset.
     package var assumedUTCCount: Int64 { 0 }
+    /// A stage without expressions.
+    package func countUndefined(
+        _ rows: RowTable, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
+        example: (Int) -> String
+    ) {}
     /// A stage without groups.
     package func countUngrouped(
         _ rows: RowTable, isNew: (Int) -> Bool, into tally: inout SetAsideTally,

@@ -48,7 +48,7 @@ package struct ResultSize: Sendable, Equatable {
         let names = stream.segments.map(\.dimensions.count).max() ?? 0
         let groupBytes = names * TextLimit.dimensionBytes * 5
         let verdicts = stream.monitors.count * Self.verdictBytes
-        for (index, column) in stream.columns.enumerated() where column.isRead {
+        for (index, column) in stream.columns.enumerated() where column.isHeld {
             let summary = column.summary
             let edgeCount =
                 switch summary.histogram {

@@ -1,4 +1,5 @@
 import TidemarkCore
+package import TidemarkExpressions
 package import TidemarkLanguage
 package import TidemarkText
 
@@ -129,8 +130,12 @@ package struct ColumnPlan: Sendable, Equatable {
     package var zone: ZoneRules?
     /// Something uses it: the others are not decoded.
     package var isRead = true
-    /// A step computes it of columns that were read: `path` leads nowhere.
+    /// It is computed of columns that were read: `path` leads nowhere.
     package var isComputed = false
+    /// What computes it; `nil`: it is read, or a step of somebody else's computes it.
+    package var computation: Computation?
+    /// The planner made it for a segment or a monitor: no topology names it.
+    package var isHidden = false
     /// A frame has values of it.
     package var isHeld: Bool { isRead || isComputed }
     /// How it is summarised where it is watched.
@@ -146,12 +151,40 @@ package struct ColumnPlan: Sendable, Equatable {
         self.type = type
         self.path = path
     }
+
+    /// An expression that gives a column its values.
+    package struct Computation: Sendable, Equatable {
+        /// The key of the topology that has it, as metrics name it: `derive.ratio`.
+        package var source: String
+        /// Over the columns of the stream.
+        package var expression: RowExpression
+
+        package init(source: String, expression: RowExpression) {
+            self.source = source
+            self.expression = expression
+        }
+    }
+
+    /// The column as expressions see it.
+    package var asExpressionColumn: ExpressionColumn {
+        let value: ExpressionType =
+            switch type {
+            case .number, .integer: .number
+            case .boolean: .boolean
+            case .category, .text: .text
+            case .time: .time
+            }
+        return ExpressionColumn(
+            name: name, type: value, isWhole: type == .integer, isRead: computation == nil)
+    }
 }
 
 /// What a column is for; the raw value is its name in the language and in records.
 package enum ColumnRole: String, Sendable, CaseIterable {
     case feature, score, `class`, label, model, version, environment, segment, id, attribute
     case weight, time
+    /// Whether rows break the rule of a monitor: 1, or 0 where they keep it.
+    case rule
 }
 
 /// How values of a column are read.

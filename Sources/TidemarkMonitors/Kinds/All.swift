@@ -5,7 +5,7 @@ package import TidemarkLanguage
 package enum MonitorKinds {
     /// A new kind is one more line here.
     static let all: [any Monitor.Type] = [
-        Drift.self, Quality.self, Volume.self, SourceSilence.self, BadRows.self,
+        Drift.self, Quality.self, Rule.self, Volume.self, SourceSilence.self, BadRows.self,
         SourceConditions.self,
         GroupSilence.self,
     ]

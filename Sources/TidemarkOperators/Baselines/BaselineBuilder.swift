@@ -3,6 +3,7 @@ import TidemarkCodec
 import TidemarkCore
 package import TidemarkDataflow
 import TidemarkDrift
+package import TidemarkExpressions
 package import TidemarkMonitors
 import TidemarkText
 
@@ -55,7 +56,10 @@ package final class BaselineBuilder {
     package private(set) var timelessCount: Int64 = 0
     /// Rows that `filter` leaves out.
     package private(set) var filteredCount: Int64 = 0
-    private let filter: RowFilter?
+    /// What computes columns and the filter; `nil`: there is neither.
+    private let program: RowProgram?
+    /// The part of it that is the filter.
+    private let filterPart: Int?
 
     /// - `columns`: what the records hold; watched ones are those of role feature, score, class and
     ///   label.
@@ -86,10 +90,18 @@ package final class BaselineBuilder {
         if windowCount != nil, timeColumn == nil {
             throw BaselineTable.Problem("windows need an event time, and no column is one")
         }
+        let frame = Frame(
+            storage: columns.map { $0.type.fieldKind.storage }, rowCountMax: rowCountMax)
         decoder = RecordDecoder(
-            fields: columns.map(\.field), format: encoding.format, rowCountMax: rowCountMax)
-        let (types, frame) = (columns.map(\.type), decoder.frame)
-        self.filter = filter.map { RowFilter($0, types: types, frame: frame) }
+            fields: zip(columns, 0...).filter { $0.0.computation == nil }.map { ($0.field, $1) },
+            into: frame, format: encoding.format)
+        var parts = StreamProgram.computed(columns) { _ in true }
+        filterPart = filter == nil ? nil : parts.count
+        if let filter { parts.append(RowProgram.Part(name: "filter", expression: filter)) }
+        program =
+            parts.isEmpty
+            ? nil
+            : RowProgram(columns: columns.map(\.asExpressionColumn), frame: frame, parts: parts)
     }
 
     /// Reads all records that `feed` hands on, in batches: twice where the first windows of each group must be found
@@ -115,7 +127,8 @@ package final class BaselineBuilder {
         let decoded = decoder.frame.columns
         var parts: [[UInt32]: [UInt8]] = [:]
         var keep: [(row: Int, part: [UInt8])] = []
-        let passes = filter?.evaluate()
+        program?.run()
+        let passes = unsafe filterPart.flatMap { unsafe program?.truths(of: $0) }
         for row in 0..<count {
             let verdict = DecodeVerdict(rawValue: unsafe decoder.frame.verdicts[row])
             guard verdict == .row else {
@@ -130,7 +143,7 @@ package final class BaselineBuilder {
                     continue
                 }
             }
-            if let passes, passes[row] != RowFilter.Truth.yes {
+            if let passes = unsafe passes, unsafe passes[row] != Truth.yes {
                 if !note { filteredCount += 1 }
                 continue
             }

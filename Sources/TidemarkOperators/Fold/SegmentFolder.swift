@@ -2,6 +2,7 @@ import TidemarkBatch
 import TidemarkCodec
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkKernels
 import TidemarkMonitors
 import TidemarkSketches
@@ -49,7 +50,8 @@ final class SegmentFolder {
     private let frame: Frame
     private let texts: TextTable
     private let rank: @Sendable ([UInt8]) -> UInt64
-    private let condition: RowFilter?
+    /// A truth a row of the frame; `nil`: it has all rows.
+    private let condition: UnsafePointer<UInt8>?
     /// By dimension: its column of the frame.
     private let dimensionColumns: [Int]
     private let keep: Set<[UInt8]>
@@ -94,7 +96,7 @@ final class SegmentFolder {
         plan: Plan, segment: SegmentPlan, monitored: [MonitoredBaselines],
         baselines: [BaselineTable],
         frame: Frame, texts: TextTable,
-        rank: @escaping @Sendable ([UInt8]) -> UInt64, condition: RowFilter?,
+        rank: @escaping @Sendable ([UInt8]) -> UInt64, condition: UnsafePointer<UInt8>?,
         policy: StagingPolicy
     ) {
         self.rank = rank
@@ -104,7 +106,7 @@ final class SegmentFolder {
         self.baselines = baselines
         self.frame = frame
         self.texts = texts
-        self.condition = condition
+        unsafe self.condition = condition
         dimensionColumns = segment.dimensions.map(\.column)
         keep = Set(
             segment.keep.map { values in
@@ -172,7 +174,7 @@ final class SegmentFolder {
 
     func fold(_ batch: RecordBatch, rows: RowTable) {
         let rowCount = frame.rowCount
-        let selected = condition?.evaluate()
+        let selected = unsafe condition
         assignGroups(rowCount, rows)
         localCount = 0
         let isRow = RowTable.Fate.row.rawValue
@@ -185,7 +187,7 @@ final class SegmentFolder {
             unsafe localOf[row] = Self.outside
             let id = unsafe panesOf[row]
             guard id >= 0 else { continue }
-            if let selected, selected[row] != RowFilter.Truth.yes { continue }
+            if let selected = unsafe selected, unsafe selected[row] != Truth.yes { continue }
             if id != pane {
                 pane = id
                 panes[Int(id)].slots.grow(to: groups.count)
@@ -589,6 +591,5 @@ final class SegmentFolder {
                 for cell in pane.cells { unsafe cell.codes[place].remap(newCodes) }
             }
         }
-        condition?.forgetCodes()
     }
 }

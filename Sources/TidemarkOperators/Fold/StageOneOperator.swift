@@ -2,6 +2,7 @@ package import TidemarkBatch
 import TidemarkCodec
 package import TidemarkCore
 package import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkKernels
 package import TidemarkMonitors
 import TidemarkSketches
@@ -15,7 +16,8 @@ package final class StageOneOperator: StageOne {
     private let decoder: any RowDecoder
     /// What computes columns, in its order.
     private let steps: [any ColumnStep]
-    private let filter: RowFilter?
+    /// What computes columns and conditions by expressions; `nil`: there are none.
+    private let expressions: StreamProgram?
     private var segments: [SegmentFolder]
     private let timeColumn: Int?
     /// Columns that make groups.
@@ -48,17 +50,17 @@ package final class StageOneOperator: StageOne {
         timeColumn = stream.eventTimeColumn
         dimensions = Set(stream.segments.flatMap { $0.dimensions.map(\.column) }).sorted()
             .filter { stream.columns[$0].isHeld }
-        let types = stream.columns.map(\.type)
-        filter = stream.filter.map { RowFilter($0, types: types, frame: frame) }
+        let expressions = StreamProgram(stream, frame)
+        self.expressions = expressions
         let texts = TextTable(frame: frame, rules: stream.columns.map(\.textRules))
         self.texts = texts
         longTexts = LongTexts(stream: stream)
         let monitored = monitoredBaselines(stream)
         segments = stream.segments.enumerated().map { index, segment in
-            SegmentFolder(
+            unsafe SegmentFolder(
                 plan: plan, segment: segment, monitored: monitored[index], baselines: baselines,
                 frame: frame, texts: texts, rank: rank,
-                condition: segment.condition.map { RowFilter($0, types: types, frame: frame) },
+                condition: expressions?.conditions[index],
                 policy: staging)
         }
     }
@@ -70,9 +72,10 @@ package final class StageOneOperator: StageOne {
         let next = decoder.decode(batch, from: cursor)
         rows.map.copy(frame.rows)
         for step in steps { step.fill(frame, of: batch) }
+        expressions?.program.run()
         takeVerdicts(rows)
         longTexts.setAside(frame, rows)
-        if let filter { leaveOut(filter.evaluate(), rows) }
+        if let filter = unsafe expressions?.filter { unsafe leaveOut(filter, rows) }
         return next
     }
 
@@ -96,11 +99,12 @@ package final class StageOneOperator: StageOne {
     }
 
     /// Takes out rows for which the filter is not true.
-    private func leaveOut(_ passes: [UInt8], _ rows: RowTable) {
-        for row in passes.indices where unsafe rows.fate[row] == RowTable.Fate.row.rawValue {
-            if passes[row] == RowFilter.Truth.no {
+    private func leaveOut(_ passes: UnsafePointer<UInt8>, _ rows: RowTable) {
+        for row in 0..<frame.rowCount
+        where unsafe rows.fate[row] == RowTable.Fate.row.rawValue {
+            if unsafe passes[row] == Truth.no {
                 unsafe rows.fate[row] = RowTable.Fate.filteredOut.rawValue
-            } else if passes[row] == RowFilter.Truth.null {
+            } else if unsafe passes[row] == Truth.null {
                 unsafe rows.fate[row] = RowTable.Fate.filteredNull.rawValue
             }
         }
@@ -183,6 +187,14 @@ package final class StageOneOperator: StageOne {
         }
     }
 
+    /// Counts by expression.
+    package func countUndefined(
+        _ rows: RowTable, isNew: (Int) -> Bool, into tally: inout SetAsideTally,
+        example: (Int) -> String
+    ) {
+        expressions?.countUndefined(rows, isNew: isNew, into: &tally, example: example)
+    }
+
     /// Opens the pane in each segment.
     package func open(
         pane id: Int, startMs: Int64, arrivalMs: Int64?, partition: TopicPartition
@@ -225,7 +237,7 @@ package final class StageOneOperator: StageOne {
             for segment in segments { segment.remap(column: column, remap) }
             texts.reset(column, keptCount: dictionary.count)
             longTexts.forget(column)
-            filter?.forgetCodes()
+            expressions?.program.forgetCodes()
         }
     }
 }

@@ -40,7 +40,8 @@ package struct Catalogue: Sendable {
         parts =
             [
                 topology, KafkaPart.part, KafkaPart.TLS.part, KafkaPart.SASL.part, source,
-                DecodePart.part, ColumnPart.part, expect.part, SegmentPart.part, rule,
+                DecodePart.part, ColumnPart.part, expect.part, DerivePart.part,
+                SegmentPart.part, rule,
             ] + summaries.compactMap(\.part) + [BaselinePart.part]
             + monitors.all.compactMap(\.part) + [
                 BudgetPart.part, AlertKeys.part, MutePart.part, AlertRoutesPart.destination,

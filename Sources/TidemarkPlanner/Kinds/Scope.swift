@@ -39,6 +39,14 @@ struct Scope {
         columns.indices.filter { Selector.isWatched(columns[$0].role) }
     }
 
+    /// Adds columns that are computed for a segment or a monitor.
+    mutating func add(_ computed: [ColumnPlan]) {
+        for column in computed {
+            schema.columns.append(column)
+            schema.places.append(schema.places.last ?? Place(file: "", line: 1, column: 1))
+        }
+    }
+
     /// Whether any of the segments watches a column.
     func isWatched(_ column: Int, in places: [Int]) -> Bool {
         places.contains { segments.plans[$0].columns.contains(column) }

@@ -96,6 +96,28 @@ private let rules: [(name: String, text: String)] = [
     ("too-long", "The text is longer than its limit."),
     ("too-deep", "Expressions nest at most 64 deep."),
     (
+        "bad-pattern",
+        "Regular expressions are those of RE2: linear in time, without references back and without looking ahead."
+    ),
+    (
+        "bad-offset",
+        "Hours and days are counted in UTC, or at a fixed offset from it: zones whose clocks change are not read."
+    ),
+    ("bad-bounds", "The bounds of a bucket ascend, so that each value lies in one of them."),
+    (
+        "not-a-literal",
+        "Patterns, offsets and bounds are written into the expression: they are the same for all rows."
+    ),
+    (
+        "not-a-column",
+        "`missing`, `wrong_type` and `non_finite` tell why a record has no value for a column: they take the name of one that is read."
+    ),
+    (
+        "not-a-column-value",
+        "Columns hold numbers, text or truths. Of a time take the hour or the day, of a duration the seconds."
+    ),
+    ("derive-circle", "A derived column is computed of others, and so cannot need itself."),
+    (
         "bad-name",
         "Names are a lower-case letter, then letters, digits, `_` or `-`, at most 63; columns take capitals and no `-`."
     ),

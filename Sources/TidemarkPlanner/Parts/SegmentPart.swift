@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkLanguage
 import TidemarkText
 import TidemarkTopology
@@ -12,12 +13,17 @@ struct Segments {
     var narrowed: Set<String> = []
     /// Columns that their conditions use.
     var used: Set<Int> = []
+    /// Columns that are computed for their groups; they stand behind the others.
+    var computed: [ColumnPlan] = []
+    /// Columns of monitors' own that some of them watch.
+    var own: [(segment: Int, column: Int)] = []
 
     /// Gives every segment its columns: those it names, else all that are watched.
     mutating func watch(_ columns: [Int]) {
         for index in plans.indices where !narrowed.contains(plans[index].name) {
             plans[index].columns = columns
         }
+        for (segment, column) in own { plans[segment].columns.append(column) }
     }
 }
 
@@ -25,7 +31,8 @@ struct Segments {
 enum SegmentPart {
     private static let usual = SegmentPlan(name: "", dimensions: [], windows: [], columns: [])
     private static let countMax = 32
-    static let by = KeySpec("by", .list("a list of columns"), "what makes a group")
+    static let by = KeySpec(
+        "by", .any("a list of columns, or a map dimension → expression"), "what makes a group")
     static let condition = KeySpec("where", .condition, says: "all", "rows of the segment")
     static let limit = Setting(
         "limit", \SegmentPlan.groupCountMax, .count(1...1_000_000), usual: usual, json: "limit",
@@ -128,7 +135,8 @@ enum SegmentPart {
             _ segments: inout Segments
         ) {
             if let by = f[by] {
-                segment.dimensions = dimensions(by)
+                segment.dimensions =
+                    by.entries.map { computed($0, of: entry.key, &segments) } ?? dimensions(by)
             } else if isNew {
                 reading.say(
                     "missing-key", at: entry.value.place,
@@ -137,9 +145,9 @@ enum SegmentPart {
             }
             if let condition = f[condition], !columns.isEmpty,
                 let read = ExpressionReader.condition(
-                    condition, what: "`where`", columns: columns, reading: reading)
+                    condition, for: "`where`", columns: columns, reading: reading)
             {
-                segment.condition = read.expression
+                segment.condition = read
                 segments.used.formUnion(read.columns)
             }
             if limit.read(f, &segment) { segments.writtenLimits[entry.key] = f[limit]?.place }
@@ -170,12 +178,6 @@ enum SegmentPart {
         }
 
         private func dimensions(_ node: Node) -> [(name: String, column: Int)] {
-            if node.entries != nil {
-                reading.say(
-                    "later", at: node.place, "groups by expression come in a later version",
-                    expected: "a list of columns", suggestion: nil)
-                return []
-            }
             var found: [(name: String, column: Int)] = []
             for item in reading.list(
                 node, what: "a list of at most 6 columns", orOne: true, countMax: 6)
@@ -192,6 +194,68 @@ enum SegmentPart {
                 found.append((name, index))
             }
             return found.sorted { $0.name < $1.name }
+        }
+
+        /// Dimensions by expressions; one that is no column by itself becomes a column without a name.
+        private func computed(
+            _ entries: [Node.Entry], of segment: String, _ segments: inout Segments
+        ) -> [(name: String, column: Int)] {
+            var found: [(name: String, column: Int)] = []
+            if entries.count > 6 {
+                reading.say(
+                    "too-many", at: entries[6].keyPlace, "\(entries.count) dimensions",
+                    expected: "at most 6")
+            }
+            for entry in entries {
+                guard Scalars.isColumnName(entry.key) else {
+                    reading.say(
+                        "bad-name", at: entry.keyPlace,
+                        "\(shown(entry.key)) can't name a dimension",
+                        expected: "a letter, then letters, digits or _", suggestion: nil)
+                    continue
+                }
+                guard
+                    let typed = ExpressionReader.value(
+                        entry.value, for: "a dimension", columns: columns, reading: reading)
+                else { continue }
+                if case .column(let place) = typed.expression, typed.type != .number,
+                    let place = dimension(columns[place].name, at: entry.value.place)
+                {
+                    found.append((entry.key, place))
+                    continue
+                }
+                guard let column = column(entry, typed, of: segment) else { continue }
+                segments.computed.append(column)
+                found.append((entry.key, columns.count + segments.computed.count - 1))
+            }
+            return found.sorted { $0.name < $1.name }
+        }
+
+        /// The column that is a dimension's value; `nil` after saying why it can't be.
+        private func column(
+            _ entry: Node.Entry, _ typed: TypedExpression, of segment: String
+        ) -> ColumnPlan? {
+            let text = entry.value.text ?? ""
+            var expression = typed.expression
+            var type = DerivePart.type(of: typed)
+            if type == .integer {
+                expression = .call("text", [expression])
+                type = .category
+            }
+            guard let type, type.isText else {
+                reading.say(
+                    "not-a-dimension", at: entry.value.place,
+                    "\(shown(text)) is \(typed.type?.article ?? "always null"): it can't make groups",
+                    expected: "text, a condition or an integer",
+                    suggestion: typed.type == .number ? "`bucket(\(text), [10, 100])`" : nil)
+                return nil
+            }
+            var column = ColumnPlan(
+                name: "\(segment).\(entry.key)", role: .attribute, type: type, path: [])
+            column.isHidden = true
+            column.computation = ColumnPlan.Computation(
+                source: "segments.\(segment).by.\(entry.key)", expression: expression)
+            return column
         }
 
         /// The column of a name that makes groups; `nil` after reporting that there is none.

@@ -30,6 +30,10 @@ enum TopologyPart {
         "source", .map("a map"), required: true, shape: .part("source"), "what is read")
     static let filter = KeySpec(
         "filter", .condition, says: "keep all", "only rows for which it is true are counted")
+    static let derive = KeySpec(
+        "derive", .map("a map column → expression"), says: "{}",
+        shape: .names(.either([.key(DerivePart.value), .part("derive")])),
+        "new columns, computed of others; watched like those that are read")
     static let segments = KeySpec(
         "segments", .map("a map name → segment"), says: "by model, by each segment column",
         shape: .names(.either([.part("segment"), .off])), "ways to slice the rows")
@@ -70,7 +74,8 @@ enum TopologyPart {
         PartSpec(
             "topology", path: "", "a stream, and what is watched on it",
             [
-                language, name, app, owner, description, labels, kafka, source, filter, segments,
+                language, name, app, owner, description, labels, kafka, source, filter, derive,
+                segments,
                 windows, pane, summaries, baselines, monitors(monitorKinds), budget, alerts,
                 outputs, limits, run,
                 KeySpec.later("include", "fragments of other files"),
@@ -79,7 +84,6 @@ enum TopologyPart {
                 KeySpec.later("streams", "several streams in one topology"),
                 KeySpec.later("lint", "rules silenced with a reason"),
                 KeySpec.later("tests", "cases with expected alerts"),
-                KeySpec.later("derive", "new columns from expressions"),
                 KeySpec.later("metrics", "aggregate expressions"),
             ],
             example:

@@ -1,5 +1,6 @@
 import TidemarkDataflow
 import TidemarkDrift
+import TidemarkExpressions
 import TidemarkText
 
 /// One text for one meaning of a plan, and hashes of it.
@@ -37,7 +38,7 @@ enum Canonical {
             Identity.Line("record", plan.limits.recordBytes),
         ]
         if let format = Formats.facts(source.encoding).identity { lines.append(format) }
-        for column in stream.columns where column.isRead {
+        for column in stream.columns where column.isHeld {
             lines += self.lines(of: column, stream, catalogue)
         }
         lines += stream.correlations.map {
@@ -53,6 +54,11 @@ enum Canonical {
                     segment.condition.map { expression($0, stream) }, segment.groupCountMax,
                     segment.keep, stream.windowNames(segment.windows),
                     stream.columnNames(segment.columns)))
+            let names = segment.dimensions.map(\.name)
+            // Dimensions that have names of their own.
+            if names != segment.dimensions.map({ stream.columns[$0.column].name }) {
+                lines.append(Identity.Line("by", segment.name, names))
+            }
         }
         lines.append(
             Identity.Line(
@@ -87,6 +93,10 @@ enum Canonical {
             lines.append(extras)
         }
         if let zone = column.zone { lines.append(Identity.Line("zone", zone.name)) }
+        if let computation = column.computation {
+            lines.append(
+                Identity.Line("computed", column.name, expression(computation.expression, stream)))
+        }
         func rank(_ line: Identity.Line) -> Int {
             oldLines.firstIndex(of: line.name) ?? oldLines.count
         }
@@ -128,6 +138,7 @@ enum Canonical {
         case .number(let value): return value.canonicalText
         case .text(let text): return "'\(text.utf8.count):\(text)'"
         case .boolean(let value): return value.canonicalText
+        case .duration(let ms): return "\(ms.canonicalText)ms"
         case .null: return "null"
         case .column(let index): return "`\(stream.columns[index].name)`"
         case .compare(let c, let a, let b): return "(\(go(a)) \(c.rawValue) \(go(b)))"
@@ -138,7 +149,8 @@ enum Canonical {
         case .isIn(let a, let list): return "(\(go(a)) in [\(list.map(go).joined(separator: ","))])"
         case .arithmetic(let o, let a, let b): return "(\(go(a)) \(o.rawValue) \(go(b)))"
         case .negate(let a): return "(- \(go(a)))"
-        case .call(let f, let a): return "\(f.rawValue)(\(a.map(go).joined(separator: ",")))"
+        case .call(let f, let a): return "\(f)(\(a.map(go).joined(separator: ",")))"
+        case .list(let list): return "[\(list.map(go).joined(separator: ","))]"
         }
     }
 }

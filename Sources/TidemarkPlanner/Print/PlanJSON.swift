@@ -65,11 +65,20 @@ private func facts(
     _ column: ColumnPlan, _ stream: StreamPlan, _ catalogue: Catalogue
 ) -> JSONValue {
     let kinds = Summaries.told(catalogue.summaries)
-    return .object([
-        ("name", .text(column.name)), ("role", .text(column.role.rawValue)),
-        ("type", .text(column.type.canonicalText)), ("read", .boolean(column.isRead)),
-        ("summary", .object(kinds.flatMap { $0.facts(column.summary, stream) })),
-    ])
+    let computed: [Fact] =
+        column.computation.map {
+            [
+                (
+                    "expression", .text(Canonical.expression($0.expression, stream))
+                )
+            ]
+        } ?? []
+    return .object(
+        [
+            ("name", .text(column.name)), ("role", .text(column.role.rawValue)),
+            ("type", .text(column.type.canonicalText)), ("read", .boolean(column.isRead)),
+        ] + computed
+            + [("summary", .object(kinds.flatMap { $0.facts(column.summary, stream) }))])
 }
 
 private func facts(_ segment: SegmentPlan, _ stream: StreamPlan, groups: Int?) -> JSONValue {

@@ -71,13 +71,19 @@ private struct PlanText {
     var input: [Row] {
         let source = stream.source.file ?? stream.source.topics.joined(separator: " ")
         let read = ranges(stream.columns.filter(\.isRead).map(\.name))
-        let unread = ranges(stream.columns.filter { !$0.isRead }.map(\.name))
+        let unread = ranges(
+            stream.columns.filter { !$0.isRead && $0.computation == nil }.map(\.name))
+        let derived = ranges(
+            stream.columns.filter { $0.isComputed && !$0.isHidden }.map(\.name))
         return [
             Row(
                 "source",
                 "\(source)\(Formats.facts(stream.source.encoding).text)   "
                     + "out_of_orderness \(durationText(stream.source.outOfOrdernessMs))"),
-            Row("reads", read + (unread.isEmpty ? "" : "; not read: \(unread)")),
+            Row(
+                "reads",
+                read + (unread.isEmpty ? "" : "; not read: \(unread)")
+                    + (derived.isEmpty ? "" : "; derives: \(derived)")),
             // How a window's slices are kept together: see `TwoStackWindow`.
             Row(
                 "windows",

@@ -1,5 +1,6 @@
 import TidemarkDataflow
 import TidemarkDrift
+import TidemarkExpressions
 import TidemarkLanguage
 
 extension Catalogue {
@@ -21,8 +22,12 @@ extension Catalogue {
         text += table(
             ["selector", "columns that it picks"],
             ColumnWords.selectors.map { ["`\($0.word)`", $0.meaning] })
-        text += "## Functions of row conditions\n\n"
-        text += RowFunction.allCases.map { "`\($0.rawValue)`" }.joined(separator: ", ") + "\n\n"
+        text += "## Functions of row expressions\n\n"
+        text += table(
+            ["function", "gives", "meaning"],
+            RowFunctions.specs.map { spec in
+                ["`\(spec.signature)`", spec.gives?.rawValue ?? "as a", spec.help]
+            })
         text += "## Two-sample tests\n\n"
         text += table(
             ["test", "columns", "default of `ignore_below`", "p", "what is measured", "source"],
@@ -47,7 +52,15 @@ extension Catalogue {
 
     /// The parts of the language and the two-sample tests, for a terminal.
     package var listing: String {
-        parts.map(listing).joined() + testListing
+        parts.map(listing).joined() + functionListing + testListing
+    }
+
+    /// The functions of row expressions, a line each.
+    private var functionListing: String {
+        let specs = RowFunctions.specs
+        let width = specs.map(\.signature.utf8.count).max() ?? 0
+        return "functions  what row expressions know: filter, derive, where, rule\n"
+            + specs.map { "    \(padded($0.signature, width))  \($0.help)\n" }.joined() + "\n"
     }
 
     private func listing(_ part: PartSpec) -> String {

@@ -176,14 +176,3 @@ extension ColumnPlan {
         path.map { $0 == .key("*") ? .key(name) : $0 }
     }
 }
-
-/// All names where they are few; else those that are nearest to `name`, and how many there are.
-func someOf(_ names: [String], near name: String) -> String {
-    guard names.count > 30 else {
-        return names.count == 1 ? names[0] : "one of " + names.joined(separator: ", ")
-    }
-    let nearest = names.map { ($0, editDistance(name, $0)) }.enumerated()
-        .sorted { ($0.element.1, $0.offset) < ($1.element.1, $1.offset) }.prefix(10)
-        .map(\.element.0)
-    return "one of \(names.count) columns, like " + nearest.joined(separator: ", ")
-}

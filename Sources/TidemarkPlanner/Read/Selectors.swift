@@ -60,7 +60,7 @@ struct Selector {
     /// Columns that can be watched where they are named.
     static func canBeWatched(_ role: ColumnRole) -> Bool {
         switch role {
-        case .id, .attribute, .weight, .time: false
+        case .id, .attribute, .weight, .time, .rule: false
         default: true
         }
     }
@@ -206,7 +206,7 @@ struct Selector {
         _ name: String, at place: Place, _ columns: [ColumnPlan], _ reading: Reading,
         among words: [String] = []
     ) {
-        let names = columns.map(\.name)
+        let names = columns.filter { !$0.isHidden }.map(\.name)
         let close = nearest(name, names + words)
         reading.say(
             "unknown-column", at: place, "no column \(shown(name))",

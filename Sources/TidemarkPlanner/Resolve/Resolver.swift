@@ -1,5 +1,6 @@
 import TidemarkDataflow
 import TidemarkDrift
+import TidemarkExpressions
 import TidemarkLanguage
 import TidemarkText
 import TidemarkTopology
@@ -23,11 +24,12 @@ struct Resolver {
             )
         else { return (nil, facts) }
         var plan = header(top)
-        let source = SourcePart.read(
+        var source = SourcePart.read(
             top, part: catalogue.source, expect: catalogue.expect, path: path)
+        DerivePart.read(top, &source.schema)
         plan.stream.source = source.plan
         let filter = filter(top, source.schema)
-        plan.stream.filter = filter?.expression
+        plan.stream.filter = filter
 
         var scope = scope(top, source)
         if !source.hasFetchWait {
@@ -38,6 +40,7 @@ struct Resolver {
         // Rules and monitors may name columns that are watched only then.
         let rules = Summaries.read(top, rule: catalogue.rule, &scope)
         scope.segments = SegmentPart.read(top, scope.columns, scope.windows)
+        scope.add(scope.segments.computed)
         facts.budget = BudgetPart.read(top)
         let monitors = catalogue.monitors.read(top, &scope)
         let named = scope.named
@@ -94,10 +97,10 @@ struct Resolver {
 
     private func filter(
         _ top: Fields, _ schema: Schema
-    ) -> (expression: RowExpression, columns: Set<Int>)? {
+    ) -> RowExpression? {
         guard let node = top[TopologyPart.filter], !schema.columns.isEmpty else { return nil }
         return ExpressionReader.condition(
-            node, what: "`filter`", columns: schema.columns, reading: reading)
+            node, for: "a filter", columns: schema.columns, reading: reading)
     }
 
     /// What summaries and monitors are read against; segments come later.
@@ -128,7 +131,19 @@ struct Resolver {
             used.formUnion(segment.columns)
             used.formUnion(segment.dimensions.map(\.column))
         }
-        for index in stream.columns.indices { stream.columns[index].isRead = used.contains(index) }
+        // What computed columns that are used need.
+        var todo = Array(used)
+        while let index = todo.popLast() {
+            for need in stream.columns[index].computation?.expression.columns ?? []
+            where used.insert(need).inserted {
+                todo.append(need)
+            }
+        }
+        for index in stream.columns.indices {
+            let isComputed = stream.columns[index].computation != nil
+            stream.columns[index].isRead = used.contains(index) && !isComputed
+            stream.columns[index].isComputed = used.contains(index) && isComputed
+        }
     }
 
     /// Warns where no column is the event time.

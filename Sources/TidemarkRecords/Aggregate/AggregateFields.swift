@@ -53,7 +53,8 @@ extension AggregateRecord: RecordFields {
             "role", \.role,
             of: [
                 "feature", "score", "class", "label", "model", "version", "environment",
-                "segment", "id", "attribute", "weight", "time", "metric",
+                "segment", "id", "attribute", "weight", "time", "rule",
+                "metric",
             ], when: "of a column", if: { !$0.column.isEmpty }, "what the schema declares it as")
         v.field(
             "kind", \.kind, when: "of a column", if: { !$0.column.isEmpty },

@@ -186,7 +186,7 @@ package final class Worker {
                 row = processRun(from: row, place: places[slot], &tally, &outgoing)
             }
             stage.fold(batch, rows: rows)
-            countUngrouped(&tally)
+            countOdd(&tally)
         }
         tally.assumedUTC = stage.assumedUTCCount - assumedUTCCount
         assumedUTCCount = stage.assumedUTCCount
@@ -199,12 +199,20 @@ package final class Worker {
         post(.tally(tally))
     }
 
-    private func countUngrouped(_ tally: inout WorkerTally) {
+    /// Counts rows that lack what their group or an expression needs.
+    private func countOdd(_ tally: inout WorkerTally) {
         func task(_ record: Int) -> Int { places[Int(unsafe batch.partition[record])] }
         stage.countUngrouped(
             rows,
             isNew: { unsafe batch.offset[$0] >= tasks[task($0)].committedNext },
             into: &tally.ungrouped,
+            example: { record in
+                letters.place(batch, record: record, partition: tasks[task(record)].partition)
+            })
+        stage.countUndefined(
+            rows,
+            isNew: { unsafe batch.offset[$0] >= tasks[task($0)].committedNext },
+            into: &tally.undefined,
             example: { record in
                 letters.place(batch, record: record, partition: tasks[task(record)].partition)
             })

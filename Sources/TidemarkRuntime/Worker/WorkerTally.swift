@@ -17,6 +17,8 @@ package struct WorkerTally: Sendable, Equatable {
     package var assumedUTC: Int64 = 0
     /// Rows in a group without a value of some dimension, by dimension and reason.
     package var ungrouped = SetAsideTally()
+    /// Rows in which an expression is undefined, by expression.
+    package var undefined = SetAsideTally()
     /// Records that could not be read, or without an event time of use.
     package var deadLetters: Int64 = 0
     /// Rows for which the filter was false.
@@ -58,6 +60,7 @@ package struct WorkerTally: Sendable, Equatable {
     package mutating func add(_ other: WorkerTally) {
         for count in Self.counts { self[keyPath: count.path] += other[keyPath: count.path] }
         ungrouped.add(other.ungrouped)
+        undefined.add(other.undefined)
         setAside.add(other.setAside)
     }
 }

@@ -1,6 +1,7 @@
 import TidemarkBatch
 import TidemarkCore
 import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkFiles
 import TidemarkKafka
 import TidemarkMonitors

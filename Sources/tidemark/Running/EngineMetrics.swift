@@ -16,6 +16,7 @@ final class EngineMetrics {
     private var lastWindows = -1
     private var lastSetAside = SetAsideTally()
     private var lastUngrouped = SetAsideTally()
+    private var lastUndefined = SetAsideTally()
 
     init(_ telemetry: Telemetry, plan: Plan) {
         self.telemetry = telemetry
@@ -163,6 +164,16 @@ final class EngineMetrics {
                     "tidemark_rows_without_dimension_total",
                     labels: [("dimension", words[0]), ("reason", words.last ?? "")],
                     help: "Rows in the group without a value of a dimension, by reason."
+                ).raise(to: UInt64(clamping: entry.count))
+            }
+        }
+        let undefined = reading.totals.input.undefined
+        if undefined != lastUndefined {
+            lastUndefined = undefined
+            for (name, entry) in undefined.entries {
+                telemetry.counter(
+                    "tidemark_expression_undefined_total", labels: [("expression", name)],
+                    help: "Rows in which an expression is undefined: by a division by zero, say."
                 ).raise(to: UInt64(clamping: entry.count))
             }
         }

@@ -134,6 +134,13 @@ struct RunSummary {
             json.member("count", entry.count)
             json.member("example", entry.example)
         }
+        json.key("undefined_results")
+        json.objects(totals.input.undefined.sorted) { json, item in
+            let (name, entry) = item
+            json.member("expression", name)
+            json.member("count", entry.count)
+            json.member("example", entry.example)
+        }
         json.key("verdicts")
         json.objects(totals.verdicts.sorted) { json, entry in
             json.member("monitor", entry.monitor)
@@ -193,6 +200,11 @@ struct RunSummary {
         for (reason, entry) in input.ungrouped.sorted {
             lines.append(
                 "no group: \(grouped(entry.count)) rows without a value of the dimension \(reason), for example \(entry.example)"
+            )
+        }
+        for (name, entry) in input.undefined.sorted {
+            lines.append(
+                "undefined: \(grouped(entry.count)) rows of the expression \(name), for example \(entry.example)"
             )
         }
         if input.assumedUTC > 0 {

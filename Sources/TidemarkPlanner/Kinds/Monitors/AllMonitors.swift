@@ -178,8 +178,7 @@ struct MonitorKinds: Sendable {
     private static func core(_ checks: [CheckSpec]) -> [any MonitorKind] {
         [
             Drift(), Quality(checks),
-            LaterMonitor("rule"), Volume(), Freshness(), LaterMonitor("metric"),
-            LaterMonitor("when"),
+            Rule(), Volume(), Freshness(), LaterMonitor("metric"), LaterMonitor("when"),
             LaterMonitor("detect"), LaterMonitor("any_of"), LaterMonitor("all_of"),
         ]
     }

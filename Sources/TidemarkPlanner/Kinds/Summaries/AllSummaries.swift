@@ -165,6 +165,8 @@ enum Summaries {
         let watched = Set(scope.segments.plans.flatMap(\.columns))
         for index in watched {
             let column = scope.columns[index]
+            // What is kept of a column of a monitor's own is the monitor's business.
+            if column.isHidden { continue }
             var summary = ColumnSummary()
             if column.type.isNumeric {
                 summary = .ofNumbers

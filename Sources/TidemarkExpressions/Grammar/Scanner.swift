@@ -1,4 +1,4 @@
-import TidemarkLanguage
+package import TidemarkLanguage
 import TidemarkText
 
 /// A word of an expression.
@@ -6,6 +6,8 @@ struct Lexeme {
     /// What it is.
     enum Token: Equatable {
         case number(Double)
+        /// Milliseconds.
+        case duration(Int64)
         case text(String)
         case name(String, isQuoted: Bool)
         case symbol(String)
@@ -20,12 +22,14 @@ struct Lexeme {
 }
 
 /// What is wrong with an expression, and where.
-struct ExpressionFailure: Error {
+package struct ExpressionFailure: Error {
     /// Place in the text, in characters.
-    var offset: Int
-    var problem: ScalarProblem
+    package var offset: Int
+    /// What is wrong there.
+    package var problem: ScalarProblem
 
-    init(
+    /// A problem at a place.
+    package init(
         _ rule: String, _ offset: Int, _ message: String, expected: String? = nil,
         suggestion: String? = nil
     ) {
@@ -93,20 +97,15 @@ struct ExpressionScanner {
             value /= 100
         } else if let next = current, Self.isLetter(next) {
             skipWord()
-            throw notANumber(from)
+            let text = string(from, index)
+            guard case .success(let ms) = Scalars.duration(text, "") else {
+                throw ExpressionFailure(
+                    "bad-number", from, "\(shown(text)) is not a number", expected: "a number")
+            }
+            add(.duration(ms), from)
+            return
         }
         add(.number(value), from)
-    }
-
-    /// Digits with letters behind them.
-    private func notANumber(_ from: Int) -> ExpressionFailure {
-        let text = string(from, index)
-        let isDuration = if case .success = Scalars.duration(text, "") { true } else { false }
-        return ExpressionFailure(
-            isDuration ? "later" : "bad-number", from,
-            isDuration
-                ? "durations in expressions come in a later version"
-                : "\(shown(text)) is not a number", expected: "a number")
     }
 
     private mutating func skipDigits(orUnderscores: Bool = false) {
