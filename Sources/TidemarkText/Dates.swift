@@ -51,9 +51,7 @@ package enum CivilDate {
 
 /// RFC 3339 in UTC with milliseconds; a time far outside of the calendar as its milliseconds.
 package func timeText(_ ms: Int64) -> String {
-    // Dates of six digits and more are no RFC 3339, and say less than the number.
-    guard (-62_135_596_800_000...253_402_300_799_999).contains(ms) else { return "\(ms) ms" }
-    return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { letters in
+    unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { letters in
         guard let start = letters.baseAddress else { return "" }
         let count = unsafe writeTime(ms, into: start)
         return unsafe String(
@@ -64,8 +62,14 @@ package func timeText(_ ms: Int64) -> String {
 /// Writes a time as `timeText` does.
 ///
 /// - Returns: how many letters were written.
-/// - Precondition: within the years 1 to 9999; there is room for 32 letters.
+/// - Precondition: there is room for 32 letters.
 package func writeTime(_ ms: Int64, into letters: UnsafeMutablePointer<UInt8>) -> Int {
+    // Dates of six digits and more are no RFC 3339, and say less than the number.
+    guard (-62_135_596_800_000...253_402_300_799_999).contains(ms) else {
+        let count = unsafe writeInteger(ms, into: letters)
+        for (place, letter) in " ms".utf8.enumerated() { unsafe letters[count + place] = letter }
+        return count + 3
+    }
     let days = ms.flooredDivision(by: 86_400_000)
     let inDay = ms - days * 86_400_000
     let (year, month, day) = CivilDate.date(ofDay: days)

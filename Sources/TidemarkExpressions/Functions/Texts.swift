@@ -136,10 +136,6 @@ enum TextOfFunction: RowFunction {
 
     private static func code(_ value: Double, _ isTime: Bool, _ texts: TextDictionary) -> UInt32 {
         let ms = Int64(clamped: value)
-        // Far outside of the calendar.
-        if isTime, !(-62_135_596_800_000...253_402_300_799_999).contains(ms) {
-            return texts.code(of: Array("\(ms) ms".utf8))
-        }
         return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { letters in
             guard let start = letters.baseAddress else { return UInt32.max }
             let count = unsafe isTime ? writeTime(ms, into: start) : writeNumber(value, into: start)
