@@ -116,7 +116,7 @@ let package = Package(
             [
                 "TidemarkText", "TidemarkCore", "TidemarkRecords", "TidemarkKernels",
                 "TidemarkLanguage", "TidemarkDrift", "TidemarkAlerts", "TidemarkCodec",
-                "TidemarkDataflow",
+                "TidemarkExpressions", "TidemarkDataflow",
             ]),
         module(
             "TidemarkOperators",

@@ -10,6 +10,16 @@ package struct CheckSpec: Sendable {
         case ids
     }
 
+    /// What it looks at in a baseline.
+    package enum Comparison: Sendable {
+        /// What became of the rows.
+        case rows
+        /// How many values fell into each cell.
+        case cells
+        /// Which values there were: of baselines from files alone.
+        case names
+    }
+
     /// As `checks` has it.
     package var name: String
     /// What it counts, in a few words.
@@ -18,30 +28,27 @@ package struct CheckSpec: Sendable {
     package var columns: Set<Columns>
     /// What a column's `expect` may say of it; `nil`: nothing.
     package var contract: ContractSpec?
-    /// With `auto` and no contract, the baseline says what is usual; else the check is silent there.
-    package var comparesWithBaseline: Bool
+    /// With `auto` and no contract, the baseline says what is usual; `nil`: the check is silent there.
+    package var compares: Comparison?
     /// A share of rows may be given in place of `auto`.
     package var takesShare: Bool
     /// Tests of a column of a group in a window that draw on the budget of false alerts.
     package var testCount: Int
-    /// It looks at the cells of a baseline, so values are counted into them.
-    package var needsCells: Bool
     /// Its alerts page, whatever the monitor's `severity` is.
     package var pages: Bool
 
     package init(
         _ name: String, of columns: Set<Columns>, contract: ContractSpec? = nil,
-        comparesWithBaseline: Bool = false, takesShare: Bool = true, testCount: Int = 1,
-        needsCells: Bool = false, pages: Bool = false, _ help: String
+        compares: Comparison? = nil, takesShare: Bool = true, testCount: Int = 1,
+        pages: Bool = false, _ help: String
     ) {
         self.name = name
         self.help = help
         self.columns = columns
         self.contract = contract
-        self.comparesWithBaseline = comparesWithBaseline
+        self.compares = compares
         self.takesShare = takesShare
         self.testCount = testCount
-        self.needsCells = needsCells
         self.pages = pages
     }
 }

@@ -187,14 +187,10 @@ package struct MonitorSet: ~Copyable {
     }
 
     /// Takes a window of a group in, after its records: what it teaches is in force from the next one on.
-    ///
-    /// - `cells`: counts of the cells in which a column is learned, by its place in the segment.
     package mutating func learn(
-        _ group: [UInt8], rows: Int64, segment: Int, _ closing: WindowClosing,
-        cells: (Int) -> [UInt64]
+        _ group: [UInt8], _ counts: GroupCounts, segment: Int, _ closing: WindowClosing
     ) {
-        learned.learn(
-            group, rows: rows, segment: segment, closing, alerts: alerts.states, cells: cells)
+        learned.learn(group, counts, segment: segment, closing, alerts: alerts.states)
     }
 
     /// What a person should know of a record, once.

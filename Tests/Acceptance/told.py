@@ -2,6 +2,7 @@
 """What a run says of itself: its summary, exit code, alerts, metrics and probes; and what it does to files and with hostile numbers."""
 import http.client
 import json
+import math
 import os
 import pathlib
 import random
@@ -735,6 +736,63 @@ class Quality(unittest.TestCase):
                  if verdict["verdict"] == "excess"}
         self.assertEqual(again, broken)
 
+    def test_texts_have_the_pattern_that_is_expected(self):
+        base = SMALL.format(clock="2023-11-15T22:20:00Z")
+        base = re.sub(r"c: category", "c: { type: category, expect: { pattern: '^[a-zé]+$' } }, "
+                      "t: { type: text, expect: { pattern: 'gold' } }, id: { role: id, expect: { pattern: '^[0-9a-f]{4}$' } }", base)
+        path = topology(base + "monitors: { drift: off, volume: off, freshness: off, quality: { checks: { null: off }, clear_for: 1 of 1 } }\n",
+                        "pattern.yaml")
+        usual = {"t": lambda i: f"a gold of {i}", "id": lambda i: f"{i:04x}"}
+        minutes = [usual, {**usual, "c": lambda i: "aé" if i else "a1"}, {**usual, "t": lambda i: "golds" if i > 5 else "Gold"},
+                   {**usual, "id": lambda i: f"{i:05x}" if i < 60 else f"{i:04x}"}, usual]
+        said, alerts = self.told(path, minutes)
+        self.assertEqual({key for key, verdict in said.items() if verdict["verdict"] == "excess"},
+                         {(1, "quality.pattern", "c"), (2, "quality.pattern", "t"), (3, "quality.pattern", "id")})
+        self.assertAlmostEqual(said[2, "quality.pattern", "t"]["effect"], 6 / 600)
+        self.assertEqual(next(a["summary"] for a in alerts if a["column"] == "id"),
+                         "id of model=m: 10% of the values do not have the pattern that is expected, none may be so")
+        done = tidemark("lint", topology(path.read_text().replace("^[0-9a-f]{4}$", "[0-9"), "pattern.yaml"), ok=None)
+        self.assertIn("bad-pattern", done.stdout + done.stderr)
+        self.assertIn("`[0-9` is not a regular expression", done.stdout + done.stderr)
+
+    def learned(self, against, minutes, more=""):
+        """Verdicts of checks that are compared with what the stream itself says."""
+        base = SMALL.format(clock="2023-11-15T22:20:00Z") + f"baselines: {{ usual: {against} }}\n"
+        path = topology(base + "monitors: { drift: off, volume: off, freshness: off, quality: { clear_for: 1 of 1, severity: warn } }\n" + more, "learned.yaml")
+        return self.told(path, minutes)
+
+    def test_rows_beside_what_was_learned(self):
+        usual = {"nulls": 6}
+        minutes = [usual, usual, usual, {"nulls": 48}, {"nulls": 9}, {"x": lambda i: "seven" if i < 24 else i % 7}, {"x": 5}, {"x": ...}, usual]
+        said, alerts = self.learned("{ first: 3m }", minutes)
+        checks = ("null", "wrong_type", "non_finite", "constant", "columns")
+        words = {minute: {check: said[minute, f"quality.{check}", "x"]["verdict"] for check in checks} for minute in range(9)}
+        calm = dict.fromkeys(checks, "ok")
+        self.assertEqual(words[2], {**dict.fromkeys(checks, "learning"), "columns": "ok"})
+        self.assertEqual(said[2, "quality.null", "x"]["learned"]["rows"], 1200)
+        self.assertEqual([words[m] for m in (3, 4, 5, 6, 8)], [{**calm, "null": "excess"}, calm, {**calm, "wrong_type": "excess"},
+                                                              {**calm, "constant": "excess"}, calm])
+        self.assertEqual((words[7]["null"], words[7]["columns"]), ("excess", "excess"))
+        # Fisher's exact test: 48 of 600 beside 18 of 1,800.
+        total = math.comb(2400, 600)
+        p = sum(math.comb(66, k) * math.comb(2400 - 66, 600 - k) for k in range(48, 67)) / total
+        self.assertAlmostEqual(said[3, "quality.null", "x"]["p"] / p, 1, 9)
+        self.assertEqual(said[3, "quality.null", "x"]["baseline"], "usual@first-180s")
+        self.assertNotIn((3, "quality.unseen", "c"), said)
+        self.assertEqual(next(a["summary"] for a in alerts if a["monitor"] == "quality.null"),
+                         "x of model=m: 8% of the rows have no value, 1% in the baseline")
+        # The same from windows that slide away, and for any workers and batches.
+        later, _ = self.learned("{ trailing: 3m }", minutes[:5])
+        self.assertEqual(later[3, "quality.null", "x"]["p"], said[3, "quality.null", "x"]["p"])
+        self.assertEqual(self.learned("{ first: 3m }", minutes, "run: { workers: 2, batch_rows: 64 }\n")[0], said)
+
+    def test_rows_beside_another_group(self):
+        kind = {"rows": 1200, "model": lambda i: "nm"[i % 2], "x": lambda i: None if i % 2 == 0 and i < 80 else i % 7}
+        said, alerts = self.learned("{ other: { model: m }, min_rows: 500 }", [{**kind, "x": lambda i: i % 7}, kind, kind])
+        # Of a group beside itself nothing is said.
+        self.assertEqual([(a["group"], a["monitor"], a["state"]) for a in alerts], [({"model": "n"}, "quality.null", "firing")])
+        self.assertEqual(said[1, "quality.null", "x"]["effect"], 40 / 600)
+
     def test_overrides_hold_for_groups_and_columns(self):
         base = self.baseline([{"nulls": 6}] * 10)
         def firing(overrides):
@@ -780,7 +838,7 @@ class Quality(unittest.TestCase):
         for monitors, what in (("{ quality: all, checks: { nul: 5% } }", "`nul`"),
                                ("{ quality: all, checks: { null: 5 } }", "5"), ("{ quality: all, checks: { unseen: 0% } }", "matches-nothing"),
                                ("{ quality: all, checks: { constant: 5% } }", "no-share"), ("{ quality: x, checks: { unseen: auto } }", "not-testable"),
-                               ("{ quality: c, checks: { null: auto }, against: { first: 5m } }", "later")):
+                               ("{ quality: c, checks: { unseen: 5% }, against: { first: 5m } }", "matches-nothing")):
             path = topology(base + "monitors: { q: %s }\n" % monitors, "wrong.yaml")
             done = tidemark("lint", path, ok=None)
             self.assertIn(what, done.stdout + done.stderr, monitors)

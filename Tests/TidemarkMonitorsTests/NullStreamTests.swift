@@ -250,7 +250,10 @@ private struct NullStream: ~Copyable {
             {
                 take(events, record)
             }
-            monitors.learn(group.part, rows: rows, segment: 0, closing) { _ in [] }
+            monitors.learn(
+                group.part,
+                GroupCounts(rows: rows, cells: { _ in [] }, rowCounts: { _ in RowCounts() }),
+                segment: 0, closing)
         }
         take(monitors.closed(closing).events, nil)
     }

@@ -30,6 +30,8 @@ struct LearnedBaselines {
         var sizes: Set<Int>
         /// Places of columns in the segment.
         var columns: [Int]
+        /// Those of them of which it is kept what became of their rows.
+        var rowColumns: [Int]
         /// Those that compare with it.
         var monitors: Set<Int>
         /// All groups learn one together.
@@ -93,7 +95,14 @@ struct LearnedBaselines {
                 return Use(
                     baseline: baseline, sizes: Set(monitors.flatMap(\.windows)),
                     columns: segment.columns.indices.filter { place in
-                        monitors.contains { $0.columns.contains(segment.columns[place]) }
+                        monitors.contains {
+                            $0.needsCells && $0.columns.contains(segment.columns[place])
+                        }
+                    },
+                    rowColumns: segment.columns.indices.filter { place in
+                        monitors.contains {
+                            $0.asksEntries && $0.columns.contains(segment.columns[place])
+                        }
                     }, monitors: Set(places),
                     isPooled: stream.baselines[baseline].learning?.isPooled ?? false)
             }
@@ -195,8 +204,17 @@ struct LearnedBaselines {
             var reference = reference(
                 Place(baseline: use.baseline, segment: segment, size: closing.size),
                 group: use.isPooled ? Self.pooledPart : group,
-                startMs: closing.window.startMs, cellCount: count)
+                startMs: closing.window.startMs,
+                cellCount: count + RowCounts.learnedCount * use.rowColumns.count)
             reference?.ranges = ranges
+            // There are none of a group that is not known.
+            let rows = reference?.cells.dropFirst(count) ?? []
+            if !rows.isEmpty {
+                for (number, place) in use.rowColumns.enumerated() {
+                    reference?.rows[place] = RowCounts(
+                        learned: rows.dropFirst(RowCounts.learnedCount * number))
+                }
+            }
             found[use.baseline] = reference
         }
         return found
@@ -262,27 +280,28 @@ struct LearnedBaselines {
 
     /// Takes a closed window of a group in, after it was compared and its alerts had their say.
     ///
-    /// `cells`: counts of the cells in which a column is learned, by its place in the segment.
     mutating func learn(
-        _ group: [UInt8], rows: Int64, segment: Int, _ closing: WindowClosing,
-        alerts: AlertStates, cells: (Int) -> [UInt64]
+        _ group: [UInt8], _ counts: GroupCounts, segment: Int, _ closing: WindowClosing,
+        alerts: AlertStates
     ) {
         for use in uses[segment] where use.sizes.contains(closing.size) {
             let place = Place(baseline: use.baseline, segment: segment, size: closing.size)
+            var cells = use.columns.flatMap(counts.cells)
+            for column in use.rowColumns { cells += counts.rowCounts(column).learned }
             if use.isPooled {
-                addToPool(group, rows, place, closing, alerts, use.columns, cells)
+                addToPool(group, counts.rows, place, closing, alerts, cells)
                 continue
             }
             learn(
-                place, group: group, closing, rows: rows, isPresent: true,
-                cells: use.columns.flatMap(cells), alerts: alerts)
+                place, group: group, closing, rows: counts.rows, isPresent: true, cells: cells,
+                alerts: alerts)
         }
     }
 
     /// Adds a group to what all groups of the window come to.
     private mutating func addToPool(
         _ group: [UInt8], _ rows: Int64, _ place: Place, _ closing: WindowClosing,
-        _ alerts: AlertStates, _ columns: [Int], _ cells: (Int) -> [UInt64]
+        _ alerts: AlertStates, _ cells: [UInt64]
     ) {
         guard closing.complete else { return }
         guard !isSetApart(place, group, closing.window.startMs, alerts) else {
@@ -290,13 +309,9 @@ struct LearnedBaselines {
             return
         }
         pools[place, default: Pool()].rows += rows
-        var next = 0
-        for column in columns {
-            for count in cells(column) {
-                if next == pools[place]?.cells.count { pools[place]?.cells.append(0) }
-                pools[place]?.cells[next] += count
-                next += 1
-            }
+        for (next, count) in cells.enumerated() {
+            if next == pools[place]?.cells.count { pools[place]?.cells.append(0) }
+            pools[place]?.cells[next] += count
         }
     }
 

@@ -50,3 +50,22 @@ package struct GroupCounts {
         self.rowCounts = rowCounts
     }
 }
+
+/// What a baseline learns of what became of a column's rows: counts that are added up.
+extension RowCounts {
+    /// How many counts that are.
+    static let learnedCount = 5
+
+    var learned: [UInt64] {
+        [value, null, missing, wrongType, nonFinite].map { UInt64(clamping: $0) }
+    }
+
+    /// Of counts that were added up; the first of the slice are taken.
+    init(learned: ArraySlice<UInt64>) {
+        self.init()
+        let counts = learned.prefix(Self.learnedCount).map { Int64(clamping: $0) }
+        (value, null, missing) = (counts[0], counts[1], counts[2])
+        (wrongType, nonFinite) = (counts[3], counts[4])
+        total = counts.reduce(0, +)
+    }
+}

@@ -88,9 +88,7 @@ extension StageTwoOperator {
             publishGroup(record, events, &window, emit)
         }
         // What a window taught is in force from the next one on.
-        monitors.learn(cell.shape.part, rows: cell.rowCount, segment: index, closing) { place in
-            cell.learnedCells(place)
-        }
+        monitors.learn(cell.shape.part, cell.learnedCounts, segment: index, closing)
     }
 
     /// Publishes groups beyond the limit, merged: nobody judges them.
@@ -162,7 +160,7 @@ extension GroupCell {
         shape.columns[place].learned.map { unsafe Array(cells($0)) } ?? []
     }
 
-    /// What other groups are compared with.
+    /// What the window holds for baselines: those that learn of it, and groups that are compared with it.
     var learnedCounts: GroupCounts {
         GroupCounts(
             rows: rowCount, cells: { self.learnedCells($0) }, rowCounts: { self.rowCounts($0) })

@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkLanguage
 import TidemarkText
 import TidemarkTopology
@@ -18,15 +19,9 @@ struct ExpectPart: Sendable {
             contracts.insert(Self.range, at: 0)
         }
         self.contracts = contracts
-        var keys = contracts.map(\.key)
-        let later = [
-            ("pattern", "a regular expression"), ("distinct", "bounds of distinct values"),
-        ]
-        for (name, help) in later where !keys.contains(where: { $0.name == name }) {
-            keys.append(.later(name, help))
-        }
         part = PartSpec(
-            "expect", path: "source.schema.*.expect", "what values are promised to be", keys,
+            "expect", path: "source.schema.*.expect", "what values are promised to be",
+            contracts.map(\.key),
             example: "expect: { null: 1%, range: [0, 1] }")
     }
 
@@ -93,8 +88,19 @@ struct ExpectPart: Sendable {
                 return nil
             }
             return .texts(texts)
-        case .pattern: return reading.text(node, expected: "a regular expression").map { .text($0) }
+        case .pattern: return pattern(node, contract, reading)
         }
+    }
+
+    private func pattern(
+        _ node: Node, _ contract: ContractSpec, _ reading: Reading
+    ) -> JSONValue? {
+        guard let text = reading.text(node, expected: "a regular expression") else { return nil }
+        guard let problem = Pattern.problem(text) else { return .text(text) }
+        reading.say(
+            problem.rule, at: node.place, problem.message, expected: problem.expected,
+            suggestion: problem.suggestion)
+        return nil
     }
 
     /// `[least, most]`; two equal counts are a promise, too, while a range of numbers has bins.

@@ -5,8 +5,8 @@ package enum QualityChecks {
     /// A new check is one more line here.
     static let all: [any QualityCheck.Type] = [
         NullCheck.self, WrongTypeCheck.self, NonFiniteCheck.self, OutOfRangeCheck.self,
-        UnseenCheck.self, LengthCheck.self, DistinctCheck.self, ConstantCheck.self,
-        DuplicatesCheck.self, ColumnsCheck.self,
+        UnseenCheck.self, PatternCheck.self, LengthCheck.self, DistinctCheck.self,
+        ConstantCheck.self, DuplicatesCheck.self, ColumnsCheck.self,
     ]
 
     /// What the language has to know of them: for `Catalogue(checks:)`.

@@ -27,10 +27,11 @@ enum ColumnsCheck: QualityCheck {
         guard window.rows.value == 0 else {
             return CheckFinding(.ok, effect: now.share, bound: 1, now: now)
         }
-        let entry = window.known(watch)
+        var usual: UsualRows?
+        if case .rows(let rows) = window.usual(watch) { usual = rows }
         // Labels come later than predictions, or never.
-        guard entry != nil || watch.role != .label else { return nil }
-        let then = entry.map { ShareCount($0.nullCount, of: $0.rowCount + $0.nullCount) }
+        guard usual != nil || watch.role != .label else { return nil }
+        let then = usual.map { ShareCount($0.nullCount, of: $0.valueCount + $0.nullCount) }
         var p: Double?
         if let most = watch.expected?.asNumber {
             p = excessP(now, over: most)

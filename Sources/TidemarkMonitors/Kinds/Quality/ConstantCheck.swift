@@ -9,14 +9,17 @@ import TidemarkRecords
 /// that a window lies in it alone, and these together.
 enum ConstantCheck: QualityCheck {
     static let spec = CheckSpec(
-        "constant", of: [.numbers, .categories], comparesWithBaseline: true, takesShare: false,
+        "constant", of: [.numbers, .categories], compares: .cells, takesShare: false,
         "one value alone, where the baseline has several")
 
     static func judge(
         _ watch: CheckWatch, _ window: borrowing WindowEvidence, _ record: AggregateRecord
     ) -> CheckFinding? {
-        guard let entry = window.known(watch) else {
-            return CheckFinding(.noBaseline, bound: 1)
+        let usual: UsualRows
+        switch window.usual(watch) {
+        case .rows(let rows): usual = rows
+        case .unknown(let verdict): return CheckFinding(verdict, bound: 1)
+        case .itself: return nil
         }
         let isOne: Bool
         if window.isNumeric {
@@ -34,14 +37,15 @@ enum ConstantCheck: QualityCheck {
         let now = ShareCount(count, of: count)
         guard isOne else { return CheckFinding(.ok, effect: 0, bound: 1, now: now) }
         var p = 0.0
-        for cell in entry.cells {
-            p += excessP(now, over: ShareCount(cell, of: entry.rowCount))
+        let cells = usual.cells
+        for cell in cells {
+            p += excessP(now, over: ShareCount(cell, of: usual.valueCount))
         }
         p = min(1, p)
         let isSignificant = watch.rule.level.map { p <= $0 } ?? (p < 0.5)
         return CheckFinding(
             isSignificant ? .excess : .ok, effect: 1, bound: 1, p: p, now: now,
-            then: ShareCount(entry.cells.max() ?? 0, of: entry.rowCount))
+            then: ShareCount(cells.max() ?? 0, of: usual.valueCount))
     }
 
     static func says(_ finding: CheckFinding, _ watch: CheckWatch) -> String {

@@ -5,7 +5,7 @@ import TidemarkLanguage
 /// Rows whose number is NaN, infinite or beyond the range of a double.
 enum NonFiniteCheck: ShareCheck {
     static let spec = CheckSpec(
-        "non_finite", of: [.numbers], comparesWithBaseline: true,
+        "non_finite", of: [.numbers], compares: .rows,
         "numbers that are NaN, infinite or too large")
 
     static let phrase = "of the rows have a number that is not finite"
@@ -15,8 +15,8 @@ enum NonFiniteCheck: ShareCheck {
     }
 
     /// A file that does not part its rows without a value has at most so many.
-    static func then(_ entry: BaselineTable.Entry) -> ShareCount? {
+    static func then(_ usual: UsualRows) -> ShareCount? {
         ShareCount(
-            entry.nonFiniteCount ?? entry.nullCount, of: entry.rowCount + entry.nullCount)
+            usual.nonFiniteCount ?? usual.nullCount, of: usual.valueCount + usual.nullCount)
     }
 }

@@ -9,7 +9,7 @@ enum NullCheck: ShareCheck {
         contract: ContractSpec(
             "null", .share, of: [.numbers, .categories, .texts, .ids],
             "the share of rows that may be null or lack the field"),
-        comparesWithBaseline: true, "rows that are null or lack the field")
+        compares: .rows, "rows that are null or lack the field")
 
     static let phrase = "of the rows have no value"
 
@@ -18,8 +18,8 @@ enum NullCheck: ShareCheck {
     }
 
     /// A file that does not part its rows without a value has at most so many.
-    static func then(_ entry: BaselineTable.Entry) -> ShareCount? {
-        let others = (entry.wrongTypeCount ?? 0) + (entry.nonFiniteCount ?? 0)
-        return ShareCount(entry.nullCount - others, of: entry.rowCount + entry.nullCount)
+    static func then(_ usual: UsualRows) -> ShareCount? {
+        let others = (usual.wrongTypeCount ?? 0) + (usual.nonFiniteCount ?? 0)
+        return ShareCount(usual.nullCount - others, of: usual.valueCount + usual.nullCount)
     }
 }

@@ -104,6 +104,9 @@ struct Quality: Monitor {
                     level: finding.p == nil && watch.watch.rule.most != nil ? nil : watch.level,
                     effect: finding.effect, ignoreBelow: finding.bound, verdict: verdict)
                 if verdict == .noBaseline { (said.p, said.effect) = (nil, nil) }
+                if verdict == .learning {
+                    said.learned = window.references[watch.watch.baseline]?.progress
+                }
                 record.verdicts.append(said)
             }
             alerts.take(

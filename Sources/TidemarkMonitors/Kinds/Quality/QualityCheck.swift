@@ -95,18 +95,22 @@ protocol ShareCheck: QualityCheck {
     /// The rows of the window; `nil`: nobody counts them.
     static func now(_ window: borrowing WindowEvidence) -> ShareCount?
     /// The rows of the baseline; `nil`: it does not know.
-    static func then(_ entry: BaselineTable.Entry) -> ShareCount?
+    static func then(_ usual: UsualRows) -> ShareCount?
 }
 
 extension ShareCheck {
-    static func then(_ entry: BaselineTable.Entry) -> ShareCount? { nil }
+    static func then(_ usual: UsualRows) -> ShareCount? { nil }
 
     static func judge(
         _ watch: CheckWatch, _ window: borrowing WindowEvidence, _ record: AggregateRecord
     ) -> CheckFinding? {
-        judge(
-            watch, now(window),
-            watch.rule.most == nil ? window.known(watch).flatMap { then($0) } : nil)
+        guard watch.rule.most == nil else { return judge(watch, now(window), nil) }
+        switch window.usual(watch) {
+        case .rows(let usual): return judge(watch, now(window), then(usual))
+        case .unknown(let verdict):
+            return now(window).map { CheckFinding(verdict, bound: watch.rule.bound, now: $0) }
+        case .itself: return nil
+        }
     }
 
     /// Judges a share by the monitor's rule.
@@ -136,15 +140,5 @@ extension ShareCheck {
                 "\(percentText(finding.bound)) may be so"
             }
         return "\(share) \(phrase), \(usual)"
-    }
-}
-
-extension WindowEvidence {
-    /// What the baseline of a check holds of the group and column; `nil`: nothing.
-    borrowing func known(_ watch: CheckWatch) -> BaselineTable.Entry? {
-        guard let known = entries.first(where: { $0.baseline == watch.baseline }),
-            watch.fallsBack || !known.isFallback
-        else { return nil }
-        return known.entry
     }
 }

@@ -14,7 +14,7 @@ enum UnseenCheck: ShareCheck {
         "unseen", of: [.categories],
         contract: ContractSpec(
             "values", .texts, of: [.categories], "the values that there are"),
-        comparesWithBaseline: true, needsCells: true,
+        compares: .names,
         "values that are none of `expect.values`, or that the baseline does not know")
 
     static let phrase = "of the values are not known"

@@ -5,7 +5,7 @@ import TidemarkLanguage
 /// Rows whose value is of another type, such as a text in a column of numbers.
 enum WrongTypeCheck: ShareCheck {
     static let spec = CheckSpec(
-        "wrong_type", of: [.numbers, .categories, .texts, .ids], comparesWithBaseline: true,
+        "wrong_type", of: [.numbers, .categories, .texts, .ids], compares: .rows,
         "rows with a value of another type")
 
     static let phrase = "of the rows have a value of another type"
@@ -15,8 +15,8 @@ enum WrongTypeCheck: ShareCheck {
     }
 
     /// A file that does not part its rows without a value has at most so many.
-    static func then(_ entry: BaselineTable.Entry) -> ShareCount? {
+    static func then(_ usual: UsualRows) -> ShareCount? {
         ShareCount(
-            entry.wrongTypeCount ?? entry.nullCount, of: entry.rowCount + entry.nullCount)
+            usual.wrongTypeCount ?? usual.nullCount, of: usual.valueCount + usual.nullCount)
     }
 }

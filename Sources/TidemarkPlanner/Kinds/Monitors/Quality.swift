@@ -190,7 +190,7 @@ struct Quality: MonitorKind {
         }
     }
 
-    /// What a file says is usual; -1: nothing does.
+    /// What says what is usual; -1: nothing does.
     ///
     /// - Returns: its place; `nil` after reporting that it can't be told which.
     private func baseline(
@@ -199,18 +199,10 @@ struct Quality: MonitorKind {
         let declared = scope.baselines.declaredCount
         let files = (0..<declared).filter { !scope.baselines.plans[$0].isOfStream }
         guard f.has(Reach.against) || !files.isEmpty && !isUnmentioned && declared > 1 else {
-            return files.count == 1 ? files[0] : -1
+            if files.count == 1 { return files[0] }
+            return declared == 1 ? 0 : -1
         }
-        guard let baseline = Reach.baseline(f, of: entry, &scope) else { return nil }
-        if scope.baselines.plans[baseline].isOfStream, let node = f[Reach.against] {
-            f.reading.say(
-                "later", at: node.place,
-                "checks of quality beside `\(scope.baselines.plans[baseline].name)`, which is"
-                    + " learned, come in a later version",
-                expected: "a baseline from a file", suggestion: "`expect`, or a share such as 5%")
-            return nil
-        }
-        return scope.baselines.plans[baseline].isOfStream ? -1 : baseline
+        return Reach.baseline(f, of: entry, &scope)
     }
 
     /// Leaves the columns of which something is known, and says what it is.
@@ -226,15 +218,17 @@ struct Quality: MonitorKind {
         }
         var isCompared = false
         let hasFile = baseline >= 0 ? scope.baselines.summaries[baseline] : nil
+        let isOfStream = baseline >= 0 && scope.baselines.plans[baseline].isOfStream
         func isKnown(_ index: Int) -> Bool {
-            hasFile?.columns.contains { $0.name == scope.columns[index].name } ?? false
+            if isOfStream { return check.spec.compares != .names }
+            return hasFile?.columns.contains { $0.name == scope.columns[index].name } ?? false
         }
         let counts = contract.map { !$0.isShare } ?? false
         plan.columns.removeAll { index in
             if promise(index) != nil { return false }
             // Without a promise there is nothing to be held to, but a share, or the baseline.
-            if case .most = bound, !counts, !check.spec.needsCells { return false }
-            if !check.spec.comparesWithBaseline {
+            if case .most = bound, !counts, check.spec.compares != .names { return false }
+            if check.spec.compares == nil {
                 return counts || check.spec.columns == [.ids]
             }
             isCompared = isCompared || isKnown(index)
@@ -244,7 +238,9 @@ struct Quality: MonitorKind {
         let looksUp = check.spec.pages && baseline >= 0
         plan.baseline = isCompared || looksUp ? baseline : -1
         plan.asksEntries = plan.baseline >= 0
-        plan.needsCells = check.spec.needsCells && isCompared
+        plan.needsCells =
+            isCompared
+            && (check.spec.compares == .names || isOfStream && check.spec.compares == .cells)
         if check.spec.pages { plan.severity = .page }
         var most = JSONValue.null
         if case .most(let share) = bound { most = .number(share) }
@@ -290,7 +286,9 @@ struct Quality: MonitorKind {
     private func sayNothing(_ check: Check, at place: Place, _ scope: Scope) {
         let sorts = CheckSpec.Columns.allCases.filter(check.spec.columns.contains)
         let key = check.spec.contract.map { "`\($0.key.name)` in `expect`" }
-        let other = check.spec.comparesWithBaseline ? "a baseline from a file" : nil
+        let other = check.spec.compares.map {
+            $0 == .names ? "a baseline from a file" : "a baseline"
+        }
         let needs = [key, other].compactMap(\.self)
         scope.reading.say(
             "matches-nothing", at: place,
