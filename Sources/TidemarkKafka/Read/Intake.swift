@@ -15,6 +15,10 @@ struct Intake {
     let positions: UnsafeMutablePointer<Int64>
     let topicCount: Int
     let topics: UnsafeMutablePointer<Topic>
+    /// Topic, partition and slot of the message before: nearly all messages have those of the one before.
+    var topicAtHand: OpaquePointer?
+    var partitionAtHand: Int32 = -1
+    var slotAtHand = -1
     /// The batch being filled; made anew by each `poll`, and nothing outside of one.
     let rows: UnsafeMutablePointer<IntakeRows>
     var byteCount: UInt64 = 0
@@ -84,18 +88,33 @@ struct Intake {
     }
 
     /// The slot of a message's partition; -1 if it is none of ours.
+    @inline(__always)
     mutating func slot(_ topic: OpaquePointer?, _ partition: Int32) -> Int {
+        if unsafe topic == topicAtHand && partition == partitionAtHand { return unsafe slotAtHand }
+        return unsafe findSlot(topic, partition)
+    }
+
+    @inline(never)
+    private mutating func findSlot(_ topic: OpaquePointer?, _ partition: Int32) -> Int {
+        guard let topic = unsafe topic, let place = unsafe place(of: topic) else { return -1 }
+        let found = unsafe slot(place, partition)
+        if found >= 0 {
+            // The client keeps a topic of ours, so no other can get its address.
+            unsafe (topicAtHand, partitionAtHand, slotAtHand) = unsafe (topic, partition, found)
+        }
+        return found
+    }
+
+    private func place(of topic: OpaquePointer) -> Int? {
         for place in unsafe 0..<topicCount where unsafe topics[place].handle == topic {
-            return unsafe slot(place, partition)
+            return place
         }
-        guard let topic = unsafe topic, let name = unsafe rd_kafka_topic_name(topic) else {
-            return -1
-        }
+        guard let name = unsafe rd_kafka_topic_name(topic) else { return nil }
         for place in unsafe 0..<topicCount where unsafe strcmp(topics[place].name, name) == 0 {
             unsafe topics[place].handle = unsafe topic
-            return unsafe slot(place, partition)
+            return place
         }
-        return -1
+        return nil
     }
 
     private func slot(_ place: Int, _ partition: Int32) -> Int {
@@ -146,58 +165,51 @@ struct IntakeRows {
         unsafe count = batch.recordCount
     }
 
-    /// Copies one record; true if no other should follow.
+    /// Copies one record, without its headers, and so many bytes of its key and value.
     ///
-    /// A key or value that is there and empty has a pointer, one that is not there has none.
-    ///
-    /// - `message`: what is asked for its headers; `nil` if it has none.
+    /// A key or value that is there and empty has a pointer, one that is not there has none. The bytes are copied
+    /// last: what is known before would have to be kept across the call.
+    @inline(__always)
     mutating func append(
+        _ message: UnsafeMutablePointer<rd_kafka_message_t>,
         slot: Int,
-        offset at: Int64,
         timeMs: Int64,
-        key: UnsafeMutableRawPointer?,
         keyLength: Int,
-        value: UnsafeMutableRawPointer?,
-        valueLength: Int,
-        valueLengthWhole: Int,
-        message: UnsafeMutablePointer<rd_kafka_message_t>?,
-        arenaCountMax: Int
-    ) -> Bool {
+        valueLength: Int
+    ) {
         let row = unsafe count
         precondition(unsafe row < countMax, "the call ends at a full batch")
-        if unsafe arenaCount + keyLength + valueLength > arenaCapacity {
+        let (key, value) = unsafe (message.pointee.key, message.pointee.payload)
+        let keyAt = unsafe arenaCount
+        if unsafe keyAt &+ keyLength &+ valueLength > arenaCapacity {
             unsafe grow(by: keyLength + valueLength)
         }
+        let valueAt = unsafe keyAt &+ (key == nil ? 0 : keyLength)
         unsafe partition[row] = UInt16(truncatingIfNeeded: slot)
-        unsafe offset[row] = at
+        unsafe offset[row] = message.pointee.offset
         unsafe recordTimeMs[row] = timeMs
-        unsafe keyStart[row] = UInt32(truncatingIfNeeded: arenaCount)
-        unsafe self.keyLength[row] = -1
-        if let key = unsafe key {
-            unsafe (arena + arenaCount).copyMemory(from: key, byteCount: keyLength)
-            unsafe self.keyLength[row] = Int32(truncatingIfNeeded: keyLength)
-            unsafe arenaCount += keyLength
-        }
-        unsafe valueStart[row] = UInt32(truncatingIfNeeded: arenaCount)
-        unsafe self.valueLength[row] = -1
-        unsafe self.valueLengthWhole[row] = 0
-        if let value = unsafe value {
-            unsafe (arena + arenaCount).copyMemory(from: value, byteCount: valueLength)
-            unsafe self.valueLength[row] = Int32(truncatingIfNeeded: valueLength)
-            unsafe self.valueLengthWhole[row] = Int64(valueLengthWhole)
-            unsafe arenaCount += valueLength
-        }
+        unsafe keyStart[row] = UInt32(truncatingIfNeeded: keyAt)
+        unsafe self.keyLength[row] = key == nil ? -1 : Int32(truncatingIfNeeded: keyLength)
+        unsafe valueStart[row] = UInt32(truncatingIfNeeded: valueAt)
+        unsafe self.valueLength[row] = value == nil ? -1 : Int32(truncatingIfNeeded: valueLength)
+        unsafe valueLengthWhole[row] = value == nil ? 0 : Int64(message.pointee.len)
         unsafe headersLength[row] = 0
-        unsafe count = row + 1
-        if let message = unsafe message {
-            var headers: OpaquePointer?
-            if unsafe rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR,
-                let headers = unsafe headers
-            {
-                unsafe append(headers: headers)
-            }
+        unsafe arenaCount = valueAt &+ (value == nil ? 0 : valueLength)
+        unsafe count = row &+ 1
+        let arena = unsafe arena
+        if let key = unsafe key { unsafe memcpy(arena + keyAt, key, keyLength) }
+        if let value = unsafe value { unsafe memcpy(arena + valueAt, value, valueLength) }
+    }
+
+    /// Copies the headers of the record that was appended last.
+    @inline(never)
+    mutating func appendHeaders(of message: UnsafeMutablePointer<rd_kafka_message_t>) {
+        var headers: OpaquePointer?
+        if unsafe rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR,
+            let headers = unsafe headers
+        {
+            unsafe append(headers: headers)
         }
-        return unsafe isFull(arenaCountMax)
     }
 
     /// Copies the headers of the record that was appended last, in the form of `RecordHeader`.
@@ -269,32 +281,32 @@ func takeMessage(
         unsafe intake.pointee.repeatCount &+= 1
         return
     }
+    let timeMs = unsafe rd_kafka_message_timestamp(raw, nil)
+    let (length, keyLength) = unsafe (raw.pointee.len, raw.pointee.key_len)
+    var (kept, keyKept) = (length, keyLength)
     let lengthMax = unsafe intake.pointee.recordBytesMax
-    let length = unsafe raw.pointee.len
-    let keyLength = unsafe raw.pointee.key_len
-    let kept = length > lengthMax ? min(length, foreignBytesKept) : length
-    let keyKept = keyLength > lengthMax ? min(keyLength, foreignBytesKept) : keyLength
-    var type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
-    let timeMs = unsafe rd_kafka_message_timestamp(raw, &type)
+    if max(length, keyLength) > lengthMax {
+        if length > lengthMax { kept = min(length, foreignBytesKept) }
+        if keyLength > lengthMax { keyKept = min(keyLength, foreignBytesKept) }
+    }
     let asks =
         unsafe !intake.pointee.valuesAreInPlace || mayHaveHeaders(raw.pointee.payload, length)
+    unsafe intake.pointee.positions[slot] = offset &+ 1
+    unsafe intake.pointee.byteCount &+= UInt64(truncatingIfNeeded: length &+ keyLength)
     // Straight into the raw rows: through the batch's properties it would take four times as long.
-    let isFull = unsafe intake.pointee.rows.pointee.append(
+    let rows = unsafe intake.pointee.rows
+    unsafe rows.pointee.append(
+        raw,
         slot: slot,
-        offset: offset,
         timeMs: timeMs < 0 ? TimeLimit.never : timeMs,
-        key: raw.pointee.key,
         keyLength: keyKept,
-        value: raw.pointee.payload,
-        valueLength: kept,
-        valueLengthWhole: length,
-        message: asks ? raw : nil,
-        arenaCountMax: intake.pointee.batchBytesMax
+        valueLength: kept
     )
-    unsafe intake.pointee.positions[slot] = offset + 1
-    unsafe intake.pointee.byteCount &+= UInt64(length &+ keyLength)
+    if asks { unsafe rows.pointee.appendHeaders(of: raw) }
     // Ends the call; `rd_kafka_queue_yield` would not.
-    if isFull { unsafe rd_kafka_yield(intake.pointee.client) }
+    if unsafe rows.pointee.isFull(intake.pointee.batchBytesMax) {
+        unsafe rd_kafka_yield(intake.pointee.client)
+    }
 }
 
 /// Whether a message may have headers: false only where its bytes say that it has none.
