@@ -122,14 +122,15 @@ func clientHeaders(_ headers: [(name: String, value: [UInt8])]) -> OpaquePointer
         return nil
     }
     for header in headers {
-        let code = unsafe header.value.withUnsafeBytes { value in
-            unsafe rd_kafka_header_add(
-                list,
-                header.name,
-                header.name.utf8.count,
-                pointer(value),
-                value.count
-            )
+        // As it lies: made a C string it would be allocated for each header of each record.
+        var name = header.name
+        let code = name.withUTF8 { name in
+            unsafe header.value.withUnsafeBytes { value in
+                unsafe name.withMemoryRebound(to: CChar.self) { name in
+                    unsafe rd_kafka_header_add(
+                        list, name.baseAddress, name.count, pointer(value), value.count)
+                }
+            }
         }
         precondition(code == RD_KAFKA_RESP_ERR_NO_ERROR, "a header has a name")
     }
