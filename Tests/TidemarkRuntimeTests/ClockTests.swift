@@ -7,8 +7,10 @@ private let t0: Int64 = 1_700_000_000_000
 
 /// A partition's clock with bounds that are easy to count with: ten seconds out of order, a minute
 /// ahead, panes of ten seconds.
-private func clock(boundMs: Int64 = 10_000, skewMs: Int64 = 60_000) -> PartitionClock {
-    PartitionClock(boundMs: boundMs, skewMs: skewMs, paneMs: 10_000, fixedReferenceMs: nil)
+private func clock(
+    boundMs: Int64 = 10_000, skewMs: Int64 = 60_000, fixedMs: Int64? = nil
+) -> PartitionClock {
+    PartitionClock(boundMs: boundMs, skewMs: skewMs, paneMs: 10_000, fixedReferenceMs: fixedMs)
 }
 
 @Suite struct ClockTests {
@@ -62,8 +64,9 @@ extension ClockTests {
     @Test(arguments: UInt64(0)..<200)
     func `the short way and the long way come to the same`(seed: UInt64) {
         var random = SeededRandom(seed)
-        var (long, short) = (clock(), clock())
-        var taken = 0
+        let fixedMs = seed % 4 == 0 ? t0 + 250_000 : nil
+        var (long, short) = (clock(fixedMs: fixedMs), clock(fixedMs: fixedMs))
+        var (events, records): ([Int64], [Int64]) = ([], [])
         for record in randomPartitions(
             seed: seed, rowCount: 600, partitionCount: 1, clocksAreOff: true)[0].records
         {
@@ -71,19 +74,40 @@ extension ClockTests {
             if random.chance(0.02) {
                 recordMs = random.chance(0.5) ? TimeLimit.never : recordMs / 1000
             }
-            let eventMs =
+            records.append(recordMs)
+            events.append(
                 t0 + 40_000 + (record.recordTimeMs - t0) % 400_000
-                + Int64(random.below(random.chance(0.1) ? 90_000 : 3_000))
-            let said = long.admit(eventMs: eventMs, recordMs: recordMs)
-            if short.admitUsual(eventMs: eventMs, recordMs: recordMs) {
-                taken += 1
+                    + Int64(random.below(random.chance(0.1) ? 90_000 : 3_000)))
+        }
+        var (row, taken) = (0, 0)
+        while row < events.count {
+            let count = min(1 + Int(random.below(40)), events.count - row)
+            let bounds =
+                random.chance(0.5)
+                ? UsualTimes(fromMs: TimeLimit.earliestMs, toMs: TimeLimit.latestMs)
+                : UsualTimes(fromMs: events[row] - 20_000, toMs: events[row] + 20_000)
+            let admitted = unsafe events.withUnsafeBufferPointer { events in
+                unsafe records.withUnsafeBufferPointer { records in
+                    unsafe short.admitUsual(
+                        eventMs: events.baseAddress! + row, recordMs: records.baseAddress! + row,
+                        count: count, bounds)
+                }
+            }
+            for place in row..<(row + admitted) {
+                let said = long.admit(eventMs: events[place], recordMs: records[place])
                 #expect(said.admission == .inTime && said.withdrawnMs == nil)
-            } else {
-                #expect(short.admit(eventMs: eventMs, recordMs: recordMs) == said)
+                #expect(bounds.fromMs <= events[place] && events[place] <= bounds.toMs)
+            }
+            taken += admitted
+            row += admitted
+            if admitted < count {
+                let said = long.admit(eventMs: events[row], recordMs: records[row])
+                #expect(short.admit(eventMs: events[row], recordMs: records[row]) == said)
+                row += 1
             }
             #expect(
                 long.reading == short.reading && long.watermarkMs == short.watermarkMs,
-                "seed \(seed), offset \(record.offset)")
+                "seed \(seed), row \(row)")
         }
         #expect(taken > 5)
     }

@@ -82,19 +82,19 @@ package final class StageOneOperator: StageOne {
     /// What the decoder said of each row, and its event time.
     private func takeVerdicts(_ rows: RowTable) {
         let verdicts = unsafe frame.verdicts
-        let times = unsafe timeColumn.flatMap { unsafe frame.columns[$0].times }
-        let isRow = DecodeVerdict.row.rawValue
+        let (isRow, isTombstone) = (DecodeVerdict.row.rawValue, DecodeVerdict.tombstone.rawValue)
         let (rowFate, deadLetter) = (RowTable.Fate.row.rawValue, RowTable.Fate.deadLetter.rawValue)
-        let (fates, eventTimes) = unsafe (rows.fate, rows.eventTimeMs)
+        let fates = unsafe rows.fate
         for row in 0..<frame.rowCount {
-            if unsafe verdicts[row] == isRow {
-                let time = unsafe times?[row] ?? 0
-                if unsafe times != nil { unsafe eventTimes[row] = time }
-                unsafe fates[row] = times == nil || time != .min ? rowFate : deadLetter
-            } else {
-                let isTombstone = unsafe verdicts[row] == DecodeVerdict.tombstone.rawValue
-                unsafe fates[row] = isTombstone ? RowTable.Fate.tombstone.rawValue : deadLetter
-            }
+            let verdict = unsafe verdicts[row]
+            let other = verdict == isTombstone ? RowTable.Fate.tombstone.rawValue : deadLetter
+            unsafe fates[row] = verdict == isRow ? rowFate : other
+        }
+        guard let timeColumn, let times = unsafe frame.columns[timeColumn].times else { return }
+        // Those of rows that are none as well: nobody looks at them.
+        unsafe rows.eventTimeMs.update(from: times, count: frame.rowCount)
+        for row in 0..<frame.rowCount where unsafe times[row] == .min && fates[row] == rowFate {
+            unsafe fates[row] = deadLetter
         }
     }
 

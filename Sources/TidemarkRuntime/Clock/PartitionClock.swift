@@ -1,6 +1,16 @@
 import TidemarkCore
 import TidemarkText
 
+/// The first and the last event time of rows that belong to the pane at hand, ms.
+package struct UsualTimes {
+    package let fromMs: Int64
+    package let toMs: Int64
+    package init(fromMs: Int64, toMs: Int64) {
+        self.fromMs = fromMs
+        self.toMs = toMs
+    }
+}
+
 /// What one input partition knows of time, record by record.
 ///
 /// Two clocks meet here: the rows' event time, and the *reference clock*, which follows Kafka record
@@ -143,28 +153,47 @@ package struct PartitionClock: Sendable, Equatable {
         return isLate ? .late : .inTime
     }
 
-    /// As `admit` where nothing has to be weighed: the row is not older than the watermark and not
-    /// ahead of the reference clock by more than the skew, and the record's time is no leap; else false,
-    /// and nothing was learnt.
+    /// As `admit` of row after row where nothing has to be weighed: the row is not older than the watermark and
+    /// not ahead of the reference clock by more than the skew, its event time is within `bounds`, and the record's
+    /// time is no leap.
+    ///
+    /// - Returns: how many rows were admitted. Of the one after them nothing was learnt.
     @inline(__always)
-    package mutating func admitUsual(eventMs: Int64, recordMs: Int64) -> Bool {
-        // What is no time at all says nothing, and is weighed as well.
-        guard !followsRecords || (recordMs <= usualMs && recordMs >= TimeLimit.earliestMs) else {
-            return false
+    package mutating func admitUsual(
+        eventMs: UnsafePointer<Int64>, recordMs: UnsafePointer<Int64>, count: Int,
+        _ bounds: UsualTimes
+    ) -> Int {
+        var (referenceMs, greatestMs) = (reading.referenceMs, reading.maxEventMs)
+        var fromMs = max(bounds.fromMs, watermarkMs)
+        var row = 0
+        while row < count {
+            let ms = unsafe eventMs[row]
+            guard ms >= fromMs && ms <= bounds.toMs else { break }
+            var reached = ms
+            if followsRecords {
+                let record = unsafe recordMs[row]
+                let reference = max(record, referenceMs)
+                // What is no time at all says nothing, and is weighed as well.
+                guard record <= usualMs && record >= TimeLimit.earliestMs,
+                    ms &- skewMs <= reference
+                else { break }
+                if reference > referenceMs {
+                    referenceMs = reference
+                    usualMs = reference + stepMs
+                }
+                reached = min(ms, reference)
+            } else if ms &- skewMs > referenceMs {
+                break
+            }
+            if reached > greatestMs {
+                greatestMs = reached
+                watermarkMs = max(reached - boundMs, reading.floorMs)
+                fromMs = max(bounds.fromMs, watermarkMs)
+            }
+            row &+= 1
         }
-        let reference =
-            followsRecords ? max(recordMs, reading.referenceMs) : reading.referenceMs
-        guard eventMs >= watermarkMs, eventMs <= reference + skewMs else { return false }
-        if reference > reading.referenceMs {
-            reading.referenceMs = reference
-            usualMs = reference + stepMs
-        }
-        let reached = followsRecords ? min(eventMs, reference) : eventMs
-        if reached > reading.maxEventMs {
-            reading.maxEventMs = reached
-            watermarkMs = max(reached - boundMs, reading.floorMs)
-        }
-        return true
+        (reading.referenceMs, reading.maxEventMs) = (referenceMs, greatestMs)
+        return row
     }
 
     /// A record without an event time still moves the reference clock.

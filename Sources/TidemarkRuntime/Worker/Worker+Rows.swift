@@ -299,43 +299,76 @@ extension Worker {
         guard paneId >= 0, run.task.floors.isEmpty, !run.task.isEntering,
             run.task.next >= run.task.committedNext
         else { return first }
-        let slot = UInt16(truncatingIfNeeded: run.task.slot)
-        let end = run.task.end ?? .max
-        let paneEndMs = paneStartMs + plan.paneMs
-        let (earliestMs, latestMs) = (TimeLimit.earliestMs, TimeLimit.latestMs)
-        let usesRecordTime = plan.eventTimeColumn == nil
-        let isRow = RowTable.Fate.row.rawValue
-        let (partitions, offsets) = unsafe (batch.partition, batch.offset)
-        let (recordTimes, lengths) = unsafe (batch.recordTimeMs, batch.valueLengthWhole)
-        let (fates, times, panes) = unsafe (rows.fate, rows.eventTimeMs, rows.pane)
-        let rowCount = rows.map.rowCount
-        var clock = run.task.clock
-        var next = run.task.next
-        var bytes: Int64 = 0
+        let followers = unsafe Followers(
+            partition: batch.partition, fate: rows.fate, offset: batch.offset,
+            slot: UInt16(truncatingIfNeeded: run.task.slot),
+            firstOffset: run.task.next &- Int64(first))
+        let records = unsafe batch.recordTimeMs
+        let events = unsafe plan.eventTimeColumn == nil ? records : rows.eventTimeMs
+        let bounds = UsualTimes(
+            fromMs: max(paneStartMs, TimeLimit.earliestMs),
+            toMs: min(paneStartMs + plan.paneMs - 1, TimeLimit.latestMs))
+        let left = max(0, (run.task.end ?? .max) - run.task.next)
+        let limit = first + Int(min(left, Int64(rows.map.rowCount - first)))
         var row = first
-        while row < rowCount {
-            guard unsafe partitions[row] == slot && fates[row] == isRow && offsets[row] == next,
-                next < end
-            else { break }
-            let recordMs = unsafe recordTimes[row]
-            let eventMs = usesRecordTime ? recordMs : unsafe times[row]
-            guard eventMs >= paneStartMs && eventMs < paneEndMs,
-                eventMs >= earliestMs && eventMs <= latestMs,
-                clock.admitUsual(eventMs: eventMs, recordMs: recordMs)
-            else { break }
-            if usesRecordTime { unsafe times[row] = eventMs }
-            unsafe panes[row] = paneId
-            unsafe bytes &+= lengths[row]
-            next &+= 1
-            row &+= 1
+        while row < limit {
+            let count = min(followersAtOnce, limit - row)
+            let admitted = unsafe run.task.clock.admitUsual(
+                eventMs: events + row, recordMs: records + row,
+                count: followers.count(from: row, max: count), bounds)
+            row += admitted
+            if admitted < count { break }
         }
-        run.task.clock = clock
-        run.task.next = next
-        let count = Int64(row - first)
-        run.tally.records += count
-        run.tally.rows += count
+        let count = row - first
+        if plan.eventTimeColumn == nil {
+            unsafe (rows.eventTimeMs + first).update(from: records + first, count: count)
+        }
+        unsafe (rows.pane + first).update(repeating: paneId, count: count)
+        var bytes: Int64 = 0
+        for place in first..<row { unsafe bytes &+= batch.valueLengthWhole[place] }
+        run.task.next += Int64(count)
+        run.tally.records += Int64(count)
+        run.tally.rows += Int64(count)
         run.tally.bytes += bytes
         return row
+    }
+}
+
+/// So many rows are looked at together.
+private let followersAtOnce = 16
+
+/// Rows of one partition whose records follow each other in the log without a gap.
+@unsafe
+private struct Followers {
+    let partition: UnsafePointer<UInt16>
+    let fate: UnsafePointer<UInt8>
+    let offset: UnsafePointer<Int64>
+    let slot: UInt16
+    /// What the offset of row 0 would be.
+    let firstOffset: Int64
+
+    /// How many rows, from `row` on and of at most `max`, are such rows.
+    @inline(__always)
+    func count(from row: Int, max: Int) -> Int {
+        let isRow = RowTable.Fate.row.rawValue
+        if max == followersAtOnce {
+            // Nearly always all of them, which is known without a branch a row.
+            var (odd, oddOffset) = (UInt16(0), Int64(0))
+            for place in row..<(row &+ followersAtOnce) {
+                unsafe odd |= (partition[place] ^ slot) | UInt16(fate[place] ^ isRow)
+                unsafe oddOffset |= offset[place] ^ (firstOffset &+ Int64(place))
+            }
+            if odd == 0 && oddOffset == 0 { return max }
+        }
+        var count = 0
+        while count < max {
+            let place = row &+ count
+            guard unsafe partition[place] == slot && fate[place] == isRow,
+                unsafe offset[place] == firstOffset &+ Int64(place)
+            else { break }
+            count &+= 1
+        }
+        return count
     }
 }
 
