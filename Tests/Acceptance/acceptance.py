@@ -593,6 +593,15 @@ monitors:
             self.assertEqual(len({v["id"] for v in values}), 5)
         self.assertEqual(seen[0], seen[1])
         self.assertEqual(seen[0], seen[2])
+        # Planned silence does not count: it is told where it lasts for the limit beyond the downtime.
+        at = lambda minute: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(T0 // 1000 + minute * 60))
+        mute = (f"{{ monitors: [quiet], groups: {{ model: gone }}, from: {at(3)}, to: {at(30)}, why: move }}, "
+                f"{{ monitors: [dry], from: {at(3)}, to: {at(22)}, why: move }}")
+        _, out = run_lines(rows, topology(text.replace("alerts: { ", f"alerts: {{ mute: [{mute}], "), "planned.yaml"), "planned")
+        told = [(r["value"]["monitor"], r["value"]["group"].get("model"), r["value"]["state"],
+                 *[(r["value"]["window"][side] - T0) // 60_000 for side in ("start", "end")]) for r in out["t-alerts"]]
+        self.assertEqual(told, [("quiet", "back", "no_data", 5, 15), ("quiet", "gone", "no_data", 5, 40), ("quiet", "back", "resolved", 5, 40),
+                                ("quiet", "back", "no_data", 45, 55), ("dry", None, "no_data", 45, 65)])
 
     def test_volume_is_watched_without_being_named(self):
         rows = [{"ts": T0 + minute * 60_000 + i * 200, "model": model, "x": 1, "c": "a"} for minute in range(90)
@@ -1484,9 +1493,17 @@ run: { commit: 100ms }
             time.sleep(seconds)
             return process
         load()
+        # One beside it has a planned downtime.
+        planned = topology(text.replace("name: quiet\napp: quiet", "name: planned\napp: planned")
+                           + "alerts: { mute: [{ monitors: silent, from: 2020-01-01T00:00:00Z, to: 2100-01-01T00:00:00Z, why: move }] }\n", "planned.yaml")
+        tidemark("topics", "create", planned, env=self.environment)
+        beside = subprocess.Popen([TIDEMARK, "run", planned, "--quiet"], cwd=ROOT, env=self.environment, stderr=subprocess.DEVNULL)
         process = run(3.5)
         process.kill()
         process.wait()
+        beside.kill()
+        beside.wait()
+        self.assertEqual([value for values in self.read("planned-alerts").values() for value in values], [])
         # The next process knows that it was said.
         process = run(2.5)
         load()

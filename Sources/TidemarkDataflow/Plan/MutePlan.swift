@@ -34,6 +34,19 @@ package struct MutePlan: Sendable, Equatable {
         guard window.endMs > fromMs ?? .min, window.startMs < toMs ?? .max else { return false }
         return weekly?.holds(window) ?? true
     }
+
+    /// When its time was last, in a span that begins after one moment and ends with another; `nil`: at no moment
+    /// of it.
+    ///
+    /// - Returns: the end of the span where its time goes on.
+    package func lastMoment(after startMs: Int64, through endMs: Int64) -> Int64? {
+        let endMs = min(endMs, toMs ?? .max)
+        var lastMs = endMs
+        if let weekly, !weekly.holds(Window(startMs: endMs - 1, endMs: endMs)) {
+            lastMs = weekly.end(before: endMs)
+        }
+        return lastMs > max(startMs, fromMs ?? .min) ? lastMs : nil
+    }
 }
 
 /// The value of a dimension, as a pattern: `*` any letters, `?` one.
@@ -108,6 +121,12 @@ package struct WeeklySpan: Sendable, Equatable {
     private static let weekMs: Int64 = 7 * 86_400_000
     /// 1970 began on a Thursday.
     private static let mondayMs: Int64 = 4 * 86_400_000
+
+    /// When it was last over, at a moment or before.
+    func end(before ms: Int64) -> Int64 {
+        let sinceMs = ms - Self.mondayMs - toMs
+        return ms - (sinceMs - sinceMs.flooredDivision(by: Self.weekMs) * Self.weekMs)
+    }
 
     /// Whether a window touches it.
     func holds(_ window: Window) -> Bool {

@@ -17,4 +17,20 @@ struct Mutes {
                     || GroupPattern.match(GroupPattern.values(of: part), mute.groups))
         }
     }
+
+    /// From when on a silence counts: it does not while it is planned, and begins anew where that ends.
+    ///
+    /// - `sinceMs`: nothing came since then; `nowMs`: until then.
+    /// - `part`: of the group, as keys have it; empty: the source as a whole.
+    func silenceStart(
+        monitor: String, part: [UInt8], sinceMs: Int64, nowMs: Int64
+    ) -> Int64 {
+        mutes.reduce(sinceMs) { startMs, mute in
+            guard mute.holds(monitor: monitor),
+                mute.groups.isEmpty
+                    || GroupPattern.match(GroupPattern.values(of: part), mute.groups)
+            else { return startMs }
+            return max(startMs, mute.lastMoment(after: sinceMs, through: nowMs) ?? startMs)
+        }
+    }
 }

@@ -46,7 +46,8 @@ struct GroupSilence: Monitor {
                         monitor: monitor, segment: index, key: key,
                         expected: ExpectedGroups(
                             monitor, key: key,
-                            countMax: monitor.per == .group ? segment.groupCountMax : 1)))
+                            countMax: monitor.per == .group ? segment.groupCountMax : 1,
+                            mutes: Mutes(plan))))
             }
         }
     }

@@ -13,6 +13,7 @@ struct SourceSilence: Monitor {
 
     private let monitors: [FreshnessPlan]
     private let source: String
+    private let mutes: Mutes
     private let text: SourceText
     /// By monitor: when the last record before the silence arrived, while its alert fires.
     private var firingSinceMs: [Int: Int64] = [:]
@@ -23,6 +24,7 @@ struct SourceSilence: Monitor {
         self.monitors = monitors
         source = plan.stream.source.topics.joined(separator: ", ")
         text = SourceText(plan: plan)
+        mutes = Mutes(plan)
         entries = EntryStore(.silence) { Self.key(monitors[$0]) }
     }
 
@@ -39,6 +41,10 @@ struct SourceSilence: Monitor {
                 record(.resolved, monitor, sinceMs: sinceMs, endMs: lastMs).forEach(emit)
             } else {
                 guard arrival.nowMs - lastMs >= monitor.limitMs else { continue }
+                // A planned silence does not count.
+                let startMs = mutes.silenceStart(
+                    monitor: monitor.name, part: [], sinceMs: lastMs, nowMs: arrival.nowMs)
+                guard arrival.nowMs - startMs >= monitor.limitMs else { continue }
                 firingSinceMs[index] = lastMs
                 entries.write(index, isNew: true, byteCount: monitor.name.utf8.count)
                 record(.noData, monitor, sinceMs: lastMs, endMs: lastMs + monitor.limitMs).forEach(

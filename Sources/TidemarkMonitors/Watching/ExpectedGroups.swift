@@ -61,6 +61,8 @@ struct ExpectedGroups {
     private let forgetMs: Int64
     private let maxAgeMs: Int64
     private let countMax: Int
+    private let name: String
+    private let mutes: Mutes
 
     private(set) var members: [Member] = []
     private var places: [[UInt8]: Int] = [:]
@@ -109,7 +111,10 @@ struct ExpectedGroups {
 
     /// - `key`: what the keys of its entries begin with.
     /// - `countMax`: groups that are expected at most.
-    init(_ monitor: FreshnessPlan, key: [UInt8], countMax: Int) {
+    /// - `mutes`: when silence is planned.
+    init(_ monitor: FreshnessPlan, key: [UInt8], countMax: Int, mutes: Mutes) {
+        name = monitor.name
+        self.mutes = mutes
         entries = EntryStore(.freshness) { part in part.map { key + [0x2f] + $0 } ?? key }
         limitMs = monitor.limitMs
         forgetMs = monitor.forgetMs
@@ -220,7 +225,13 @@ struct ExpectedGroups {
                 forgotten.insert(place)
                 continue
             }
+            // A planned silence does not count.
+            var startMs = pane.endMs - silentMs
             if !member.isSilent, silentMs >= limitMs {
+                startMs = mutes.silenceStart(
+                    monitor: name, part: member.part, sinceMs: startMs, nowMs: pane.endMs)
+            }
+            if !member.isSilent, pane.endMs - startMs >= limitMs {
                 members[place].isSilent = true
                 members[place].mute = isOld ? .backfill : nil
                 isChanged = true
@@ -230,8 +241,10 @@ struct ExpectedGroups {
                         kind: .silent, part: member.part, mute: members[place].mute,
                         sinceMs: member.lastMs, untilMs: pane.endMs))
             }
-            let spanMs = members[place].isSilent ? forgetMs : limitMs
-            nextMs = min(nextMs, pane.endMs - silentMs + spanMs)
+            nextMs = min(
+                nextMs,
+                members[place].isSilent
+                    ? pane.endMs - silentMs + forgetMs : startMs + limitMs)
         }
         dueMs = nextMs
         remove(forgotten) { member in

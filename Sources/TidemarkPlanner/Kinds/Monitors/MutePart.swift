@@ -60,19 +60,16 @@ enum MutePart {
     private static func names(
         _ node: Node, _ known: [String], silences: [String], _ reading: Reading
     ) -> [String] {
-        let heads = known.map { String($0.prefix { $0 != "." }) }
+        let heads = known.map { String($0.prefix { $0 != "." }) } + silences
+        let all = known + heads
         return reading.list(node, what: "a list of monitors", orOne: true, countMax: 200)
             .compactMap { item in
                 guard let name = reading.text(item, expected: "a monitor") else { return nil }
-                if silences.contains(name) {
-                    reading.say(
-                        "later", at: item.place, "`mute` of freshness comes in a later version",
-                        expected: "monitors that judge windows", suggestion: nil)
-                } else if !(known + heads).contains(where: { matchesPattern($0, name) }) {
+                if !all.contains(where: { matchesPattern($0, name) }) {
                     reading.say(
                         "unknown-monitor", at: item.place, "no monitor is called \(shown(name))",
                         expected: alternatives(Array(Set(heads)).sorted()),
-                        suggestion: nearest(name, known + heads).map { "`\($0)`" })
+                        suggestion: nearest(name, all).map { "`\($0)`" })
                 }
                 return name
             }
