@@ -1,3 +1,4 @@
+import CTails
 import Glibc
 package import TidemarkCore
 
@@ -86,33 +87,12 @@ package struct ShareRule: Sendable, Hashable {
 /// How likely so great a share, or a greater one, is by chance, where each row is of the kind with probability
 /// `most`: the exact binomial test, one-sided.
 ///
-/// - Complexity: O(√n) terms of the tail.
+/// - Complexity: O(1).
+/// - Source: C. J. Clopper, E. S. Pearson 1934.
 package func excessP(_ now: ShareCount, over most: Double) -> Double {
     guard now.count > 0, most < 1 else { return 1 }
     guard most > 0 else { return 0 }
-    let n = Double(now.total)
-    let x = Double(now.count)
-    let odds = most / (1 - most)
-    func logTerm(_ x: Double) -> Double {
-        logChoose(n, x) + x * log(most) + (n - x) * log1p(-most)
-    }
-    // From the side on which terms fall: above the mean upwards, else what is left of 1.
-    if x >= n * most {
-        var (term, sum, at) = (1.0, 1.0, x)
-        while at < n, term > sum * 1e-17 {
-            term *= (n - at) / (at + 1) * odds
-            sum += term
-            at += 1
-        }
-        return min(1, exp(logTerm(x)) * sum)
-    }
-    var (term, sum, at) = (1.0, 1.0, x - 1)
-    while at > 0, term > sum * 1e-17 {
-        term *= at / (n - at + 1) / odds
-        sum += term
-        at -= 1
-    }
-    return max(0, 1 - exp(logTerm(x - 1)) * sum)
+    return tails_binomial_upper(Double(now.total), most, Double(now.count))
 }
 
 /// How likely so great a share, or a greater one, is by chance, where both sides have the same: Fisher's exact

@@ -93,6 +93,15 @@ package struct Settings: Sendable, Equatable {
         values.first { $0.name == key.spec.name }.flatMap { Value(setting: $0.value) } ?? key.usual
     }
 
+    /// The value of a name; `nil` takes it away.
+    package subscript(name: String) -> JSONValue? {
+        get { values.first { $0.name == name }?.value }
+        set {
+            values.removeAll { $0.name == name }
+            if let newValue { values.append((name, newValue)) }
+        }
+    }
+
     package static func == (a: Settings, b: Settings) -> Bool {
         a.values.elementsEqual(b.values) { $0.name == $1.name && $0.value == $1.value }
     }

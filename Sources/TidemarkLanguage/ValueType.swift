@@ -79,6 +79,22 @@ extension ValueType where Value == Int64 {
     }
 }
 
+extension ValueType where Value == Int64 {
+    /// A time, such as `2026-12-01T08:00:00Z`; ms since 1970.
+    package static var time: ValueType {
+        ValueType(
+            .time,
+            parse: { text, spec in
+                Scalars.time(text).map { .success($0) }
+                    ?? .failure(
+                        ScalarProblem(
+                            rule: "bad-time", message: "\(shown(text)) is not a time",
+                            expected: spec.expected, suggestion: nil))
+            },
+            text: { timeText($0) }, json: { .integer($0) })
+    }
+}
+
 extension ValueType where Value: FixedWidthInteger {
     /// A whole number.
     package static func count(_ range: ClosedRange<Int64>) -> ValueType {

@@ -793,6 +793,35 @@ class Quality(unittest.TestCase):
         self.assertEqual([(a["group"], a["monitor"], a["state"]) for a in alerts], [({"model": "n"}, "quality.null", "firing")])
         self.assertEqual(said[1, "quality.null", "x"]["effect"], 40 / 600)
 
+    def test_a_model_that_serves_for_too_long_is_told(self):
+        base = SMALL.format(clock="2023-11-26T22:20:00Z")
+        old = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(T0 // 1000 - 3600))
+        text = base + ("monitors: { drift: off, volume: off, freshness: off, quality: off, stale: { age: 3m, clear_for: 1 of 1, max_age: 7d, "
+                       "overrides: [{ groups: { model: n }, since: %s, age: 2h }, { groups: { model: o }, since: %s }] } }\n" % (old, old))
+        path = topology(text, "age.yaml")
+        kind = {"model": lambda i: "mno"[i % 3]}
+        minutes = [kind] * 62
+        rows = [one for m, kind in enumerate(minutes) for one in self.minute(m, rows=30, **kind)]
+        # A week later it is new.
+        rows += self.minute(9 * 1440, rows=30, **kind) + self.minute(9 * 1440 + 1, rows=30, model="m")
+        _, out = run_lines(rows, path, "age")
+        verdicts = {((r["value"]["window"]["start"] - T0) // 60_000, r["value"]["group"]["model"]): v
+                    for r in out["t-aggregates"] for v in r["value"].get("verdicts", [])}
+        self.assertEqual([verdicts[minute, "m"]["effect"] for minute in (0, 2, 3, 9 * 1440)], [60, 180, 240, 60])
+        self.assertEqual([verdicts[minute, "m"]["verdict"] for minute in (0, 2, 3, 9 * 1440)], ["ok", "ok", "excess", "ok"])
+        self.assertEqual((verdicts[0, "n"]["effect"], verdicts[59, "n"]["verdict"], verdicts[60, "n"]["verdict"]), (3660, "ok", "excess"))
+        alerts = [a["value"] for a in out["t-alerts"]]
+        told = [((a["window"]["start"] - T0) // 60_000, a["group"]["model"], a["state"], a["severity"]) for a in alerts]
+        self.assertEqual(told[:3], [(0, "o", "firing", "warn"), (3, "m", "firing", "warn"), (60, "n", "firing", "warn")])
+        self.assertIn((9 * 1440, "m", "resolved", "warn"), told)
+        began = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(T0 // 1000))
+        self.assertEqual((alerts[1]["summary"], alerts[1]["usual"], alerts[1]["now"]),
+                         (f"model=m serves since {began}, for longer than 3m", "at most 3m", "4m"))
+        again = topology(text + "run: { workers: 2, batch_rows: 7 }\n", "again.yaml")
+        self.assertEqual([a["value"]["id"] for a in run_lines(rows, again, "again")[1]["t-alerts"]], [a["id"] for a in alerts])
+        done = tidemark("lint", topology(base + "monitors: { stale: { age: 3m, since: yesterday } }\n", "wrong.yaml"), ok=None)
+        self.assertIn("bad-time", done.stdout + done.stderr)
+
     def test_overrides_hold_for_groups_and_columns(self):
         base = self.baseline([{"nulls": 6}] * 10)
         def firing(overrides):

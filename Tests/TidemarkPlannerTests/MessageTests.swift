@@ -111,7 +111,7 @@ struct MessageTests {
         ),
         (
             "monitors:\n  fast: { severity: page }",
-            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, quality, rule, volume, freshness · try: `drift: all`"
+            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, quality, rule, volume, age, freshness · try: `drift: all`"
         ),
         (
             "monitors:\n  both: { drift: scores, volume: rows }",
@@ -159,7 +159,7 @@ struct MessageTests {
         ),
         (
             "monitors: { m: { metric: x } }",
-            "6:18 later: monitors of kind `metric` come in a later version · expected: drift, quality, rule, volume or freshness · try: delete it"
+            "6:18 later: monitors of kind `metric` come in a later version · expected: drift, quality, rule, volume, age or freshness · try: delete it"
         ),
         (
             "monitors: { volume: { drop: off } }",

@@ -1,5 +1,6 @@
 import TidemarkCore
 package import TidemarkLanguage
+import TidemarkText
 
 /// A monitor of silence: it fires when nothing has come for a time.
 ///
@@ -39,6 +40,20 @@ package struct FreshnessPlan: Sendable, Equatable {
         self.name = name
         self.limitMs = limitMs
         forgetMs = max(7 * 86_400_000, 2 * limitMs)
+    }
+}
+
+/// What a monitor of kind `age` says.
+extension MonitorPlan {
+    /// A group that serves for longer is too old, ms.
+    package var ageLimitMs: Int64 {
+        get { settings["limit_ms"]?.asInteger ?? 90 * 86_400_000 }
+        set { settings["limit_ms"] = .integer(newValue) }
+    }
+    /// When it began to serve; `nil`: with its first window.
+    package var ageSinceMs: Int64? {
+        get { settings["since_ms"]?.asInteger }
+        set { settings["since_ms"] = newValue.map { .integer($0) } }
     }
 }
 

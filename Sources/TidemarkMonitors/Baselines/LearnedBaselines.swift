@@ -263,7 +263,8 @@ struct LearnedBaselines {
         let missing = max(0, cellCount - sum.cells.count)
         return LearnedReference(
             progress: progress, isInForce: isOld && sum.rows >= learning.minRows,
-            cells: sum.cells + Array(repeating: 0, count: missing), squares: sum.squares)
+            cells: sum.cells + Array(repeating: 0, count: missing),
+            beganMs: memory.head.beganMs, squares: sum.squares)
     }
 
     private func learning(_ place: Place) -> LearningPlan? {

@@ -13,6 +13,8 @@ struct LearnedReference {
     var cells: [UInt64] = []
     /// By place of the column in its segment: where its cells are.
     var ranges: [Int: Range<Int>] = [:]
+    /// The start of the group's first window with rows; `nil`: none is over yet.
+    var beganMs: Int64?
     /// Σ rows² over the windows that `progress` counts.
     var squares: UInt128 = 0
     /// By place of the column in its segment: what became of its rows, where that is kept.

@@ -15,33 +15,18 @@ struct Rule: Monitor {
     /// The cell of rows that break the rule; below it is that of rows that keep it.
     private static let brokenCell = 2
 
-    private struct Watch {
-        var monitor: Int
-        var rule: ShareRule
-    }
-
-    private let plan: Plan
-    /// By segment, by window length, by column.
-    private let watching: [[[[Watch]]]]
+    /// By segment, by window length, by column: the monitors that watch it.
+    private let watching: [[[[Int]]]]
+    private var overridden: OverriddenMonitors
 
     init(_ plan: Plan, rank: @escaping GroupRanking) {
-        self.plan = plan
+        overridden = OverriddenMonitors(plan)
         let stream = plan.stream
-        let rules = stream.monitors.indices.filter { stream.monitors[$0].kind == Self.spec.name }
         watching = stream.segments.indices.map { segment in
             stream.windows.indices.map { size in
                 stream.columns.indices.map { column in
-                    rules.compactMap { index in
-                        let monitor = stream.monitors[index]
-                        guard monitor.segments.contains(segment), monitor.windows.contains(size),
-                            monitor.columns.contains(column)
-                        else { return nil }
-                        return Watch(
-                            monitor: index,
-                            rule: ShareRule(
-                                most: Self.most(of: monitor), level: nil, ignoreBelow: 0,
-                                rowCountMin: UInt64(max(0, monitor.minRows))))
-                    }
+                    stream.monitors(
+                        of: Self.spec.name, segment: segment, size: size, column: column)
                 }
             }
         }
@@ -64,30 +49,30 @@ struct Rule: Monitor {
         let cells = unsafe window.cells(0)
         let now = ShareCount(
             Int64(unsafe cells[Self.brokenCell]), of: Int64(window.valueCount(0)))
-        for watch in watching[window.segment][window.closing.size][column] {
-            let monitor = plan.stream.monitors[watch.monitor]
-            let most = Self.most(of: monitor)
-            var finding = watch.rule.judge(now, nil)
-            if most > 0, finding.verdict == .excess {
-                // Of no row at all one is too many; of a share chance has its part.
-                finding.p = shareAboveP(now, most: most)
-                if let level = monitor.level, let p = finding.p, p > level { finding.verdict = .ok }
-            }
+        for index in watching[window.segment][window.closing.size][column] {
+            let monitor = overridden.plan(index, column: column, part: window.part)
             guard monitor.alerts else { continue }
-            let verdict = VerdictRecord(
-                monitor: monitor.name, baseline: "", p: finding.p,
-                level: most > 0 ? monitor.level : nil, effect: finding.effect, ignoreBelow: most,
-                verdict: finding.verdict)
-            record.verdicts.append(verdict)
-            let effect = finding.effect ?? 0
-            let isNear = effect > 0 && effect >= most * monitor.clearBelow
+            let most = Self.most(of: monitor)
+            let rule = ShareRule(
+                most: most, level: monitor.level, ignoreBelow: 0,
+                rowCountMin: UInt64(max(0, monitor.minRows)))
+            let finding = rule.judge(now, nil)
+            record.verdicts.append(
+                VerdictRecord(
+                    monitor: monitor.name, baseline: "", p: finding.p,
+                    level: most > 0 ? monitor.level : nil, effect: finding.effect,
+                    ignoreBelow: most, verdict: finding.verdict))
             alerts.take(
-                finding.verdict, isNear: isNear, of: watch.monitor, window
+                finding.verdict, isNear: rule.isNear(finding, clearBelow: monitor.clearBelow),
+                of: index, window
             ) { saying, text in
                 var alert = text.record(
                     saying, monitor, record, window.closing, test: Self.spec.name, threshold: most,
                     summary: summary(saying.transition, monitor, record, now, most))
                 alert.value = finding.effect
+                (alert.effect, alert.effectBound) = (finding.effect, most)
+                alert.usual = "at most \(percentText(most))"
+                alert.now = percentText(now.share)
                 alert.p = finding.p
                 alert.n = Int64(now.total)
                 return alert
@@ -95,21 +80,12 @@ struct Rule: Monitor {
         }
     }
 
-    /// One sentence for a person; the topology may have words of its own.
+    /// One sentence for a person.
     private func summary(
         _ transition: AlertRecord.Transition, _ monitor: MonitorPlan, _ record: AggregateRecord,
         _ now: ShareCount, _ most: Double
     ) -> String {
         let group = String(decoding: record.group.part, as: UTF8.self)
-        if let template = monitor.summary {
-            return filled(
-                template,
-                [
-                    ("{column}", record.column), ("{group}", group),
-                    ("{value}", shortText(now.share)), ("{threshold}", shortText(most)),
-                    ("{baseline}", ""),
-                ])
-        }
         let what = "\(now.count) of \(counted(Int64(now.total), "row")) of \(group)"
         return transition == .firing
             ? "\(monitor.name): \(what) break the rule, a share of \(shortText(now.share)) over "

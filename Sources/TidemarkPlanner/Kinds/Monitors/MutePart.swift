@@ -10,9 +10,13 @@ enum MutePart {
     private static let groups = KeySpec(
         "groups", .map("a map dimension → value or pattern"), says: "all",
         shape: .names(.text), "of which groups")
-    private static let from = KeySpec(
-        "from", .time, "from then on, event time")
-    private static let to = KeySpec("to", .time, "up to then, event time")
+    private static let usual = MutePlan(why: "")
+    private static let from = Setting(
+        "from", \MutePlan.fromMs, ValueType<Int64>.time.optional, usual: usual,
+        "from then on, event time")
+    private static let to = Setting(
+        "to", \MutePlan.toMs, ValueType<Int64>.time.optional, usual: usual,
+        "up to then, event time")
     private static let weekly = KeySpec(
         "weekly", .any("days and hours like `Sun 02:00-04:00`"), "at this time of each week, UTC")
     private static let why = KeySpec(
@@ -40,10 +44,10 @@ enum MutePart {
                 plan.monitors = names(node, known, silences: found.silences.map(\.name), reading)
             }
             if let node = f[groups] { plan.groups = GroupPatterns.read(node, scope) }
-            plan.fromMs = f[from].flatMap { time($0, reading) }
-            plan.toMs = f[to].flatMap { time($0, reading) }
+            f.read([from, to], into: &plan)
             if let node = f[weekly] { plan.weekly = span(node, reading) }
-            if let fromMs = plan.fromMs, let toMs = plan.toMs, fromMs >= toMs, let node = f[to] {
+            if let fromMs = plan.fromMs, let toMs = plan.toMs, fromMs >= toMs, let node = f[to.spec]
+            {
                 reading.say(
                     "out-of-limits", at: node.place, "it ends before it begins",
                     expected: "`from` before `to`", suggestion: nil)
@@ -73,15 +77,6 @@ enum MutePart {
                 }
                 return name
             }
-    }
-
-    private static func time(_ node: Node, _ reading: Reading) -> Int64? {
-        guard let text = reading.text(node, expected: ValueForm.time.expected) else { return nil }
-        if let ms = Scalars.time(text) { return ms }
-        reading.say(
-            "bad-time", at: node.place, "\(shown(text)) is not a time",
-            expected: ValueForm.time.expected, suggestion: nil)
-        return nil
     }
 
     private static let days = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]

@@ -10,6 +10,7 @@ import TidemarkTopology
 struct Rule: MonitorKind {
     let name = "rule"
     var standsByName: Bool { false }
+    var usualSeverity: Severity { .warn }
     private let condition = KeySpec(
         "rule", .condition, required: true, "what is true of rows as they should be")
     private let broken = Key(
@@ -24,7 +25,10 @@ struct Rule: MonitorKind {
         minRows = Setting(
             "min_rows", \MonitorPlan.minRows, .count(1...1_000_000_000), usual: usual,
             json: "min_rows", "fewer rows for which it is true or false: `too_few`")
-        let own: [any TopologyKey] = [condition, broken, Reach.segments, Reach.windows, minRows]
+        let own: [any TopologyKey] = [
+            condition, broken, Reach.segments, Reach.windows, minRows,
+            OverridesPart.key([minRows]),
+        ]
         part = PartSpec(
             name, path: "monitors.*", "a condition that rows have to keep",
             own + AlertKeys.ofMonitor,
@@ -45,6 +49,7 @@ struct Rule: MonitorKind {
         plan.minRows = 1
         f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
         Reach.read(f, scope, into: &plan)
+        OverridesPart.read(f, [minRows], scope, into: &plan)
         plan.baseline = -1
         plan.settings = Settings([("broken", .number(f.value(broken)))])
         var column = ColumnPlan(name: entry.key, role: .rule, type: .number, path: [])
