@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import unittest
+import uuid
 import zlib
 
 from acceptance import ROOT, SMALL, T0, TIDEMARK, WORK, lines, run_lines, small, tidemark, topology
@@ -792,6 +793,36 @@ class Quality(unittest.TestCase):
         # Of a group beside itself nothing is said.
         self.assertEqual([(a["group"], a["monitor"], a["state"]) for a in alerts], [({"model": "n"}, "quality.null", "firing")])
         self.assertEqual(said[1, "quality.null", "x"]["effect"], 40 / 600)
+
+    def test_the_contract_that_is_shipped_is_kept(self):
+        draw = random.Random(11)
+        rows, wanted = [], {}
+        for window in range(12):
+            for i in range(400):
+                score = round(draw.uniform(0, 1), 3)
+                one = {"ts": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(T0 // 300_000 * 300 + window * 300 + i // 2)),
+                       "request_id": str(uuid.UUID(int=draw.getrandbits(128))), "age": draw.randint(18, 90), "postcode": f"{draw.randint(1000, 9999)}AB",
+                       "applicant": {"income": draw.choice([-1, 20_000, 30_000]) if i % 30 == 0 else 25_000}, "purpose": draw.choice(["car", "study", "other"]),
+                       "score": score, "approved": score >= 0.35}
+                # One kind of harm a window, in a few of its rows.
+                if i in (17, 230) or window == 11 and i % 10 == 3:
+                    one.update([{}, {"age": None}, {"age": "old"}, {"age": 17.5}, {"score": 1.5}, {"purpose": "boat"}, {"postcode": "ab"},
+                                {"request_id": rows[-1]["request_id"] if rows else "x"}, {"score": 0.1, "approved": True}, {"approved": "maybe"},
+                                {"request_id": "7"}, {"purpose": "home", "applicant": {"income": -1}}][window])
+                rows.append(one)
+            # What allows a share is not broken by two rows of 400.
+            wanted[window] = [set(), {"quality.null age"}, {"quality.wrong_type age"}, {"quality.wrong_type age"}, set(), {"quality.unseen purpose"},
+                              {"quality.pattern postcode"}, set(), {"no-approval-below-cutoff"}, {"quality.unseen approved"},
+                              {"quality.pattern request_id"}, {"income-for-homes"}][window]
+        _, out = run_lines(rows, ROOT / "topologies/contract.yaml", "contract")
+        found = {window: set() for window in wanted}
+        for record in out["loan-contract-aggregates"]:
+            value = record["value"]
+            for verdict in value.get("verdicts", []):
+                if verdict["verdict"] == "excess":
+                    column = "" if value["column"].startswith(verdict["monitor"]) else " " + value["column"]
+                    found[(value["window"]["start"] - T0 // 300_000 * 300_000) // 300_000].add(verdict["monitor"] + column)
+        self.assertEqual(found, wanted)
 
     def test_a_model_that_serves_for_too_long_is_told(self):
         base = SMALL.format(clock="2023-11-26T22:20:00Z")
