@@ -74,7 +74,7 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
     package func produce(_ record: OutputRecord) throws(TransactionError) -> Bool {
         let code: rd_kafka_resp_err_t
         do throws(ConnectorError) {
-            code = try sink.send(fitted(record))
+            code = try sink.send(substitute(record) ?? record)
         } catch {
             throw .environment(error)
         }
@@ -156,13 +156,13 @@ package final class KafkaTransactions: TransactionalProducer, @unchecked Sendabl
         try sink.check(topics: topics)
     }
 
-    /// A record as its topic takes it.
-    private func fitted(_ record: OutputRecord) -> OutputRecord {
+    /// What goes in place of a record that its topic does not take; `nil`, and no copy, for all others.
+    private func substitute(_ record: OutputRecord) -> OutputRecord? {
         let count = record.value?.count ?? 0
         if record.form == .foreign {
-            return count > foreignBytesMax ? record.shortened(to: foreignBytesKept) : record
+            return count > foreignBytesMax ? record.shortened(to: foreignBytesKept) : nil
         }
-        guard let most = ownBytesMax[record.topic], count > most else { return record }
+        guard let most = ownBytesMax[record.topic], count > most else { return nil }
         return record.replaced(byteCount: count, most: most)
     }
 
