@@ -540,6 +540,113 @@ monitors:
         bad = topology(text.replace("20%", "60%"), "trimmed-bad.yaml")
         self.assertIn("trimmed_mean", tidemark("lint", bad, ok=None).stderr + tidemark("lint", bad, ok=None).stdout)
 
+    def test_metrics_of_groups_are_what_a_plain_recompute_gives_in_any_batch(self):
+        from fractions import Fraction
+        text = """name: t
+source:
+  topic: t
+  clock: 2030-01-01T00:00:00Z
+  out_of_orderness: 2s
+  schema: { ts: time_ms, model: model, amount: number, level: integer, country: category, decision: class }
+segments: { all: { by: [] } }
+windows: [1m, 3m every 1m]
+metrics:
+  declines: share(decision == "decline")
+  declined_value: sum(amount where decision == "decline") / sum(amount)
+  big: count(where amount > 100)
+  least: min(amount where level > 1)
+  far: sd(amount + 1000000000)
+  p90: quantile(amount, 90%)
+  countries: distinct(country where decision == "decline")
+  together: correlation(amount, level)
+  lacking: null_share(amount)
+  odds: if(model == "m0", declines / (1 - declines), null)
+monitors:
+  drift: off
+  quality: off
+  volume: off
+  freshness: off
+  bounded: { metric: declines, outside: [1%, 35%], min_rows: 20, alert: true, for: 1 of 1 }
+  own: { metric: mean(level) * 2, below: 3, min_rows: 20, segments: [all] }
+  waits: { when: "count() >= 20 and declines > 30%", windows: [1m], max_age: 1h }
+"""
+        rng = random.Random(SEED)
+        rows = []
+        for i in range(4_000):
+            row = {"ts": T0 + i * 100, "model": f"m{i % 2}", "level": rng.randrange(4), "country": rng.choice("ABCDE"),
+                   "decision": "decline" if rng.random() < (0.2 if i < 2_000 else 0.45) else "approve"}
+            if rng.random() > 0.03:
+                row["amount"] = round(rng.lognormvariate(3, 1.5), 2)
+            rows.append(row)
+        topo = topology(text, "metrics.yaml")
+        _, out = run_lines(rows, topo, "metrics")
+        schema = json.loads((ROOT / "docs/schemas/aggregate.schema.json").read_text())
+
+        def sd(values):
+            values = list(map(Fraction, values))
+            mean = sum(values) / len(values)
+            return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+
+        def recompute(of):
+            amounts = [r["amount"] for r in of if "amount" in r]
+            declined = [r for r in of if r["decision"] == "decline"]
+            both = [(r["amount"], r["level"]) for r in of if "amount" in r]
+            share = len(declined) / len(of)
+            x, y = zip(*((Fraction(a), Fraction(b)) for a, b in both))
+            mx, my = sum(x) / len(x), sum(y) / len(y)
+            cov = sum((a - mx) * (b - my) for a, b in zip(x, y)) / (len(x) - 1)
+            return {
+                "declines": share,
+                "declined_value": float(sum(Fraction(r["amount"]) for r in declined if "amount" in r) / sum(map(Fraction, amounts))),
+                "big": sum(a > 100 for a in amounts),
+                "least": min((r["amount"] for r in of if r["level"] > 1 and "amount" in r), default=None),
+                "far": sd([a + 1e9 for a in amounts]), "countries": len({r["country"] for r in declined}),
+                "together": float(cov) / (sd(x) * sd(y)), "lacking": 1 - len(amounts) / len(of),
+                "odds": share / (1 - share) if len({r["model"] for r in of}) == 1 and of[0]["model"] == "m0" else None,
+                "own": 2 * sum(r["level"] for r in of) / len(of), "waits": len(of) >= 20 and share > 0.3,
+            }
+
+        checked, verdicts = collections.Counter(), collections.Counter()
+        for record in (r["value"] for r in out["t-aggregates"] if r["value"].get("role") == "metric"):
+            jsonschema.validate(record, schema)
+            window, model = record["window"], record["group"].get("model")
+            of = [r for r in rows if window["start"] <= r["ts"] < window["end"] and model in (None, r["model"])]
+            name, metric = record["column"], record["metric"]
+            self.assertEqual(record["rows"]["total"], len(of))
+            for verdict in record.get("verdicts", []):
+                verdicts[verdict["monitor"], verdict["verdict"]] += 1
+            checked[name] += 1
+            if name == "p90":
+                values = sorted(r["amount"] for r in of if "amount" in r)
+                self.assertAlmostEqual(metric["value"], values[int(0.9 * (len(values) - 1))], delta=0.02 * metric["value"])
+                continue
+            want = recompute(of)[name]
+            if name == "waits":
+                self.assertIs(metric["holds"], want)
+            elif want is None:
+                self.assertNotIn("value", metric, (name, record))
+            else:
+                close = 1e-3 if name == "countries" else 1e-9 * max(1, abs(want))
+                self.assertAlmostEqual(metric["value"], want, delta=close, msg=name)
+            if name == "declines":
+                self.assertAlmostEqual(metric["standard_error"], math.sqrt(want * (1 - want) / len(of)), delta=1e-12)
+            if name == "odds" and want is not None:
+                # The error of a share p, carried through p / (1 - p).
+                error = math.sqrt(want / (1 + want) / (1 + want) / len(of))
+                self.assertAlmostEqual(metric["standard_error"], error * (1 + want) ** 2, delta=0.02 * error * (1 + want) ** 2)
+        self.assertEqual(len(checked), 12)
+        self.assertGreater(min(checked.values()), 20)
+        for seen in [("bounded", "ok"), ("bounded", "rise"), ("own", "ok"), ("waits", "ok"), ("waits", "met")]:
+            self.assertGreater(verdicts[seen], 0, (seen, verdicts))
+        fired = {r["value"]["monitor"] for r in out["t-alerts"] if r["value"]["state"] == "firing"}
+        self.assertEqual(fired - {"own"}, {"bounded", "waits"})
+        for number, more in enumerate((("run.batch_rows=1",), ("run.batch_rows=977", "run.workers=2"))):
+            other = WORK / f"metrics-again-{number}"
+            tidemark("run", topo, "--input", WORK / "metrics.ndjson", "--output", other, "--until-end", "--quiet",
+                     *(part for setting in more for part in ("--set", setting)))
+            for kind in ("aggregates", "alerts"):
+                self.assertEqual([r["value"] for r in lines(other / f"t-{kind}.ndjson")], [r["value"] for r in out[f"t-{kind}"]])
+
     def test_rows_that_stay_away_are_an_alert_of_their_group(self):
         topo = topology(SMALL.format(clock="2023-11-14T23:20:00Z").replace("number", "{ type: number, expect: { range: [0, 9] } }")
                         + "monitors: { drift: off, volume: { against: { trailing: 12m } }, floor: { volume: rows, below: 50, severity: warn } }\n", "volume.yaml")

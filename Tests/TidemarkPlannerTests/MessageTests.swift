@@ -111,7 +111,7 @@ struct MessageTests {
         ),
         (
             "monitors:\n  fast: { severity: page }",
-            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, quality, rule, volume, age, freshness · try: `drift: all`"
+            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, quality, rule, volume, age, freshness, metric, when · try: `drift: all`"
         ),
         (
             "monitors:\n  both: { drift: scores, volume: rows }",
@@ -158,8 +158,8 @@ struct MessageTests {
             "6:18 unknown-word: `exactly_onec` is not known here · expected: exactly_once or at_least_once · try: `exactly_once`"
         ),
         (
-            "monitors: { m: { metric: x } }",
-            "6:18 later: monitors of kind `metric` come in a later version · expected: drift, quality, rule, volume, age or freshness · try: delete it"
+            "monitors: { m: { detect: x } }",
+            "6:18 later: monitors of kind `detect` come in a later version · expected: drift, quality, rule, volume, age, freshness, metric or when · try: delete it"
         ),
         (
             "monitors: { volume: { drop: off } }",
@@ -192,10 +192,6 @@ struct MessageTests {
         (
             "segments: { whole: { by: [] } }\nmonitors: { quiet: { freshness: 2h, per: group, segments: [whole] } }",
             "7:59 no-groups: segment `whole` has no groups: its `by` is empty · expected: a segment with `by` · try: `per: segment`"
-        ),
-        (
-            "metrics: { m: count() }",
-            "6:1 later: `metrics` comes in a later version · expected: keys of this version · try: delete it for now"
         ),
         (
             "owner: ~",

@@ -129,6 +129,19 @@ void tk_split_signs(
 void tk_count_registers(const uint8_t *registers, size_t count, uint32_t counts[64]);
 /// 257 raw HyperLogLog estimates over 2^lgK, lgK 4 to 21: where the corrected one is whole steps.
 const float *tk_hll_knots(int lg_k);
+/// Digits of an exact sum of doubles; one more word counts what was added since it was settled.
+enum { TK_SUM_DIGITS = 67 };
+/// Adds finite values to an exact sum of TK_SUM_DIGITS + 1 words, all 0 at first.
+void tk_sum_add(int64_t *sum, const double *values, size_t count);
+/// Adds their squares, exact but for what lies below 2^-1074; returns how many squares are no double, and
+/// were left out.
+size_t tk_sum_add_squares(int64_t *sum, const double *values, size_t count);
+/// Adds another sum.
+void tk_sum_merge(int64_t *sum, const int64_t *other);
+/// Brings a sum into the form that all equal sums have.
+void tk_sum_settle(int64_t *sum);
+/// The double next to a sum, and in `rest` the one next to what is then left.
+double tk_sum_value(const int64_t *sum, double *rest);
 /// Begins to fetch the cache lines of some bytes, to write them.
 void tk_prefetch(const void *start, size_t byte_count);
 /// The same, to read them.

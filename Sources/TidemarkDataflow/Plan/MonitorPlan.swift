@@ -74,6 +74,16 @@ package struct VolumeRule: Sendable, Equatable {
     package var testCount: Int { (drop == nil ? 0 : 1) + (rise == nil ? 0 : 1) }
 }
 
+/// What a metric monitor takes for too great and too small.
+package struct MetricRule: Sendable, Equatable {
+    /// Greater values are too great; `nil`: none is.
+    package var above: Double?
+    /// Smaller values are too small; `nil`: none is.
+    package var below: Double?
+
+    package init() {}
+}
+
 /// A monitor that judges windows.
 ///
 /// Its kind says what it makes of them: drift is judged for each (segment, group, column, window) of its
@@ -89,6 +99,8 @@ package struct MonitorPlan: Sendable {
     package var settings = Settings()
     /// What is too few and too many; of use to volume alone.
     package var volume = VolumeRule()
+    /// What is too great and too small; of use to metrics alone.
+    package var metric = MetricRule()
     /// Places in `StreamPlan.columns`; none where it watches groups as a whole.
     package var columns: [Int]
     /// Places in `StreamPlan.segments`.

@@ -36,6 +36,8 @@ package struct StreamPlan: Sendable {
     package var freshness: [FreshnessPlan] = []
     /// Columns whose covariances are kept, a list for each rule that asks, ascending.
     package var correlations: [[Int]] = []
+    /// Numbers and conditions of groups in windows.
+    package var metrics: [MetricPlan] = []
 
     package init(
         source: SourcePlan, columns: [ColumnPlan], eventTimeColumn: Int?, filter: RowExpression?,
@@ -136,6 +138,8 @@ package struct ColumnPlan: Sendable, Equatable {
     package var computation: Computation?
     /// The planner made it for a segment or a monitor: no topology names it.
     package var isHidden = false
+    /// It is only there for metrics: it has no record of its own.
+    package var isUnpublished = false
     /// A frame has values of it.
     package var isHeld: Bool { isRead || isComputed }
     /// How it is summarised where it is watched.
@@ -185,6 +189,8 @@ package enum ColumnRole: String, Sendable, CaseIterable {
     case weight, time
     /// Whether rows break the rule of a monitor: 1, or 0 where they keep it.
     case rule
+    /// It is worked out of the rows of a window, and no row has a value of it.
+    case metric
 }
 
 /// How values of a column are read.
@@ -257,6 +263,10 @@ package struct ColumnSummary: Sendable, Equatable {
     package var sampleCount: Int?
     /// Texts that came more than once are counted, for a check of quality.
     package var countsRepeats = false
+    /// Exact sums for metrics.
+    package var metricSums = false
+    /// Quantiles for metrics.
+    package var metricQuantiles = false
     /// Summaries that are known here by name and settings alone, in the order of their names.
     package var parts: [PartPlan] = []
 

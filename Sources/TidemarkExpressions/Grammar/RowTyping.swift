@@ -54,18 +54,39 @@ package struct RowTyping {
             isWhole: typed.isWhole)
     }
 
+    /// The typed tree of a part of a text.
+    static func read(
+        _ syntax: Syntax, of text: String, columns: [ExpressionColumn], use: ExpressionUse
+    ) throws(ExpressionFailure) -> TypedExpression {
+        let typed = try RowTyping(text, columns: columns, use: use).type(syntax)
+        return TypedExpression(
+            expression: typed.type == nil ? .null : typed.expression, type: typed.type,
+            isWhole: typed.isWhole)
+    }
+
+    /// The condition that a part of a text is.
+    static func condition(
+        _ syntax: Syntax, of text: String, columns: [ExpressionColumn], use: ExpressionUse
+    ) throws(ExpressionFailure) -> RowExpression {
+        let typing = RowTyping(text, columns: columns, use: use)
+        return try typing.condition(typing.type(syntax))
+    }
+
     /// The condition that a text is.
     package static func condition(
         _ text: String, columns: [ExpressionColumn], use: ExpressionUse
     ) throws(ExpressionFailure) -> RowExpression {
         let syntax = try ExpressionParser.parse(text)
         let typing = RowTyping(text, columns: columns, use: use)
-        let typed = try typing.type(syntax)
+        return try typing.condition(typing.type(syntax))
+    }
+
+    private func condition(_ typed: Typed) throws(ExpressionFailure) -> RowExpression {
         guard typed.type == .boolean || typed.type == nil else {
             throw ExpressionFailure(
-                "not-a-condition", typed.offset, "this is \(typing.word(typed.type))",
+                "not-a-condition", typed.offset, "this is \(word(typed.type))",
                 expected: "true or false",
-                suggestion: "a comparison, `\(typing.source(typed)) \(typing.example(typed.type))`")
+                suggestion: "a comparison, `\(source(typed)) \(example(typed.type))`")
         }
         return typed.expression
     }

@@ -69,14 +69,16 @@ package struct WindowEvidence: ~Copyable {
         unsafe self.counters = counters
     }
 
-    /// A group as a whole.
-    init(
-        _ closing: WindowClosing, segment: Int, part: [UInt8], rows: RowCounts,
-        references: WindowReferences
+    /// A group as a whole, or a metric of it.
+    ///
+    /// - `column`: that of the metric.
+    package init(
+        _ closing: WindowClosing, segment: Int, column: Int? = nil, part: [UInt8],
+        rows: RowCounts, references: WindowReferences
     ) {
         self.closing = closing
         self.segment = segment
-        column = nil
+        self.column = column
         place = 0
         self.part = part
         self.rows = rows

@@ -5,7 +5,8 @@ package import TidemarkLanguage
 package enum MonitorKinds {
     /// A new kind is one more line here.
     static let all: [any Monitor.Type] = [
-        Drift.self, Quality.self, Rule.self, Volume.self, Age.self, SourceSilence.self,
+        Drift.self, Quality.self, Rule.self, Volume.self, Age.self, Metric.self, When.self,
+        SourceSilence.self,
         BadRows.self,
         SourceConditions.self,
         GroupSilence.self,

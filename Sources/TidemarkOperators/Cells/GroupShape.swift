@@ -84,7 +84,7 @@ final class ColumnShape: @unchecked Sendable {
         column: ColumnPlan, group: String, baselines: [BaselineTable], monitored: [Int],
         asked: [Int], learns: WantedBinnings.Learning, counterStart: inout Int
     ) {
-        self.column = column
+        var plan = column
         var wanted = WantedBinnings(column: column, group: group, baselines: baselines)
         hasHistogram = wanted.addHistogram()
         wanted.add(monitored: monitored, learns: learns)
@@ -120,12 +120,15 @@ final class ColumnShape: @unchecked Sendable {
         if column.type.isNumeric {
             if let (least, most) = wanted.range {
                 sums = .exact(SumPlan(from: least, to: most))
+                // They are exact in themselves.
+                plan.summary.metricSums = false
             } else {
                 sums = .ordered
             }
         } else {
             sums = .none
         }
+        self.column = plan
     }
 
     deinit {

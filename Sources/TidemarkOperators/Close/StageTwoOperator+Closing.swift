@@ -82,6 +82,7 @@ extension StageTwoOperator {
                 place, column: column, segment: index, closing, rows: record.rows, references)
             return monitors.judge(evidence, &record)
         }
+        publishMetrics(cell, segment: index, references, &window, emit)
         if let (record, events) = monitors.judgeGroup(
             cell.shape.values, rows: cell.rowCounts, segment: index, references, closing)
         {
@@ -100,6 +101,7 @@ extension StageTwoOperator {
             record.otherGroupCount = groupCount
             return []
         }
+        publishMetrics(cell, segment: index, nil, &window, emit)
     }
 
     /// Publishes the record of each column of a group, after `judge` has had its say.
@@ -117,7 +119,8 @@ extension StageTwoOperator {
         writer.begin(group: cell.shape.part, of: segment)
         cell.prefetchLevels()
         cell.prefetchItems(0)
-        for (place, column) in segment.columns.enumerated() {
+        for (place, column) in segment.columns.enumerated()
+        where !plan.stream.columns[column].isUnpublished {
             cell.prefetchItems(place + 1)
             let settled = SettledColumn(cell, place, wantsKLL: writer.wantsKLL)
             var record = cell.record(place, settled, segment, window.closing, plan)
@@ -129,6 +132,36 @@ extension StageTwoOperator {
             window.count(record)
             writer.publish(record, cell, place, column: column, settled, &window.tally, emit)
             writer.publish(events, &window.tally, emit)
+        }
+    }
+
+    /// Works out, judges and publishes the metrics of a group.
+    private func publishMetrics(
+        _ cell: GroupCell, segment index: Int, _ references: WindowReferences?,
+        _ window: inout ClosingWindow, _ emit: (OutputRecord) -> Void
+    ) {
+        guard let metrics else { return }
+        let (closing, segment) = (window.closing, plan.stream.segments[index])
+        for (metric, taken) in zip(plan.stream.metrics, metrics.evaluate(cell, segment: index)) {
+            let column = plan.stream.columns[metric.column]
+            var record = AggregateRecord(
+                topology: plan.name, revision: plan.revision, operatorName: segment.name,
+                group: cell.shape.values, column: column.name, role: column.role.rawValue,
+                isNumeric: true, window: closing.window, rev: closing.rev,
+                complete: closing.complete, backfill: closing.backfill)
+            record.rows = cell.rowCounts
+            record.rows.value = record.rows.total
+            record.metric = taken
+            var events: [AlertRecord] = []
+            if let references,
+                monitors.judges(segment: index, size: closing.size, column: metric.column)
+            {
+                let evidence = WindowEvidence(
+                    closing, segment: index, column: metric.column, part: cell.shape.part,
+                    rows: record.rows, references: references)
+                events = monitors.judge(evidence, &record)
+            }
+            publishGroup(record, events, &window, emit)
         }
     }
 

@@ -30,6 +30,8 @@ package final class StageTwoOperator: StageTwo {
     /// By window length: some segment has it; windows of others hold nothing.
     private let hasSegment: [Bool]
     var snapshots = WindowSnapshots()
+    /// `nil`: there are no metrics.
+    let metrics: MetricEvaluator?
 
     private let rank: @Sendable ([UInt8]) -> UInt64
 
@@ -46,6 +48,7 @@ package final class StageTwoOperator: StageTwo {
         prefixBytes = windows.map { _ in nil }
         lateBytes = windows.map { _ in nil }
         writer = ResultWriter(plan)
+        metrics = MetricEvaluator(plan.stream)
         homes = plan.stream.columns.indices.map { column in
             plan.stream.segments.firstIndex { $0.columns.contains(column) }
         }

@@ -29,6 +29,8 @@ struct Scope {
     var repeats: Set<Int> = []
     /// Columns whose different values are counted, for checks of quality.
     var counted: Set<Int> = []
+    /// Numbers and conditions of windows.
+    var metrics = Metrics()
     /// Columns that are correlated, a list for each rule that asks.
     var correlations: [[Int]] = []
 

@@ -305,7 +305,7 @@ private struct SchemaReader {
             case .feature, .attribute, .label, .class, .id: true
             case .score: type.isNumeric
             case .model, .version, .environment, .segment: type == .category
-            case .weight, .time, .rule: false
+            case .weight, .time, .metric, .rule: false
             }
         if !fits {
             reading.say(

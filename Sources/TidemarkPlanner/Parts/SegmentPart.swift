@@ -25,6 +25,11 @@ struct Segments {
         }
         for (segment, column) in own { plans[segment].columns.append(column) }
     }
+
+    /// Gives every segment one more column.
+    mutating func watch(everywhere column: Int) {
+        for index in plans.indices { plans[index].columns.append(column) }
+    }
 }
 
 /// Rows in groups.

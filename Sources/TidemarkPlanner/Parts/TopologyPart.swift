@@ -37,6 +37,9 @@ enum TopologyPart {
     static let segments = KeySpec(
         "segments", .map("a map name → segment"), says: "by model, by each segment column",
         shape: .names(.either([.part("segment"), .off])), "ways to slice the rows")
+    static let metrics = KeySpec(
+        "metrics", .map("a map name → expression over aggregates"), says: "{}",
+        "numbers of each group and window, published and watched like columns")
     static let windows = KeySpec(
         "windows", .list("a list of windows"), says: WindowPart.usualText,
         "`5m`, or `15m every 5m`")
@@ -77,14 +80,13 @@ enum TopologyPart {
                 language, name, app, owner, description, labels, kafka, source, filter, derive,
                 segments,
                 windows, pane, summaries, baselines, monitors(monitorKinds), budget, alerts,
-                outputs, limits, run,
+                outputs, limits, run, metrics,
                 KeySpec.later("include", "fragments of other files"),
                 KeySpec.later("parameters", "names for values"),
                 KeySpec.later("templates", "streams with holes"),
                 KeySpec.later("streams", "several streams in one topology"),
                 KeySpec.later("lint", "rules silenced with a reason"),
                 KeySpec.later("tests", "cases with expected alerts"),
-                KeySpec.later("metrics", "aggregate expressions"),
             ],
             example:
                 "name: churn\nsource: { topic: predictions.churn, schema: { ts: time_ms, score: score } }"

@@ -64,6 +64,9 @@ enum Canonical {
             Identity.Line(
                 "windows", stream.windowNames(Array(stream.windows.indices)), stream.paneMs))
         lines += stream.baselines.flatMap(BaselinePart.identity)
+        lines += stream.metrics.map {
+            Identity.Line("metric", stream.columns[$0.column].name, metric($0, stream))
+        }
         lines += stream.monitors.flatMap {
             AlertKeys.dataIdentity($0, stream, catalogue.monitors.kind(of: $0).identity($0))
         }
@@ -133,14 +136,19 @@ enum Canonical {
 
     /// The expression with columns by name: places may move.
     static func expression(_ e: RowExpression, _ stream: StreamPlan) -> String {
-        func go(_ e: RowExpression) -> String { expression(e, stream) }
+        expression(e) { "`\(stream.columns[$0].name)`" }
+    }
+
+    /// `name`: what stands for a column.
+    private static func expression(_ e: RowExpression, _ name: (Int) -> String) -> String {
+        func go(_ e: RowExpression) -> String { expression(e, name) }
         switch e {
         case .number(let value): return value.canonicalText
         case .text(let text): return "'\(text.utf8.count):\(text)'"
         case .boolean(let value): return value.canonicalText
         case .duration(let ms): return "\(ms.canonicalText)ms"
         case .null: return "null"
-        case .column(let index): return "`\(stream.columns[index].name)`"
+        case .column(let index): return name(index)
         case .compare(let c, let a, let b): return "(\(go(a)) \(c.rawValue) \(go(b)))"
         case .and(let a, let b): return "(\(go(a)) and \(go(b)))"
         case .or(let a, let b): return "(\(go(a)) or \(go(b)))"
@@ -152,5 +160,40 @@ enum Canonical {
         case .call(let f, let a): return "\(f)(\(a.map(go).joined(separator: ",")))"
         case .list(let list): return "[\(list.map(go).joined(separator: ","))]"
         }
+    }
+
+    // MARK: Metrics
+
+    /// The expression with aggregates spelled out.
+    static func metric(_ metric: MetricPlan, _ stream: StreamPlan) -> String {
+        let aggregates = metric.metric.aggregates
+        return expression(metric.metric.expression) { column in
+            column < aggregates.count
+                ? self.text(aggregates[column], stream)
+                : "`\(metric.metric.dimensions[column - aggregates.count])`"
+        }
+    }
+
+    private static func text(_ aggregate: Aggregate, _ stream: StreamPlan) -> String {
+        let name =
+            switch aggregate.kind {
+            case .rows, .count: "count"
+            case .sum: "sum"
+            case .mean: "mean"
+            case .sd: "sd"
+            case .min: "min"
+            case .max: "max"
+            case .quantile(let rank): "quantile \(rank.canonicalText)"
+            case .distinct: "distinct"
+            case .share: "share"
+            case .nullShare: "null_share"
+            case .test(let test): test
+            }
+        let parts = [
+            aggregate.value.map { expression($0, stream) },
+            aggregate.condition.map { "where " + expression($0, stream) },
+            aggregate.baseline.map { "over `\($0)`" },
+        ]
+        return "\(name)(\(parts.compactMap(\.self).joined(separator: " ")))"
     }
 }

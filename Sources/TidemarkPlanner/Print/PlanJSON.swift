@@ -37,6 +37,16 @@ package func planJSON(_ result: PlanResult) -> String {
             "correlations",
             .array(stream.correlations.map { .texts($0.map { stream.columns[$0].name }) })
         ),
+        (
+            "metrics",
+            .array(
+                stream.metrics.map {
+                    .object([
+                        ("name", .text(stream.columns[$0.column].name)),
+                        ("expression", .text(Canonical.metric($0, stream))),
+                    ])
+                })
+        ),
     ]
     let judged: [Fact] = [
         ("baselines", .array(stream.baselines.map(BaselinePart.facts))),

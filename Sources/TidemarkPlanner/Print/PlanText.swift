@@ -72,7 +72,9 @@ private struct PlanText {
         let source = stream.source.file ?? stream.source.topics.joined(separator: " ")
         let read = ranges(stream.columns.filter(\.isRead).map(\.name))
         let unread = ranges(
-            stream.columns.filter { !$0.isRead && $0.computation == nil }.map(\.name))
+            stream.columns.filter {
+                !$0.isRead && $0.computation == nil && $0.role != .metric
+            }.map(\.name))
         let derived = ranges(
             stream.columns.filter { $0.isComputed && !$0.isHidden }.map(\.name))
         return [
@@ -93,7 +95,7 @@ private struct PlanText {
                             ? " (\(window.sliceCount) slices, two stacks)" : "")
                 }.joined(separator: ", ")),
             groups, columns,
-        ]
+        ] + metrics
     }
 
     private func windowText(_ window: WindowPlan) -> String {
@@ -114,8 +116,15 @@ private struct PlanText {
             "groups", groups.joined(separator: ", ") + (isCounted ? "   (counts: baseline)" : ""))
     }
 
+    /// Numbers and conditions of windows, where there are some.
+    private var metrics: [Row] {
+        let names = stream.metrics.map { stream.columns[$0.column].name }
+        return names.isEmpty ? [] : [Row("metrics", names.joined(separator: " "))]
+    }
+
     private var columns: Row {
         let watched = Set(stream.segments.flatMap(\.columns))
+            .filter { !stream.columns[$0].isUnpublished }
         var columns = "\(watched.count) watched"
         for (index, baseline) in stream.baselines.enumerated() where !baseline.isOfStream {
             let count = watched.count { stream.columns[$0].summary.histogram == .baseline(index) }

@@ -26,6 +26,15 @@ enum ExpressionReader {
         }
     }
 
+    /// The expression over aggregates that `node` holds; `nil` after saying why it is none.
+    static func metric(_ node: Node, _ scope: MetricScope, _ reading: Reading) -> MetricExpression?
+    {
+        read(node, reading, expected: "an expression over aggregates") {
+            text throws(ExpressionFailure) in
+            try MetricReader.read(text, scope)
+        }
+    }
+
     private static func read<Value>(
         _ node: Node, _ reading: Reading, expected: String,
         _ body: (String) throws(ExpressionFailure) -> Value

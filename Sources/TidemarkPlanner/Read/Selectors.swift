@@ -60,7 +60,7 @@ struct Selector {
     /// Columns that can be watched where they are named.
     static func canBeWatched(_ role: ColumnRole) -> Bool {
         switch role {
-        case .id, .attribute, .weight, .time, .rule: false
+        case .id, .attribute, .weight, .time, .metric, .rule: false
         default: true
         }
     }
@@ -169,7 +169,8 @@ struct Selector {
                     "not-watched", at: item.place,
                     "\(shown(name)) is declared as \(columns[index].role.rawValue): it is not watched",
                     expected: "a feature, score, class or label",
-                    suggestion: "another word in `schema`")
+                    suggestion: columns[index].role == .metric
+                        ? "a monitor with `metric: \(name)`" : "another word in `schema`")
                 return nil
             }
             found.append(index)

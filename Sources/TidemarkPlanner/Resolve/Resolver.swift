@@ -42,6 +42,7 @@ struct Resolver {
         scope.segments = SegmentPart.read(top, scope.columns, scope.windows)
         scope.add(scope.segments.computed)
         facts.budget = BudgetPart.read(top)
+        MetricPart.read(top, &scope)
         let monitors = catalogue.monitors.read(top, &scope)
         let named = scope.named
         scope.segments.watch(
@@ -50,6 +51,7 @@ struct Resolver {
             })
         Summaries.apply(rules, catalogue.summaries, &scope)
         Histogram.fillUniversal(monitors.judges, &scope)
+        plan.stream.metrics = MetricPart.place(&scope)
         plan.stream.monitors = Levels.judge(monitors.judges, scope, &facts)
         plan.stream.freshness = monitors.silences
         plan.mutes = MutePart.read(
@@ -141,7 +143,8 @@ struct Resolver {
         }
         for index in stream.columns.indices {
             let isComputed = stream.columns[index].computation != nil
-            stream.columns[index].isRead = used.contains(index) && !isComputed
+            stream.columns[index].isRead =
+                used.contains(index) && !isComputed && stream.columns[index].role != .metric
             stream.columns[index].isComputed = used.contains(index) && isComputed
         }
     }

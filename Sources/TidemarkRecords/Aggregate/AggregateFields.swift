@@ -136,6 +136,7 @@ extension AggregateRecord: RecordFields {
             "distinct", \.distinct, when: "where asked for", "about how many different texts came")
         v.field(
             "top", \.top, when: "where asked for", "the most frequent texts, that first")
+        v.field("metric", \.metric, when: "of a metric", "what it came to")
         v.field(
             "drift", \.drift, when: "where it was tested", if: { !$0.drift.isEmpty },
             "tests against each baseline")

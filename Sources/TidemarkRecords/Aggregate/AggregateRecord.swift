@@ -50,6 +50,8 @@ package struct AggregateRecord: Sendable {
     package var distinct: DistinctRecord?
     /// The most frequent texts; `nil`: not asked for.
     package var top: [TopItem]?
+    /// What a metric came to; `nil`: the column is none.
+    package var metric: MetricRecord?
     /// Tests against each baseline.
     package var drift: [DriftRecord] = []
     /// What each monitor of the column makes of the window.

@@ -9,7 +9,8 @@ enum AlertKeys {
     static let usual = MonitorPlan(
         name: "", columns: [], segments: [], windows: [], baseline: 0, tests: .automatic)
     private static let severity = Setting(
-        "severity", \MonitorPlan.severity, .choice(), usual: usual, says: "page; of quality warn",
+        "severity", \MonitorPlan.severity, .choice(), usual: usual,
+        says: "page; of quality, metric and when warn",
         json: "severity", "how urgent")
     private static let alert = Setting(
         "alert", \MonitorPlan.alerts, .booleanOrOff, usual: usual, json: "alert",

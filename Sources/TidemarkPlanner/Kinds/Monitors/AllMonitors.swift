@@ -178,7 +178,7 @@ struct MonitorKinds: Sendable {
     private static func core(_ checks: [CheckSpec]) -> [any MonitorKind] {
         [
             Drift(), Quality(checks),
-            Rule(), Volume(), Age(), Freshness(), LaterMonitor("metric"), LaterMonitor("when"),
+            Rule(), Volume(), Age(), Freshness(), Metric(), When(),
             LaterMonitor("detect"), LaterMonitor("any_of"), LaterMonitor("all_of"),
         ]
     }

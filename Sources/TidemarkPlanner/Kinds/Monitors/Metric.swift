@@ -1,0 +1,157 @@
+import TidemarkDataflow
+import TidemarkExpressions
+import TidemarkLanguage
+import TidemarkText
+import TidemarkTopology
+
+/// A metric outside of its bounds.
+struct Metric: MonitorKind {
+    let name = "metric"
+    private let value = KeySpec(
+        "metric", .any("a metric"), required: true,
+        "the name of a metric, or an expression over aggregates")
+    private let above = Setting(
+        "above", \MonitorPlan.metric.above, Self.bound.optional, usual: AlertKeys.usual,
+        json: "above", "greater values are too great")
+    private let below = Setting(
+        "below", \MonitorPlan.metric.below, Self.bound.optional, usual: AlertKeys.usual,
+        json: "below", "smaller values are too small")
+    private let outside = KeySpec(
+        "outside", .list("two numbers: [least, most]"), says: "off", "both bounds at once")
+    private let minRows = Setting(
+        "min_rows", \MonitorPlan.minRows, .count(1...1_000_000_000), usual: AlertKeys.usual,
+        json: "min_rows", "fewer rows: `too_few`")
+    let part: PartSpec?
+    var standsByName: Bool { false }
+    var usualSeverity: Severity { .warn }
+
+    /// `0.05` or `5%`.
+    private static let bound = ValueType<Double>(
+        .any("a number, or a share such as 5%"),
+        parse: { text, spec in
+            text.hasSuffix("%")
+                ? ValueType.share(max: 1e6).read(text, of: spec)
+                : ValueType.number(-1e300...1e300).read(text, of: spec)
+        }, text: { "\($0)" }, json: { .number($0) })
+
+    init() {
+        let own: [any TopologyKey] = [
+            value, above, below, outside, minRows, Reach.segments, Reach.windows,
+            OverridesPart.key([above, below, minRows]),
+        ]
+        part = PartSpec(
+            name, path: "monitors.*", "a number outside of fixed bounds",
+            own + AlertKeys.ofMonitor,
+            example:
+                "monitors: { declines: { metric: share(decision == 'decline'), outside: [0.5%, 6%] } }"
+        )
+    }
+
+    func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
+        let entry = monitor.entry
+        guard let part,
+            let f = scope.reading.fields(entry.value, part, what: "a metric monitor")
+        else { return }
+        var plan = monitor.common
+        (plan.name, plan.kind, plan.baseline) = (entry.key, name, -1)
+        f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
+        Reach.read(f, scope, into: &plan)
+        OverridesPart.read(f, [above, below, minRows], scope, into: &plan)
+        let node = f[value]
+        guard let rule = rule(f, entry), let node,
+            let column = MetricWatched.column(node, of: entry, wanted: .number, &scope)
+        else { return }
+        plan.metric = rule
+        plan.columns = [column]
+        found.judges.append(ReadMonitor(plan: plan, place: node.place, testPlace: node.place))
+    }
+
+    /// The bounds; `nil` after reporting what is wrong with them.
+    private func rule(_ f: Fields, _ entry: Node.Entry) -> MetricRule? {
+        var plan = AlertKeys.usual
+        f.read([above, below], into: &plan)
+        var rule = plan.metric
+        var place = f[below]?.place ?? f[above]?.place ?? entry.keyPlace
+        if let node = f[outside] {
+            place = node.place
+            let numbers = f.reading.list(node, what: "two numbers", countMax: 2).compactMap {
+                f.reading.scalar($0, Key("outside", Self.bound, usual: 0, ""))
+            }
+            guard numbers.count == 2, rule == MetricRule() else {
+                f.reading.say(
+                    "bad-bounds", at: node.place,
+                    numbers.count == 2
+                        ? "`outside` and `above` or `below` say the same twice"
+                        : "`outside` takes the least and the most that are right",
+                    expected: "two numbers, alone", suggestion: "`outside: [0.5%, 6%]`")
+                return nil
+            }
+            (rule.below, rule.above) = (numbers[0], numbers[1])
+        }
+        if rule == MetricRule() {
+            f.reading.say(
+                "metric-without-bound", at: entry.keyPlace,
+                "\(shown(entry.key)) does not say what is too great or too small",
+                expected: "one of above, below, outside", suggestion: "`above: 5%`")
+            return nil
+        }
+        if let above = rule.above, let below = rule.below, below > above {
+            f.reading.say(
+                "out-of-limits", at: place, "everything is outside of \(below) to \(above)",
+                expected: "the smaller number first", suggestion: "`[\(above), \(below)]`")
+            return nil
+        }
+        return rule
+    }
+
+    func testCount(_ plan: MonitorPlan, segment: Int, _ scope: Scope) -> Int { 0 }
+    func compares(_ plan: MonitorPlan) -> Bool { false }
+
+    // MARK: What a plan says
+
+    func cells(_ plan: MonitorPlan) -> MonitorCells {
+        let bounds = [("below", plan.metric.below), ("above", plan.metric.above)].compactMap {
+            name, bound in bound.map { "\(name) \($0)" }
+        }
+        return MonitorCells(test: name, columns: nil, ignored: bounds.joined(separator: " "))
+    }
+
+    func facts(_ plan: MonitorPlan, _ stream: StreamPlan) -> [Fact] {
+        [("metric", .text(stream.columnNames(plan.columns)))]
+            + [above.fact(plan), below.fact(plan), minRows.fact(plan)].compactMap(\.self)
+    }
+
+    func identity(_ plan: MonitorPlan) -> MonitorIdentity {
+        var identity = MonitorIdentity()
+        identity.tests = name
+        identity.effects = [plan.metric.above, plan.metric.below].map { $0?.canonicalText ?? "off" }
+            .joined(separator: ",")
+        return identity
+    }
+}
+
+/// The metric that a monitor watches: one that is declared, or one of its own.
+enum MetricWatched {
+    /// The place of its column; `nil` after reporting what is wrong.
+    static func column(
+        _ node: Node, of entry: Node.Entry, wanted: ExpressionType, _ scope: inout Scope
+    ) -> Int? {
+        if let text = node.text,
+            let known = scope.metrics.declared.first(where: {
+                scope.columns[$0.column].name == text && $0.metric.type == wanted
+            })
+        {
+            return known.column
+        }
+        guard !scope.columns.contains(where: { $0.name == entry.key }) else {
+            scope.reading.say(
+                "duplicate-name", at: entry.keyPlace,
+                "\(shown(entry.key)) is a column; what this monitor watches is published under its name",
+                expected: "another name", suggestion: "`\(entry.key)-bounds`")
+            return nil
+        }
+        return MetricPart.expression(node, wanted: wanted, scope).map {
+            scope.declareMetric(entry.key, $0)
+        }
+    }
+}

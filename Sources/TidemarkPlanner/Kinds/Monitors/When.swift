@@ -1,0 +1,67 @@
+import TidemarkDataflow
+import TidemarkExpressions
+import TidemarkLanguage
+import TidemarkText
+import TidemarkTopology
+
+/// A condition over the rows of a window.
+struct When: MonitorKind {
+    let name = "when"
+    private let condition = KeySpec(
+        "when", .any("a condition over aggregates"), required: true,
+        "fires while it is true; null is no verdict")
+    private let minRows = Setting(
+        "min_rows", \MonitorPlan.minRows, .count(1...1_000_000_000), usual: AlertKeys.usual,
+        json: "min_rows", "fewer rows: `too_few`")
+    let part: PartSpec?
+    var standsByName: Bool { false }
+    var usualSeverity: Severity { .warn }
+
+    init() {
+        let own: [any TopologyKey] = [
+            condition, minRows, Reach.segments, Reach.windows, OverridesPart.key([minRows]),
+        ]
+        part = PartSpec(
+            name, path: "monitors.*", "a condition over aggregates",
+            own + AlertKeys.ofMonitor,
+            example:
+                "monitors: { bursts: { when: \"count() > 200 and distinct(card_id) / count() < 20%\" } }"
+        )
+    }
+
+    func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
+        let entry = monitor.entry
+        guard let part,
+            let f = scope.reading.fields(entry.value, part, what: "a `when` monitor")
+        else { return }
+        var plan = monitor.common
+        (plan.name, plan.kind, plan.baseline) = (entry.key, name, -1)
+        f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
+        Reach.read(f, scope, into: &plan)
+        OverridesPart.read(f, [minRows], scope, into: &plan)
+        guard let node = f[condition],
+            let column = MetricWatched.column(node, of: entry, wanted: .boolean, &scope)
+        else { return }
+        plan.columns = [column]
+        plan.settings = Settings([("when", .text(node.text ?? ""))])
+        found.judges.append(ReadMonitor(plan: plan, place: node.place, testPlace: node.place))
+    }
+
+    func testCount(_ plan: MonitorPlan, segment: Int, _ scope: Scope) -> Int { 0 }
+    func compares(_ plan: MonitorPlan) -> Bool { false }
+
+    func cells(_ plan: MonitorPlan) -> MonitorCells {
+        MonitorCells(test: name, columns: nil, ignored: "")
+    }
+
+    func facts(_ plan: MonitorPlan, _ stream: StreamPlan) -> [Fact] {
+        [("when", plan.settings.values.first { $0.name == "when" }?.value ?? .null)]
+            + [minRows.fact(plan)].compactMap(\.self)
+    }
+
+    func identity(_ plan: MonitorPlan) -> MonitorIdentity {
+        var identity = MonitorIdentity()
+        identity.tests = name
+        return identity
+    }
+}

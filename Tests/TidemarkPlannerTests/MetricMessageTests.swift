@@ -1,0 +1,92 @@
+import Testing
+import TidemarkDataflow
+import TidemarkPlanner
+import TidemarkTopology
+
+/// What is wrong with a metric is said in place, with a way out.
+struct MetricMessageTests {
+    private let base = """
+        name: t
+        source:
+          topic: rows
+          schema: { ts: time_ms, model: model, amount: number, paid: boolean, country: category, score: score }
+
+        """
+
+    private func errors(_ more: String) -> [String] {
+        lines(World(base + more).plan().diagnostics)
+    }
+
+    @Test(arguments: [
+        (
+            "metrics: { m: avg(amount) }",
+            "5:15 unknown-function: no function `avg` · expected: an aggregate: count sum mean sd min max quantile median distinct share null_share correlation change"
+        ),
+        (
+            "metrics:\n  m: amount / count()",
+            "6:6 row-in-aggregate: `amount` has one value a row; a metric is one value a window · expected: an aggregate · try: `mean(amount)`"
+        ),
+        (
+            "metrics:\n  m: mean(country)",
+            "6:11 type-mismatch: `country` is text; `mean` takes a number · expected: a number · try: `distinct`, `count` or `null_share`"
+        ),
+        (
+            "metrics:\n  m: mean(paid)",
+            "6:11 type-mismatch: `paid` is a condition; `mean` takes a number · expected: a number · try: `share(paid)`"
+        ),
+        (
+            "metrics:\n  m: count() > 5",
+            "6:6 not-a-number: this is a condition · expected: a number · try: a monitor with `when`"
+        ),
+        (
+            "metrics:\n  amount: count()",
+            "6:3 duplicate-name: `amount` is a column already; a metric is published beside it · expected: another name · try: `amount_value`"
+        ),
+        (
+            "metrics:\n  m: quantile(amount, 95)",
+            "6:23 out-of-limits: `95` is not a rank · expected: a number from 0 to 1 · try: `0.95`, or `95%`"
+        ),
+        (
+            "metrics:\n  m: sum(amount over trainig)",
+            "6:22 unknown-baseline: no baseline `trainig` · expected: one that `baselines` declares"
+        ),
+        (
+            "metrics:\n  m: declins\n  declines: count()",
+            "6:6 unknown-name: no metric or dimension `declins` · expected: model"
+        ),
+        (
+            "monitors:\n  m: { metric: count() }",
+            "6:3 metric-without-bound: `m` does not say what is too great or too small · expected: one of above, below, outside · try: `above: 5%`"
+        ),
+        (
+            "monitors:\n  m: { metric: count(), outside: [6%, 1%] }",
+            "6:34 out-of-limits: everything is outside of 0.06 to 0.01 · expected: the smaller number first · try: `[0.01, 0.06]`"
+        ),
+        (
+            "monitors:\n  m: { when: count() }",
+            "6:14 not-a-condition: this is a number · expected: true or false · try: a comparison, `count() > 0.1`"
+        ),
+        (
+            "monitors:\n  drift: { drift: m }\nmetrics:\n  m: count()",
+            "6:19 not-watched: `m` is declared as metric: it is not watched · expected: a feature, score, class or label · try: a monitor with `metric: m`"
+        ),
+    ])
+    func `a wrong metric is named at its place with a way out`(more: String, message: String) {
+        let found = errors(more)
+        #expect(found.contains { $0.hasPrefix(message) }, "\(found)")
+    }
+
+    @Test func `metrics may name those before them, and dimensions`() {
+        let text = """
+            metrics:
+              declines: share(paid)
+              odds: if(model == "m", declines / (1 - declines), null)
+            monitors: { m: { metric: odds, above: 2 }, w: { when: odds > declines } }
+            """
+        #expect(errors(text).allSatisfy { !$0.contains("error") })
+        let plan = World(base + text).plan().plan
+        #expect(plan?.stream.metrics.count == 3)
+        // One hidden column for the share, however often it is named.
+        #expect(plan?.stream.columns.count { $0.isUnpublished } == 1)
+    }
+}
