@@ -104,3 +104,62 @@ double tk_sum_value(const int64_t *sum, double *rest) {
     }
     return value;
 }
+
+/// The digits of a settled sum, as if it were not negative, each of 32 bits.
+static void amount(const int64_t *sum, uint32_t *out) {
+    int64_t digits[DIGITS + 1];
+    memcpy(digits, sum, sizeof digits);
+    tk_sum_settle(digits);
+    if (digits[DIGITS - 1] < 0) {
+        for (int i = 0; i < DIGITS; i++) digits[i] = -digits[i];
+        tk_sum_settle(digits);
+    }
+    for (int i = 0; i < DIGITS; i++) out[i] = (uint32_t)digits[i];
+    out[DIGITS] = (uint32_t)(digits[DIGITS - 1] >> 32);
+}
+
+enum { AMOUNT = DIGITS + 1, WIDE = 2 * AMOUNT + 2 };
+
+/// Adds a product of two digits at a place.
+static inline void add_product(uint32_t *wide, int place, uint64_t product) {
+    for (; product != 0; place++) {
+        product += wide[place];
+        wide[place] = (uint32_t)product;
+        product >>= 32;
+    }
+}
+
+double tk_sum_sd(const int64_t *sum, const int64_t *squares, uint64_t count) {
+    uint32_t s[AMOUNT], q[AMOUNT], whole[WIDE] = {0}, part[WIDE] = {0};
+    amount(sum, s);
+    amount(squares, q);
+    // n · Σx² − (Σx)², in units of 2^-2150: that of a digit is 2^-1075.
+    for (int i = 0; i < AMOUNT; i++) {
+        if (q[i] == 0) continue;
+        // 1075 is 33 digits and 19 bits.
+        unsigned __int128 product = (unsigned __int128)q[i] * count << 19;
+        add_product(whole, i + 33, (uint32_t)product);
+        add_product(whole, i + 34, (uint32_t)(product >> 32));
+        add_product(whole, i + 35, (uint32_t)(product >> 64));
+        add_product(whole, i + 36, (uint32_t)(product >> 96));
+    }
+    for (int i = 0; i < AMOUNT; i++) {
+        if (s[i] == 0) continue;
+        for (int j = 0; j < AMOUNT; j++) add_product(part, i + j, (uint64_t)s[i] * s[j]);
+    }
+    int64_t borrow = 0;
+    for (int i = 0; i < WIDE; i++) {
+        int64_t next = (int64_t)whole[i] - part[i] + borrow;
+        whole[i] = (uint32_t)next;
+        borrow = next >> 32;
+    }
+    // Squares that are too small for a double are rounded.
+    if (borrow < 0) return 0;
+    int top = WIDE - 1;
+    while (top > 0 && whole[top] == 0) top--;
+    int last = top > 3 ? top - 3 : 0;
+    unsigned __int128 head = 0;
+    for (int i = top; i >= last; i--) head = head << 32 | whole[i];
+    double n = (double)count;
+    return ldexp(sqrt((double)head / (n * (n - 1))), (32 * last - 2150) / 2);
+}

@@ -43,6 +43,19 @@ package struct ExactSum: BitwiseCopyable, Sendable {
         return (sum, rest)
     }
 
+    /// The standard deviation of values, which divides by n − 1: however far they lie from 0, and however little apart.
+    ///
+    /// - `squares`: the sum of their squares, with all of them in it.
+    /// - Precondition: there are two or more.
+    package static func standardDeviation(
+        _ sum: ExactSum, squares: ExactSum, count: UInt64
+    ) -> Double {
+        var (sum, squares) = (sum, squares)
+        return unsafe sum.withWords { sum in
+            unsafe squares.withWords { unsafe tk_sum_sd(sum, $0, count) }
+        }
+    }
+
     /// How many numbers `digits` has.
     package static let digitCount = Int(TK_SUM_DIGITS)
 
@@ -61,6 +74,40 @@ package struct ExactSum: BitwiseCopyable, Sendable {
             let last = digits.last, -(1 << 40) < last && last < 1 << 40
         else { return nil }
         for place in digits.indices { words[place] = digits[place] }
+    }
+
+    /// Digits of its amount, as if it were not negative, and whether it is.
+    ///
+    /// Digits of several sums may be added up; see `init(positive:negative:)`.
+    package var magnitude: (digits: [UInt64], isNegative: Bool) {
+        let own = digits
+        let isNegative = (own.last ?? 0) < 0
+        guard isNegative else { return (own.map { UInt64(bitPattern: $0) }, false) }
+        var carry: Int64 = 0
+        var amounts: [UInt64] = []
+        for digit in own.dropLast() {
+            let next = carry - digit
+            amounts.append(UInt64(bitPattern: next & 0xffff_ffff))
+            carry = next >> 32
+        }
+        amounts.append(UInt64(bitPattern: carry - (own.last ?? 0)))
+        return (amounts, true)
+    }
+
+    /// The difference of two amounts, of which these are digits that were added up; `nil` where they are none.
+    package init?(positive: some Sequence<UInt64>, negative: some Sequence<UInt64>) {
+        var digits: [Int64] = []
+        var carry: Int64 = 0
+        for (plus, minus) in zip(positive, negative) {
+            guard plus < 1 << 62, minus < 1 << 62 else { return nil }
+            let next = carry + Int64(plus) - Int64(minus)
+            digits.append(next & 0xffff_ffff)
+            carry = next >> 32
+        }
+        // The last digit takes what there is.
+        guard let last = digits.popLast() else { return nil }
+        digits.append(carry << 32 | last)
+        self.init(digits: digits)
     }
 
     private mutating func withWords<T>(_ body: (UnsafeMutablePointer<Int64>) -> T) -> T {

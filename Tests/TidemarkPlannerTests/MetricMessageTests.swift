@@ -47,6 +47,30 @@ struct MetricMessageTests {
             "6:23 out-of-limits: `95` is not a rank · expected: a number from 0 to 1 · try: `0.95`, or `95%`"
         ),
         (
+            "baselines: { recent: { trailing: 1h } }\nmetrics:\n  m: max(amount over recent)",
+            "7:22 not-kept: `recent` adds windows up, which `max` can't be had of · expected: `count`, `sum`, `mean`, `sd`, `share`, `null_share`, `correlation`"
+        ),
+        (
+            "baselines: { recent: { trailing: 1h } }\nmetrics:\n  m: correlation(amount, score over recent)",
+            "7:26 bad-expression: `where` and `over` stand behind the first argument · expected: correlation(x, y)"
+        ),
+        (
+            "baselines: { recent: { trailing: 1h } }\nmetrics:\n  m: median(amount)\n  n: change(m, recent)",
+            "8:16 not-kept: `recent` adds windows up, which `quantile` can't be had of"
+        ),
+        (
+            "baselines: { recent: { trailing: 1h } }\nmonitors:\n  m: { metric: min(amount), against: recent, change: 5% }",
+            "7:16 not-kept: `recent` adds windows up, which `min` can't be had of"
+        ),
+        (
+            "baselines: { recent: { trailing: 1h } }\nmonitors:\n  m: { metric: mean(amount), against: recent, above: 5 }",
+            "7:39 misplaced-key: `against` has no effect without `change` · expected: `change` beside it · try: `change: 5%`"
+        ),
+        (
+            "baselines: { recent: { trailing: 1h } }\nmetrics:\n  m: wasserstein(country, recent)",
+            "7:6 test-of-type: `wasserstein` needs distances; `country` is a category · expected: numbers · try: `auto`"
+        ),
+        (
             "metrics:\n  m: sum(amount over trainig)",
             "6:22 unknown-baseline: no baseline `trainig` · expected: one that `baselines` declares"
         ),
@@ -56,7 +80,7 @@ struct MetricMessageTests {
         ),
         (
             "monitors:\n  m: { metric: count() }",
-            "6:3 metric-without-bound: `m` does not say what is too great or too small · expected: one of above, below, outside · try: `above: 5%`"
+            "6:3 metric-without-bound: `m` does not say what is too great or too small · expected: one of above, below, outside, or against with change · try: `above: 5%`"
         ),
         (
             "monitors:\n  m: { metric: count(), outside: [6%, 1%] }",

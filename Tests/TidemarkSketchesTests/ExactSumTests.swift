@@ -54,6 +54,39 @@ struct ExactSumTests {
         #expect(squares.value == (13, -0x1.fffffffffffffp-51))
     }
 
+    @Test func `a standard deviation is right however far values lie from 0`() {
+        func sd(_ values: [Double]) -> Double {
+            var squares = ExactSum()
+            let left = unsafe squares.addSquares(of: values, count: values.count)
+            #expect(left == 0)
+            return ExactSum.standardDeviation(
+                sum(values), squares: squares, count: UInt64(values.count))
+        }
+        #expect(sd([0.1, 0.1, 0.1]) == 0)
+        #expect(sd([1e15, 1e15 + 2]) == 2.0.squareRoot())
+        #expect(sd([-1e15, -1e15 - 2]) == 2.0.squareRoot())
+        #expect(abs(sd([1e150, -1e150]) / 1e150 - 2.0.squareRoot()) < 1e-15)
+        #expect(sd([0, 0x1p-530]) == 0x1p-530 * 0.5.squareRoot())
+        #expect(sd([5, 7, 9, 11]) == (20.0 / 3).squareRoot())
+    }
+
+    @Test func `amounts of windows add up to the sum of all`() {
+        for values in [[1e300, -3, 0x1p-1074], [-1e300, 2.5, -1], [0, -0.0], [-7]] as [[Double]] {
+            var positive = [UInt64](repeating: 0, count: ExactSum.digitCount)
+            var negative = positive
+            for value in values {
+                let (digits, isNegative) = sum([value]).magnitude
+                for (place, digit) in digits.enumerated() {
+                    if isNegative { negative[place] += digit } else { positive[place] += digit }
+                }
+            }
+            let whole = ExactSum(positive: positive, negative: negative)
+            #expect(whole?.digits == sum(values).digits)
+        }
+        let none = [UInt64](repeating: .max, count: ExactSum.digitCount)
+        #expect(ExactSum(positive: none, negative: none) == nil)
+    }
+
     @Test func `digits that are none are refused`() {
         #expect(ExactSum(digits: []) == nil)
         var digits = sum([1]).digits

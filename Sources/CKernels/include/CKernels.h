@@ -131,6 +131,8 @@ void tk_count_registers(const uint8_t *registers, size_t count, uint32_t counts[
 const float *tk_hll_knots(int lg_k);
 /// Digits of an exact sum of doubles; one more word counts what was added since it was settled.
 enum { TK_SUM_DIGITS = 67 };
+/// The standard deviation (n − 1) of `count` >= 2 values from their exact sum and that of their squares.
+double tk_sum_sd(const int64_t *sum, const int64_t *squares, uint64_t count);
 /// Adds finite values to an exact sum of TK_SUM_DIGITS + 1 words, all 0 at first.
 void tk_sum_add(int64_t *sum, const double *values, size_t count);
 /// Adds their squares, exact but for what lies below 2^-1074; returns how many squares are no double, and

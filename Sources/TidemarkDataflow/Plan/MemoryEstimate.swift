@@ -86,6 +86,8 @@ package struct MemoryEstimate: Sendable, Equatable {
         if let count = summary.sampleCount { bytes += 96 * count }
         if summary.countsRepeats { bytes += 4_096 * 64 }
         bytes += 8 * column.tallies.count
+        if summary.metricSums { bytes += 1_150 }
+        if summary.metricQuantiles { bytes += 6_500 }
         for part in summary.parts { bytes += part.cellBytes }
         return bytes
     }
@@ -98,13 +100,19 @@ package struct MemoryEstimate: Sendable, Equatable {
             let monitors = stream.monitors.filter {
                 $0.baseline == number && $0.segments.contains(index)
             }
-            let columns = Set(monitors.flatMap(\.columns)).count
-            for size in Set(monitors.flatMap(\.windows)) {
+            let metrics = stream.metricUse(of: number)
+            let columns = Set(monitors.flatMap(\.columns)).union(metrics?.cells ?? []).count
+            // Sums have some two hundred digits, most of which are 0.
+            let values = (metrics?.values ?? []).reduce(0) {
+                $0 + (stream.learnedTake(of: $1) == .sums ? 240 : 8)
+            }
+            let sizes = metrics == nil ? [] : stream.segments[index].windows
+            for size in Set(monitors.flatMap(\.windows) + sizes) {
                 // Of the pool there is one, and not one for each group.
                 if learning.isPooled { continue }
                 let windows = learning.keptCount(lengthMs: stream.windows[size].lengthMs)
                 let kept = learning.span == .first ? 6 : Int(windows)
-                bytes += 256 + kept * (48 + columns * 24 * 3 / 2)
+                bytes += 256 + kept * (48 + columns * 24 * 3 / 2 + values)
             }
         }
         return bytes

@@ -36,3 +36,56 @@ package struct MetricInput: Sendable, Hashable {
         self.baseline = baseline
     }
 }
+
+/// What a baseline of the stream keeps of a column for metrics, from window to window.
+package enum LearnedTake: Int, Sendable, Comparable {
+    /// Rows, and those that have a value.
+    case rows
+    /// Rows in which a condition is true as well.
+    case ones
+    /// The sums of the values and of their squares as well.
+    case sums
+
+    package static func < (a: LearnedTake, b: LearnedTake) -> Bool { a.rawValue < b.rawValue }
+
+    /// What an aggregate needs; `nil`: nothing of a column.
+    init?(_ kind: AggregateKind) {
+        switch kind {
+        case .count, .nullShare: self = .rows
+        case .share: self = .ones
+        case .sum, .mean, .sd: self = .sums
+        case .rows, .min, .max, .quantile, .distinct, .test: return nil
+        }
+    }
+}
+
+/// What metrics want of a baseline.
+package struct MetricUse: Sendable {
+    /// Columns whose cells are compared with it.
+    package var cells: Set<Int> = []
+    /// Columns of which it keeps counts or sums.
+    package var values: Set<Int> = []
+}
+
+extension StreamPlan {
+    /// What metrics want of a baseline; `nil`: nothing.
+    package func metricUse(of baseline: Int) -> MetricUse? {
+        let inputs = metrics.flatMap(\.inputs).filter { $0.baseline == baseline }
+        guard !inputs.isEmpty else { return nil }
+        var use = MetricUse()
+        for input in inputs {
+            guard let column = input.column else { continue }
+            if case .test = input.kind { use.cells.insert(column) }
+            if LearnedTake(input.kind) != nil { use.values.insert(column) }
+        }
+        return use
+    }
+
+    /// What baselines of the stream keep of a column for metrics; `nil`: nothing.
+    package func learnedTake(of column: Int) -> LearnedTake? {
+        metrics.lazy.flatMap(\.inputs).filter { input in
+            input.column == column
+                && input.baseline.map { baselines[$0].learning != nil } ?? false
+        }.compactMap { LearnedTake($0.kind) }.max()
+    }
+}

@@ -80,6 +80,10 @@ package struct MetricRule: Sendable, Equatable {
     package var above: Double?
     /// Smaller values are too small; `nil`: none is.
     package var below: Double?
+    /// More or less by this share than in the monitor's baseline, and surely so; `nil`: not watched.
+    package var change: Double?
+    /// Place in `StreamPlan.metrics` of what it is in the baseline.
+    package var usual: Int?
 
     package init() {}
 }

@@ -86,6 +86,21 @@ package enum Aggregates {
             "Pearson's correlation, of rows that have both"),
     ]
 
+    /// Those, and what is made of them beside a baseline, for people.
+    package static let listed: [(signature: String, help: String)] =
+        all.map { ($0.signature, $0.help) } + [
+            ("… where c", "in an aggregate: of the rows in which the condition is true"),
+            (
+                "… over b",
+                "in an aggregate: of what a baseline holds, not of the window; a count or a sum over several windows is that of one on average"
+            ),
+            ("change(a, b)", "what it is now over what it is in the baseline, less 1"),
+            (
+                "psi(x, b)",
+                "how far a column differs from a baseline, in the unit of `ignore_below`: so does every two-sample test"
+            ),
+        ]
+
     private static func spec(
         _ name: String, _ signature: String, _ takes: [ExpressionType],
         _ counts: ClosedRange<Int>, _ kind: AggregateKind, _ help: String

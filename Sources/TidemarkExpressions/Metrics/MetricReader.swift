@@ -17,6 +17,84 @@ package struct MetricExpression: Sendable, Equatable {
     package var aggregates: [Aggregate]
     /// Dimensions that it names.
     package var dimensions: [String]
+
+    /// The same over a baseline: aggregates of the window become those of the baseline.
+    package func over(_ baseline: String) -> MetricExpression {
+        var other = self
+        for place in other.aggregates.indices where other.aggregates[place].baseline == nil {
+            other.aggregates[place].baseline = baseline
+        }
+        return other
+    }
+}
+
+/// A baseline, as expressions over aggregates know it.
+package struct MetricBaseline: Sendable {
+    /// What it keeps, beside the cells that tests compare.
+    package enum Keeps: Sendable {
+        /// Whatever a window has: it is another group.
+        case everything
+        /// Counts and sums: they are learned of windows, which are added up.
+        case sums
+        /// How many rows lack a value: it is a file.
+        case nulls
+    }
+
+    /// As the topology has it.
+    package var name: String
+    /// What aggregates may be taken of it.
+    package var keeps: Keeps
+
+    package init(_ name: String, keeps: Keeps) {
+        self.name = name
+        self.keeps = keeps
+    }
+
+    /// Why an aggregate can't be taken of it, and what can be; `nil`: it can.
+    package func refusal(of aggregate: Aggregate) -> (message: String, expected: String)? {
+        switch keeps {
+        case .everything: return nil
+        case .sums:
+            switch aggregate.kind {
+            case .min, .max, .quantile, .distinct:
+                return (
+                    "`\(name)` adds windows up, which `\(aggregate.kind.word)` can't be had of",
+                    "`count`, `sum`, `mean`, `sd`, `share`, `null_share`, `correlation`"
+                )
+            default: return nil
+            }
+        case .nulls:
+            if case .nullShare = aggregate.kind, case .column = aggregate.value,
+                aggregate.condition == nil
+            {
+                return nil
+            }
+            if case .test = aggregate.kind { return nil }
+            return (
+                "`\(name)` is a file, which does not keep \(aggregate.kind.word) of its rows",
+                "`null_share` of a column, a test such as `psi`, or another baseline"
+            )
+        }
+    }
+}
+
+extension AggregateKind {
+    /// As expressions have it.
+    package var word: String {
+        switch self {
+        case .rows, .count: "count"
+        case .sum: "sum"
+        case .mean: "mean"
+        case .sd: "sd"
+        case .min: "min"
+        case .max: "max"
+        case .quantile: "quantile"
+        case .distinct: "distinct"
+        case .share: "share"
+        case .nullShare: "null_share"
+        case .test(let name): name
+        }
+    }
 }
 
 /// What expressions over aggregates may name.
@@ -28,12 +106,13 @@ package struct MetricScope: Sendable {
     /// Metrics that are known already.
     package var metrics: [(name: String, metric: MetricExpression)] = []
     /// Baselines.
-    package var baselines: [String]
+    package var baselines: [MetricBaseline]
     /// Names of the tests of a column against a baseline.
     package var tests: [String]
 
     package init(
-        columns: [ExpressionColumn], dimensions: [String], baselines: [String], tests: [String]
+        columns: [ExpressionColumn], dimensions: [String], baselines: [MetricBaseline],
+        tests: [String]
     ) {
         self.columns = columns
         self.dimensions = dimensions
@@ -51,6 +130,8 @@ package struct MetricReader {
     private let scalars: [Unicode.Scalar]
     private let scope: MetricScope
     private var aggregates: [Aggregate] = []
+    /// Metrics that are named over a baseline.
+    private var overs: [(name: String, metric: MetricExpression)] = []
 
     private static let use = ExpressionUse(user: "an aggregate", wanted: "an aggregate")
 
@@ -67,7 +148,7 @@ package struct MetricReader {
         let dimensions = scope.dimensions.map {
             ExpressionColumn(name: $0, type: .text, isRead: false)
         }
-        let metrics = scope.metrics.map { name, metric in
+        let metrics = reader.metrics.map { name, metric in
             ExpressionColumn(name: name, type: metric.type ?? .number, isRead: false)
         }
         let typed = try RowTyping.read(
@@ -82,6 +163,9 @@ package struct MetricReader {
     }
 
     private static func name(_ place: Int) -> String { "\u{0}\(place)" }
+
+    /// Metrics that it may name, and those that it names over a baseline.
+    private var metrics: [(name: String, metric: MetricExpression)] { scope.metrics + overs }
 
     private func source(_ syntax: Syntax) -> String {
         var text = ""
@@ -105,17 +189,18 @@ package struct MetricReader {
         }
         // Dimensions stand behind all aggregates, whose number is known at the end: negative until then.
         let own = self.aggregates.count
+        let metrics = self.metrics
         let expression = typed.expression.replacingColumns { column in
             if column < own { return .column(column) }
-            if column < own + scope.metrics.count {
-                let metric = scope.metrics[column - own].metric
+            if column < own + metrics.count {
+                let metric = metrics[column - own].metric
                 return metric.expression.replacingColumns { part in
                     part < metric.aggregates.count
                         ? .column(place(of: metric.aggregates[part]))
                         : .column(-1 - place(of: metric.dimensions[part - metric.aggregates.count]))
                 }
             }
-            return .column(-1 - place(of: scope.dimensions[column - own - scope.metrics.count]))
+            return .column(-1 - place(of: scope.dimensions[column - own - metrics.count]))
         }
         let count = aggregates.count
         return MetricExpression(
@@ -134,7 +219,9 @@ package struct MetricReader {
         var syntax = syntax
         switch syntax.kind {
         case .number, .text, .boolean, .duration, .null, .list: break
-        case .name(let name): try check(name, syntax)
+        case .name(let name):
+            try check(name, syntax)
+            if let over { syntax.kind = .name(try self.name(of: name, over: over)) }
         case .not(let part): syntax.kind = .not(try outside(part, over: over))
         case .negate(let part): syntax.kind = .negate(try outside(part, over: over))
         case .isNull(let part, let isNot):
@@ -171,6 +258,21 @@ package struct MetricReader {
             "unknown-name", syntax.offset, "no metric or dimension \(shown(name))",
             expected: known.isEmpty ? "an aggregate" : someOf(known, near: name),
             suggestion: nearest(name, known).map { "`\($0)`" })
+    }
+
+    /// What stands for a metric over a baseline; a dimension is the same.
+    private mutating func name(
+        of name: String, over: (name: String, offset: Int)
+    ) throws(ExpressionFailure) -> String {
+        guard let metric = scope.metrics.first(where: { $0.name == name })?.metric else {
+            return name
+        }
+        let whole = metric.over(over.name)
+        for aggregate in whole.aggregates { try check(aggregate, over.offset) }
+        // No metric is called so.
+        let known = "\u{1}\(over.name)\u{1}\(name)"
+        if !overs.contains(where: { $0.name == known }) { overs.append((known, whole)) }
+        return known
     }
 
     private mutating func call(
@@ -238,6 +340,12 @@ package struct MetricReader {
                 "argument-count", syntax.offset, "`correlation` takes two numbers", expected: "2",
                 suggestion: "`correlation(x, y)`")
         }
+        guard arguments[1].condition == nil, arguments[1].over == nil else {
+            throw ExpressionFailure(
+                "bad-expression", arguments[1].offset,
+                "`where` and `over` stand behind the first argument", expected: "correlation(x, y)",
+                suggestion: "`correlation(x where c, y)`")
+        }
         var first = try aggregate(spec, [arguments[0]], syntax, over: over)
         let (y, _) = try value(second, spec)
         guard let x = first.value else { return .null }
@@ -272,19 +380,31 @@ package struct MetricReader {
             throw ExpressionFailure(
                 "not-a-baseline", argument.offset,
                 "`\(function)` takes the name of a baseline here",
-                expected: alternatives(scope.baselines))
+                expected: alternatives(scope.baselines.map(\.name)))
         }
         try check(baseline: name, argument.offset)
         return (name, argument.offset)
     }
 
     private func check(baseline name: String, _ offset: Int) throws(ExpressionFailure) {
-        guard !scope.baselines.contains(name) else { return }
+        let names = scope.baselines.map(\.name)
+        guard !names.contains(name) else { return }
         throw ExpressionFailure(
             "unknown-baseline", offset, "no baseline \(shown(name))",
-            expected: scope.baselines.isEmpty
-                ? "one that `baselines` declares" : someOf(scope.baselines, near: name),
-            suggestion: nearest(name, scope.baselines).map { "`\($0)`" })
+            expected: names.isEmpty
+                ? "one that `baselines` declares" : someOf(names, near: name),
+            suggestion: nearest(name, names).map { "`\($0)`" })
+    }
+
+    /// Whether the baseline that an aggregate is taken of keeps what it takes.
+    private func check(_ aggregate: Aggregate, _ offset: Int) throws(ExpressionFailure) {
+        guard let name = aggregate.baseline,
+            let baseline = scope.baselines.first(where: { $0.name == name }),
+            let refusal = baseline.refusal(of: aggregate)
+        else { return }
+        throw ExpressionFailure(
+            "not-kept", offset, refusal.message, expected: refusal.expected,
+            suggestion: nil)
     }
 
     // MARK: Aggregates
@@ -321,6 +441,7 @@ package struct MetricReader {
             aggregate.baseline = over?.name
         }
         if arguments.count == 2 { try takeRank(arguments[1], spec, &aggregate) }
+        try check(aggregate, arguments.first?.over?.offset ?? over?.offset ?? syntax.offset)
         return aggregate
     }
 

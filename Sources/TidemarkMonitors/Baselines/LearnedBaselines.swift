@@ -28,7 +28,7 @@ struct LearnedBaselines {
     private struct Use {
         var baseline: Int
         var sizes: Set<Int>
-        /// Places of columns in the segment.
+        /// Places of columns in the segment; behind them all, of what metrics take of each.
         var columns: [Int]
         /// Those of them of which it is kept what became of their rows.
         var rowColumns: [Int]
@@ -89,16 +89,23 @@ struct LearnedBaselines {
                         && stream.monitors[$0].segments.contains(index)
                 }
                 let monitors = places.map { stream.monitors[$0] }
-                guard stream.baselines[baseline].learning != nil, !monitors.isEmpty else {
-                    return nil
+                let metrics = stream.metricUse(of: baseline)
+                guard stream.baselines[baseline].learning != nil,
+                    !monitors.isEmpty || metrics != nil
+                else { return nil }
+                let columns = segment.columns.indices.filter { place in
+                    monitors.contains {
+                        $0.needsCells && $0.columns.contains(segment.columns[place])
+                    } || metrics?.cells.contains(segment.columns[place]) ?? false
+                }
+                let values = segment.columns.indices.filter {
+                    metrics?.values.contains(segment.columns[$0]) ?? false
                 }
                 return Use(
-                    baseline: baseline, sizes: Set(monitors.flatMap(\.windows)),
-                    columns: segment.columns.indices.filter { place in
-                        monitors.contains {
-                            $0.needsCells && $0.columns.contains(segment.columns[place])
-                        }
-                    },
+                    baseline: baseline,
+                    sizes: Set(
+                        monitors.flatMap(\.windows) + (metrics == nil ? [] : segment.windows)),
+                    columns: columns + values.map { segment.columns.count + $0 },
                     rowColumns: segment.columns.indices.filter { place in
                         monitors.contains {
                             $0.asksEntries && $0.columns.contains(segment.columns[place])

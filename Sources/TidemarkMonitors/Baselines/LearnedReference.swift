@@ -34,6 +34,34 @@ package struct WindowReferences {
     }
 }
 
+extension WindowReferences {
+    /// What metrics take of a baseline of the stream; `nil`: it is not whole, or is the group itself.
+    package func learned(_ baseline: Int) -> LearnedAmounts? {
+        guard let reference = byBaseline[baseline], reference.isInForce, !reference.isItself else {
+            return nil
+        }
+        return LearnedAmounts(reference)
+    }
+}
+
+/// What was learned of a group's windows, added up.
+package struct LearnedAmounts {
+    private let reference: LearnedReference
+
+    fileprivate init(_ reference: LearnedReference) { self.reference = reference }
+
+    /// How many windows it was learned of.
+    package var windows: Int64 { reference.progress.windows }
+    /// Rows in all of them.
+    package var rows: Int64 { reference.progress.rows }
+
+    /// What was learned at a place: that of a column in the segment, or behind them all of what metrics take of it.
+    package subscript(place: Int) -> ArraySlice<UInt64>? {
+        guard let range = reference.ranges[place] else { return nil }
+        return reference.cells[range]
+    }
+}
+
 /// What a group holds of a window that closes, in the cells in which baselines are learned.
 package struct GroupCounts {
     /// Rows of the group.

@@ -26,13 +26,17 @@ struct OtherGroups {
                 let monitors = stream.monitors.filter {
                     $0.baseline == baseline && $0.segments.contains(index)
                 }
-                guard let other = stream.baselines[baseline].other, !monitors.isEmpty else {
-                    return nil
-                }
+                let metrics = stream.metricUse(of: baseline)
+                guard let other = stream.baselines[baseline].other,
+                    !monitors.isEmpty || metrics != nil
+                else { return nil }
                 return Use(
-                    baseline: baseline, plan: other, sizes: Set(monitors.flatMap(\.windows)),
+                    baseline: baseline, plan: other,
+                    sizes: Set(
+                        monitors.flatMap(\.windows) + (metrics == nil ? [] : segment.windows)),
                     columns: segment.columns.indices.filter { place in
                         monitors.contains { $0.columns.contains(segment.columns[place]) }
+                            || metrics?.cells.contains(segment.columns[place]) ?? false
                     })
             }
         }

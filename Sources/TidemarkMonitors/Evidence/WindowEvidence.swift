@@ -1,6 +1,7 @@
 package import TidemarkCore
 package import TidemarkDataflow
 import TidemarkDrift
+package import TidemarkRecords
 
 /// What a window holds of a column of a group, or of the group as a whole, as monitors see it.
 ///
@@ -36,6 +37,8 @@ package struct WindowEvidence: ~Copyable {
     private let tallies: [(check: String, counter: Int)]
     /// What is known of ids that came again; `nil`: nobody counts them.
     let repeats: IDRepeats?
+    /// The metrics of the group, in the order of the plan; none where a column is judged.
+    let metrics: [MetricRecord]
     /// The counters of all binnings.
     private let counters: UnsafePointer<UInt64>?
 
@@ -66,16 +69,19 @@ package struct WindowEvidence: ~Copyable {
         entries = counted.entries
         tallies = counted.tallies
         repeats = counted.repeats
+        metrics = []
         unsafe self.counters = counters
     }
 
     /// A group as a whole, or a metric of it.
     ///
     /// - `column`: that of the metric.
+    /// - `metrics`: all of the group, in the order of the plan.
     package init(
         _ closing: WindowClosing, segment: Int, column: Int? = nil, part: [UInt8],
-        rows: RowCounts, references: WindowReferences
+        rows: RowCounts, references: WindowReferences, metrics: [MetricRecord] = []
     ) {
+        self.metrics = metrics
         self.closing = closing
         self.segment = segment
         self.column = column
@@ -126,6 +132,41 @@ package struct WindowEvidence: ~Copyable {
         return sum
     }
 
+    /// What a baseline holds of the column, in cells of the window; `nil`: nothing, or not yet.
+    ///
+    /// - `isOfStream`: it is no file.
+    func comparable(with baseline: Int, isOfStream: Bool) -> ComparableCells? {
+        guard isOfStream else {
+            guard let place = binnings.firstIndex(where: { $0.baseline == baseline }),
+                let known = binnings[place].reference
+            else { return nil }
+            return ComparableCells(
+                binning: place, reference: known, hiddenShare: binnings[place].hiddenShare)
+        }
+        guard let found = references[baseline], found.isInForce, let own = learned,
+            let range = found.ranges[place], range.count == binnings[own].cellCount
+        else { return nil }
+        let reference = ReferenceCounts(found.cells[range])
+        return ComparableCells(
+            binning: own, reference: reference,
+            hiddenShare: binnings[own].hiddenShare(of: reference))
+    }
+
+    /// How far the column differs from a baseline by a test, in the test's own unit of size; `nil`: it can't be told.
+    ///
+    /// - `isOfStream`: the baseline is no file.
+    package func effect(of test: String, against baseline: Int, isOfStream: Bool) -> Double? {
+        guard let type = TwoSample.named(test),
+            isOfStream
+                || binnings.contains(where: { $0.baseline == baseline && !$0.isFallback }),
+            !(references[baseline]?.isItself ?? false),
+            let cells = comparable(with: baseline, isOfStream: isOfStream)
+        else { return nil }
+        return compare(
+            cells.binning, valueCount: valueCount(cells.binning), with: cells.reference, by: type
+        )?.effect
+    }
+
     /// Runs a test on the window and a reference that was counted into the same cells.
     ///
     /// - `valueCount`: of the window.
@@ -139,6 +180,16 @@ package struct WindowEvidence: ~Copyable {
         let then = unsafe reference.evidence(boundaries: boundaries)
         return test.compare(now, then)
     }
+}
+
+/// What a window can be compared with.
+struct ComparableCells {
+    /// Place of the binning among the column's.
+    var binning: Int
+    /// What the baseline counted into its cells.
+    var reference: ReferenceCounts
+    /// The share of that in one cell of many values.
+    var hiddenShare: Double
 }
 
 /// What a baseline holds of a group and column.

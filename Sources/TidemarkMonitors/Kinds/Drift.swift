@@ -163,7 +163,7 @@ struct Drift: Monitor {
         let learned = window.references[watch.baseline]
         // What others are compared with is not compared with itself.
         if learned?.isItself ?? false { return nil }
-        guard let comparison = compare(window, watch, learned) else {
+        guard let comparison = compare(window, watch) else {
             // It is not whole yet: nothing to compare with.
             if watch.alerts {
                 var verdict = verdictRecord(watch.settings, .learning)
@@ -305,30 +305,15 @@ struct Drift: Monitor {
 
     /// - Returns: nil where there is nothing to compare with, or not yet.
     private func compare(
-        _ window: borrowing WindowEvidence, _ watch: Watch, _ learned: LearnedReference?
+        _ window: borrowing WindowEvidence, _ watch: Watch
     ) -> Comparison? {
-        let binning: Int
-        let reference: ReferenceCounts
-        let hiddenShare: Double
-        if watch.isLearned {
-            guard let learned, learned.isInForce, let own = window.learned,
-                let range = learned.ranges[window.place],
-                range.count == window.binnings[own].cellCount
-            else { return nil }
-            binning = own
-            reference = ReferenceCounts(learned.cells[range])
-            hiddenShare = window.binnings[own].hiddenShare(of: reference)
-        } else {
-            guard let found = window.binnings.firstIndex(where: { $0.baseline == watch.baseline }),
-                let known = window.binnings[found].reference
-            else { return nil }
-            binning = found
-            reference = known
-            hiddenShare = window.binnings[found].hiddenShare
+        guard let cells = window.comparable(with: watch.baseline, isOfStream: watch.isLearned)
+        else {
+            return nil
         }
         var comparison = Comparison(
-            baseline: watch.baseline, binning: binning, reference: reference,
-            hiddenShare: hiddenShare, rowCount: window.valueCount(binning),
+            baseline: watch.baseline, binning: cells.binning, reference: cells.reference,
+            hiddenShare: cells.hiddenShare, rowCount: window.valueCount(cells.binning),
             significanceTest: window.isNumeric ? significance.numbers : significance.categories)
         comparison.significance = comparison.apply(comparison.significanceTest, window)
         return comparison

@@ -33,13 +33,19 @@ struct When: Monitor {
             let monitor = overridden.plan(index, column: window.column, part: window.part)
             guard monitor.alerts else { continue }
             var verdict = Verdict.tooFew
+            var learned: LearnedProgress?
+            if record.metric?.holds == nil, let pending = window.pending(record, plan.stream) {
+                guard let pending else { continue }
+                (verdict, learned) = (.learning, pending)
+            }
             if let holds = record.metric?.holds, record.rows.total >= monitor.minRows {
                 verdict = holds ? .met : .ok
             }
-            record.verdicts.append(
-                VerdictRecord(
-                    monitor: monitor.name, baseline: "", p: nil, level: nil, effect: nil,
-                    ignoreBelow: nil, verdict: verdict))
+            var said = VerdictRecord(
+                monitor: monitor.name, baseline: "", p: nil, level: nil, effect: nil,
+                ignoreBelow: nil, verdict: verdict)
+            said.learned = learned
+            record.verdicts.append(said)
             alerts.take(verdict, isNear: false, of: index, window) { saying, text in
                 var alert = text.record(
                     saying, monitor, record, window.closing, test: "when", threshold: 0,

@@ -55,6 +55,8 @@ final class ColumnShape: @unchecked Sendable {
     var learned: Binning? { learnedPlace.map { binnings[$0] } }
     /// Its place among the binnings.
     let learnedPlace: Int?
+    /// What baselines of the stream keep of its values for metrics; `nil`: nothing.
+    let learnedTake: LearnedTake?
     /// The values go into a KLL sketch over f32.
     let wantsRun: Bool
     /// What checks of quality have cells count, and what baselines hold that they look at.
@@ -80,10 +82,13 @@ final class ColumnShape: @unchecked Sendable {
     /// - `monitored`: baselines from files that a monitor compares with.
     /// - `asked`: baselines from files of which a monitor wants to know what they hold, and no cells.
     /// - `learns`: whether a monitor compares with what the stream itself says.
+    /// - `takes`: what baselines of the stream keep of it for metrics.
     init(
         column: ColumnPlan, group: String, baselines: [BaselineTable], monitored: [Int],
-        asked: [Int], learns: WantedBinnings.Learning, counterStart: inout Int
+        asked: [Int], learns: WantedBinnings.Learning, takes: LearnedTake? = nil,
+        counterStart: inout Int
     ) {
+        learnedTake = takes
         var plan = column
         var wanted = WantedBinnings(column: column, group: group, baselines: baselines)
         hasHistogram = wanted.addHistogram()
@@ -120,8 +125,8 @@ final class ColumnShape: @unchecked Sendable {
         if column.type.isNumeric {
             if let (least, most) = wanted.range {
                 sums = .exact(SumPlan(from: least, to: most))
-                // They are exact in themselves.
-                plan.summary.metricSums = false
+                // They are exact in themselves; but ranges differ from group to group, and so do their sums.
+                if takes != .sums { plan.summary.metricSums = false }
             } else {
                 sums = .ordered
             }
@@ -196,6 +201,7 @@ final class GroupShape: Sendable {
                 asked: values.isOther
                     ? [] : monitored.asked.filter { !stream.baselines[$0].isOfStream },
                 learns: values.isOther ? .nothing : stream.learning(monitored.cells),
+                takes: values.isOther ? nil : monitored.takes,
                 counterStart: &counterCount)
         }
         foldings = columns.map(\.folding)
@@ -231,11 +237,16 @@ struct MonitoredBaselines: Sendable {
     var cells: [Int] = []
     /// Those of which a monitor wants to know what they hold, whether or not in cells.
     var asked: [Int] = []
+    /// What baselines of the stream keep of its values for metrics; `nil`: nothing.
+    var takes: LearnedTake?
 }
 
 /// For each segment, for each of its columns: the baselines of the monitors that watch it.
 func monitoredBaselines(_ stream: StreamPlan) -> [[MonitoredBaselines]] {
-    stream.segments.indices.map { segment in
+    let uses = stream.baselines.indices.compactMap { baseline in
+        stream.metricUse(of: baseline).map { (baseline: baseline, use: $0) }
+    }
+    return stream.segments.indices.map { segment in
         stream.segments[segment].columns.map { column in
             var found = MonitoredBaselines()
             for monitor in stream.monitors
@@ -249,6 +260,10 @@ func monitoredBaselines(_ stream: StreamPlan) -> [[MonitoredBaselines]] {
                     found.asked.append(monitor.baseline)
                 }
             }
+            for (baseline, use) in uses where use.cells.contains(column) {
+                if !found.cells.contains(baseline) { found.cells.append(baseline) }
+            }
+            found.takes = stream.learnedTake(of: column)
             return found
         }
     }

@@ -78,8 +78,15 @@ final class MetricEvaluator {
     }
 
     /// The metrics of a group, in the order of the plan.
-    func evaluate(_ cell: GroupCell, segment: Int) -> [MetricRecord] {
-        let taken = inputs.map { input in cell.taken(input) { places[segment][$0] } }
+    ///
+    /// - `beside`: an aggregate that has to do with a baseline.
+    func evaluate(
+        _ cell: GroupCell, segment: Int, beside: (MetricInput) -> MetricTaken
+    ) -> [MetricRecord] {
+        let taken = inputs.map { input in
+            input.baseline == nil
+                ? cell.taken(input) { places[segment][$0] } : beside(input)
+        }
         var rowOf: [Int: Int] = [:]
         for (place, one) in taken.enumerated() {
             if case .standardError = one.certainty, one.value != nil {
@@ -133,6 +140,14 @@ final class MetricEvaluator {
             return record
         }
         record.value = unsafe numbers[0]
+        // One aggregate alone: a step of its error may be less than its last digit.
+        if case .column(let own) = metrics[metric].metric.expression,
+            used[metric].indices.contains(own),
+            case .standardError(let error) = taken[used[metric][own]].certainty
+        {
+            record.standardError = error
+            return record
+        }
         // Of several aggregates of the same rows nobody knows how they vary together.
         var unsure: Set<Int?> = []
         var square = 0.0

@@ -72,7 +72,7 @@ extension StageTwoOperator {
         let closing = window.closing
         let references = monitors.references(
             cell.shape.values, part: cell.shape.part, segment: index, closing,
-            cellCount: { cell.shape.columns[$0].learned?.cellCount ?? 0 },
+            cellCount: { cell.shape.learnedCount($0) },
             counts: { others[$0]?.learnedCounts })
         forEachColumn(of: cell, segment: index, &window, emit) { place, column, record in
             guard monitors.judges(segment: index, size: closing.size, column: column) else {
@@ -82,7 +82,7 @@ extension StageTwoOperator {
                 place, column: column, segment: index, closing, rows: record.rows, references)
             return monitors.judge(evidence, &record)
         }
-        publishMetrics(cell, segment: index, references, &window, emit)
+        publishMetrics(cell, beside: others, segment: index, references, &window, emit)
         if let (record, events) = monitors.judgeGroup(
             cell.shape.values, rows: cell.rowCounts, segment: index, references, closing)
         {
@@ -101,7 +101,7 @@ extension StageTwoOperator {
             record.otherGroupCount = groupCount
             return []
         }
-        publishMetrics(cell, segment: index, nil, &window, emit)
+        publishMetrics(cell, beside: [:], segment: index, nil, &window, emit)
     }
 
     /// Publishes the record of each column of a group, after `judge` has had its say.
@@ -135,37 +135,8 @@ extension StageTwoOperator {
         }
     }
 
-    /// Works out, judges and publishes the metrics of a group.
-    private func publishMetrics(
-        _ cell: GroupCell, segment index: Int, _ references: WindowReferences?,
-        _ window: inout ClosingWindow, _ emit: (OutputRecord) -> Void
-    ) {
-        guard let metrics else { return }
-        let (closing, segment) = (window.closing, plan.stream.segments[index])
-        for (metric, taken) in zip(plan.stream.metrics, metrics.evaluate(cell, segment: index)) {
-            let column = plan.stream.columns[metric.column]
-            var record = AggregateRecord(
-                topology: plan.name, revision: plan.revision, operatorName: segment.name,
-                group: cell.shape.values, column: column.name, role: column.role.rawValue,
-                isNumeric: true, window: closing.window, rev: closing.rev,
-                complete: closing.complete, backfill: closing.backfill)
-            record.rows = cell.rowCounts
-            record.rows.value = record.rows.total
-            record.metric = taken
-            var events: [AlertRecord] = []
-            if let references,
-                monitors.judges(segment: index, size: closing.size, column: metric.column)
-            {
-                let evidence = WindowEvidence(
-                    closing, segment: index, column: metric.column, part: cell.shape.part,
-                    rows: record.rows, references: references)
-                events = monitors.judge(evidence, &record)
-            }
-            publishGroup(record, events, &window, emit)
-        }
-    }
-
-    private func publishGroup(
+    /// Publishes a record that is of no column of rows.
+    func publishGroup(
         _ record: AggregateRecord, isNews: Bool = true, _ events: [AlertRecord],
         _ window: inout ClosingWindow, _ emit: (OutputRecord) -> Void
     ) {
@@ -188,11 +159,6 @@ extension StageTwoOperator {
 }
 
 extension GroupCell {
-    /// Counts of the cells in which baselines of a column are learned; none where they are not.
-    func learnedCells(_ place: Int) -> [UInt64] {
-        shape.columns[place].learned.map { unsafe Array(cells($0)) } ?? []
-    }
-
     /// What the window holds for baselines: those that learn of it, and groups that are compared with it.
     var learnedCounts: GroupCounts {
         GroupCounts(

@@ -175,20 +175,8 @@ enum Canonical {
     }
 
     private static func text(_ aggregate: Aggregate, _ stream: StreamPlan) -> String {
-        let name =
-            switch aggregate.kind {
-            case .rows, .count: "count"
-            case .sum: "sum"
-            case .mean: "mean"
-            case .sd: "sd"
-            case .min: "min"
-            case .max: "max"
-            case .quantile(let rank): "quantile \(rank.canonicalText)"
-            case .distinct: "distinct"
-            case .share: "share"
-            case .nullShare: "null_share"
-            case .test(let test): test
-            }
+        var name = aggregate.kind.word
+        if case .quantile(let rank) = aggregate.kind { name += " \(rank.canonicalText)" }
         let parts = [
             aggregate.value.map { expression($0, stream) },
             aggregate.condition.map { "where " + expression($0, stream) },

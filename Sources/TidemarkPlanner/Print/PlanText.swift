@@ -118,7 +118,8 @@ private struct PlanText {
 
     /// Numbers and conditions of windows, where there are some.
     private var metrics: [Row] {
-        let names = stream.metrics.map { stream.columns[$0.column].name }
+        let names = stream.metrics.map { stream.columns[$0.column] }
+            .filter { !$0.isUnpublished }.map(\.name)
         return names.isEmpty ? [] : [Row("metrics", names.joined(separator: " "))]
     }
 

@@ -28,6 +28,9 @@ extension Catalogue {
             RowFunctions.specs.map { spec in
                 ["`\(spec.signature)`", spec.gives?.rawValue ?? "as a", spec.help]
             })
+        text += "## Functions of windows\n\n"
+        text += table(
+            ["function", "meaning"], Aggregates.listed.map { ["`\($0.signature)`", $0.help] })
         text += "## Two-sample tests\n\n"
         text += table(
             ["test", "columns", "default of `ignore_below`", "p", "what is measured", "source"],
@@ -61,6 +64,9 @@ extension Catalogue {
         let width = specs.map(\.signature.utf8.count).max() ?? 0
         return "functions  what row expressions know: filter, derive, where, rule\n"
             + specs.map { "    \(padded($0.signature, width))  \($0.help)\n" }.joined() + "\n"
+            + "aggregates  what expressions over windows know: metrics, metric, when\n"
+            + Aggregates.listed.map { "    \(padded($0.signature, width))  \($0.help)\n" }.joined()
+            + "\n"
     }
 
     private func listing(_ part: PartSpec) -> String {

@@ -50,7 +50,8 @@ struct Resolver {
                 Selector.isWatched(scope.columns[$0].role) || named.contains($0)
             })
         Summaries.apply(rules, catalogue.summaries, &scope)
-        Histogram.fillUniversal(monitors.judges, &scope)
+        Histogram.fillUniversal(monitors.judges + MetricPart.comparisons(scope), &scope)
+        MetricPart.check(scope)
         plan.stream.metrics = MetricPart.place(&scope)
         plan.stream.monitors = Levels.judge(monitors.judges, scope, &facts)
         plan.stream.freshness = monitors.silences

@@ -51,7 +51,7 @@ package struct VerdictRecord: Sendable, Equatable {
     package var effect: Double?
     /// Smaller effects are ignored; `nil` where a fixed bound decides.
     package var ignoreBelow: Double?
-    /// How many rows were expected, where the monitor is one of volume.
+    /// What was expected: rows of volume, or the value of a metric in its baseline.
     package var expected: Double?
     /// What it came to.
     package var verdict: Verdict
@@ -100,8 +100,8 @@ extension VerdictRecord: RecordFields {
             "ignore_below", \.ignoreBelow, when: "where a size decides",
             "`drift` needs at least this effect, p ≤ `level`, and enough rows")
         v.field(
-            "expected", \.expected, when: "of a volume monitor that has a baseline",
-            "how many rows were expected")
+            "expected", \.expected, when: "of volume and of metrics that are held to a baseline",
+            "how many rows were expected, or what the metric is in the baseline")
         v.field(
             "verdict", \.verdict,
             "of a column `drift`, `ok`; `too_few` rows; `learning`: the baseline is being learned; `no_baseline`: the file does not have this group or column, and never will; `blind`: no drift was seen and could not be, since one cell of many values holds over 75% of the baseline, or since it has so few rows that no window could be significant. Of a share of rows `excess`, where it is greater than it may be, `ok`, `too_few` or `no_baseline`. Of rows `drop`, `rise`, `ok`, `learning` or `too_few`; a known group without a row has a record (0 rows) when it falls silent and when its verdict changes, not in each window"

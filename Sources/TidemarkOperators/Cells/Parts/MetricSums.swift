@@ -73,6 +73,36 @@ final class MetricSums: CellPart, @unchecked Sendable {
         return sum
     }
 
+    // MARK: Learned windows
+
+    /// How many numbers `amounts` has.
+    static let amountCount = 1 + 3 * ExactSum.digitCount
+
+    /// Its sums as numbers that are not negative, which add up from window to window.
+    var amounts: [UInt64] {
+        let (digits, isNegative) = sum.magnitude
+        let none = [UInt64](repeating: 0, count: digits.count)
+        return [unsquared] + (isNegative ? none + digits : digits + none)
+            + squares.magnitude.digits
+    }
+
+    /// The sums of `count` values that these amounts are; `nil` where they are none.
+    init?(count: UInt64, amounts: ArraySlice<UInt64>) {
+        let digitCount = ExactSum.digitCount
+        guard amounts.count == Self.amountCount, let unsquared = amounts.first else { return nil }
+        let digits = Array(amounts.dropFirst())
+        guard
+            let sum = ExactSum(
+                positive: digits[..<digitCount], negative: digits[digitCount..<2 * digitCount]),
+            let squares = ExactSum(
+                positive: digits[(2 * digitCount)...],
+                negative: repeatElement(0, count: digitCount))
+        else { return nil }
+        (self.count, self.unsquared, self.sum, self.squares) = (count, unsquared, sum, squares)
+    }
+
+    // MARK: Values
+
     /// The sum of the values; infinite where it is beyond the range of a double.
     var total: Double { sum.value.sum }
 
@@ -82,16 +112,7 @@ final class MetricSums: CellPart, @unchecked Sendable {
     /// Their standard deviation, which divides by n − 1; `nil` for fewer than two values.
     var sd: Double? {
         guard count > 1, unsquared == 0 else { return nil }
-        let n = Double(count)
-        let (s, rest) = sum.value
-        let (q, qRest) = squares.value
-        // q − s² / n, with twice the digits of a double: the two are much alike where values lie far from 0.
-        let mean = s / n
-        let meanRest = (s.addingProduct(-mean, n) + rest) / n
-        let product = s * mean
-        let productRest = (-product).addingProduct(s, mean) + s * meanRest + rest * mean
-        let centred = (q - product) + (qRest - productRest)
-        return (max(0, centred) / (n - 1)).squareRoot()
+        return ExactSum.standardDeviation(sum, squares: squares, count: count)
     }
 }
 
@@ -101,6 +122,8 @@ final class MetricSums: CellPart, @unchecked Sendable {
 final class MetricQuantiles: CellPart, @unchecked Sendable {
     // The owner is the cell.
     private var sketch = DDSketch()
+    /// How far a quantile may be off, as a share of itself: more where values span more than seventeen powers of ten.
+    var accuracy: Double { sketch.relativeError }
 
     init?(_ summary: ColumnSummary, _ context: PartContext) {
         guard summary.metricQuantiles else { return nil }

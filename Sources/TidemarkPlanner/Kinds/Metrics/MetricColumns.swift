@@ -41,7 +41,9 @@ enum MetricColumns {
             default: break
             }
             return MetricInput(kind: aggregate.kind, column: column)
-        case .test: return MetricInput(kind: aggregate.kind)
+        case .test:
+            guard case .column(let column) = value else { return MetricInput(kind: aggregate.kind) }
+            return MetricInput(kind: aggregate.kind, column: column)
         }
     }
 

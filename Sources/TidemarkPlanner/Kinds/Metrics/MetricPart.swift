@@ -18,7 +18,7 @@ enum MetricPart {
             guard isFree(entry, scope),
                 let metric = expression(entry.value, wanted: .number, scope)
             else { continue }
-            scope.declareMetric(entry.key, metric)
+            scope.declareMetric(entry.key, metric, at: entry.value.place)
         }
     }
 
@@ -54,13 +54,6 @@ enum MetricPart {
                 suggestion: nil)
             return nil
         }
-        if let later = metric.aggregates.first(where: { $0.baseline != nil }) {
-            scope.reading.say(
-                "later", at: node.place,
-                "aggregates beside a baseline (`\(later.baseline ?? "")`) come in a later version",
-                expected: "aggregates of the window", suggestion: "a drift monitor")
-            return nil
-        }
         return metric
     }
 
@@ -79,6 +72,76 @@ enum MetricPart {
         }
     }
 
+    // MARK: Beside baselines
+
+    /// Whether a baseline keeps what a metric takes; reported where it does not.
+    static func canBeHeld(
+        _ metric: MetricExpression, to baseline: Int, at place: Place, _ scope: Scope
+    ) -> Bool {
+        let plan = scope.baselines.plans[baseline]
+        let held = metric.over(plan.name).aggregates.filter { $0.baseline == plan.name }
+        guard
+            let refusal = held.lazy.compactMap({ plan.asMetricBaseline.refusal(of: $0) }).first
+        else { return true }
+        scope.reading.say(
+            "not-kept", at: place, refusal.message, expected: refusal.expected, suggestion: nil)
+        return false
+    }
+
+    /// Tests of columns that metrics name, as monitors of drift would have them: each needs the same cells, and the
+    /// same checks.
+    static func comparisons(_ scope: Scope) -> [ReadMonitor] {
+        var found: [ReadMonitor] = []
+        for declared in scope.metrics.declared {
+            let name = scope.columns[declared.column].name
+            for aggregate in declared.metric.aggregates {
+                guard case .test(let test) = aggregate.kind,
+                    case .column(let column) = aggregate.value,
+                    let baseline = baseline(of: aggregate, scope)
+                else { continue }
+                var plan = AlertKeys.usual
+                (plan.name, plan.kind, plan.baseline) = (name, Drift().name, baseline)
+                plan.tests = .named([.init(test: test, ignoreBelow: 0)])
+                plan.columns = [column]
+                plan.segments = scope.segments.plans.indices.filter {
+                    scope.segments.plans[$0].columns.contains(column)
+                }
+                plan.windows = Array(scope.windows.indices)
+                found.append(
+                    ReadMonitor(
+                        plan: plan, place: declared.place, testPlace: declared.place))
+            }
+        }
+        return found
+    }
+
+    /// Checks what metrics compare.
+    static func check(_ scope: Scope) {
+        for var comparison in comparisons(scope) { Drift().check(&comparison, scope) }
+        // Each baseline that is added up has to be of windows that can be kept.
+        var known: Set<Int> = []
+        for declared in scope.metrics.declared {
+            for aggregate in declared.metric.aggregates {
+                guard let baseline = baseline(of: aggregate, scope),
+                    let learning = scope.baselines.plans[baseline].learning,
+                    known.insert(baseline).inserted
+                else { continue }
+                var plan = AlertKeys.usual
+                plan.name = scope.columns[declared.column].name
+                plan.baseline = baseline
+                for window in scope.windows {
+                    if Reach.sayIfTooMany(learning, window, of: plan, scope) { break }
+                }
+            }
+        }
+    }
+
+    private static func baseline(of aggregate: Aggregate, _ scope: Scope) -> Int? {
+        aggregate.baseline.flatMap { name in
+            scope.baselines.plans.firstIndex { $0.name == name }
+        }
+    }
+
     // MARK: Columns of aggregates
 
     /// Finds or makes the column of each aggregate, once it is known what is kept of the others.
@@ -87,9 +150,22 @@ enum MetricPart {
             let name = scope.columns[declared.column].name
             return MetricPlan(
                 column: declared.column, metric: declared.metric,
-                inputs: declared.metric.aggregates.map {
-                    MetricColumns.place($0, of: "metrics.\(name)", &scope)
+                inputs: declared.metric.aggregates.map { aggregate in
+                    var input = MetricColumns.place(aggregate, of: "metrics.\(name)", &scope)
+                    input.baseline = baseline(of: aggregate, scope)
+                    return input
                 })
+        }
+    }
+}
+
+extension BaselinePlan {
+    /// As expressions over aggregates know it.
+    fileprivate var asMetricBaseline: MetricBaseline {
+        switch origin {
+        case .file: MetricBaseline(name, keeps: .nulls)
+        case .learned: MetricBaseline(name, keeps: .sums)
+        case .other: MetricBaseline(name, keeps: .everything)
         }
     }
 }
@@ -97,20 +173,29 @@ enum MetricPart {
 /// The metrics of a topology, while it is read.
 struct Metrics {
     /// In the order in which they were read.
-    fileprivate(set) var declared: [(column: Int, metric: MetricExpression)] = []
+    fileprivate(set) var declared: [(column: Int, metric: MetricExpression, place: Place)] = []
 }
 
 extension Scope {
     /// Adds a metric, and the column that it is published as.
     ///
+    /// - `isPublished`: false: monitors alone want it.
     /// - Returns: the place of the column.
     @discardableResult
-    mutating func declareMetric(_ name: String, _ metric: MetricExpression) -> Int {
+    mutating func declareMetric(
+        _ name: String, _ metric: MetricExpression, at place: Place, isPublished: Bool = true
+    ) -> Int {
         var column = ColumnPlan(
             name: name, role: .metric, type: metric.type == .boolean ? .boolean : .number, path: [])
-        column.isRead = false
+        (column.isRead, column.isUnpublished) = (false, !isPublished)
         add([column])
-        metrics.declared.append((columns.count - 1, metric))
+        metrics.declared.append((columns.count - 1, metric, place))
+        // What is compared is watched.
+        for aggregate in metric.aggregates {
+            if case .test = aggregate.kind, case .column(let column) = aggregate.value {
+                named.insert(column)
+            }
+        }
         return columns.count - 1
     }
 
@@ -118,14 +203,14 @@ extension Scope {
     var metricScope: MetricScope {
         // Columns keep their places: those of metrics are no columns of rows.
         var names = columns.map(\.asExpressionColumn)
-        for (column, _) in metrics.declared { names[column].name = "" }
+        for declared in metrics.declared { names[declared.column].name = "" }
         var scope = MetricScope(
             columns: names,
             dimensions: Array(Set(segments.plans.flatMap { $0.dimensions.map(\.name) })).sorted(),
-            baselines: baselines.plans.prefix(baselines.declaredCount).map(\.name),
+            baselines: baselines.plans.prefix(baselines.declaredCount).map(\.asMetricBaseline),
             tests: TwoSample.all.map { $0.spec.name })
-        for (column, metric) in metrics.declared {
-            scope.metrics.append((name: columns[column].name, metric: metric))
+        for declared in metrics.declared where !columns[declared.column].isUnpublished {
+            scope.metrics.append((name: columns[declared.column].name, metric: declared.metric))
         }
         return scope
     }

@@ -18,6 +18,11 @@ struct Metric: MonitorKind {
         json: "below", "smaller values are too small")
     private let outside = KeySpec(
         "outside", .list("two numbers: [least, most]"), says: "off", "both bounds at once")
+    private let change = Setting(
+        "change", \MonitorPlan.metric.change, ValueType.share(max: 100).optional,
+        usual: AlertKeys.usual, json: "change",
+        "with `against`: more or less than there by this share, and surely so where an error is known"
+    )
     private let minRows = Setting(
         "min_rows", \MonitorPlan.minRows, .count(1...1_000_000_000), usual: AlertKeys.usual,
         json: "min_rows", "fewer rows: `too_few`")
@@ -36,11 +41,11 @@ struct Metric: MonitorKind {
 
     init() {
         let own: [any TopologyKey] = [
-            value, above, below, outside, minRows, Reach.segments, Reach.windows,
-            OverridesPart.key([above, below, minRows]),
+            value, above, below, outside, Reach.against, change, minRows, Reach.segments,
+            Reach.windows, OverridesPart.key([above, below, change, minRows]),
         ]
         part = PartSpec(
-            name, path: "monitors.*", "a number outside of fixed bounds",
+            name, path: "monitors.*", "a number outside of bounds, or unlike that of a baseline",
             own + AlertKeys.ofMonitor,
             example:
                 "monitors: { declines: { metric: share(decision == 'decline'), outside: [0.5%, 6%] } }"
@@ -56,28 +61,60 @@ struct Metric: MonitorKind {
         (plan.name, plan.kind, plan.baseline) = (entry.key, name, -1)
         f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
         Reach.read(f, scope, into: &plan)
-        OverridesPart.read(f, [above, below, minRows], scope, into: &plan)
+        OverridesPart.read(f, [above, below, change, minRows], scope, into: &plan)
         let node = f[value]
         guard let rule = rule(f, entry), let node,
             let column = MetricWatched.column(node, of: entry, wanted: .number, &scope)
         else { return }
         plan.metric = rule
         plan.columns = [column]
+        plan.needsCells = false
+        if rule.change != nil {
+            guard let baseline = Reach.baseline(f, of: entry, learns: true, &scope),
+                let usual = usual(of: column, in: baseline, node, &scope)
+            else { return }
+            (plan.baseline, plan.metric.usual) = (baseline, usual)
+        }
         found.judges.append(ReadMonitor(plan: plan, place: node.place, testPlace: node.place))
+    }
+
+    /// The place among the metrics of what a metric is in a baseline; `nil` after saying why that can't be had.
+    private func usual(
+        of column: Int, in baseline: Int, _ node: Node, _ scope: inout Scope
+    ) -> Int? {
+        guard let metric = scope.metrics.declared.first(where: { $0.column == column })?.metric,
+            MetricPart.canBeHeld(metric, to: baseline, at: node.place, scope)
+        else { return nil }
+        let plan = scope.baselines.plans[baseline]
+        let name = "\(scope.columns[column].name) over \(plan.name)"
+        if let known = scope.metrics.declared.firstIndex(where: {
+            scope.columns[$0.column].name == name
+        }) {
+            return known
+        }
+        scope.declareMetric(name, metric.over(plan.name), at: node.place, isPublished: false)
+        return scope.metrics.declared.count - 1
     }
 
     /// The bounds; `nil` after reporting what is wrong with them.
     private func rule(_ f: Fields, _ entry: Node.Entry) -> MetricRule? {
         var plan = AlertKeys.usual
-        f.read([above, below], into: &plan)
+        f.read([above, below, change], into: &plan)
         var rule = plan.metric
         var place = f[below]?.place ?? f[above]?.place ?? entry.keyPlace
-        if let node = f[outside] {
+        let both = f[outside]
+        if let node = f[Reach.against], rule.change == nil {
+            f.reading.say(
+                "misplaced-key", at: node.place, "`against` has no effect without `change`",
+                expected: "`change` beside it", suggestion: "`change: 5%`")
+            return nil
+        }
+        if let node = both {
             place = node.place
             let numbers = f.reading.list(node, what: "two numbers", countMax: 2).compactMap {
                 f.reading.scalar($0, Key("outside", Self.bound, usual: 0, ""))
             }
-            guard numbers.count == 2, rule == MetricRule() else {
+            guard numbers.count == 2, rule.above == nil, rule.below == nil else {
                 f.reading.say(
                     "bad-bounds", at: node.place,
                     numbers.count == 2
@@ -92,7 +129,8 @@ struct Metric: MonitorKind {
             f.reading.say(
                 "metric-without-bound", at: entry.keyPlace,
                 "\(shown(entry.key)) does not say what is too great or too small",
-                expected: "one of above, below, outside", suggestion: "`above: 5%`")
+                expected: "one of above, below, outside, or against with change",
+                suggestion: "`above: 5%`")
             return nil
         }
         if let above = rule.above, let below = rule.below, below > above {
@@ -104,8 +142,25 @@ struct Metric: MonitorKind {
         return rule
     }
 
-    func testCount(_ plan: MonitorPlan, segment: Int, _ scope: Scope) -> Int { 0 }
-    func compares(_ plan: MonitorPlan) -> Bool { false }
+    func check(_ read: inout ReadMonitor, _ scope: Scope) {
+        guard compares(read.plan) else { return }
+        let baseline = scope.baselines.plans[read.plan.baseline]
+        if let learning = baseline.learning {
+            for window in read.plan.windows {
+                if Reach.sayIfTooMany(learning, scope.windows[window], of: read.plan, scope) {
+                    return
+                }
+            }
+        }
+        if let other = baseline.other { Reach.keepSegments(of: other, &read, scope) }
+    }
+
+    /// Bounds cost no budget.
+    func testCount(_ plan: MonitorPlan, segment: Int, _ scope: Scope) -> Int {
+        compares(plan) ? 1 : 0
+    }
+
+    func compares(_ plan: MonitorPlan) -> Bool { plan.metric.change != nil }
 
     // MARK: What a plan says
 
@@ -113,19 +168,29 @@ struct Metric: MonitorKind {
         let bounds = [("below", plan.metric.below), ("above", plan.metric.above)].compactMap {
             name, bound in bound.map { "\(name) \($0)" }
         }
-        return MonitorCells(test: name, columns: nil, ignored: bounds.joined(separator: " "))
+        let change = plan.metric.change.map { ["change \(shareText($0))"] } ?? []
+        return MonitorCells(
+            test: name, columns: nil, ignored: (bounds + change).joined(separator: " "))
     }
 
     func facts(_ plan: MonitorPlan, _ stream: StreamPlan) -> [Fact] {
-        [("metric", .text(stream.columnNames(plan.columns)))]
-            + [above.fact(plan), below.fact(plan), minRows.fact(plan)].compactMap(\.self)
+        let beside: [Fact] =
+            compares(plan)
+            ? [("against", .text(stream.baselines[plan.baseline].name))]
+                + [change.fact(plan)].compactMap(\.self)
+            : []
+        return [("metric", .text(stream.columnNames(plan.columns)))]
+            + [above.fact(plan), below.fact(plan)].compactMap(\.self) + beside
+            + [minRows.fact(plan)].compactMap(\.self)
     }
 
     func identity(_ plan: MonitorPlan) -> MonitorIdentity {
         var identity = MonitorIdentity()
         identity.tests = name
-        identity.effects = [plan.metric.above, plan.metric.below].map { $0?.canonicalText ?? "off" }
-            .joined(separator: ",")
+        identity.effects = [plan.metric.above, plan.metric.below, plan.metric.change].map {
+            $0?.canonicalText ?? "off"
+        }
+        .joined(separator: ",")
         return identity
     }
 }
@@ -136,9 +201,11 @@ enum MetricWatched {
     static func column(
         _ node: Node, of entry: Node.Entry, wanted: ExpressionType, _ scope: inout Scope
     ) -> Int? {
+        // Of a monitor that compares with several baselines the second finds what the first has made.
         if let text = node.text,
             let known = scope.metrics.declared.first(where: {
-                scope.columns[$0.column].name == text && $0.metric.type == wanted
+                (scope.columns[$0.column].name == text || $0.place == node.place)
+                    && $0.metric.type == wanted && !scope.columns[$0.column].isUnpublished
             })
         {
             return known.column
@@ -151,7 +218,7 @@ enum MetricWatched {
             return nil
         }
         return MetricPart.expression(node, wanted: wanted, scope).map {
-            scope.declareMetric(entry.key, $0)
+            scope.declareMetric(entry.key, $0, at: node.place)
         }
     }
 }

@@ -1,0 +1,463 @@
+#!/usr/bin/env python3
+"""Metrics: what groups and windows come to by expressions over aggregates, beside a plain recompute, and who watches them."""
+import collections
+import json
+import math
+import random
+import shutil
+import sys
+import unittest
+from fractions import Fraction
+
+import jsonschema
+import numpy
+
+from acceptance import ROOT, SEED, T0, WORK, lines, run_lines, tidemark, topology
+
+MINUTE = 60_000
+
+
+def exact_sum(values, power=1):
+    """The sum of values, or of their powers, without rounding."""
+    unit = 2**1074
+    return Fraction(sum(((n := v.as_integer_ratio())[0] * (unit // n[1])) ** power for v in values), unit**power)
+
+
+def mean(values):
+    """The mean of values, exact but for the last rounding."""
+    return float(exact_sum(values) / len(values))
+
+
+def sd(values):
+    """The standard deviation of values, exact but for its root."""
+    values = list(values)
+    spread = exact_sum(values, 2) - exact_sum(values) ** 2 / len(values)
+    return math.sqrt(spread / (len(values) - 1))
+
+
+def metrics(out):
+    """Records of metrics by segment, group, window and name."""
+    found = {}
+    for record in (r["value"] for r in out["t-aggregates"] if r["value"].get("role") == "metric"):
+        key = (record["operator"], tuple(sorted(record["group"].items())), (record["window"]["start"], record["window"]["end"]), record["column"])
+        assert key not in found, key
+        found[key] = record
+    return found
+
+
+class Metrics(unittest.TestCase):
+    def test_metrics_of_groups_are_what_a_plain_recompute_gives_in_any_batch(self):
+        text = """name: t
+source:
+  topic: t
+  clock: 2030-01-01T00:00:00Z
+  out_of_orderness: 2s
+  schema: { ts: time_ms, model: model, amount: number, level: integer, country: category, decision: class }
+segments: { all: { by: [] } }
+windows: [1m, 3m every 1m]
+metrics:
+  declines: share(decision == "decline")
+  declined_value: sum(amount where decision == "decline") / sum(amount)
+  big: count(where amount > 100)
+  least: min(amount where level > 1)
+  far: sd(amount + 1000000000)
+  p90: quantile(amount, 90%)
+  countries: distinct(country where decision == "decline")
+  together: correlation(amount, level)
+  lacking: null_share(amount)
+  odds: if(model == "m0", declines / (1 - declines), null)
+monitors:
+  drift: off
+  quality: off
+  volume: off
+  freshness: off
+  bounded: { metric: declines, outside: [1%, 35%], min_rows: 20, alert: true, for: 1 of 1 }
+  own: { metric: mean(level) * 2, below: 3, min_rows: 20, segments: [all] }
+  waits: { when: "count() >= 20 and declines > 30%", windows: [1m], max_age: 1h }
+"""
+        rng = random.Random(SEED)
+        rows = []
+        for i in range(4_000):
+            row = {"ts": T0 + i * 100, "model": f"m{i % 2}", "level": rng.randrange(4), "country": rng.choice("ABCDE"),
+                   "decision": "decline" if rng.random() < (0.2 if i < 2_000 else 0.45) else "approve"}
+            if rng.random() > 0.03:
+                row["amount"] = round(rng.lognormvariate(3, 1.5), 2)
+            rows.append(row)
+        topo = topology(text, "metrics.yaml")
+        _, out = run_lines(rows, topo, "metrics")
+        schema = jsonschema.Draft202012Validator(json.loads((ROOT / "docs/schemas/aggregate.schema.json").read_text()))
+
+        def recompute(of):
+            amounts = [r["amount"] for r in of if "amount" in r]
+            declined = [r for r in of if r["decision"] == "decline"]
+            both = [(r["amount"], r["level"]) for r in of if "amount" in r]
+            share = len(declined) / len(of)
+            return {
+                "declines": share,
+                "declined_value": float(exact_sum(r["amount"] for r in declined if "amount" in r) / exact_sum(amounts)),
+                "big": sum(a > 100 for a in amounts),
+                "least": min((r["amount"] for r in of if r["level"] > 1 and "amount" in r), default=None),
+                "far": sd([a + 1e9 for a in amounts]), "countries": len({r["country"] for r in declined}),
+                "together": numpy.corrcoef(both, rowvar=False)[0, 1], "lacking": 1 - len(amounts) / len(of),
+                "odds": share / (1 - share) if len({r["model"] for r in of}) == 1 and of[0]["model"] == "m0" else None,
+                "own": 2 * sum(r["level"] for r in of) / len(of), "waits": len(of) >= 20 and share > 0.3,
+            }
+
+        checked, verdicts, known = collections.Counter(), collections.Counter(), {}
+        for record in (r["value"] for r in out["t-aggregates"] if r["value"].get("role") == "metric"):
+            schema.validate(record)
+            window, model = record["window"], record["group"].get("model")
+            of = [r for r in rows if window["start"] <= r["ts"] < window["end"] and model in (None, r["model"])]
+            name, metric = record["column"], record["metric"]
+            self.assertEqual(record["rows"]["total"], len(of))
+            for verdict in record.get("verdicts", []):
+                verdicts[verdict["monitor"], verdict["verdict"]] += 1
+            checked[name] += 1
+            if name == "p90":
+                values = sorted(r["amount"] for r in of if "amount" in r)
+                self.assertAlmostEqual(metric["value"], values[int(0.9 * (len(values) - 1))], delta=0.02 * metric["value"])
+                continue
+            if (place := (window["start"], window["end"], model)) not in known:
+                known[place] = recompute(of)
+            want = known[place][name]
+            if name == "waits":
+                self.assertIs(metric["holds"], want)
+            elif want is None:
+                self.assertNotIn("value", metric, (name, record))
+            else:
+                close = 1e-3 if name == "countries" else 1e-9 * max(1, abs(want))
+                self.assertAlmostEqual(metric["value"], want, delta=close, msg=name)
+            if name == "declines":
+                self.assertAlmostEqual(metric["standard_error"], math.sqrt(want * (1 - want) / len(of)), delta=1e-12)
+            if name == "odds" and want is not None:
+                # The error of a share p, carried through p / (1 - p).
+                error = math.sqrt(want / (1 + want) / (1 + want) / len(of))
+                self.assertAlmostEqual(metric["standard_error"], error * (1 + want) ** 2, delta=0.02 * error * (1 + want) ** 2)
+        self.assertEqual(len(checked), 12)
+        self.assertGreater(min(checked.values()), 20)
+        for seen in [("bounded", "ok"), ("bounded", "rise"), ("own", "ok"), ("waits", "ok"), ("waits", "met")]:
+            self.assertGreater(verdicts[seen], 0, (seen, verdicts))
+        fired = {r["value"]["monitor"] for r in out["t-alerts"] if r["value"]["state"] == "firing"}
+        self.assertEqual(fired - {"own"}, {"bounded", "waits"})
+        for number, more in enumerate((("run.batch_rows=1",), ("run.batch_rows=977", "run.workers=2"))):
+            other = WORK / f"metrics-again-{number}"
+            tidemark("run", topo, "--input", WORK / "metrics.ndjson", "--output", other, "--until-end", "--quiet",
+                     *(part for setting in more for part in ("--set", setting)))
+            for kind in ("aggregates", "alerts"):
+                self.assertEqual([r["value"] for r in lines(other / f"t-{kind}.ndjson")], [r["value"] for r in out[f"t-{kind}"]])
+    BASELINES = """name: t
+source:
+  topic: t
+  clock: 2030-01-01T00:00:00Z
+  out_of_orderness: 2s
+  schema: { ts: time_ms, model: model, version: version, amount: number, level: integer, country: category, decision: class }
+segments: { by-version: { by: [model, version] } }
+windows: [1m]
+baselines:
+  recent: { trailing: 3m, skip: 1m, min_rows: 150 }
+  usual: { trailing: 3m, skip: 1m, min_rows: 150 }
+  start: { first: 2m, min_rows: 100 }
+  pool: { trailing: 2m, skip: 1m, per: pooled, min_rows: 100 }
+  champion: { other: { version: "1" }, min_rows: 40 }
+metrics:
+  declines: share(decision == "decline")
+  mean_recent: mean(amount over recent)
+  some_recent: sum(amount - 50 where level > 1 over recent)
+  sd_recent: sd(amount over recent)
+  rows_recent: count(over recent)
+  rows_usual: count(over usual)
+  values_recent: count(amount over recent)
+  nulls_start: null_share(amount over start)
+  declines_start: share(decision == "decline" over start)
+  together_start: correlation(amount over start, level)
+  mean_pool: mean(amount over pool)
+  most_champion: max(amount over champion)
+  middle_champion: median(amount over champion)
+  countries_champion: distinct(country over champion)
+  moved: change(declines, recent)
+  nearer: change(mean(amount), champion) - change(mean(amount), start)
+  shift: psi(country, recent)
+  apart: ks(amount, champion)
+monitors:
+  drift: { drift: country, against: recent, test: psi, min_rows: 1, alert: off }
+  apart-too: { drift: amount, against: champion, test: ks, min_rows: 1, alert: off }
+  quality: off
+  volume: off
+  freshness: off
+  held: { metric: declines, against: usual, change: 20%, min_rows: 20, for: 1 of 1, max_age: 7d }
+  beside: { metric: mean(amount), against: champion, change: 5%, min_rows: 20, segments: [by-version], alert: true }
+  both: { when: "change(declines, start) > 30% and psi(country, recent) >= 0", min_rows: 20 }
+  cheaper: { metric: sum(amount), against: { first: 3m }, change: 40%, min_rows: 20, segments: [by-version] }
+"""
+
+    def traffic(self):
+        rng = random.Random(SEED + 7)
+        rows = []
+        for i in range(10_000):
+            later = i > 6_000
+            row = {"ts": T0 + i * 60, "model": rng.choice("ab"), "version": rng.choice("112"), "level": rng.randrange(4),
+                   "country": rng.choices("ABCDE", [3, 2, 1, 1, 4 if later else 1])[0],
+                   "decision": "decline" if rng.random() < (0.6 if later else 0.2) else "approve"}
+            if rng.random() > 0.04:
+                row["amount"] = round(rng.lognormvariate(3.2 if later else 3, 1.1), 2)
+            rows.append(row)
+        return rows
+
+    def test_metrics_beside_every_baseline_of_the_stream_are_what_a_plain_recompute_gives(self):
+        rows = self.traffic()
+        topo = topology(self.BASELINES, "beside.yaml")
+        _, out = run_lines(rows, topo, "beside")
+        schema = jsonschema.Draft202012Validator(json.loads((ROOT / "docs/schemas/aggregate.schema.json").read_text()))
+        found = metrics(out)
+        first = rows[0]["ts"] // MINUTE * MINUTE
+
+        by_start = collections.defaultdict(list)
+        for row in rows:
+            by_start[row["ts"] // MINUTE * MINUTE].append(row)
+
+        def of(model, version, starts):
+            return [r for start in sorted(starts) for r in by_start[start] if (model is None or r["model"] == model) and (version is None or r["version"] == version)]
+
+        def amounts(some):
+            return [r["amount"] for r in some if "amount" in r]
+
+        def share(some):
+            return sum(r["decision"] == "decline" for r in some) / len(some)
+
+        def wanted(now, recent, began, pool, champion):
+            return {
+                "mean_recent": lambda: mean(amounts(recent)), "sd_recent": lambda: sd(amounts(recent)),
+                "some_recent": lambda: float(exact_sum(r["amount"] - 50 for r in recent if r["level"] > 1 and "amount" in r) / 3),
+                "rows_recent": lambda: len(recent) / 3, "values_recent": lambda: len(amounts(recent)) / 3,
+                "nulls_start": lambda: 1 - len(amounts(began)) / len(began), "declines_start": lambda: share(began),
+                "together_start": lambda: numpy.corrcoef([(r["amount"], r["level"]) for r in began if "amount" in r], rowvar=False)[0, 1],
+                "mean_pool": lambda: mean(amounts(pool)), "most_champion": lambda: max(amounts(champion)),
+                "countries_champion": lambda: len({r["country"] for r in champion}),
+                "moved": lambda: share(now) / share(recent) - 1,
+                "nearer": lambda: mean(amounts(now)) / mean(amounts(champion)) - mean(amounts(now)) / mean(amounts(began)),
+            }
+
+        checked, known = collections.Counter(), {}
+        for (segment, group, (start, end), name), record in found.items():
+            schema.validate(record)
+            group = dict(group)
+            model, version = group.get("model"), group.get("version")
+            now = of(model, version, {start})
+            spans = {"recent": [start - 4 * MINUTE + k * MINUTE for k in range(3)], "pool": [start - 3 * MINUTE + k * MINUTE for k in range(2)],
+                     "start": [first, first + MINUTE]}
+            least = {"recent": 150, "pool": 100, "start": 100}
+            then = {}
+            for baseline, starts in spans.items():
+                some = of(*((None, None) if baseline == "pool" else (model, version)), set(starts))
+                is_there = starts[0] >= first if baseline != "start" else start >= first + 2 * MINUTE
+                then[baseline] = some if is_there and len(some) >= least[baseline] else None
+            others = of(model, "1", {start})
+            then["champion"] = others if version == "2" and len(others) >= 40 else None
+            recent, began, pool, champion = (then[b] for b in ("recent", "start", "pool", "champion"))
+            if (place := (model, version, start)) not in known:
+                known[place] = {}
+                for name_of, worked in wanted(now, recent, began, pool, champion).items():
+                    try:
+                        known[place][name_of] = worked()
+                    except TypeError:
+                        known[place][name_of] = None
+            want = known[place]
+            value = record["metric"].get("value")
+            if name == "middle_champion" and champion:
+                values = sorted(amounts(champion))
+                self.assertAlmostEqual(value, values[(len(values) - 1) // 2], delta=0.03 * value)
+            if name in want:
+                expected = want[name]
+                if expected is None:
+                    self.assertIsNone(value, (record, name))
+                else:
+                    self.assertIsNotNone(value, (record, name))
+                    self.assertAlmostEqual(value, expected, delta=(1e-3 if name.startswith("countries") else 1e-9) * max(1, abs(expected)), msg=f"{name} {record}")
+                checked[name, expected is None] += 1
+            if name in ("moved", "mean_recent", "some_recent") and value is not None:
+                self.assertGreater(record["metric"]["standard_error"], 0)
+        for name in want:
+            self.assertGreater(checked[name, False], 8, (name, checked))
+            self.assertGreater(checked[name, True], 0, (name, checked))
+        self.same_as_drift(out, found)
+        self.decided_by_intervals(out, found)
+        for number, more in enumerate((("run.batch_rows=1",), ("run.batch_rows=977", "run.workers=2"))):
+            other = WORK / f"beside-again-{number}"
+            tidemark("run", topo, "--input", WORK / "beside.ndjson", "--output", other, "--until-end", "--quiet",
+                     *(part for setting in more for part in ("--set", setting)))
+            for kind in ("aggregates", "alerts"):
+                self.assertEqual([r["value"] for r in lines(other / f"t-{kind}.ndjson")], [r["value"] for r in out[f"t-{kind}"]])
+
+    def same_as_drift(self, out, found):
+        """Tests of columns in metrics are those of drift monitors."""
+        seen = collections.Counter()
+        for record in (r["value"] for r in out["t-aggregates"]):
+            for drift in record.get("drift", []):
+                key = (record["operator"], tuple(sorted(record["group"].items())), (record["window"]["start"], record["window"]["end"]))
+                for test, result in drift["tests"].items():
+                    name = {("country", "psi"): "shift", ("amount", "ks"): "apart"}.get((record["column"], test))
+                    if name is None or not drift["baseline"].startswith({"shift": "recent", "apart": "champion"}[name]):
+                        continue
+                    self.assertEqual(found[*key, name]["metric"]["value"], result["value"])
+                    seen[name] += 1
+        told = collections.Counter(name for (_, _, _, name), record in found.items() if name in ("shift", "apart") and "value" in record["metric"])
+        self.assertEqual(seen, told)
+        self.assertGreater(min(seen.values()), 8)
+
+    def decided_by_intervals(self, out, found):
+        """A change counts where it is surely greater than the bound."""
+        seen = collections.Counter()
+        for (segment, group, window, name), record in found.items():
+            for verdict in record.get("verdicts", []):
+                seen[verdict["monitor"], verdict["verdict"]] += 1
+                if verdict["monitor"] != "held" or "expected" not in verdict:
+                    continue
+                now, then, rows = record["metric"]["value"], verdict["expected"], record["rows"]["total"]
+                usual = found[segment, group, window, "rows_usual"]["metric"]["value"] * 3
+                errors = [math.sqrt(max(s, 1 / (n + 2)) * (1 - s) / n) for s, n in ((now, rows), (then, usual))]
+                side = 1 if now > then else -1
+                z = (abs(now - then) - 0.2 * then) / math.hypot(errors[0], (1 + side * 0.2) * errors[1])
+                p = min(1, math.erfc(z / math.sqrt(2)))
+                self.assertAlmostEqual(verdict["effect"], now / then - 1, delta=1e-12)
+                self.assertAlmostEqual(verdict["p"], p, delta=1e-9 + 1e-6 * p)
+                sure = p <= verdict["level"] and abs(now / then - 1) > 0.2
+                self.assertEqual(verdict["verdict"], ("rise" if side > 0 else "drop") if sure else "ok", record)
+        for verdict in ("learning", "ok", "rise"):
+            self.assertGreater(seen["held", verdict], 0, seen)
+        for need in (("beside", "ok"), ("both", "learning"), ("both", "ok"), ("both", "met"), ("cheaper", "learning"), ("cheaper", "ok")):
+            self.assertGreater(seen[need], 0, (need, seen))
+        alerts = [r["value"] for r in out["t-alerts"] if r["value"]["monitor"] == "held"]
+        self.assertTrue(alerts)
+        self.assertIn(" more than ", alerts[0]["summary"])
+        self.assertTrue(alerts[0]["usual"] and alerts[0]["now"])
+
+    def test_every_aggregate_is_right_on_awkward_values_and_so_is_its_error(self):
+        rng = random.Random(SEED + 11)
+        wide = [rng.lognormvariate(2, 1) for _ in range(3_000)]
+        groups = {
+            "one": [5.25], "two": [0.1, 0.2], "none": [None] * 40, "same": [0.1] * 333, "wide": wide,
+            "cancel": [1e16, 1.0, -1e16, 3.5, 2.0**-40] * 50, "huge": [1e300, -1e300, 1e308, -1e308, 7.0] * 20,
+            "over": [1.7e308] * 3, "tiny": [5e-324, -5e-324, 2.5e-310, 0.0, -0.0] * 30, "far": [1e15 + k % 3 for k in range(300)],
+            "signs": [rng.gauss(0, 1) * 10 ** rng.randrange(-30, 30) for _ in range(999)], "holes": [rng.choice([None, -1.5, 4.0, 1e-9]) for _ in range(500)],
+        }
+        text = """name: t
+source: { topic: t, clock: 2030-01-01T00:00:00Z, out_of_orderness: 2s, schema: { ts: time_ms, model: model, x: number, y: number, c: category } }
+windows: [1m]
+metrics:
+  count_x: count(x)
+  sum_x: sum(x)
+  mean_x: mean(x)
+  sd_x: sd(x)
+  min_x: min(x)
+  max_x: max(x)
+  median_x: median(x)
+  p90_x: quantile(x, 0.9)
+  least_x: quantile(x, 0)
+  distinct_c: distinct(c)
+  distinct_x: distinct(x)
+  above: share(x > 0.15)
+  never: share(x > 1 and x < 1)
+  lacking: null_share(x)
+  no_rows: sum(x where c == "nobody")
+  no_mean: mean(x where c == "nobody")
+  no_count: count(where c == "nobody")
+  straight: correlation(x, 3 * x + 1)
+  with_y: correlation(x, y)
+  flat: correlation(x, 1)
+monitors: { drift: off, quality: off, volume: off, freshness: off }
+"""
+        rows = []
+        for name, values in groups.items():
+            for k, value in enumerate(values):
+                row = {"ts": T0 + k * 59_000 // len(values), "model": name, "y": rng.gauss(0, 1), "c": f"c{k % 7}"}
+                rows.append({**row, "x": value} if value is not None else row)
+        rng.shuffle(rows)
+        rows.append({"ts": T0 + 600_000, "model": "end", "y": 1, "c": "c"})
+        topo = topology(text, "awkward.yaml")
+        _, out = run_lines(rows, topo, "awkward")
+        found = metrics(out)
+        window = (T0, T0 + MINUTE)
+        checked = 0
+        for name, values in groups.items():
+            own = [r for r in rows if r["model"] == name]
+            x, n = [v for v in values if v is not None], len(values)
+
+            def metric(column):
+                return found["by-model", (("model", name),), window, column]["metric"]
+
+            def value(column):
+                return metric(column).get("value")
+            total = exact_sum(x)
+            try:
+                total = float(total)
+            except OverflowError:
+                total = None
+            with self.subTest(name):
+                self.assertEqual(value("count_x"), len(x))
+                self.assertEqual(value("sum_x"), total)
+                self.assertEqual((value("no_rows"), value("no_mean"), value("no_count")), (0, None, 0))
+                self.assertEqual(value("lacking"), (n - len(x)) / n)
+                self.assertAlmostEqual(value("distinct_c"), min(7, n), delta=1e-6)
+                self.assertIsNone(value("flat"))
+                if not x:
+                    for column in ("mean_x", "sd_x", "min_x", "max_x", "median_x", "distinct_x", "above", "with_y"):
+                        self.assertIsNone(value(column), column)
+                    continue
+                self.assertEqual((value("min_x"), value("max_x")), (min(x), max(x)))
+                if total is None:
+                    self.assertIsNone(value("mean_x"))
+                else:
+                    exact = exact_sum(x) / len(x)
+                    self.assertLessEqual(abs(Fraction(value("mean_x")) - exact), Fraction(math.ulp(float(exact))))
+                if len(x) < 2 or max(map(abs, x)) > 1.3e154:
+                    self.assertIsNone(value("sd_x"))
+                else:
+                    self.assertAlmostEqual(value("sd_x"), sd(x), delta=1e-12 * sd(x))
+                    self.assertAlmostEqual(metric("mean_x")["standard_error"], sd(x) / math.sqrt(len(x)), delta=1e-12 * sd(x))
+                    self.assertAlmostEqual(metric("sum_x")["standard_error"], sd(x) * math.sqrt(len(x)), delta=1e-11 * sd(x) * len(x))
+                ordered = sorted(x)
+                for column, rank in (("median_x", 0.5), ("p90_x", 0.9), ("least_x", 0)):
+                    near = ordered[math.floor(rank * (len(x) - 1)):math.ceil(rank * (len(x) - 1)) + 1]
+                    # Values of more than seventeen powers of ten share bins.
+                    close = {"cancel": 0.05, "signs": 0.1, "huge": 0.5}.get(name, 0.0101)
+                    self.assertTrue(any(abs(value(column) - v) <= close * abs(v) + 1e-300 for v in near), (column, value(column), near))
+                self.assertAlmostEqual(value("distinct_x"), len(set(x)), delta=0.05 * len(set(x)))
+                above = sum(v > 0.15 for v in x) / len(x)
+                self.assertEqual((value("above"), value("never")), (above, 0))
+                likely = (len(x) * above + 1) / (len(x) + 2) if above in (0, 1) else above
+                self.assertAlmostEqual(metric("above")["standard_error"], math.sqrt(likely * (1 - likely) / len(x)), delta=1e-12)
+                if name in ("wide", "signs", "far", "holes"):
+                    self.assertAlmostEqual(value("straight"), 1, delta=1e-6)
+                if name == "wide":
+                    both = [(r["x"], r["y"]) for r in own]
+                    self.assertAlmostEqual(value("with_y"), numpy.corrcoef(both, rowvar=False)[0, 1], delta=1e-9)
+                checked += 1
+        self.assertEqual(checked, len(groups) - 1)
+        # Errors beside those of samples drawn again from the same values.
+        generator = numpy.random.default_rng(SEED)
+        again = numpy.array(wide)[generator.integers(0, len(wide), (2_000, len(wide)))]
+        for column, drawn, most in (("mean_x", again.mean(axis=1), 0.1), ("sum_x", again.sum(axis=1), 0.1), ("above", (again > 0.15).mean(axis=1), 1),
+                                    ("median_x", numpy.median(again, axis=1), 0.35), ("p90_x", numpy.quantile(again, 0.9, axis=1), 0.35)):
+            error = found["by-model", (("model", "wide"),), window, column]["metric"]["standard_error"]
+            if column != "above":
+                self.assertAlmostEqual(error, drawn.std(), delta=most * drawn.std(), msg=column)
+        # In any order of rows, batches and workers the bytes are the same.
+        expected = {k: json.dumps(v["metric"]) for k, v in found.items()}
+        for number, more in enumerate(((), ("run.batch_rows=1",), ("run.batch_rows=977", "run.workers=2"))):
+            shuffled = rows[:-1]
+            rng.shuffle(shuffled)
+            data = WORK / f"awkward-{number}.ndjson"
+            data.write_text("".join(json.dumps(r) + "\n" for r in shuffled + rows[-1:]))
+            other = WORK / f"awkward-out-{number}"
+            tidemark("run", topo, "--input", data, "--output", other, "--until-end", "--quiet", *(part for setting in more for part in ("--set", setting)))
+            got = metrics({"t-aggregates": lines(other / "t-aggregates.ndjson")})
+            self.assertEqual({k: json.dumps(v["metric"]) for k, v in got.items()}, expected)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.argv = [sys.argv[0], "-v", "-k", sys.argv[1]]
+    try:
+        unittest.main()
+    finally:
+        shutil.rmtree(WORK, ignore_errors=True)
