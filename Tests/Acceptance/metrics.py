@@ -453,6 +453,57 @@ monitors: { drift: off, quality: off, volume: off, freshness: off }
             got = metrics({"t-aggregates": lines(other / "t-aggregates.ndjson")})
             self.assertEqual({k: json.dumps(v["metric"]) for k, v in got.items()}, expected)
 
+    def shipped(self, name, rows):
+        """Alerts that a shipped topology fires over these rows, which are of one day from midnight on."""
+        data = WORK / f"{name}.ndjson"
+        data.write_text("".join(json.dumps(r) + "\n" for r in rows))
+        out = WORK / f"{name}-out"
+        shutil.rmtree(out, ignore_errors=True)
+        # Replayed rows are old: their alerts are not muted here.
+        tidemark("run", f"topologies/{name}.yaml", "--input", data, "--output", out, "--until-end", "--quiet",
+                 "--set", "alerts.max_age=7d", "--set", "source.clock=2030-01-01T00:00:00Z")
+        return [r["value"] for f in out.glob("*-alerts.ndjson") for r in lines(f) if r["value"]["state"] == "firing"], out
+
+    def test_a_challenger_is_held_to_its_champion(self):
+        def rows(shift):
+            rng = random.Random(SEED + 3)
+            for i in range(42_000):
+                version = rng.choice(["1.4.2", "1.5.0"])
+                moved = shift if version == "1.5.0" and i > 20_000 else 0
+                score = min(1, max(0, rng.betavariate(2, 5) + moved))
+                yield {"ts": 1_700_006_400_000 + i * 180, "model": "churn", "version": version, "customer_id": f"c{i}", "tenure": rng.randrange(120),
+                       "plan": rng.choice(["basic", "pro"]), "spend": round(rng.uniform(0, 300), 2), "score": score,
+                       "action": "offer" if score > 0.4 else "none"}
+        fired, out = self.shipped("champion-challenger", rows(0))
+        self.assertEqual(fired, [])
+        compared = [r["value"] for r in lines(out / "churn-versions-aggregates.ndjson") if r["value"]["column"] == "offer_rate" and r["value"].get("verdicts")]
+        self.assertGreater(sum(r["verdicts"][0]["verdict"] == "ok" for r in compared), 5)
+        # The champion is not compared with itself.
+        self.assertEqual({r["group"]["version"] for r in compared}, {"1.5.0"})
+        fired, _ = self.shipped("champion-challenger", rows(0.15))
+        self.assertEqual({a["monitor"] for a in fired}, {"score-vs-champion", "offer-rate-vs-champion", "score-moved-alone"})
+        self.assertEqual({a["group"]["version"] for a in fired}, {"1.5.0"})
+        rate = next(a for a in fired if a["monitor"] == "offer-rate-vs-champion")
+        self.assertIn(" more than ", rate["summary"])
+
+    def test_fraud_is_watched_by_its_metrics(self):
+        def rows(later):
+            rng = random.Random(SEED + 4)
+            for i in range(40_000):
+                moved = later and i > 32_000
+                country = rng.choice(["BR", "DE", "PT"])
+                yield {"ts": 1_700_006_400_000 + i * 400, "model": "fraud", "prediction_id": f"{'test-' if i % 50 == 0 else ''}p{i}",
+                       "card": f"k{rng.randrange(40) if moved and country == 'PT' else rng.randrange(10**6)}", "amount": round(min(50_000, rng.lognormvariate(4, 1)), 2),
+                       "merchant_risk": rng.random(), "country": country, "score": rng.betavariate(2, 8),
+                       "decision": rng.choices(["approve", "review", "decline"], [90, 6, 25 if moved else 4])[0]}
+        fired, out = self.shipped("fraud-scoring", rows(False))
+        self.assertEqual([(a["monitor"], a["group"], a["column"]) for a in fired], [])
+        published = {r["value"]["column"] for r in lines(out / "fraud-scoring-aggregates.ndjson") if r["value"].get("role") == "metric"}
+        self.assertEqual(published, {"decline_rate", "declined_value", "usual_value", "value_moved", "drift-with-traffic", "card-bursts"})
+        fired, _ = self.shipped("fraud-scoring", rows(True))
+        found = {a["monitor"] for a in fired} | {m["monitor"] for a in fired for m in a.get("members", [])}
+        self.assertLessEqual({"decline-rate", "declines-moved", "card-bursts"}, found)
+
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:

@@ -9,9 +9,9 @@ struct WordTests {
         #expect(
             Verdict.allCases.map(\.rawValue) == [
                 "drift", "ok", "too_few", "learning", "no_baseline", "blind", "drop", "rise",
-                "excess",
+                "excess", "met",
             ])
-        #expect(Verdict.allCases.filter(\.isReached) == [.drift, .ok, .drop, .rise, .excess])
+        #expect(Verdict.allCases.filter(\.isReached) == [.drift, .ok, .drop, .rise, .excess, .met])
     }
 
     @Test func `a quantile is named by its percent`() {
@@ -27,7 +27,7 @@ struct WordTests {
             return words
         }
         let roles = words(AggregateRecord.facts(), "role")
-        #expect(roles == ColumnRole.allCases.map(\.rawValue) + ["metric"])
+        #expect(roles == ColumnRole.allCases.map(\.rawValue))
         #expect(words(AlertRecord.facts(), "severity") == Severity.allCases.map(\.rawValue))
     }
 }
