@@ -14,6 +14,8 @@ package struct MonitorSet: ~Copyable {
     private var monitors: [any Monitor]
     /// By segment, by window length, by column, and behind the columns of groups as a whole: who judges it.
     private let judges: [[[[Int]]]]
+    /// Those that want to know what others found.
+    private let listeners: [Int]
     private var alerts: AlertDesk
     private var learned: LearnedBaselines
     private let others: OtherGroups
@@ -37,6 +39,7 @@ package struct MonitorSet: ~Copyable {
                 }
             }
         }
+        listeners = monitors.indices.filter { monitors[$0].listens }
         alerts = AlertDesk(plan: plan)
         learned = LearnedBaselines(plan: plan)
         others = OtherGroups(plan: plan)
@@ -85,6 +88,9 @@ package struct MonitorSet: ~Copyable {
     ) -> [AlertRecord] {
         for index in judges(window.segment, window.closing.size, column: window.column) {
             monitors[index].judge(window, &record, &alerts)
+        }
+        for index in listeners {
+            monitors[index].note(record, segment: window.segment, size: window.closing.size)
         }
         return alerts.takeEvents()
     }
@@ -200,10 +206,14 @@ package struct MonitorSet: ~Copyable {
 
     /// Says that a window was closed, after all its groups.
     ///
-    /// - Returns: what a person should know, once; and the ends of alerts whose groups are gone.
+    /// - Returns: what a person should know, once; records of what is judged after all groups; and the events of
+    ///   alerts: those of these records, and the ends of those whose groups are gone.
     package mutating func closed(
         _ closing: WindowClosing
-    ) -> (notices: [Notice], events: [AlertRecord]) {
+    ) -> (notices: [Notice], records: [AggregateRecord], events: [AlertRecord]) {
+        var records: [AggregateRecord] = []
+        for index in listeners { records += monitors[index].closed(closing, &alerts) }
+        let begun = alerts.takeEvents()
         let notices = learned.closed(closing)
         let events = alerts.closed(
             closing,
@@ -213,7 +223,7 @@ package struct MonitorSet: ~Copyable {
                     segment: series.segment, size: series.size)
                 return !learned.knows(series.group, at: place)
             }, unjudged: { MonitorKinds.spec(of: $0).unjudged($0) })
-        return (notices, events)
+        return (notices, records, begun + events)
     }
 
     // MARK: Moments

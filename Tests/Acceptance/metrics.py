@@ -504,6 +504,57 @@ monitors: { drift: off, quality: off, volume: off, freshness: off }
         found = {a["monitor"] for a in fired} | {m["monitor"] for a in fired for m in a.get("members", [])}
         self.assertLessEqual({"decline-rate", "declines-moved", "card-bursts"}, found)
 
+    def test_roll_ups_count_the_series_of_their_members(self):
+        text = """name: t
+source: { topic: t, clock: 2030-01-01T00:00:00Z, out_of_orderness: 2s, schema: { ts: time_ms, store: segment, late: number, paid: boolean } }
+windows: [1m]
+monitors:
+  drift: off
+  quality: off
+  volume: off
+  freshness: off
+  lateness: { metric: mean(late), above: 5, alert: off, min_rows: 5, segments: [by-store] }
+  unpaid: { when: "share(paid) < 50%", alert: off, min_rows: 5, segments: [by-store] }
+  many: { any_of: [lateness], at_least: 30%, segments: [by-store], for: 1 of 1, severity: page }
+  three: { any_of: [lateness, unpaid], at_least: 3, segments: [by-store] }
+  both: { all_of: [lateness, unpaid], segments: [by-store] }
+"""
+        rng = random.Random(SEED + 17)
+        bad = {(minute, store): (rng.random() < minute * 0.06, rng.random() < 0.15) for minute in range(10) for store in range(12)}
+        rows = [{"ts": T0 + minute * MINUTE + k * 4_000, "store": f"s{store}", "late": 9 + rng.random() if bad[minute, store][0] else rng.random(),
+                 "paid": (k % 4 == 0) if bad[minute, store][1] else k % 4 != 0}
+                for minute in range(10) for k in range(12) for store in range(12) if minute != 7 or store != 3 or k < 3]
+        topo = topology(text, "rollups.yaml")
+        _, out = run_lines(rows, topo, "rollups")
+        found = {}
+        for record in (r["value"] for r in out["t-aggregates"] if "column" not in r["value"] and r["value"]["operator"] == "by-store"):
+            for verdict in record["verdicts"]:
+                found[(record["window"]["start"] - T0) // MINUTE, verdict["monitor"]] = (verdict["verdict"], verdict["effect"])
+        self.assertEqual(len(found), 30)
+        seen = set()
+        for minute in range(10):
+            stores = [s for s in range(12) if (minute, s) != (7, 3)]
+            late, unpaid = (sum(bad[minute, s][k] for s in stores) for k in (0, 1))
+            want = {"many": (late >= 0.3 * len(stores), late / len(stores)), "three": (late + unpaid >= 3, (late + unpaid) / 2 / len(stores)),
+                    "both": (late >= 1 and unpaid >= 1, (late + unpaid) / 2 / len(stores))}
+            for name, (met, share) in want.items():
+                self.assertEqual(found[minute, name][0], "met" if met else "ok", (minute, name))
+                self.assertAlmostEqual(found[minute, name][1], share, delta=1e-12)
+                seen.add((name, met))
+        self.assertGreaterEqual(len(seen), 5)
+        fired = [r["value"] for r in out["t-alerts"] if r["value"]["state"] == "firing"]
+        # Members that are off have verdicts, and no alerts.
+        self.assertLessEqual({a["monitor"] for a in fired}, {"many", "three", "both"})
+        self.assertIn("many", {a["monitor"] for a in fired})
+        page = next(a for a in fired if a["monitor"] == "many")
+        self.assertRegex(page["summary"], r"^many: \d+ of 1[12] series are in breach \(lateness \d+\)$")
+        for number, more in enumerate((("run.batch_rows=1",), ("run.batch_rows=977", "run.workers=2"))):
+            other = WORK / f"rollups-again-{number}"
+            tidemark("run", topo, "--input", WORK / "rollups.ndjson", "--output", other, "--until-end", "--quiet",
+                     *(part for setting in more for part in ("--set", setting)))
+            for kind in ("aggregates", "alerts"):
+                self.assertEqual([r["value"] for r in lines(other / f"t-{kind}.ndjson")], [r["value"] for r in out[f"t-{kind}"]])
+
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:

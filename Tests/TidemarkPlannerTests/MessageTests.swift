@@ -111,7 +111,7 @@ struct MessageTests {
         ),
         (
             "monitors:\n  fast: { severity: page }",
-            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, quality, rule, volume, age, freshness, metric, when · try: `drift: all`"
+            "7:3 no-kind: monitor `fast` does not say what it watches · expected: exactly one of drift, quality, rule, volume, age, freshness, metric, when, any_of, all_of · try: `drift: all`"
         ),
         (
             "monitors:\n  both: { drift: scores, volume: rows }",
@@ -159,7 +159,7 @@ struct MessageTests {
         ),
         (
             "monitors: { m: { detect: x } }",
-            "6:18 later: monitors of kind `detect` come in a later version · expected: drift, quality, rule, volume, age, freshness, metric or when · try: delete it"
+            "6:18 later: monitors of kind `detect` come in a later version · expected: drift, quality, rule, volume, age, freshness, metric, when, any_of or all_of · try: delete it"
         ),
         (
             "monitors: { volume: { drop: off } }",

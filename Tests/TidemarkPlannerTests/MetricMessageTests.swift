@@ -71,6 +71,26 @@ struct MetricMessageTests {
             "7:6 test-of-type: `wasserstein` needs distances; `country` is a category · expected: numbers · try: `auto`"
         ),
         (
+            "monitors:\n  m: { any_of: [drfit, volume] }",
+            "6:17 unknown-monitor: no monitor `drfit` · expected: monitors of windows: quality, volume"
+        ),
+        (
+            "monitors:\n  m: { any_of: [n] }\n  n: { all_of: [volume] }",
+            "6:17 not-a-member: `n` adds up others itself · expected: monitors of windows: quality, volume"
+        ),
+        (
+            "monitors:\n  m: { any_of: [freshness] }",
+            "6:17 not-a-member: `freshness` watches silence, which is told between windows · expected: monitors of windows: quality, volume"
+        ),
+        (
+            "monitors:\n  m: { any_of: [] }",
+            "6:16 empty-list: `any_of` has no monitor in it · expected: monitors · try: `any_of: [drift, volume]`"
+        ),
+        (
+            "monitors:\n  m: { all_of: [volume], at_least: 120% }",
+            "6:36 bad-share"
+        ),
+        (
             "metrics:\n  m: sum(amount over trainig)",
             "6:22 unknown-baseline: no baseline `trainig` · expected: one that `baselines` declares"
         ),
@@ -98,6 +118,21 @@ struct MetricMessageTests {
     func `a wrong metric is named at its place with a way out`(more: String, message: String) {
         let found = errors(more)
         #expect(found.contains { $0.hasPrefix(message) }, "\(found)")
+    }
+
+    @Test func `a roll-up knows all monitors that a name stands for`() {
+        let plan = World(base + "monitors: { m: { any_of: [quality, volume], at_least: 3 } }")
+            .plan()
+            .plan
+        let monitors = plan?.stream.monitors ?? []
+        let rollUp = monitors.first { $0.name == "m" }
+        #expect(
+            rollUp?.members.map { $0.map { monitors[$0].kind } }.map { Set($0) } == [
+                ["quality"], ["volume"],
+            ])
+        #expect(rollUp?.atLeast == .count(3))
+        #expect(monitors.filter(\.isMember).count == monitors.count - 1)
+        #expect(rollUp?.severity == .warn)
     }
 
     @Test func `metrics may name those before them, and dimensions`() {

@@ -193,6 +193,8 @@ struct ShippedPlanTests {
         ("learned", "598dc11f27900a09", "571129ae39527440"),
         ("w1", "cdbba8415a5b897e", "877a5565e5e2f10b"),
         ("w1-drift", "af40c65e55288f8b", "bbfd0b84549367aa"),
+        ("champion-challenger", "e2e9e47506191684", "4ce1a0a8b42a39d3"),
+        ("fraud-scoring", "ed8cc82d1b6cc215", "167d53c5b7451c57"),
     ])
     func `the identity of a shipped topology stays what it is`(
         name: String, revision: String, data: String

@@ -42,7 +42,9 @@ struct World {
 func shipped() -> World {
     var world = World()
     let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-    for name in ["minimal", "demo", "learned", "w1", "w1-drift"] {
+    for name in [
+        "minimal", "demo", "learned", "w1", "w1-drift", "champion-challenger", "fraud-scoring",
+    ] {
         world.files["topologies/\(name).yaml"] = contents("/\(root)/topologies/\(name).yaml")
     }
     world.baselines["topologies/baselines/churn.json"] = summary(

@@ -88,6 +88,13 @@ package struct MetricRule: Sendable, Equatable {
     package init() {}
 }
 
+/// Over how many series of its members a monitor has to find something.
+package enum RollUpBound: Sendable, Equatable {
+    case count(Int64)
+    /// Of those that have a verdict.
+    case share(Double)
+}
+
 /// A monitor that judges windows.
 ///
 /// Its kind says what it makes of them: drift is judged for each (segment, group, column, window) of its
@@ -105,6 +112,14 @@ package struct MonitorPlan: Sendable {
     package var volume = VolumeRule()
     /// What is too great and too small; of use to metrics alone.
     package var metric = MetricRule()
+    /// Places in `StreamPlan.monitors` of those whose results it adds up; of use to roll-ups alone.
+    ///
+    /// By member as the topology has it: a list of baselines or of checks is several monitors.
+    package var members: [[Int]] = []
+    /// How many of their series have to be in breach.
+    package var atLeast = RollUpBound.count(1)
+    /// A roll-up looks at its results.
+    package var isMember = false
     /// Places in `StreamPlan.columns`; none where it watches groups as a whole.
     package var columns: [Int]
     /// Places in `StreamPlan.segments`.
@@ -130,8 +145,10 @@ package struct MonitorPlan: Sendable {
     package var fallsBack = false
     /// How loud its alerts are, and which alert budget it draws on.
     package var severity: Severity = .page
-    /// False: it publishes verdicts, and no alerts.
+    /// False: it has no alerts.
     package var alerts = true
+    /// Whether it has verdicts: without alerts for others alone.
+    package var isJudged: Bool { alerts || isMember }
     /// The topology does not mention it: it is there by default, so that a missing verdict is no
     /// news.
     package var isUnmentioned = false

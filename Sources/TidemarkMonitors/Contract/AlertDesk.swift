@@ -13,11 +13,14 @@ struct AlertDesk {
     /// Alerts that fire and wait for the others of the window, where one speaks for all.
     private var held: [(series: AlertSeries, record: AlertRecord)] = []
     private let grouping: AlertGrouping?
+    /// Some monitors are judged for others alone.
+    private let hasSilent: Bool
 
     init(plan: Plan) {
         grouping = plan.outputs.groupsAlerts ? AlertGrouping(plan: plan) : nil
         states = AlertStates(plan: plan)
         text = AlertText(plan: plan)
+        hasSilent = plan.stream.monitors.contains(where: \.isMember)
     }
 
     /// Takes in the verdict of a monitor on a closed window.
@@ -31,6 +34,7 @@ struct AlertDesk {
         let series = AlertSeries(
             monitor: monitor, segment: window.segment, size: window.closing.size,
             column: window.column, group: window.part)
+        if hasSilent, !states.monitor(of: series).alerts { return }
         if let saying = states.observe(series, verdict, isNear: isNear, window.closing) {
             var alert = record(saying, text)
             text.finish(&alert, states.monitor(of: series))

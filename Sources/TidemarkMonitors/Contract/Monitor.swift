@@ -29,6 +29,17 @@ protocol Monitor: SendableMetatype {
         _ window: borrowing WindowEvidence, _ record: inout AggregateRecord,
         _ alerts: inout AlertDesk)
 
+    /// Whether it wants to know what others found.
+    var listens: Bool { get }
+    /// Takes in what others found in a window: the record of a column of a group, or of the group as a whole.
+    mutating func note(_ record: AggregateRecord, segment: Int, size: Int)
+    /// Judges a window after all its groups.
+    ///
+    /// - Returns: records of what it found.
+    mutating func closed(
+        _ closing: WindowClosing, _ alerts: inout AlertDesk
+    ) -> [AggregateRecord]
+
     // MARK: Moments
 
     /// Takes a moment in, and publishes what follows from it.
@@ -85,6 +96,11 @@ extension Monitor {
         _ window: borrowing WindowEvidence, _ record: inout AggregateRecord,
         _ alerts: inout AlertDesk
     ) {}
+    var listens: Bool { false }
+    mutating func note(_ record: AggregateRecord, segment: Int, size: Int) {}
+    mutating func closed(
+        _ closing: WindowClosing, _ alerts: inout AlertDesk
+    ) -> [AggregateRecord] { [] }
     mutating func advance(_ moment: Moment, emit: (OutputRecord) -> Void) -> Advance { Advance() }
     mutating func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry] { [] }
     var pendingBytes: Int { 0 }

@@ -37,7 +37,7 @@ struct Age: Monitor {
         let span = window.closing.window
         for index in watching[window.segment][window.closing.size] {
             let monitor = overridden.plan(index, column: nil, part: window.part)
-            guard monitor.alerts else { continue }
+            guard monitor.isJudged else { continue }
             let beganMs =
                 monitor.ageSinceMs ?? window.references[monitor.baseline]?.beganMs ?? span.startMs
             let ageMs = max(0, span.endMs - beganMs)

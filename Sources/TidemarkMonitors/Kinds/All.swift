@@ -6,8 +6,7 @@ package enum MonitorKinds {
     /// A new kind is one more line here.
     static let all: [any Monitor.Type] = [
         Drift.self, Quality.self, Rule.self, Volume.self, Age.self, Metric.self, When.self,
-        SourceSilence.self,
-        BadRows.self,
+        AnyOf.self, AllOf.self, SourceSilence.self, BadRows.self,
         SourceConditions.self,
         GroupSilence.self,
     ]

@@ -88,7 +88,7 @@ struct Drift: Monitor {
             monitor: index, settings: monitor, baseline: monitor.baseline,
             isLearned: stream.baselines.indices.contains(monitor.baseline)
                 && stream.baselines[monitor.baseline].isOfStream,
-            alerts: monitor.alerts, isAutomatic: monitor.tests == .automatic,
+            alerts: monitor.isJudged, isAutomatic: monitor.tests == .automatic,
             fallsBack: monitor.fallsBack, sizes: sizes,
             rules: sizes.map { _, ignoreBelow in
                 DriftRule(

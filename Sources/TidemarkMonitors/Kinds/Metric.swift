@@ -37,7 +37,7 @@ struct Metric: Monitor {
             segment: window.segment, size: window.closing.size, column: window.column)
         {
             let monitor = overridden.plan(index, column: window.column, part: window.part)
-            guard monitor.alerts, let found = finding(monitor, window, record) else { continue }
+            guard monitor.isJudged, let found = finding(monitor, window, record) else { continue }
             record.verdicts.append(found.record)
             alerts.take(found.record.verdict, isNear: found.isNear, of: index, window) {
                 saying, text in

@@ -51,7 +51,7 @@ struct Rule: Monitor {
             Int64(unsafe cells[Self.brokenCell]), of: Int64(window.valueCount(0)))
         for index in watching[window.segment][window.closing.size][column] {
             let monitor = overridden.plan(index, column: column, part: window.part)
-            guard monitor.alerts else { continue }
+            guard monitor.isJudged else { continue }
             let most = Self.most(of: monitor)
             let rule = ShareRule(
                 most: most, level: monitor.level, ignoreBelow: 0,

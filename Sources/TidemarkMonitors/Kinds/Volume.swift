@@ -53,7 +53,7 @@ struct Volume: Monitor {
                 continue
             }
             let judgement = judge(rows, monitor.volume, monitor, reference)
-            guard monitor.alerts else { continue }
+            guard monitor.isJudged else { continue }
             record.verdicts.append(judgement.record)
             alerts.take(
                 judgement.record.verdict, isNear: judgement.isNear, of: index, window

@@ -31,7 +31,7 @@ struct When: Monitor {
             segment: window.segment, size: window.closing.size, column: window.column)
         {
             let monitor = overridden.plan(index, column: window.column, part: window.part)
-            guard monitor.alerts else { continue }
+            guard monitor.isJudged else { continue }
             var verdict = Verdict.tooFew
             var learned: LearnedProgress?
             if record.metric?.holds == nil, let pending = window.pending(record, plan.stream) {

@@ -55,8 +55,9 @@ extension StageTwoOperator {
                 publishAbsent(beside: cells, segment: index, &window, emit)
             }
         }
-        let (notices, events) = monitors.closed(closing)
+        let (notices, records, events) = monitors.closed(closing)
         window.tally.notices += notices
+        for record in records { publishGroup(record, [], &window, emit) }
         writer.publish(events, &window.tally, emit)
         return window.tally
     }

@@ -69,7 +69,8 @@ struct Quality: Monitor {
                 fallsBack: monitor.fallsBack),
             test: check.spec.name,
             baseline: hasBaseline ? stream.baselines[monitor.baseline].label : "",
-            alerts: monitor.alerts, isQuiet: monitor.isUnmentioned, level: monitor.level)
+            alerts: monitor.isJudged, isQuiet: monitor.isUnmentioned && !monitor.isMember,
+            level: monitor.level)
     }
 
     private static func check(of monitor: MonitorPlan) -> String {

@@ -96,6 +96,8 @@ struct ReadMonitor {
 struct ReadMonitors {
     /// Monitors that judge windows.
     var judges: [ReadMonitor] = []
+    /// Names of those that add others up, with the names of these.
+    var rollUps: [(name: String, members: [Node])] = []
     /// Monitors of silence.
     var silences: [FreshnessPlan] = []
     /// What is not watched though it might be thought so, for the plan's text: the name of a row, and what it says.
@@ -179,7 +181,7 @@ struct MonitorKinds: Sendable {
         [
             Drift(), Quality(checks),
             Rule(), Volume(), Age(), Freshness(), Metric(), When(),
-            LaterMonitor("detect"), LaterMonitor("any_of"), LaterMonitor("all_of"),
+            RollUp("any_of"), RollUp("all_of"), LaterMonitor("detect"),
         ]
     }
 
@@ -246,6 +248,7 @@ struct MonitorKinds: Sendable {
         for kind in all where !entries.contains(where: { $0.key == kind.name }) {
             kind.addUnmentioned(top, common: common(kind), &scope, into: &found)
         }
+        found.joinRollUps(top.reading)
         return found
     }
 
