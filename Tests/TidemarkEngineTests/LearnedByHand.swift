@@ -22,7 +22,9 @@ enum LearnedByHand {
         var series: [String: [Seen]] = [:]
         for (key, values) in outcome.aggregates {
             let ofColumn = key.replacing("/-/", with: "/x/")
-            guard key == ofColumn || outcome.aggregates[ofColumn] == nil else { continue }
+            guard key == ofColumn || outcome.aggregates[ofColumn] == nil,
+                !MetricsByHand.isMetric(key, plan)
+            else { continue }
             for value in values {
                 guard let json = try? JSONValue(parsing: Array(value.utf8)),
                     let start = json["window"]?["start"]?.asInteger,
@@ -41,7 +43,7 @@ enum LearnedByHand {
         var found = volumes(outcome, plan, series, episodes)
         let pools = pooled(series, episodes, plan)
         for (name, windows) in series {
-            found += rivals(name, windows, series, plan)
+            found += rivals(name, windows, series, plan, outcome)
             for baseline in plan.stream.baselines {
                 guard let learning = baseline.learning else { continue }
                 let monitor = monitor(of: baseline)
@@ -63,6 +65,11 @@ enum LearnedByHand {
                         $0["baseline"]?.asText == baseline.label
                     }
                     let place = "\(name)/\(window.start) \(baseline.name)"
+                    if !plan.stream.metrics.isEmpty {
+                        found += metrics(of: baseline, name, window, want, outcome).map {
+                            "\(place): \($0)"
+                        }
+                    }
                     let isLearning = verdict?["verdict"]?.asText == "learning"
                     if isLearning == want.isWhole {
                         found.append("\(place): learning \(isLearning), by hand \(!want.isWhole)")
@@ -172,6 +179,50 @@ enum LearnedByHand {
         return found
     }
 
+    /// Metrics of a learned baseline that are not what its windows come to.
+    private static func metrics(
+        of baseline: BaselinePlan, _ name: String, _ window: Seen,
+        _ want: (isWhole: Bool, windows: [Seen], rows: Int, bins: [Int]),
+        _ outcome: SimulationOutcome
+    ) -> [String] {
+        func value(_ metric: String, _ start: Int64) -> Double? {
+            MetricsByHand.value(metric, "\(name)/\(start)", outcome)
+        }
+        var hand: [(String, Double?)] = []
+        switch baseline.name {
+        case "recent":
+            let sum = want.windows.reduce(0) { $0 + (value("sum_x", $1.start) ?? 0) }
+            hand = [
+                ("sum_recent", sum / Double(max(1, want.windows.count))),
+                (
+                    "shift_recent",
+                    window.cell.value > 0 ? Self.psi(window.cell.bins, want.bins) : nil
+                ),
+            ]
+        case "initial":
+            hand = [("rows_initial", Double(want.rows) / Double(max(1, want.windows.count)))]
+        case "pool":
+            let values = want.bins.reduce(0, +)
+            hand = [
+                (
+                    "lacking_pool",
+                    want.rows > 0 ? Double(want.rows - values) / Double(want.rows) : nil
+                )
+            ]
+        default: return []
+        }
+        return hand.compactMap { metric, hand in
+            let said = value(metric, window.start)
+            let hand = want.isWhole ? hand : nil
+            guard let said, let hand else {
+                return said == nil && hand == nil
+                    ? nil : "\(metric) \(said ?? .nan), by hand \(hand ?? .nan)"
+            }
+            return abs(said - hand) <= 1e-9 * max(1, abs(hand))
+                ? nil : "\(metric) \(said), by hand \(hand)"
+        }
+    }
+
     /// The monitor that compares with a baseline.
     private static func monitor(of baseline: BaselinePlan) -> String {
         [
@@ -214,7 +265,8 @@ enum LearnedByHand {
 
     /// Windows whose comparison with the group `m0` is not what that group's window comes to.
     private static func rivals(
-        _ name: String, _ windows: [Seen], _ series: [String: [Seen]], _ plan: Plan
+        _ name: String, _ windows: [Seen], _ series: [String: [Seen]], _ plan: Plan,
+        _ outcome: SimulationOutcome
     ) -> [String] {
         guard let baseline = plan.stream.baselines.first(where: { $0.other != nil }),
             let other = baseline.other
@@ -230,10 +282,20 @@ enum LearnedByHand {
             }
             guard !isItself else {
                 if verdict != nil { found.append("\(place): m0 is compared with itself") }
+                if MetricsByHand.value("most_champion", "\(name)/\(window.start)", outcome) != nil {
+                    found.append("\(place): a metric of m0 is taken of itself")
+                }
                 continue
             }
             let cell = rival.first { $0.start == window.start && $0.complete && !$0.isAbsent }?.cell
             let rows = Int64(cell?.total ?? 0)
+            if !plan.stream.metrics.isEmpty {
+                let most = MetricsByHand.value("most_champion", "\(name)/\(window.start)", outcome)
+                let hand = cell.flatMap { $0.value > 0 && rows >= other.minRows ? $0.max : nil }
+                if most != hand {
+                    found.append("\(place): \(most ?? .nan), by hand \(hand ?? .nan)")
+                }
+            }
             guard rows >= other.minRows, let cell else {
                 if verdict?["verdict"]?.asText != "learning"
                     || verdict?["learned"]?["rows"]?.asInteger != rows

@@ -384,6 +384,7 @@ struct NaiveRecompute {
         var late = 0
         var quarantined = 0
         var bins = [Int](repeating: 0, count: 12)
+        var sum = 0.0
         var min = Double.infinity
         var max = -Double.infinity
         var description: String {
@@ -488,6 +489,7 @@ struct NaiveRecompute {
                     switch row.x {
                     case .value(let x):
                         cell.value += 1
+                        cell.sum += x
                         cell.min = Swift.min(cell.min, x)
                         cell.max = Swift.max(cell.max, x)
                         cell.bins[x < 0 ? 0 : x >= 10 ? 11 : Int(x) + 1] += 1

@@ -34,6 +34,18 @@ package struct Aggregate: Sendable, Hashable {
     package var condition: RowExpression?
     /// The baseline that it is taken of, or compared with; `nil`: the window itself.
     package var baseline: String?
+
+    /// An aggregate of the window, or of a baseline.
+    package init(
+        kind: AggregateKind, value: RowExpression? = nil, type: ExpressionType? = nil,
+        condition: RowExpression? = nil, baseline: String? = nil
+    ) {
+        self.kind = kind
+        self.value = value
+        self.type = type
+        self.condition = condition
+        self.baseline = baseline
+    }
 }
 
 /// A function of the rows of a window, as expressions have it.

@@ -18,6 +18,17 @@ package struct MetricExpression: Sendable, Equatable {
     /// Dimensions that it names.
     package var dimensions: [String]
 
+    /// An expression whose columns are these aggregates, and behind them these dimensions.
+    package init(
+        expression: RowExpression, type: ExpressionType?, aggregates: [Aggregate],
+        dimensions: [String]
+    ) {
+        self.expression = expression
+        self.type = type
+        self.aggregates = aggregates
+        self.dimensions = dimensions
+    }
+
     /// The same over a baseline: aggregates of the window become those of the baseline.
     package func over(_ baseline: String) -> MetricExpression {
         var other = self

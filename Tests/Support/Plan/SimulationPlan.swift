@@ -1,16 +1,17 @@
 package import TidemarkDataflow
+import TidemarkExpressions
 package import TidemarkMonitors
 
 /// The topology that simulations run: counts, exact sums and a histogram by model, compared with a
 /// file.
 ///
 /// `learns`: and with what is learned on the way. `comparesMore`: and with the same time before, with all groups
-/// together, and with the group `m0`.
+/// together, and with the group `m0`. `measures`: metrics are taken of windows and of all that is learned.
 package func simulationPlan(
     windows: [WindowPlan] = [WindowPlan(lengthMs: 60_000, stepMs: 60_000)], paneMs: Int64 = 10_000,
     batchRows: Int = 16, groupCountMax: Int = 100, idleMs: Int64? = 5_000,
     delivery: RunSettings.Delivery = .exactlyOnce, learns: Bool = false,
-    comparesMore: Bool = false
+    comparesMore: Bool = false, measures: Bool = false
 ) -> Plan {
     var source = SourcePlan(topics: ["in"])
     source.start = .earliest
@@ -21,6 +22,7 @@ package func simulationPlan(
     x.summary.moments = true
     x.summary.range = true
     x.summary.histogram = .edges([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    x.summary.metricSums = measures
     let columns = [
         ColumnPlan(name: "ts", role: .time, type: .time(.ms), path: [.key("ts")]),
         ColumnPlan(name: "model", role: .model, type: .category, path: [.key("model")]), x,
@@ -97,12 +99,44 @@ package func simulationPlan(
             baselines: baselines, monitors: monitors),
         outputs: OutputsPlan(
             aggregates: "aggregates", alerts: "alerts", deadLetters: "dead", late: "late"))
+    if measures { addMetrics(&plan.stream, like: monitor) }
     plan.run.batchRows = batchRows
     plan.run.commitMs = 200
     plan.run.delivery = delivery
     // Quiet means done, here.
     plan.run.heartbeatMs = .max
     return plan
+}
+
+/// Adds metrics of `x`, of the window and of all baselines of the stream, and a monitor of its mean.
+private func addMetrics(_ stream: inout StreamPlan, like monitor: MonitorPlan) {
+    func add(_ name: String, _ kind: AggregateKind, over baseline: String? = nil) {
+        let place = stream.baselines.firstIndex { $0.name == baseline }
+        guard baseline == nil || place != nil else { return }
+        var column = ColumnPlan(name: name, role: .metric, type: .number, path: [])
+        column.isRead = false
+        stream.columns.append(column)
+        stream.metrics.append(
+            MetricPlan(
+                column: stream.columns.count - 1,
+                metric: MetricExpression(
+                    expression: .column(0), type: .number,
+                    aggregates: [Aggregate(kind: kind, baseline: baseline)], dimensions: []),
+                inputs: [MetricInput(kind: kind, column: 2, baseline: place)]))
+    }
+    add("count_x", .count)
+    add("sum_x", .sum)
+    add("mean_x", .mean)
+    var bound = monitor
+    (bound.name, bound.kind, bound.baseline) = ("bound", "metric", -1)
+    bound.columns = [stream.columns.count - 1]
+    bound.metric.above = 5.1
+    stream.monitors.append(bound)
+    add("sum_recent", .sum, over: "recent")
+    add("shift_recent", .test("psi"), over: "recent")
+    add("rows_initial", .rows, over: "initial")
+    add("lacking_pool", .nullShare, over: "pool")
+    add("most_champion", .max, over: "champion")
 }
 
 /// What `simulationPlan` compares with.
