@@ -4,7 +4,7 @@ import CKernels
 ///
 /// The digits of all exponents lie side by side, 32 bits each; it is rounded when it is asked for.
 /// - Memory: 544 B.
-/// - Complexity: O(1) a value, about 2 ns.
+/// - Complexity: O(1) a value.
 /// - Source: Neal, Fast exact summation using small and large superaccumulators, 2015.
 package struct ExactSum: BitwiseCopyable, Sendable {
     /// The digits, and how many values were added since carries were made.
