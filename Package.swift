@@ -186,8 +186,8 @@ let package = Package(
         support(
             "TidemarkTestPlan",
             [
-                "TidemarkCore", "TidemarkBatch", "TidemarkExpressions", "TidemarkDataflow",
-                "TidemarkMonitors", "TidemarkTestSupport",
+                "TidemarkText", "TidemarkCore", "TidemarkLanguage", "TidemarkExpressions",
+                "TidemarkBatch", "TidemarkDataflow", "TidemarkMonitors", "TidemarkTestSupport",
             ], path: "Plan"),
         // A real Kafka for tests, and what writes to it.
         support("TidemarkTestKafka", ["CRdKafka"], path: "Kafka"),

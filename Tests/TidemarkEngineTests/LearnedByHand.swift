@@ -23,7 +23,8 @@ enum LearnedByHand {
         for (key, values) in outcome.aggregates {
             let ofColumn = key.replacing("/-/", with: "/x/")
             guard key == ofColumn || outcome.aggregates[ofColumn] == nil,
-                !MetricsByHand.isMetric(key, plan)
+                // Metrics and rules are columns of their own.
+                ofColumn.contains("/x/")
             else { continue }
             for value in values {
                 guard let json = try? JSONValue(parsing: Array(value.utf8)),
@@ -124,7 +125,8 @@ enum LearnedByHand {
         _ outcome: SimulationOutcome, _ plan: Plan, _ series: [String: [Seen]],
         _ episodes: [String: [Range<Int64>]]
     ) -> [String] {
-        guard let learning = plan.stream.baselines.first(where: { $0.name == "recent" })?.learning
+        guard let learning = plan.stream.baselines.first(where: { $0.name == "recent" })?.learning,
+            plan.stream.monitors.contains(where: { $0.kind == "volume" })
         else { return [] }
         var found: [String] = []
         for (name, windows) in series {

@@ -393,6 +393,7 @@ struct NaiveRecompute {
     }
 
     var cells: [String: Cell] = [:]
+    private let isExpressing: Bool
     var deadLetters: Set<String> = []
     var lateRows: Set<String> = []
     /// By partition, the final watermark.
@@ -403,6 +404,8 @@ struct NaiveRecompute {
 
     init(plan: Plan, partitions: [SimulatedPartition], floors: [TopicPartition: [RecordedFloor]]) {
         let source = plan.stream.source
+        // The plan computes what others read; see `expressing`.
+        isExpressing = plan.stream.columns.contains { $0.computation != nil }
         for partition in partitions {
             var greatest: Int64?
             var clock = NaiveClock(
@@ -434,10 +437,11 @@ struct NaiveRecompute {
                     isDead("")
                     continue
                 }
-                guard let row = Self.read(value) else {
+                guard var row = Self.read(value) else {
                     isDead(value.isEmpty ? "empty" : "not_json")
                     continue
                 }
+                if isExpressing { row.compute() }
                 guard let time = row.time else {
                     isDead("event_time_missing")
                     continue
@@ -451,6 +455,13 @@ struct NaiveRecompute {
                 if time > clock.now + source.skewMs {
                     if let before {
                         count(row, before, plan) { $0.quarantined += 1 }
+                        if isExpressing {
+                            for window in plan.stream.windows {
+                                count(row, before, window, plan, column: "low") {
+                                    $0.quarantined += 1
+                                }
+                            }
+                        }
                         heard[Self.pane(before, plan), default: []].formUnion([])
                     }
                     continue
@@ -471,14 +482,19 @@ struct NaiveRecompute {
                             isLost = false
                         } else {
                             count(row, before, window, plan) { $0.late += 1 }
+                            if isExpressing {
+                                count(row, before, window, plan, column: "low") { $0.late += 1 }
+                            }
                         }
                     }
                     if isLost {
                         lateRows.insert("\(at) late")
                         continue
                     }
-                    heard[Self.pane(before, plan), default: []].insert(row.model)
-                } else {
+                    if !row.isOutside {
+                        heard[Self.pane(before, plan), default: []].insert(row.model)
+                    }
+                } else if !row.isOutside {
                     heard[pane, default: []].insert(row.model)
                 }
                 counted.append((row, time, pane, isLate ? before ?? .min : .min))
@@ -498,9 +514,28 @@ struct NaiveRecompute {
                     case .wrongType: cell.wrongType += 1
                     }
                 }
+                countRule(row, time, plan, after: closed)
             }
             for next in pending { floor = Swift.max(floor ?? .min, next.floorMs) }
             watermarks.append(watermark() ?? .min)
+        }
+    }
+
+    /// The rule of a plan that computes: x is below 6.
+    private mutating func countRule(
+        _ row: Row, _ time: Int64, _ plan: Plan, after closed: Int64
+    ) {
+        guard isExpressing else { return }
+        for window in plan.stream.windows {
+            count(row, time, window, plan, after: closed, column: "low") { cell in
+                cell.total += 1
+                guard case .value(let x) = row.x else {
+                    cell.null += 1
+                    return
+                }
+                cell.value += 1
+                cell.bins[x < 6 ? 1 : 2] += 1
+            }
         }
     }
 
@@ -531,12 +566,18 @@ struct NaiveRecompute {
 
     private mutating func count(
         _ row: Row, _ time: Int64, _ window: WindowPlan, _ plan: Plan, after closed: Int64 = .min,
-        _ change: (inout Cell) -> Void
+        column: String = "x", _ change: (inout Cell) -> Void
     ) {
+        guard !row.isOutside else { return }
         for start in Self.windows(window, Self.pane(time, plan))
         where start + window.lengthMs > closed {
-            let key = "by-model/model=\(row.model)/x/\(window.lengthMs / 1000)s/\(start)"
-            change(&cells[key, default: Cell()])
+            let name = "\(column)/\(window.lengthMs / 1000)s/\(start)"
+            let key = "by-model/model=\(row.model)/\(name)"
+            var cell = cells[key] ?? Cell()
+            // Below, kept, broken, above.
+            if cells[key] == nil, column == "low" { cell.bins = [0, 0, 0, 0] }
+            change(&cell)
+            cells[key] = cell
         }
     }
 
@@ -545,6 +586,16 @@ struct NaiveRecompute {
         var model: String
         var time: Int64?
         var x: X
+        /// Not of the segment.
+        var isOutside = false
+
+        /// As a plan that computes sees it.
+        mutating func compute() {
+            switch x {
+            case .value(let value): isOutside = value >= 8
+            case .null, .missing, .wrongType: x = .null
+            }
+        }
     }
 
     private static func read(_ bytes: [UInt8]) -> Row? {

@@ -1,5 +1,7 @@
 package import TidemarkDataflow
 import TidemarkExpressions
+import TidemarkLanguage
+import TidemarkText
 package import TidemarkMonitors
 
 /// The topology that simulations run: counts, exact sums and a histogram by model, compared with a
@@ -137,6 +139,54 @@ private func addMetrics(_ stream: inout StreamPlan, like monitor: MonitorPlan) {
     add("rows_initial", .rows, over: "initial")
     add("lacking_pool", .nullShare, over: "pool")
     add("most_champion", .max, over: "champion")
+}
+
+/// The plan with its column and its groups computed of what is read, a condition on its segment, and a rule.
+///
+/// What is computed equals what was read, but for reasons that a value is not there.
+package func expressing(_ plan: Plan) -> Plan {
+    var plan = plan
+    func computed(_ place: Int, _ source: String, _ expression: RowExpression) {
+        plan.stream.columns[place].isRead = false
+        plan.stream.columns[place].isComputed = true
+        plan.stream.columns[place].path = []
+        plan.stream.columns[place].computation = ColumnPlan.Computation(
+            source: source, expression: expression)
+    }
+    let raw = plan.stream.columns.count
+    plan.stream.columns += [
+        ColumnPlan(name: "raw", role: .attribute, type: .number, path: [.key("x")]),
+        ColumnPlan(name: "name", role: .attribute, type: .category, path: [.key("model")]),
+        ColumnPlan(name: "low", role: .rule, type: .number, path: []),
+    ]
+    // Half of four times less twice is the number itself, to the last bit.
+    computed(
+        2, "derive.x",
+        .arithmetic(
+            .divide,
+            .arithmetic(
+                .subtract, .arithmetic(.multiply, .column(raw), .number(4)),
+                .arithmetic(.multiply, .column(raw), .number(2))),
+            .number(2)))
+    computed(1, "segments.by-model.by.model", .call("lower", [.call("upper", [.column(raw + 1)])]))
+    plan.stream.segments[0].condition = .or(
+        .isNull(.column(raw)), .compare(.less, .column(2), .number(8)))
+    // A window of which no row is in the segment is judged, and not published: by hand nobody would see it.
+    plan.stream.monitors.removeAll { $0.kind == "volume" }
+    let isLow = RowExpression.compare(.less, .column(raw), .number(6))
+    computed(
+        raw + 2, "monitors.low.rule",
+        .call("if", [.isNull(isLow), .null, .call("if", [isLow, .number(0), .number(1)])]))
+    plan.stream.columns[raw + 2].summary.histogram = .edges([-0.5, 0.5, 1.5])
+    plan.stream.segments[0].columns.append(raw + 2)
+    var rule = MonitorPlan(
+        name: "low", columns: [raw + 2], segments: [0],
+        windows: Array(plan.stream.windows.indices), baseline: -1, tests: .automatic)
+    rule.kind = "rule"
+    rule.settings = Settings([("broken", .number(0.1))])
+    rule.alerts = false
+    plan.stream.monitors.append(rule)
+    return plan
 }
 
 /// What `simulationPlan` compares with.
