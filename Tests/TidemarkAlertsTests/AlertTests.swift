@@ -12,7 +12,7 @@ enum Said: CaseIterable {
     /// Verdicts that count so.
     var verdicts: [Verdict] {
         switch self {
-        case .breached: [.drift, .drop, .rise, .excess]
+        case .breached: [.drift, .drop, .rise, .excess, .met]
         case .cleared, .between: [.ok, .blind]
         case .none: [.tooFew, .learning, .noBaseline]
         }

@@ -384,12 +384,15 @@ struct NaiveRecompute {
         var late = 0
         var quarantined = 0
         var bins = [Int](repeating: 0, count: 12)
+        /// Of the values; not published as such.
         var sum = 0.0
         var min = Double.infinity
         var max = -Double.infinity
         var description: String {
             "\(total) \(value) \(null) \(missing) \(wrongType) \(late) \(quarantined) \(bins) \(min) \(max)"
         }
+        /// As they are published.
+        static func == (a: Cell, b: Cell) -> Bool { a.description == b.description }
     }
 
     var cells: [String: Cell] = [:]

@@ -236,8 +236,15 @@ struct LearnedBaselines {
         guard let learning = learning(place) else { return nil }
         let lengthMs = plan.stream.windows[place.size].lengthMs
         let needed = learning.windowCount(lengthMs: lengthMs)
+        let times =
+            learning.span == .sameTime
+            ? learning.sameTimes(as: startMs, lengthMs: lengthMs) : []
+        // The same before anything is known of the group: a window may be asked for again, when there is.
         var progress = LearnedProgress(
-            windows: 0, windowsNeeded: needed, rows: 0, rowsNeeded: learning.minRows)
+            windows: 0,
+            windowsNeeded: times.isEmpty
+                ? needed : times.reduce(0) { $0 + Int64($1.count) / lengthMs },
+            rows: 0, rowsNeeded: learning.minRows)
         guard let memory = memories[place]?[group],
             !isForgotten(memory, learning, startMs: startMs)
         else { return LearnedReference(progress: progress) }
@@ -255,13 +262,11 @@ struct LearnedBaselines {
             sum = memory.sum(from: fromMs, to: toMs)
             isOld = fromMs >= memory.head.beganMs
         case .sameTime:
-            let times = learning.sameTimes(as: startMs, lengthMs: lengthMs)
             var found = LearnedSum()
             for time in times {
                 for window in memory.windows[time] { found.add(window) }
             }
             sum = found
-            progress.windowsNeeded = times.reduce(0) { $0 + Int64($1.count) / lengthMs }
             isOld = times.allSatisfy { $0.lowerBound >= memory.head.beganMs }
         }
         progress.windows = sum.windows

@@ -37,16 +37,7 @@ package func planJSON(_ result: PlanResult) -> String {
             "correlations",
             .array(stream.correlations.map { .texts($0.map { stream.columns[$0].name }) })
         ),
-        (
-            "metrics",
-            .array(
-                stream.metrics.map {
-                    .object([
-                        ("name", .text(stream.columns[$0.column].name)),
-                        ("expression", .text(Canonical.metric($0, stream))),
-                    ])
-                })
-        ),
+        ("metrics", metrics(stream)),
     ]
     let judged: [Fact] = [
         ("baselines", .array(stream.baselines.map(BaselinePart.facts))),
@@ -69,6 +60,16 @@ package func planJSON(_ result: PlanResult) -> String {
         head + judged + own + mutes + outputs + AlertRoutesPart.facts(plan.outputs)
     )
     .written + "\n"
+}
+
+private func metrics(_ stream: StreamPlan) -> JSONValue {
+    .array(
+        stream.metrics.map {
+            .object([
+                ("name", .text(stream.columns[$0.column].name)),
+                ("expression", .text(Canonical.metric($0, stream))),
+            ])
+        })
 }
 
 private func facts(
