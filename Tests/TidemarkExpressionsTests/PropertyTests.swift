@@ -30,10 +30,24 @@ struct RandomFrame {
         for (number, row) in rows.enumerated() {
             let isRow = !draw.random.chance(0.05)
             unsafe frame.verdicts[number] = isRow ? 0 : 1
-            guard isRow else { continue }
+            guard isRow else {
+                garble(number)
+                continue
+            }
             for (place, value) in row.values.enumerated() {
                 set(place, number, value, row.states[place])
             }
+        }
+    }
+
+    /// What a row that is none holds may be anything.
+    private func garble(_ row: Int) {
+        let numbers = [Double.infinity, -.infinity, .nan, 1e308, -1e-300, .greatestFiniteMagnitude]
+        for place in plainColumns.indices {
+            let column = frame.columns[place]
+            unsafe column.numbers?[row] = numbers[row % numbers.count]
+            unsafe column.times?[row] = [Int64.min, .max, -1, 1 << 60][row % 4]
+            unsafe column.codes?[row] = [UInt32.max, .max - 1, 0, 7][row % 4]
         }
     }
 

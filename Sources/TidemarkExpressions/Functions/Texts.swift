@@ -126,7 +126,8 @@ enum TextOfFunction: RowFunction {
                 let value = unsafe x[row] + 0
                 if value != known {
                     known = value
-                    knownCode = value.isNaN ? .max : code(value, isTime, texts)
+                    // Rows that are none hold anything.
+                    knownCode = value.isFinite ? code(value, isTime, texts) : .max
                 }
                 unsafe codes[row] = knownCode
             }
