@@ -1230,7 +1230,7 @@ class Messages(unittest.TestCase):
         self.lint(base + "segmens: 1\n", "`segmens` is not a key", "segments")
         self.lint(base + "windows: [2m]\n", "is already there")
         self.lint(base + "monitors: { m: { drfit: all } }\n", "drift")
-        self.lint(base + "monitors: { m: { metric: x } }\n", "later version")
+        self.lint(base + "monitors: { m: { detect: x } }\n", "later version")
         self.lint(base + "baselines: { b: { file: none.json } }\n", "none.json", "No such file")
         (WORK / "other.json").write_text('{"format":"something-else"}')
         self.lint(base + "baselines: { b: { file: other.json } }\n", "is not a baseline")
