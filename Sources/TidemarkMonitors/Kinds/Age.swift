@@ -11,22 +11,16 @@ import TidemarkText
 struct Age: Monitor {
     static let spec = KindSpec(name: "age") { ("age", Double($0.ageLimitMs) / 1000) }
 
-    /// By segment, by window length: the monitors that watch it.
-    private let watching: [[[Int]]]
+    private let watching: MonitorReach
     private var overridden: OverriddenMonitors
 
     init(_ plan: Plan, rank: @escaping GroupRanking) {
         overridden = OverriddenMonitors(plan)
-        let stream = plan.stream
-        watching = stream.segments.indices.map { segment in
-            stream.windows.indices.map { size in
-                stream.monitors(of: Self.spec.name, segment: segment, size: size, column: nil)
-            }
-        }
+        watching = MonitorReach(plan.stream, kind: Self.spec.name)
     }
 
     func judges(segment: Int, size: Int, column: Int?) -> Bool {
-        column == nil && !watching[segment][size].isEmpty
+        !watching.monitors(segment: segment, size: size, column: column).isEmpty
     }
 
     mutating func judge(
@@ -35,7 +29,7 @@ struct Age: Monitor {
     ) {
         guard window.rows.total > 0 else { return }
         let span = window.closing.window
-        for index in watching[window.segment][window.closing.size] {
+        for index in watching.monitors(of: window) {
             let monitor = overridden.plan(index, column: nil, part: window.part)
             guard monitor.isJudged else { continue }
             let beganMs =

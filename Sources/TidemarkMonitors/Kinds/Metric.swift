@@ -16,12 +16,12 @@ struct Metric: Monitor {
     }
 
     private let plan: Plan
-    private let watching: MetricWatches
+    private let watching: MonitorReach
     private var overridden: OverriddenMonitors
 
     init(_ plan: Plan, rank: @escaping GroupRanking) {
         self.plan = plan
-        watching = MetricWatches(plan.stream, kind: Self.spec.name)
+        watching = MonitorReach(plan.stream, kind: Self.spec.name)
         overridden = OverriddenMonitors(plan)
     }
 
@@ -33,9 +33,7 @@ struct Metric: Monitor {
         _ window: borrowing WindowEvidence, _ record: inout AggregateRecord,
         _ alerts: inout AlertDesk
     ) {
-        for index in watching.monitors(
-            segment: window.segment, size: window.closing.size, column: window.column)
-        {
+        for index in watching.monitors(of: window) {
             let monitor = overridden.plan(index, column: window.column, part: window.part)
             guard monitor.isJudged, let found = finding(monitor, window, record) else { continue }
             record.verdicts.append(found.record)
@@ -196,25 +194,5 @@ extension MetricRule {
         guard let above else { return false }
         guard let below else { return true }
         return abs(value - above) <= abs(value - below)
-    }
-}
-
-/// Which monitors of a kind watch which metrics.
-struct MetricWatches {
-    /// By segment, by window length, by column.
-    private let watching: [[[[Int]]]]
-
-    init(_ stream: StreamPlan, kind: String) {
-        watching = stream.segments.indices.map { segment in
-            stream.windows.indices.map { size in
-                stream.columns.indices.map {
-                    stream.monitors(of: kind, segment: segment, size: size, column: $0)
-                }
-            }
-        }
-    }
-
-    func monitors(segment: Int, size: Int, column: Int?) -> [Int] {
-        column.map { watching[segment][size][$0] } ?? []
     }
 }

@@ -15,21 +15,12 @@ struct Rule: Monitor {
     /// The cell of rows that break the rule; below it is that of rows that keep it.
     private static let brokenCell = 2
 
-    /// By segment, by window length, by column: the monitors that watch it.
-    private let watching: [[[[Int]]]]
+    private let watching: MonitorReach
     private var overridden: OverriddenMonitors
 
     init(_ plan: Plan, rank: @escaping GroupRanking) {
         overridden = OverriddenMonitors(plan)
-        let stream = plan.stream
-        watching = stream.segments.indices.map { segment in
-            stream.windows.indices.map { size in
-                stream.columns.indices.map { column in
-                    stream.monitors(
-                        of: Self.spec.name, segment: segment, size: size, column: column)
-                }
-            }
-        }
+        watching = MonitorReach(plan.stream, kind: Self.spec.name)
     }
 
     /// The share of rows that may break the rule.
@@ -38,7 +29,7 @@ struct Rule: Monitor {
     }
 
     func judges(segment: Int, size: Int, column: Int?) -> Bool {
-        column.map { !watching[segment][size][$0].isEmpty } ?? false
+        !watching.monitors(segment: segment, size: size, column: column).isEmpty
     }
 
     mutating func judge(
@@ -49,7 +40,7 @@ struct Rule: Monitor {
         let cells = unsafe window.cells(0)
         let now = ShareCount(
             Int64(unsafe cells[Self.brokenCell]), of: Int64(window.valueCount(0)))
-        for index in watching[window.segment][window.closing.size][column] {
+        for index in watching.monitors(of: window) {
             let monitor = overridden.plan(index, column: column, part: window.part)
             guard monitor.isJudged else { continue }
             let most = Self.most(of: monitor)

@@ -13,29 +13,25 @@ struct Volume: Monitor {
     static let spec = KindSpec(name: "volume") { ("volume", $0.ignoreBelow ?? 0) }
 
     private let plan: Plan
-    /// By segment, by window length: the monitors that watch it.
-    private let watching: [[[Int]]]
+    private let watching: MonitorReach
     private var overridden: OverriddenMonitors
 
     init(_ plan: Plan, rank: @escaping GroupRanking) {
         self.plan = plan
         overridden = OverriddenMonitors(plan)
-        let stream = plan.stream
-        watching = stream.segments.indices.map { segment in
-            stream.windows.indices.map { size in
-                stream.monitors(of: Self.spec.name, segment: segment, size: size, column: nil)
-            }
-        }
+        watching = MonitorReach(plan.stream, kind: Self.spec.name)
     }
 
     func judges(segment: Int, size: Int, column: Int?) -> Bool {
-        column == nil && !watching[segment][size].isEmpty
+        !watching.monitors(segment: segment, size: size, column: column).isEmpty
     }
 
     /// A group that is known and has no row has 0 of them; where a bound says how many there must be, it is
     /// judged before it has a baseline.
     func absentees(segment: Int, size: Int) -> Absentees? {
-        let monitors = watching[segment][size].map { plan.stream.monitors[$0] }
+        let monitors = watching.monitors(segment: segment, size: size, column: nil).map {
+            plan.stream.monitors[$0]
+        }
         guard !monitors.isEmpty else { return nil }
         return Absentees(
             baselines: Set(monitors.map(\.baseline)).sorted(),
@@ -47,7 +43,7 @@ struct Volume: Monitor {
         _ alerts: inout AlertDesk
     ) {
         let rows = window.rows.total
-        for index in watching[window.segment][window.closing.size] {
+        for index in watching.monitors(of: window) {
             let monitor = overridden.plan(index, column: nil, part: window.part)
             guard let reference = window.references[monitor.baseline], !reference.isItself else {
                 continue

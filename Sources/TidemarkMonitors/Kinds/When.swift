@@ -10,12 +10,12 @@ struct When: Monitor {
     static let spec = KindSpec(name: "when") { _ in ("when", 0) }
 
     private let plan: Plan
-    private let watching: MetricWatches
+    private let watching: MonitorReach
     private var overridden: OverriddenMonitors
 
     init(_ plan: Plan, rank: @escaping GroupRanking) {
         self.plan = plan
-        watching = MetricWatches(plan.stream, kind: Self.spec.name)
+        watching = MonitorReach(plan.stream, kind: Self.spec.name)
         overridden = OverriddenMonitors(plan)
     }
 
@@ -27,9 +27,7 @@ struct When: Monitor {
         _ window: borrowing WindowEvidence, _ record: inout AggregateRecord,
         _ alerts: inout AlertDesk
     ) {
-        for index in watching.monitors(
-            segment: window.segment, size: window.closing.size, column: window.column)
-        {
+        for index in watching.monitors(of: window) {
             let monitor = overridden.plan(index, column: window.column, part: window.part)
             guard monitor.isJudged else { continue }
             var verdict = Verdict.tooFew
