@@ -1,5 +1,6 @@
 // The loops of the layout reader that pay for vector instructions: plain, AVX2 and AVX-512 forms
-// with equal results.
+// with equal results. One file, because a loop and its vector forms are read beside each other: who
+// changes one changes all.
 #include "internal.hpp"
 #include "layout.hpp"
 

@@ -1,4 +1,4 @@
-// Made by Tests/TidemarkSketchesTests/make_hll_table.py; do not edit.
+// Made by Tests/TidemarkSketchesTests/make_hll_table.py; do not edit. A table: it is as long as its values are many.
 #include "CKernels.h"
 
 // By lgK from 4: raw estimates over 2^lgK at which the corrected one is 0, 1, … 256 steps.

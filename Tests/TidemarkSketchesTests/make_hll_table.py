@@ -63,7 +63,7 @@ def interpolated(x, step, raw):
 
 
 def main():
-    print("// Made by Tests/TidemarkSketchesTests/make_hll_table.py; do not edit.")
+    print("// Made by Tests/TidemarkSketchesTests/make_hll_table.py; do not edit. A table: it is as long as its values are many.")
     print('#include "CKernels.h"\n')
     print("// By lgK from 4: raw estimates over 2^lgK at which the corrected one is 0, 1, … 256 steps.")
     print("static const float knots[18][257] = {")
