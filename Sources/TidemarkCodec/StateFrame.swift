@@ -19,7 +19,7 @@ import TidemarkText
 /// the same.
 package struct StateFrame: Sendable, Equatable {
     /// The newest version that is read; a frame says the one in which its kind last changed.
-    package static let version: UInt8 = 6
+    package static let version: UInt8 = 7
     /// Payloads above it are damaged, whatever they say.
     package static let payloadBytesMax = 64 << 20
 
@@ -38,6 +38,8 @@ package struct StateFrame: Sendable, Equatable {
         case freshness = 6
         /// The name of the topology that the state belongs to.
         case owner = 7
+        /// A part of a baseline that a topic brought; applied through what it is in force from.
+        case topicBaseline = 8
 
         /// The first version that has it as it is: what an older one does not know it must refuse.
         var version: UInt8 {
@@ -47,6 +49,7 @@ package struct StateFrame: Sendable, Equatable {
             case .freshness, .owner: 4
             case .alert, .baseline: 5
             case .window: 6
+            case .topicBaseline: 7
             }
         }
     }

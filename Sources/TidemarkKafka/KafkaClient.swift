@@ -191,6 +191,15 @@ package final class KafkaClient: Sendable {
         )
     }
 
+    /// A reader of compacted topics beside the source, read to their ends; `wanted`: topics, with the keys that are meant.
+    package func sideReader(
+        _ wanted: [(topic: String, key: String)], app: String
+    ) throws(ConnectorError) -> KafkaSideReader {
+        try KafkaSideReader(
+            wanted, settings: settings, app: app, connectMs: connectMs, time: time, log: log,
+            telemetry: telemetry)
+    }
+
     /// Gives everything up, waiting at most so long.
     ///
     /// Call it last: offsets and sinks use it.

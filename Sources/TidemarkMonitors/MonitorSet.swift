@@ -19,6 +19,7 @@ package struct MonitorSet: ~Copyable {
     private var alerts: AlertDesk
     private var learned: LearnedBaselines
     private let others: OtherGroups
+    private var topics: TopicBaselines
     private var abandoned: AbandonedAlerts
     private var blindNotices: BlindNotices
     // Not copyable: it is asked with every column of every window, and is never handed on.
@@ -43,12 +44,15 @@ package struct MonitorSet: ~Copyable {
         alerts = AlertDesk(plan: plan)
         learned = LearnedBaselines(plan: plan)
         others = OtherGroups(plan: plan)
+        topics = TopicBaselines(plan: plan)
         abandoned = AbandonedAlerts(plan: plan)
         blindNotices = BlindNotices(plan)
     }
 
     /// Memory that grows with the number of groups, bytes; kept up, not counted.
-    package var byteCount: Int { monitors.reduce(learned.byteCount) { $0 + $1.byteCount } }
+    package var byteCount: Int {
+        monitors.reduce(learned.byteCount + topics.byteCount) { $0 + $1.byteCount }
+    }
 
     private func judges(_ segment: Int, _ size: Int, column: Int?) -> [Int] {
         judges[segment][size][column ?? plan.stream.columns.count]
@@ -72,6 +76,7 @@ package struct MonitorSet: ~Copyable {
     ) -> WindowReferences {
         var found = learned.references(part, segment: segment, closing, cellCount: cellCount)
         others.add(group, segment: segment, closing, counts: counts, to: &found)
+        topics.add(part, segment: segment, closing, cellCount: cellCount, to: &found)
         return found
     }
 
@@ -214,7 +219,8 @@ package struct MonitorSet: ~Copyable {
         var records: [AggregateRecord] = []
         for index in listeners { records += monitors[index].closed(closing, &alerts) }
         let begun = alerts.takeEvents()
-        let notices = learned.closed(closing)
+        topics.closed(closing)
+        let notices = learned.closed(closing) + topics.takeNotices()
         let events = alerts.closed(
             closing,
             isForgotten: { [plan, learned] series in
@@ -237,6 +243,7 @@ package struct MonitorSet: ~Copyable {
             for alert in abandoned.records { alert.records(plan.outputs).forEach(emit) }
             abandoned = AbandonedAlerts(plan: plan)
         }
+        topics.advance(moment)
         var advance = Advance()
         for index in monitors.indices {
             advance.add(try monitors[index].advance(moment, emit: emit))
@@ -248,12 +255,16 @@ package struct MonitorSet: ~Copyable {
 
     /// About what `takeEntries` would give now, bytes.
     package var pendingBytes: Int {
-        monitors.reduce(alerts.states.pendingBytes + learned.pendingBytes) { $0 + $1.pendingBytes }
+        monitors.reduce(
+            alerts.states.pendingBytes + learned.pendingBytes + topics.pendingBytes
+        ) { $0 + $1.pendingBytes }
     }
 
     /// What changed since the last call; see `StageTwo.takeEntries`.
     package mutating func takeEntries(epoch: Int, settledMs: Int64) -> [StateEntry] {
-        var entries = alerts.takeEntries(epoch: epoch) + learned.takeEntries(epoch: epoch)
+        var entries =
+            alerts.takeEntries(epoch: epoch) + learned.takeEntries(epoch: epoch)
+            + topics.takeEntries(epoch: epoch)
         for index in monitors.indices {
             entries += monitors[index].takeEntries(epoch: epoch, settledMs: settledMs)
         }
@@ -265,6 +276,7 @@ package struct MonitorSet: ~Copyable {
         switch frame.kind {
         case .alert: return alerts.restore(frame, key: key)
         case .baseline: return learned.restore(frame, key: key)
+        case .topicBaseline: return topics.restore(frame, key: key)
         default:
             for index in monitors.indices {
                 if let outcome = monitors[index].restore(frame, key: key) { return outcome }
@@ -280,6 +292,7 @@ package struct MonitorSet: ~Copyable {
 
     /// Says that all entries were read back, and through when an earlier process decided.
     package mutating func resume(throughMs: Int64) {
+        topics.resume(throughMs: throughMs)
         for index in monitors.indices { monitors[index].resume(throughMs: throughMs) }
     }
 }

@@ -10,6 +10,8 @@ package struct EngineParts {
     package var source: any Source
     /// Where results and positions go.
     package var log: any CommitLog
+    /// What is followed beside the source; `nil`: nothing.
+    package var side: (any SideReader)?
     /// Makes the stage of one worker; called once a worker.
     package var makeStageOne: () -> any StageOne
     /// Makes the coordinator's stage; called again where a start is tried again.
@@ -20,12 +22,13 @@ package struct EngineParts {
     package var time: any TimeSource
 
     package init(
-        source: any Source, log: any CommitLog,
+        source: any Source, log: any CommitLog, side: (any SideReader)? = nil,
         makeStageOne: @escaping () -> any StageOne, makeStageTwo: @escaping () -> any StageTwo,
         letters: any LetterWriter, time: any TimeSource
     ) {
         self.source = source
         self.log = log
+        self.side = side
         self.makeStageOne = makeStageOne
         self.makeStageTwo = makeStageTwo
         self.letters = letters
@@ -113,7 +116,7 @@ package final class Engine {
             stage: stage, log: parts.log, staleEntries: state.stale,
             endOffsets: { source.endOffsets() },
             holds: { source.holds() }, foreignMemberCount: { source.foreignMemberCount },
-            sourceHasGrown: { source.hasGrown },
+            sourceHasGrown: { source.hasGrown }, side: parts.side,
             wakeWorkers: { for reader in readers { reader.wake() } }, time: parts.time,
             untilEnd: untilEnd)
         self.mailbox = mailbox

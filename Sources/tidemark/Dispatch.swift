@@ -93,6 +93,17 @@ private func runCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
         input: invocation.value("--input"), output: invocation.value("--output"),
         untilEnd: invocation.has("--until-end"), json: invocation.has("--json"),
         quiet: invocation.has("--quiet"))
+    for text in invocation.values("--baseline") {
+        let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+        let known = loaded.plan.stream.baselines.filter { $0.topic != nil }.map(\.name)
+        guard parts.count == 2, known.contains(parts[0]) else {
+            throw UsageError(
+                message: "`--baseline \(text)` names no baseline that a topic has",
+                hint: known.isEmpty
+                    ? "delete it: the topology has none" : "--baseline \(known[0])=FILE")
+        }
+        options.baselines[parts[0]] = parts[1]
+    }
     if let text = invocation.value("--http") {
         guard let address = HTTPAddress(text) else {
             throw UsageError(

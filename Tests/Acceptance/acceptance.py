@@ -1588,6 +1588,89 @@ source: { topic: learn, schema: { ts: time_ms, model: model, x: number, c: categ
         done = tidemark("baseline", "build", "--topology", plan, "--from-topic", "nowhere", ok=4, env=self.environment)
         self.assertIn("there is no topic `nowhere`", done.stderr)
 
+    def test_a_baseline_of_a_topic_is_swapped_at_one_event_time_though_processes_are_killed(self):
+        path = topology("""name: swap
+app: swap
+source: { topic: swap, start: earliest, clock: 2023-11-15T02:00:00Z, out_of_orderness: 1s, schema: { ts: time_ms, model: model, x: number, c: category } }
+windows: [1m]
+alerts: { max_age: 12h }
+baselines: { rolling: { topic: swap-baselines, key: swap } }
+monitors: { drift: { drift: all, against: rolling, min_rows: 50 }, quality: off, volume: off, freshness: off }
+run: { commit: 100ms }
+""", "swap.yaml")
+        self.kafka("topics", "--create", "--topic", "swap", "--partitions", "2")
+        tidemark("topics", "create", path, env=self.environment)
+        rng = random.Random(5)
+        values = [f"v{i}" for i in range(40)]
+
+        def rows(minutes, mean):
+            return [{"ts": T0 + m * 60_000 + i * 500, "model": model, "x": rng.gauss(mean, 1), "c": values[min(39, int(rng.expovariate(0.1)))]}
+                    for m in minutes for i in range(100) for model in ("a", "b")]
+
+        def build(name, mean, *more):
+            data, out = WORK / f"{name}.ndjson", WORK / f"{name}.json"
+            data.write_text("".join(json.dumps(r) + "\n" for r in rows(range(10), mean)))
+            tidemark("baseline", "build", "--topology", path, "--by", "model", "--from", data, *(more or ("--edges", "topology")), "--output", out,
+                     env=self.environment)
+            return out
+
+        def publish(out, **how):
+            return tidemark("baseline", "publish", out, "--topology", path, env=self.environment, **how)
+
+        def load(minutes, mean):
+            data = WORK / "swap.ndjson"
+            data.write_text("".join(json.dumps(r) + "\n" for r in rows(minutes, mean)))
+            subprocess.run([ROOT / ".build/release/kafka-bench", "load", self.brokers, "swap", data], check=True, stdout=subprocess.DEVNULL)
+
+        def run(seconds=5):
+            process = subprocess.Popen([TIDEMARK, "run", path, "--quiet"], cwd=ROOT, env=self.environment, stderr=subprocess.DEVNULL)
+            time.sleep(seconds)
+            return process
+
+        def end(process):
+            process.kill()
+            process.wait()
+        old, new = build("swap-old", 0), build("swap-new", 3)
+        label = {file: "rolling@" + hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in (old, new)}
+        refused = publish(build("swap-other", 0, "--edges", "equal"), ok=4)
+        self.assertIn("counted in other bins than the topology's", refused.stderr)
+        publish(old)
+        load(range(20), 0)
+        end(run())
+        # The old one is in force in what is open; the new one comes while nobody runs, and another process dies on it.
+        publish(new)
+        end(run(3))
+        load(range(20, 40), 3)
+        process = run()
+        end(process)
+        said = collections.defaultdict(list)
+        for published in self.read("swap-aggregates").values():
+            self.assertEqual(len(set(published)), 1)
+            record = json.loads(published[0].replace(",,", ","))
+            for verdict in record["verdicts"] if record.get("complete") else []:
+                said[record["group"]["model"], record["column"]].append(
+                    ((record["window"]["start"] - T0) // 60_000, verdict["baseline"], verdict["verdict"]))
+        self.assertEqual(set(said), {(m, c) for m in "ab" for c in "xc"})
+        swaps = set()
+        for key, found in said.items():
+            found.sort()
+            names = [name for _, name, _ in found]
+            swaps.add(names.index(label[new]))
+            self.assertEqual(names, [label[old]] * names.index(label[new]) + [label[new]] * names.count(label[new]), key)
+            # Nothing drifted from what it was compared with.
+            self.assertEqual({verdict for *_, verdict in found}, {"ok"}, key)
+        self.assertEqual(len(swaps), 1, "one event time for all groups and columns")
+        # From a file a file stands in, and what it says is the same.
+        data = WORK / "swap-all.ndjson"
+        data.write_text("".join(json.dumps(r) + "\n" for r in rows(range(5), 3)))
+        out = WORK / "swap-file"
+        missing = tidemark("run", path, "--input", data, "--output", out, "--until-end", ok=4)
+        self.assertIn("--baseline rolling=FILE", missing.stderr)
+        tidemark("run", path, "--input", data, "--output", out, "--until-end", "--baseline", f"rolling={old}")
+        verdicts = [v["verdict"] for r in lines(out / "swap-aggregates.ndjson") if r["value"]["column"] == "x" for v in r["value"]["verdicts"]]
+        self.assertIn("drift", verdicts)
+        self.assertNotIn("ok", verdicts)
+
     def test_missing_topics_and_tombstones(self):
         done = tidemark("run", "topologies/w1.yaml", "--set", "outputs.aggregates=nowhere", ok=4, env=self.environment)
         self.assertIn("'nowhere'", done.stderr)

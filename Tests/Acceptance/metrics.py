@@ -45,6 +45,106 @@ def metrics(out):
     return found
 
 
+class Weights(unittest.TestCase):
+    TEXT = """name: t
+source:
+  topic: t
+  clock: 2030-01-01T00:00:00Z
+  out_of_orderness: 2s
+  schema: { ts: time_ms, model: model, x: number, y: number, c: category, w: weight }
+windows: [1m]
+monitors: { drift: off, quality: off, volume: off, freshness: off }
+metrics:
+  all: count()
+  some: count(x)
+  few: count(where c == "a")
+  total: sum(x)
+  middle: mean(x)
+  part: mean(x where c == "a")
+  kept: share(c == "a")
+  lacking: null_share(x)
+  spread: sd(x)
+  together: correlation(x, y)
+  least: min(x)
+  kinds: distinct(c)
+  odds: share(c == "a") / (1 - share(c == "a"))
+"""
+
+    def rows(self):
+        rng = random.Random(SEED)
+        rows = []
+        for i in range(3_000):
+            x = rng.gauss(20, 5)
+            row = {"ts": T0 + i * 100, "model": "m", "x": x, "y": 0.5 * x + rng.gauss(0, 1), "c": rng.choice("aabc"),
+                   "w": rng.choice([1, 1, 10, 2.5])}
+            if rng.random() < 0.05:
+                del row["x"]
+            # Rows that stand for nobody: without a weight, or with one that is none.
+            if rng.random() < 0.02:
+                row["w"] = rng.choice([0, -3, None, "x"])
+            rows.append(row)
+        return rows
+
+    @staticmethod
+    def recompute(of):
+        good = [(r, float(r["w"])) for r in of if isinstance(r["w"], (int, float)) and r["w"] > 0]
+        w = numpy.array([w for _, w in good])
+        has = numpy.array(["x" in r for r, _ in good])
+        is_a = numpy.array([r["c"] == "a" for r, _ in good])
+        x = numpy.array([r.get("x", 0.0) for r, _ in good])
+        y = numpy.array([r["y"] for r, _ in good])
+
+        def ratio(values, weights):
+            r = numpy.average(values, weights=weights)
+            return r, math.sqrt(((weights * (values - r)) ** 2).sum()) / weights.sum()
+        ones = lambda condition: condition.astype(float)
+        middle = numpy.average(x[has], weights=w[has])
+        spread = math.sqrt((w[has] * (x[has] - middle) ** 2).sum() / (w[has].sum() - 1))
+        kept = ratio(ones(is_a), w)
+        values = {
+            "all": w.sum(), "some": w[has].sum(), "few": w[is_a].sum(), "total": (w * x)[has].sum(), "middle": middle,
+            "part": ratio(x[has & is_a], w[has & is_a])[0], "kept": kept[0], "lacking": numpy.average(ones(~has), weights=w), "spread": spread,
+            "together": numpy.cov(x[has], y[has], aweights=w[has])[0, 1]
+            / math.sqrt(numpy.cov(x[has], aweights=w[has]) * numpy.cov(y[has], aweights=w[has])),
+            # Weights say nothing about these: rows without one count.
+            "least": min(r["x"] for r in of if "x" in r), "kinds": len({r["c"] for r in of}), "odds": kept[0] / (1 - kept[0]),
+        }
+        errors = {"middle": ratio(x[has], w[has])[1], "part": ratio(x[has & is_a], w[has & is_a])[1], "kept": kept[1],
+                  "lacking": ratio(ones(~has), w)[1]}
+        return values, errors
+
+    def test_metrics_are_those_of_the_rows_that_a_sample_stands_for(self):
+        rows = self.rows()
+        _, out = run_lines(rows, topology(self.TEXT, "weights.yaml"), "weights")
+        checked = collections.Counter()
+        for (_, _, (start, end), name), record in metrics(out).items():
+            if not record["complete"]:
+                continue
+            values, errors = self.recompute([r for r in rows if start <= r["ts"] < end])
+            metric = record["metric"]
+            self.assertAlmostEqual(metric["value"], values[name], delta=1e-9 * max(1, abs(values[name])), msg=name)
+            if name in errors:
+                self.assertAlmostEqual(metric["standard_error"], errors[name], delta=1e-6 * errors[name], msg=name)
+            checked[name] += 1
+        self.assertEqual(set(checked), set(self.recompute(rows)[0]))
+
+    def test_one_weight_for_all_rows_multiplies_counts_and_sums(self):
+        rows = self.rows()
+        text = self.TEXT.replace(", w: weight", "")
+        plain = metrics(run_lines(rows, topology(text, "unweighted.yaml"), "unweighted")[1])
+        tenfold = metrics(run_lines(rows, topology(text.replace("  topic: t\n", "  topic: t\n  weight: 10\n"), "tenfold.yaml"), "tenfold")[1])
+        self.assertEqual(plain.keys(), tenfold.keys())
+        for key, record in plain.items():
+            factor = 10 if key[-1] in ("all", "some", "few", "total") else 1
+            self.assertAlmostEqual(tenfold[key]["metric"]["value"], factor * record["metric"]["value"], delta=1e-9 * abs(record["metric"]["value"]))
+
+    def test_two_weights_and_ranks_of_weighted_rows_are_refused(self):
+        text = self.TEXT.replace("w: weight", "w: weight, v: weight").replace("  topic: t\n", "  topic: t\n  weight: 10\n")
+        done = tidemark("lint", topology(text + "  high: quantile(x, 90%)\n", "heavy.yaml"), ok=1)
+        self.assertEqual(done.stdout.count("two-weights") + done.stderr.count("two-weights"), 2)
+        self.assertIn("weighted-rank", done.stdout + done.stderr)
+
+
 class Metrics(unittest.TestCase):
     def test_metrics_of_groups_are_what_a_plain_recompute_gives_in_any_batch(self):
         text = """name: t

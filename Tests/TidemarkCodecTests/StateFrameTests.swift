@@ -22,7 +22,7 @@ import TidemarkText
 
     @Test func `a later format is refused by its number, not skipped`() throws {
         var bytes = frame([1, 2, 3]).encoded()
-        bytes[3] = 7
+        bytes[3] = 8
         // One damaged byte is no newer version: that has a checksum of its own.
         #expect(throws: StateFrame.Rejection.damaged("its checksum does not match")) {
             try StateFrame(bytes)
@@ -31,7 +31,7 @@ import TidemarkText
         for place in 0..<4 {
             bytes[bytes.count - 4 + place] = UInt8(truncatingIfNeeded: sum >> (place * 8))
         }
-        #expect(throws: StateFrame.Rejection.newer(version: 7)) { try StateFrame(bytes) }
+        #expect(throws: StateFrame.Rejection.newer(version: 8)) { try StateFrame(bytes) }
         // An older version refuses what it would lose.
         let window = StateFrame(
             kind: .window, epoch: 2, appliedThroughMs: 1_700_000_100_000, payload: [1])

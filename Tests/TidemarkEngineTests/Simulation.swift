@@ -49,6 +49,8 @@ struct Simulation {
     var rank: (@Sendable ([UInt8]) -> UInt64)?
     /// Wraps the log of commits: how a defect is planted there.
     var wrapLog: (any CommitLog) -> any CommitLog = { $0 }
+    /// Makes what each process follows beside the source.
+    var side: ((SimulatedCluster) -> any SideReader)?
     /// A crash right after each of these commits, by number from 1.
     var crashAfterCommits: Set<Int> = []
     /// How long a process is away after a crash.
@@ -111,7 +113,7 @@ struct Simulation {
         let engine = try Engine(
             plan: plan, dataHash: dataHashes[min(reports.count, dataHashes.count - 1)],
             parts: EngineParts(
-                source: SimulatedSource(cluster), log: wrapLog(log),
+                source: SimulatedSource(cluster), log: wrapLog(log), side: side?(cluster),
                 makeStageOne: {
                     wrap(
                         rank.map { StageOneOperator(plan: plan, baselines: baselines, rank: $0) }

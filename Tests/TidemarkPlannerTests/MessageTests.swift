@@ -252,6 +252,31 @@ struct MessageTests {
 
         """
 
+    @Test func `a baseline of a topic says what it lacks, and brings no bins and no rows`() {
+        let text = """
+            name: t
+            source: { topic: t, schema: { ts: time_ms, m: model, x: number } }
+            baselines:
+              a: { topic: bases }
+              b: { topic: bases, key: b, skip: 5m }
+              c: { first: 1h, key: c }
+              d: { topic: "no spaces", key: d }
+              e: { topic: bases, key: e }
+            monitors: { drift: { against: e, fallback: pooled }, volume: { against: e } }
+            summaries: [{ columns: x, histogram: { edges: e } }]
+            """
+        #expect(
+            lines(world(text).plan().diagnostics) == [
+                "4:3 missing-key: `a` does not say which records of `bases` it means · expected: `key`: the key of the records, such as the name of the model · try: `a: { topic: bases, key: a }`",
+                "5:30 misplaced-key: `skip` is not a key of a baseline with `topic` · expected: `skip` beside `trailing` · try: delete it",
+                "6:19 misplaced-key: `key` is not a key of a baseline with `first` · expected: `key` beside `topic` · try: delete it",
+                "7:15 bad-topic: `no spaces` can't name a topic · expected: letters, digits, `.`, `_` and `-`, at most 249",
+                "9:44 misplaced-key: `fallback` has no effect here: `e` is one of a topic · expected: a baseline from a file · try: delete it",
+                "9:73 baseline-without-volume: `e` is one of a topic, which does not say how many rows a window has · expected: a learned baseline · try: `against: { trailing: 6h }`",
+                "10:47 edges-missing: `e` is of a topic: it uses bins, and does not define any · expected: a baseline from a file, a list of numbers, or { from, to } · try: `{ from: 0, to: 1 }`",
+            ])
+    }
+
     @Test func `a learned baseline says what it lacks, all at once`() {
         let text =
             bare + """
@@ -267,12 +292,12 @@ struct MessageTests {
                 """
         #expect(
             lines(world(text).plan().diagnostics) == [
-                "7:3 missing-key: `a` does not say where it comes from · expected: one of file, first, trailing, same_time, other · try: `a: { file: baselines/a.json }`",
-                "8:22 two-kinds: `trailing` is a second kind, after `file` (8:8) · expected: one of file, first, trailing, same_time, other · try: two baselines",
+                "7:3 missing-key: `a` does not say where it comes from · expected: one of file, topic, first, trailing, same_time, other · try: `a: { file: baselines/a.json }`",
+                "8:22 two-kinds: `trailing` is a second kind, after `file` (8:8) · expected: one of file, topic, first, trailing, same_time, other · try: two baselines",
                 "9:22 misplaced-key: `skip` is not a key of a baseline with `file` · expected: `skip` beside `trailing` · try: delete it",
                 "9:32 misplaced-key: `min_rows` is not a key of a baseline with `file` · expected: `min_rows` beside `first`, `trailing`, `same_time` or `other` · try: delete it",
                 "10:19 misplaced-key: `skip` is not a key of a baseline with `first` · expected: `skip` beside `trailing` · try: delete it",
-                "11:8 unknown-key: `traling` is not a key of a baseline · expected: file, first, trailing, same_time, other, skip, times, around, skip_dates, min_rows, per · try: `trailing`",
+                "11:8 unknown-key: `traling` is not a key of a baseline · expected: file, topic, key, first, trailing, same_time, other, skip, times, around, skip_dates, min_rows, per · try: `trailing`",
                 "12:35 misplaced-key: `times` is not a key of a baseline with `trailing` · expected: `times` beside `same_time` · try: delete it",
                 "13:15 out-of-limits: `40d` is out of bounds · expected: a duration from 1s to 31d · try: `31d`",
             ])

@@ -16,6 +16,8 @@ package enum Moment {
     case conditions([SourceCondition], nowMs: Int64)
     /// Rows were read, or none were.
     case intake(Intake)
+    /// Topics that are followed beside the source have new records.
+    case sideRecords([SideRecord])
 }
 
 /// What a stage made of a moment.

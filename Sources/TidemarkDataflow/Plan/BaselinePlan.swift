@@ -11,6 +11,8 @@ package struct BaselinePlan: Sendable {
         case learned(LearningPlan)
         /// Another group of the same segment in the same window.
         case other(OtherGroupPlan)
+        /// The newest record of a key in a compacted topic, in force from a recorded event time on.
+        case topic(TopicBaselinePlan)
     }
 
     /// As the topology has it; a baseline written inside a monitor has a name made from it.
@@ -19,6 +21,8 @@ package struct BaselinePlan: Sendable {
     package let origin: Origin
     /// As records name it: `training@5b1e…`, the first 12 digits of the hash; a learned one
     /// `recent@trailing-3600s`, another group `champion@version=1.4`.
+    ///
+    /// Of a topic it is the name alone: which record is in force changes, and its hash stands behind the name then.
     package let label: String
 
     /// A baseline of any origin.
@@ -33,6 +37,7 @@ package struct BaselinePlan: Sendable {
             case .other(let other):
                 "\(name)@"
                     + other.replaced.map { "\($0.dimension)=\($0.value)" }.joined(separator: ",")
+            case .topic: name
             }
     }
 
@@ -56,12 +61,31 @@ package struct BaselinePlan: Sendable {
     }
     /// The other group; `nil`: it is none.
     package var other: OtherGroupPlan? { if case .other(let plan) = origin { plan } else { nil } }
+    /// The topic that it is read from; `nil`: it is not.
+    package var topic: TopicBaselinePlan? {
+        if case .topic(let plan) = origin { plan } else { nil }
+    }
 
-    /// Its counts are those of windows, in the cells in which the window is counted that is compared: it brings no
-    /// cells of its own.
+    /// Its counts are in the cells in which the window is counted that is compared: it brings no cells of its own.
     package var isOfStream: Bool { if case .file = origin { false } else { true } }
-    /// Its counts are those of other groups as well, so that all groups have to be counted in the same cells.
-    package var isAcrossGroups: Bool { other != nil || learning?.isPooled ?? false }
+    /// All groups have to be counted in the same cells: its counts are those of other groups as well, or were made
+    /// before anybody knew the groups.
+    package var isAcrossGroups: Bool {
+        other != nil || topic != nil || learning?.isPooled ?? false
+    }
+}
+
+/// A baseline that is written to a compacted topic, again whenever a model is trained anew.
+package struct TopicBaselinePlan: Sendable, Equatable {
+    /// As the cluster names it.
+    package var topic: String
+    /// The key of the records that are meant.
+    package var key: String
+
+    package init(topic: String, key: String) {
+        self.topic = topic
+        self.key = key
+    }
 }
 
 /// Another group as a baseline: that of the same segment, and of the same window, with some dimensions replaced.

@@ -36,7 +36,7 @@ package struct Plan: Sendable {
     /// The compacted topic of entry state; `nil` where nothing outlives a window.
     package var stateTopic: String? {
         stream.monitors.contains(where: \.alerts) || !stream.freshness.isEmpty || mayNeedSnapshots
-            || stream.baselines.contains { $0.learning != nil }
+            || stream.baselines.contains { $0.learning != nil || $0.topic != nil }
             ? stateTopicName : nil
     }
 

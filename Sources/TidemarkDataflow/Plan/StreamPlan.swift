@@ -84,6 +84,8 @@ package struct SourcePlan: Sendable {
     package var clock: ReferenceClock = .record
     /// How records are written.
     package var encoding = RecordEncoding.json
+    /// How many rows each row stands for, where no column says so.
+    package var weight = 1.0
 
     /// Where an application without committed positions begins.
     package enum Start: Sendable, Equatable {

@@ -2,7 +2,7 @@
 package struct TopicNeed: Sendable, Equatable {
     /// What a plan uses a topic for.
     package enum Role: String, Sendable {
-        case source, aggregates, sketches, alerts, destination, late, quarantined, state
+        case source, baselines, aggregates, sketches, alerts, destination, late, quarantined, state
         case deadLetters = "dead_letters"
     }
 
@@ -158,6 +158,11 @@ extension Plan {
         output(outputs.deadLetters, .deadLetters, .delete, 1)
         output(outputs.late, .late, .delete, 1)
         output(outputs.quarantined, .quarantined, .delete, 1)
+        for topic in Set(stream.baselines.compactMap { $0.topic?.topic }).sorted() {
+            output(topic, .baselines, .compact, 1)
+            // Nothing of a run is written there.
+            needs[needs.count - 1].batchBytes = nil
+        }
         let size = ResultSize(self)
         for index in needs.indices {
             switch needs[index].role {

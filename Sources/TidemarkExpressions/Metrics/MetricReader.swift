@@ -17,6 +17,9 @@ package struct MetricExpression: Sendable, Equatable {
     package var aggregates: [Aggregate]
     /// Dimensions that it names.
     package var dimensions: [String]
+    /// Its standard error, over the same columns, where its parts vary together in a way that is known; `nil`: it is
+    /// worked out of the errors of the aggregates.
+    package var standardError: RowExpression?
 
     /// An expression whose columns are these aggregates, and behind them these dimensions.
     package init(
@@ -120,6 +123,8 @@ package struct MetricScope: Sendable {
     package var baselines: [MetricBaseline]
     /// Names of the tests of a column against a baseline.
     package var tests: [String]
+    /// How many rows a row stands for; `nil`: itself.
+    package var weight: RowWeight?
 
     package init(
         columns: [ExpressionColumn], dimensions: [String], baselines: [MetricBaseline],
@@ -139,10 +144,12 @@ package struct MetricScope: Sendable {
 package struct MetricReader {
     private let text: String
     private let scalars: [Unicode.Scalar]
-    private let scope: MetricScope
+    let scope: MetricScope
     private var aggregates: [Aggregate] = []
     /// Metrics that are named over a baseline.
     private var overs: [(name: String, metric: MetricExpression)] = []
+    /// By offset in the text: the standard error of an aggregate that is put together from others.
+    private var errors: [Int: Syntax] = [:]
 
     private static let use = ExpressionUse(user: "an aggregate", wanted: "an aggregate")
 
@@ -151,7 +158,8 @@ package struct MetricReader {
         _ text: String, _ scope: MetricScope
     ) throws(ExpressionFailure) -> MetricExpression {
         var reader = MetricReader(text, scope)
-        let syntax = try reader.outside(ExpressionParser.parse(text), over: nil)
+        let parsed = try ExpressionParser.parse(text)
+        let syntax = try reader.outside(parsed, over: nil)
         // Names of aggregates can't be written: nobody else has them.
         let inputs = reader.aggregates.indices.map {
             ExpressionColumn(name: Self.name($0), type: .number, isRead: false)
@@ -164,8 +172,18 @@ package struct MetricReader {
         }
         let typed = try RowTyping.read(
             syntax, of: text, columns: inputs + metrics + dimensions, use: use)
-        return reader.joined(typed)
+        var metric = reader.joined(typed)
+        // Of one aggregate alone: what stands around several is not worked out.
+        if case .call = parsed.kind, let error = reader.errors[parsed.offset] {
+            let typed = try RowTyping.read(
+                error, of: text, columns: inputs + metrics + dimensions, use: use)
+            metric.standardError = typed.expression
+        }
+        return metric
     }
+
+    /// Notes the standard error of the aggregate at a place of the text.
+    mutating func noteError(_ error: Syntax, of offset: Int) { errors[offset] = error }
 
     private init(_ text: String, _ scope: MetricScope) {
         self.text = text
@@ -296,7 +314,8 @@ package struct MetricReader {
         }
         if name == "correlation" { return try correlation(arguments, syntax, over: over) }
         if let spec = Aggregates.named(name) {
-            return add(try aggregate(spec, arguments, syntax, over: over))
+            let aggregate = try aggregate(spec, arguments, syntax, over: over)
+            return try weighted(aggregate, at: syntax) ?? add(aggregate)
         }
         guard RowFunctions.named(name) != nil else {
             let names = Aggregates.all.map(\.name) + ["change"] + scope.tests
@@ -315,7 +334,8 @@ package struct MetricReader {
         return .call(name, inner)
     }
 
-    private mutating func add(_ aggregate: Aggregate) -> Syntax.Kind {
+    /// The name that stands for an aggregate.
+    mutating func add(_ aggregate: Aggregate) -> Syntax.Kind {
         if let known = aggregates.firstIndex(of: aggregate) { return .name(Self.name(known)) }
         aggregates.append(aggregate)
         return .name(Self.name(aggregates.count - 1))
@@ -371,7 +391,7 @@ package struct MetricReader {
         first.condition = first.condition.map { .and($0, both) } ?? both
         for value in [.arithmetic(.add, x, y), .arithmetic(.subtract, x, y), x, y] {
             first.value = value
-            spreads.append(part(add(first)))
+            spreads.append(part(try weighted(first, at: syntax) ?? add(first)))
         }
         let covariance = symbol(
             "-", symbol("*", spreads[0], spreads[0]), symbol("*", spreads[1], spreads[1]))

@@ -57,7 +57,7 @@ struct AbandonedAlerts {
                 openingEndMs: frame.appliedThroughMs, firstSeenMs: frame.appliedThroughMs,
                 throughMs: frame.appliedThroughMs,
                 mute: AlertMute(rawValue: Int64(frame.payload[1])))
-        case .baseline, .window, .windowList, .owner: break
+        case .baseline, .topicBaseline, .window, .windowList, .owner: break
         }
     }
 

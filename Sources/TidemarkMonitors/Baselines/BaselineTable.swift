@@ -33,6 +33,8 @@ package struct BaselineTable: Sendable {
         package var nonFiniteCount: Int64?
         /// Every value of a category, where there are more than those that are named; `nil`: nobody listed them.
         package var known: KnownTexts?
+        /// Values of a category by cells of their hash, where some are not named; `nil`: nobody counted them so.
+        package var hashed: [Int64]?
 
         package init(shape: Shape, rowCount: Int64, nullCount: Int64, atoms: [Double] = []) {
             self.shape = shape
@@ -303,6 +305,13 @@ package struct BaselineTable: Sendable {
                 byCell: try counts("unknown_cells").map { ShareCount($0, of: half) })
             guard entry.known != nil else { throw Problem("`known` is no list of hashes") }
         }
+        if row["hashed"] != nil {
+            let cells = try counts("hashed")
+            guard cells.count == HashedCells.count, cells.reduce(0, +) == rowCount else {
+                throw Problem("`hashed` must be \(HashedCells.count) counts that add up to `n`")
+            }
+            entry.hashed = cells
+        }
         // Saturating: a sum beyond 64 bits is no `n` either.
         let sum = entry.cells.reduce(Int64(0)) { sum, count in
             let (next, isTooMuch) = sum.addingReportingOverflow(count)
@@ -359,6 +368,7 @@ package struct BaselineTable: Sendable {
                     "unknown_cells", known.unknownByCell.map { Int64(clamping: $0.count) }, &json)
                 json.member("known", known.base64)
             }
+            if let hashed = record.entry.hashed { Self.write("hashed", hashed, &json) }
             json.endObject()
             lines.append(json.bytes)
         }

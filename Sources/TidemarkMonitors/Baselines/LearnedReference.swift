@@ -2,8 +2,8 @@ package import TidemarkCore
 import TidemarkDataflow
 import TidemarkRecords
 
-/// What the stream itself says a group's window should be like: windows of its own that were learned, those of all
-/// groups together, or another group in the same window.
+/// What a group's window should be like, in the cells of the stream: windows of its own that were learned, those of all
+/// groups together, another group in the same window, or what a topic says.
 struct LearnedReference {
     var progress: LearnedProgress
     var isInForce = false
@@ -19,6 +19,13 @@ struct LearnedReference {
     var squares: UInt128 = 0
     /// By place of the column in its segment: what became of its rows, where that is kept.
     var rows: [Int: RowCounts] = [:]
+    /// As records name it; `nil`: as the plan does.
+    var label: String?
+
+    /// Why there is nothing to compare a column with: it is not whole yet, or has nothing of the group.
+    func verdict(lacking place: Int) -> Verdict {
+        isInForce && ranges[place] == nil ? .noBaseline : .learning
+    }
 }
 
 /// What was learned of a group by the start of a window, by baseline.
@@ -41,6 +48,14 @@ extension WindowReferences {
             return nil
         }
         return LearnedAmounts(reference)
+    }
+}
+
+extension WindowReferences {
+    /// What a baseline in force says became of a column's rows, by its place in the segment; `nil`: nothing.
+    package func rows(_ baseline: Int, place: Int) -> RowCounts? {
+        guard let reference = byBaseline[baseline], reference.isInForce else { return nil }
+        return reference.rows[place]
     }
 }
 

@@ -138,7 +138,7 @@ struct Drift: Monitor {
         for comparison in comparisons where !comparison.published.isEmpty {
             record.drift.append(
                 DriftRecord(
-                    baseline: labels[comparison.baseline], n: Int64(comparison.rowCount),
+                    baseline: comparison.label, n: Int64(comparison.rowCount),
                     nBaseline: Int64(comparison.reference.valueCount),
                     tests: comparison.published))
         }
@@ -164,10 +164,12 @@ struct Drift: Monitor {
         // What others are compared with is not compared with itself.
         if learned?.isItself ?? false { return nil }
         guard let comparison = compare(window, watch) else {
-            // It is not whole yet: nothing to compare with.
+            // It is not whole yet, or has nothing of the group: nothing to compare with.
             if watch.alerts {
-                var verdict = verdictRecord(watch.settings, .learning)
-                verdict.learned = learned?.progress
+                let lacking = learned?.verdict(lacking: window.place) ?? .learning
+                var verdict = verdictRecord(watch.settings, lacking)
+                verdict.baseline = learned?.label ?? verdict.baseline
+                if lacking == .learning { verdict.learned = learned?.progress }
                 record.verdicts.append(verdict)
             }
             return nil
@@ -196,11 +198,14 @@ struct Drift: Monitor {
         }
         guard let best else {
             // No rows at all: a test has nothing to say.
-            record.verdicts.append(verdictRecord(monitor, .tooFew))
+            var verdict = verdictRecord(monitor, .tooFew)
+            verdict.baseline = comparison.label
+            record.verdicts.append(verdict)
             return
         }
         let p = comparison.significance?.p
         var verdict = verdictRecord(monitor, best.verdict)
+        verdict.baseline = comparison.label
         (verdict.p, verdict.effect, verdict.ignoreBelow) = (p, best.result.effect, best.ignoreBelow)
         record.verdicts.append(verdict)
         // Hysteresis: still significant, and only just below the bound, is not clear. What began an alert in
@@ -223,6 +228,8 @@ struct Drift: Monitor {
     /// A window beside its baseline, and the tests that were asked of them.
     private struct Comparison {
         var baseline: Int
+        /// As records name the baseline.
+        var label: String
         /// Place of the binning among the column's.
         var binning: Int
         var reference: ReferenceCounts
@@ -312,7 +319,9 @@ struct Drift: Monitor {
             return nil
         }
         var comparison = Comparison(
-            baseline: watch.baseline, binning: cells.binning, reference: cells.reference,
+            baseline: watch.baseline,
+            label: window.references[watch.baseline]?.label ?? labels[watch.baseline],
+            binning: cells.binning, reference: cells.reference,
             hiddenShare: cells.hiddenShare, rowCount: window.valueCount(cells.binning),
             significanceTest: window.isNumeric ? significance.numbers : significance.categories)
         comparison.significance = comparison.apply(comparison.significanceTest, window)
@@ -339,7 +348,7 @@ struct Drift: Monitor {
         var alert = alert
         alert.n = Int64(comparison.rowCount)
         alert.nBaseline = Int64(comparison.reference.valueCount)
-        alert.baseline = labels[comparison.baseline]
+        alert.baseline = comparison.label
         alert.value = finding.result.value
         alert.effect = finding.result.effect
         alert.p = comparison.significance?.p

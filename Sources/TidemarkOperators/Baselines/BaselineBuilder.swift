@@ -21,6 +21,9 @@ package final class BaselineBuilder {
         case quantile(bins: Int)
         /// Those of another baseline.
         case table(BaselineTable)
+        /// Those in which the columns are counted anyway, and texts by hash beside their names: for a baseline of a
+        /// topic. Numbers that nobody gave bins get automatic ones.
+        case columns(bins: Int)
     }
 
     /// Equal bins lie over this share of the values, the same part cut off at both ends.
@@ -283,6 +286,12 @@ package final class BaselineBuilder {
             var atoms: [Double] = []
             switch rule {
             case .automatic(let bins): (edges, atoms) = Self.automaticEdges(sorted, bins)
+            case .columns(let bins):
+                if case .edges(let own) = column.summary.histogram {
+                    edges = own
+                } else {
+                    (edges, atoms) = Self.automaticEdges(sorted, bins)
+                }
             case .equal(let bins):
                 edges = Edges.central(sorted: sorted, share: Self.centralShare, count: bins)
             case .quantile(let bins):
@@ -319,6 +328,11 @@ package final class BaselineBuilder {
             rowCount: ranked.reduce(0) { $0 + $1.value }, nullCount: values.nullCount)
         if ranked.count > kept.count {
             entry.known = KnownTexts(ranked.map { (hash: textHash($0.key), count: $0.value) })
+            if case .columns = rule {
+                var hashed = Array(repeating: Int64(0), count: HashedCells.count)
+                for (text, count) in ranked { hashed[HashedCells.cell(of: text)] += count }
+                entry.hashed = hashed
+            }
         }
         return entry
     }

@@ -295,7 +295,7 @@ package func groupHash(_ group: GroupValues) -> UInt64 { textHash(group.part) }
 extension Binning {
     /// The cell of a text, by its hash.
     func cell(of hash: UInt64) -> Int {
-        if isHashed { return Int(truncatingIfNeeded: hash & UInt64(counterCount - 1)) }
+        if isHashed { return HashedCells.cell(ofHash: hash, count: counterCount) }
         return categories.firstIndex(of: hash) ?? categories.count
     }
 }

@@ -22,9 +22,6 @@ struct WantedBinnings {
     private var categories: [(baseline: Int, names: [String])] = []
     private var entries: [Int: BaselineTable.Entry] = [:]
 
-    /// Cells of a category that no file names the largest values of.
-    private static let hashedCellCount = 32
-
     init(column: ColumnPlan, group: String, baselines: [BaselineTable]) {
         self.column = column
         self.group = group
@@ -121,8 +118,8 @@ struct WantedBinnings {
         if column.type.isText, learns == .acrossGroups || learns == .ofGroup && categories.isEmpty {
             unsafe made.append(
                 Binning(
-                    isHashed: true, counterCount: Self.hashedCellCount, counterStart: counterStart))
-            counterStart += Self.hashedCellCount
+                    isHashed: true, counterCount: HashedCells.count, counterStart: counterStart))
+            counterStart += HashedCells.count
         }
         for place in made.indices {
             guard let baseline = made[place].baseline, let entry = entries[baseline] else {

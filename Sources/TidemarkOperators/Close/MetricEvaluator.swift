@@ -22,6 +22,8 @@ final class MetricEvaluator {
     private let program: RowProgram
     /// By segment, by column of the plan: its place in the segment.
     private let places: [[Int: Int]]
+    /// By metric: the column of its standard error, where it has an expression of its own.
+    private let errorColumns: [Int?]
 
     /// Texts of dimensions are forgotten when there are more.
     private static let textCountMax = 65_536
@@ -41,9 +43,9 @@ final class MetricEvaluator {
         used = metrics.map { $0.inputs.compactMap(inputs.firstIndex) }
         var parts: [RowProgram.Part] = []
         let columnCount = inputs.count + dimensions.count
-        for (place, metric) in metrics.enumerated() {
+        func inTable(_ expression: RowExpression, of metric: MetricPlan) -> RowExpression {
             let own = metric.metric
-            let expression = own.expression.replacingColumns { column in
+            return expression.replacingColumns { column in
                 column < own.aggregates.count
                     ? .column(inputs.firstIndex(of: metric.inputs[column]) ?? 0)
                     : .column(
@@ -52,14 +54,29 @@ final class MetricEvaluator {
                                 of: own.dimensions[column - own.aggregates.count])
                                 ?? 0))
             }
+        }
+        for (place, metric) in metrics.enumerated() {
             parts.append(
                 RowProgram.Part(
-                    name: "metrics.\(stream.columns[metric.column].name)", expression: expression,
+                    name: "metrics.\(stream.columns[metric.column].name)",
+                    expression: inTable(metric.metric.expression, of: metric),
                     column: metric.isCondition ? nil : columnCount + place))
+        }
+        var errorCount = 0
+        errorColumns = metrics.map { metric in
+            guard let error = metric.metric.standardError else { return nil }
+            let column = columnCount + stream.metrics.count + errorCount
+            errorCount += 1
+            parts.append(
+                RowProgram.Part(
+                    name: "metrics.\(stream.columns[metric.column].name)",
+                    expression: inTable(error, of: metric), column: column))
+            return column
         }
         let frame = Frame(
             storage: inputs.map { _ in .numbers } + dimensions.map { _ in .codes }
-                + metrics.map { $0.isCondition ? nil : .numbers },
+                + metrics.map { $0.isCondition ? nil : .numbers }
+                + (0..<errorCount).map { _ in .numbers },
             rowCountMax: 1 + 2 * inputs.count)
         program = RowProgram(
             columns: inputs.indices.map {
@@ -67,6 +84,9 @@ final class MetricEvaluator {
             } + dimensions.map { ExpressionColumn(name: $0, type: .text, isRead: false) }
                 + metrics.indices.map {
                     ExpressionColumn(name: "metric \($0)", type: .number, isRead: false)
+                }
+                + (0..<errorCount).map {
+                    ExpressionColumn(name: "error \($0)", type: .number, isRead: false)
                 },
             frame: frame, parts: parts)
         self.frame = frame
@@ -140,6 +160,11 @@ final class MetricEvaluator {
             return record
         }
         record.value = unsafe numbers[0]
+        if let column = errorColumns[metric] {
+            let error = unsafe frame.columns[column].numbers?[0] ?? .nan
+            if !error.isNaN { record.standardError = error }
+            return record
+        }
         // One aggregate alone: a step of its error may be less than its last digit.
         if case .column(let own) = metrics[metric].metric.expression,
             used[metric].indices.contains(own),

@@ -103,6 +103,12 @@ extension MetricTaken {
         }
         self = .share(entry.nullCount, of: entry.nullCount + entry.rowCount)
     }
+
+    /// An aggregate of what a topic says became of a column's rows.
+    init(_ kind: AggregateKind, of rows: RowCounts) {
+        self = .none
+        if case .nullShare = kind { self = .share(rows.total - rows.value, of: rows.total) }
+    }
 }
 
 extension GroupCell {

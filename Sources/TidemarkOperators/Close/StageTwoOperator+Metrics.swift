@@ -72,6 +72,10 @@ extension StageTwoOperator {
             else { return .none }
             return MetricTaken(input.kind, of: entry)
         }
+        if baseline.topic != nil {
+            guard let place, let rows = references.rows(number, place: place) else { return .none }
+            return MetricTaken(input.kind, of: rows)
+        }
         guard let learned = references.learned(number) else { return .none }
         if let other = baseline.other {
             let values = other.group(of: cell.shape.values)

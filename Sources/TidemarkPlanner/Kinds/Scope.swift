@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkLanguage
 import TidemarkText
 import TidemarkTopology
@@ -17,6 +18,8 @@ struct Scope {
     let topicCount: Int
     /// A file is read.
     let isFile: Bool
+    /// How many rows a row stands for; `nil`: itself.
+    let weight: RowWeight?
     /// Their columns are set once it is known which columns rules and monitors name.
     var segments: Segments
     /// Monitors add their own.

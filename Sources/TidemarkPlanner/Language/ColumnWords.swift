@@ -37,6 +37,10 @@ package enum ColumnWords {
         ("label", .label, .category, "the truth that the model predicts, where records have it"),
         ("id", .id, .text, "names the row; never watched"),
         ("score", .score, .number, "a number that the model predicted"),
+        (
+            "weight", .weight, .number,
+            "how many rows the row stands for, above 0, in a sample: metrics count it"
+        ),
         ("attribute", .attribute, .category, "for filters and segments alone; never watched"),
     ]
 

@@ -194,6 +194,14 @@ private let rules: [(name: String, text: String)] = [
     ("not-a-dimension", "Groups are made of categories and booleans."),
     ("type-of-role", "The type, or the key, does not fit what the column is for."),
     ("two-times", "A row has one event time."),
+    (
+        "two-weights",
+        "A row stands for one number of rows: that of the column with `role: weight`, or `source.weight` for all."
+    ),
+    (
+        "weighted-rank",
+        "Where rows stand for different numbers of rows, metrics are put together from sums. Ranks are no sums: `share(x <= bound)` says how many rows lie below a bound."
+    ),
     ("path-of-range", "All columns of a range would read the same place."),
     ("two-sources", "A stream has one source."),
     (

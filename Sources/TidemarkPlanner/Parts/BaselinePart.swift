@@ -79,7 +79,14 @@ enum BaselinePart {
     private static let usual = LearningPlan(span: .trailing, lengthMs: 0)
     static let file = Key(
         "file", ValueType.path.optional,
-        "from `tidemark baseline build`; or first, trailing, same_time, other")
+        "from `tidemark baseline build`; or topic, first, trailing, same_time, other")
+    static let topic = KeySpec(
+        "topic", .text(lengthMax: 249),
+        "a compacted topic: its newest record under `key` is in force, from a recorded event time on"
+    )
+    static let key = Key(
+        "key", ValueType.text(lengthMax: 249).optional,
+        "the key of the records of `topic` that are meant")
     static let first = Key(
         "first", ValueType.duration(secondMs...31 * dayMs).optional,
         "learned from each group's first complete windows, then fixed")
@@ -118,9 +125,8 @@ enum BaselinePart {
     static let part = PartSpec(
         "baseline", path: "baselines.*", "what windows are compared with",
         [
-            file, first, trailing, sameTime, other, skip, times, around, skipDates, minRows, per,
-            KeySpec.later("topic", "the newest record of a compacted topic"),
-            KeySpec.later("key", "of such a record"),
+            file, topic, key, first, trailing, sameTime, other, skip, times, around, skipDates,
+            minRows, per,
         ],
         example:
             "baselines: { training: { file: baselines/churn.json }, recent: { trailing: 6h, skip: 1h } }"
@@ -183,6 +189,11 @@ enum BaselinePart {
                     Baseline(plan: BaselinePlan(name: entry.key, origin: .other($0)), place: place)
                 }
             }
+            if f.has(topic) {
+                return ofTopic(f, entry).map {
+                    Baseline(plan: BaselinePlan(name: entry.key, origin: .topic($0)), place: place)
+                }
+            }
             guard let file = f.value(file) else { return nil }
             let path = path.resolved(file)
             func plan(_ contentHash: String) -> BaselinePlan {
@@ -203,7 +214,7 @@ enum BaselinePart {
 
         /// The key that says where it comes from; `nil` after reporting that there is none, or that there are two.
         private func kind(of entry: Node.Entry, _ f: Fields) -> Node.Entry? {
-            let keys: [any TopologyKey] = [file, first, trailing, sameTime, other]
+            let keys: [any TopologyKey] = [file, topic, first, trailing, sameTime, other]
             let kinds = keys.map(\.spec.name)
             let given = keys.compactMap { f.entry($0) }
             guard let kind = given.first else {
@@ -238,6 +249,7 @@ enum BaselinePart {
             let owners: [(key: any TopologyKey, kinds: [String])] = [
                 (skip, ["trailing"]), (minRows, learned + ["other"]), (per, learned),
                 (times, ["same_time"]), (around, ["same_time"]), (skipDates, ["same_time"]),
+                (BaselinePart.key, ["topic"]),
             ]
             for (key, kinds) in owners where !kinds.contains(kind) {
                 guard let wrong = f.entry(key) else { continue }
@@ -256,6 +268,9 @@ enum BaselinePart {
         switch plan.origin {
         case .file(let path, let contentHash):
             return .object(name + [("file", .text(path)), ("hash", .text(contentHash))])
+        case .topic(let source):
+            return .object(
+                name + [("topic", .text(source.topic)), ("key", .text(source.key))])
         case .other(let other):
             let replaced = other.replaced.map { ($0.dimension, JSONValue.text($0.value)) }
             return .object(
@@ -291,6 +306,8 @@ enum BaselinePart {
     static func identity(_ plan: BaselinePlan) -> [Identity.Line] {
         switch plan.origin {
         case .file(_, let contentHash): return [Identity.Line("baseline", plan.name, contentHash)]
+        case .topic(let source):
+            return [Identity.Line("topic_baseline", plan.name, source.topic, source.key)]
         case .other(let other):
             return [
                 Identity.Line(
@@ -359,6 +376,21 @@ extension BaselinePart.Reader {
         }
         let day = CivilDate.day(year: numbers[0], month: numbers[1], day: numbers[2])
         return CivilDate.date(ofDay: day) == (numbers[0], numbers[1], numbers[2]) ? day : nil
+    }
+
+    /// A record of a topic; `nil` after reporting what is wrong.
+    fileprivate func ofTopic(_ f: Fields, _ entry: Node.Entry) -> TopicBaselinePlan? {
+        guard let topic = f.topic(BaselinePart.topic) else { return nil }
+        guard let key = f.value(BaselinePart.key) else {
+            guard !f.has(BaselinePart.key) else { return nil }
+            f.reading.say(
+                "missing-key", at: entry.keyPlace,
+                "\(shown(entry.key)) does not say which records of `\(topic)` it means",
+                expected: "`key`: the key of the records, such as the name of the model",
+                suggestion: "`\(entry.key): { topic: \(topic), key: \(entry.key) }`")
+            return nil
+        }
+        return TopicBaselinePlan(topic: topic, key: key)
     }
 
     /// Another group; `nil` after reporting what is wrong.

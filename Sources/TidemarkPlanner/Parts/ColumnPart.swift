@@ -103,12 +103,6 @@ private struct SchemaReader {
     ]
 
     private func sayWord(_ text: String, _ words: [String], at place: Place, what: String) {
-        if text == "weight" {
-            reading.say(
-                "later", at: place, "weights come in a later version", expected: "another word",
-                suggestion: "`attribute`, or no such column")
-            return
-        }
         reading.say(
             "unknown-word", at: place, "\(shown(text)) is not a \(what) of a column",
             expected: words.joined(separator: " "),
@@ -303,15 +297,15 @@ private struct SchemaReader {
         let fits =
             switch role {
             case .feature, .attribute, .label, .class, .id: true
-            case .score: type.isNumeric
+            case .score, .weight: type.isNumeric
             case .model, .version, .environment, .segment: type == .category
-            case .weight, .time, .metric, .rule: false
+            case .time, .metric, .rule: false
             }
         if !fits {
             reading.say(
                 "type-of-role", at: place,
                 "a \(role.rawValue) can't be of type \(shown(word))",
-                expected: role == .score ? "number or integer" : "no `type`",
+                expected: role == .score || role == .weight ? "number or integer" : "no `type`",
                 suggestion: "delete `type`")
         }
         return fits

@@ -189,7 +189,8 @@ private struct DeriveReader {
             reading.say(
                 "type-of-role", at: draft.rolePlace ?? draft.value.place,
                 "\(shown(name)) is \(ColumnPart.article(type)): it can't be `\(draft.role.rawValue)`",
-                expected: draft.role == .score ? "a number" : "text or a condition",
+                expected: draft.role == .score || draft.role == .weight
+                    ? "a number" : "text or a condition",
                 suggestion: draft.role == .score ? "`feature`" : "`text(\(draft.text))`")
         }
         schema.columns[draft.place].type = draft.role == .id ? .text : type
@@ -199,7 +200,7 @@ private struct DeriveReader {
     /// Whether a column of a role may have values of a type.
     private func fits(_ role: ColumnRole, _ type: ColumnType) -> Bool {
         switch role {
-        case .score: type.isNumeric
+        case .score, .weight: type.isNumeric
         case .model, .version, .environment, .segment, .class, .label, .id: type.isText
         default: true
         }

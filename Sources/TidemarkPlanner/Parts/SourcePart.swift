@@ -1,4 +1,5 @@
 import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkLanguage
 import TidemarkText
 import TidemarkTopology
@@ -54,16 +55,19 @@ enum SourcePart {
         says: "a hundredth of the shortest step, at most 50ms", json: "fetch_wait_ms",
         "a broker collects this long before it answers; 0: it answers at once")
 
+    static let weight = Setting(
+        "weight", \SourcePlan.weight, .number(1e-9...1e9), usual: usual, json: "weight",
+        "rows that each row stands for, in a sample (10 of a tenth): metrics count so many")
+
     /// The part, if these are the formats of records.
     static func part(formats: [String]) -> PartSpec {
         PartSpec(
             "source", path: "source", "what is read, and when it is complete",
             [
                 topic, topics, file, start, isolation, decode(formats), schema, outOfOrderness,
-                skew, clock, idle, hold, alignment, fetchWait,
+                skew, clock, idle, hold, alignment, fetchWait, weight,
                 KeySpec.later("keyed_by", "equal values share a partition"),
                 KeySpec.later("schema_from", "columns from a file"),
-                KeySpec.later("weight", "rows that one row stands for"),
             ],
             example: "source: { topic: predictions.churn, schema: { ts: time_ms, score: score } }")
     }
@@ -75,6 +79,8 @@ enum SourcePart {
         var schema = Schema()
         /// `fetch_wait` was given, and is not derived from the windows.
         var hasFetchWait = false
+        /// Where `weight` stands; `nil`: nowhere.
+        var weightPlace: Place?
     }
 
     /// Reads the source and its columns; `part` has its keys.
@@ -91,10 +97,11 @@ enum SourcePart {
             source.plan.topics = []
             source.plan.clock = .file
         }
-        f.read([start, isolation, outOfOrderness, skew], into: &source.plan)
+        f.read([start, isolation, outOfOrderness, skew, weight], into: &source.plan)
         readClock(f, &source.plan)
         readPatience(f, &source.plan)
         source.hasFetchWait = fetchWait.read(f, &source.plan)
+        source.weightPlace = f.entry(weight)?.keyPlace
         if let schema = f[schema] {
             source.schema = ColumnPart.readSchema(schema, expect, top.reading)
         }
@@ -102,6 +109,22 @@ enum SourcePart {
             source.plan.encoding = DecodePart.read(node, &source.schema, top.reading)
         }
         return source
+    }
+
+    /// How many rows a row stands for, once all columns are known; reported where that is said twice.
+    static func weight(of source: Source, _ reading: Reading) -> RowWeight? {
+        let schema = source.schema
+        let columns = schema.columns.indices.filter { schema.columns[$0].role == .weight }
+        let places = columns.map { schema.places[$0] } + [source.weightPlace].compactMap(\.self)
+        for place in places.dropFirst() {
+            reading.say(
+                "two-weights", at: place,
+                "this is a second weight of rows, after "
+                    + "\(places[0].line):\(places[0].column)", expected: "at most one",
+                suggestion: "`attribute` for another column, or no `source.weight`")
+        }
+        return columns.first.map { .column($0) }
+            ?? (source.plan.weight == 1 ? nil : .each(source.plan.weight))
     }
 
     /// Exactly one of topic, topics and file must be given.
@@ -192,7 +215,8 @@ enum SourcePart {
             [
                 ("topics", .texts(plan.topics)), ("file", .maybe(plan.file)),
                 ("decode", DecodePart.facts(plan.encoding)),
-            ] + times.compactMap { $0.fact(plan) })
+            ] + times.compactMap { $0.fact(plan) }
+                + (plan.weight == 1 ? [] : [weight.fact(plan)].compactMap(\.self)))
     }
 }
 

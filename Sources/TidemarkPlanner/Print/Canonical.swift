@@ -38,6 +38,7 @@ enum Canonical {
             Identity.Line("record", plan.limits.recordBytes),
         ]
         if let format = Formats.facts(source.encoding).identity { lines.append(format) }
+        if source.weight != 1 { lines.append(Identity.Line("weight", source.weight)) }
         for column in stream.columns where column.isHeld {
             lines += self.lines(of: column, stream, catalogue)
         }

@@ -149,6 +149,12 @@ private struct PlanText {
             if let other = stream.baselines[index].other {
                 return Row("compares", otherText(stream.baselines[index].name, other))
             }
+            if let topic = stream.baselines[index].topic {
+                return Row(
+                    "follows",
+                    "\(stream.baselines[index].name): the newest record of \(topic.topic) under the key"
+                        + " \(topic.key)")
+            }
             guard let learning = stream.baselines[index].learning, isCompared else { return nil }
             return Row("learns", learningText(index, learning, users))
         }

@@ -115,7 +115,8 @@ struct Resolver {
             reading: reading, monitorKinds: catalogue.monitors, baselineReader: reader,
             schema: source.schema, windows: windows,
             paneMs: paneMs, topicCount: source.plan.topics.count,
-            isFile: source.plan.file != nil, segments: Segments(),
+            isFile: source.plan.file != nil, weight: SourcePart.weight(of: source, reading),
+            segments: Segments(),
             baselines: reader.read(top))
     }
 

@@ -104,7 +104,7 @@ extension VerdictRecord: RecordFields {
             "how many rows were expected, or what the metric is in the baseline")
         v.field(
             "verdict", \.verdict,
-            "of a column `drift`, `ok`; `too_few` rows; `learning`: the baseline is being learned; `no_baseline`: the file does not have this group or column, and never will; `blind`: no drift was seen and could not be, since one cell of many values holds over 75% of the baseline, or since it has so few rows that no window could be significant. Of a share of rows `excess`, where it is greater than it may be, `ok`, `too_few` or `no_baseline`. Of rows `drop`, `rise`, `ok`, `learning` or `too_few`; a known group without a row has a record (0 rows) when it falls silent and when its verdict changes, not in each window"
+            "of a column `drift`, `ok`; `too_few` rows; `learning`: the baseline is being learned; `no_baseline`: the file, or the record of the topic, does not have this group or column; `blind`: no drift was seen and could not be, since one cell of many values holds over 75% of the baseline, or since it has so few rows that no window could be significant. Of a share of rows `excess`, where it is greater than it may be, `ok`, `too_few` or `no_baseline`. Of rows `drop`, `rise`, `ok`, `learning` or `too_few`; a known group without a row has a record (0 rows) when it falls silent and when its verdict changes, not in each window"
         )
         v.field(
             "learned", \.learned, when: "with `learning`",

@@ -24,6 +24,7 @@ package final class Coordinator {
     private let holds: () -> [SourceHold?]
     private let foreignMemberCount: () -> Int
     private let sourceHasGrown: () -> Bool
+    private let side: (any SideReader)?
     private let wakeWorkers: () -> Void
     private let time: any TimeSource
     private let untilEnd: Bool
@@ -34,6 +35,7 @@ package final class Coordinator {
     private var watch: SourceWatch
     private var lastProgressNs = Int64.min / 2
     private var lastMemoryNs = Int64.min / 2
+    private var lastSideNs = Int64.min / 2
     private var stopDeadlineNs = Int64.max
     private var hasStarted = false
     private var isStopping = false
@@ -61,12 +63,13 @@ package final class Coordinator {
         staleEntries: [StateEntry] = [], endOffsets: @escaping () -> [Int64?],
         holds: @escaping () -> [SourceHold?] = { [] },
         foreignMemberCount: @escaping () -> Int = { 0 },
-        sourceHasGrown: @escaping () -> Bool = { false },
+        sourceHasGrown: @escaping () -> Bool = { false }, side: (any SideReader)? = nil,
         wakeWorkers: @escaping () -> Void, time: any TimeSource, untilEnd: Bool
     ) {
         self.holds = holds
         self.foreignMemberCount = foreignMemberCount
         self.sourceHasGrown = sourceHasGrown
+        self.side = side
         self.plan = plan
         watch = SourceWatch(plan, startedMs: time.wallMs(), isToEnd: untilEnd)
         self.start = start
@@ -127,6 +130,7 @@ package final class Coordinator {
             hasStarted = true
             try tell(.started)
         }
+        try observeSide()
         var worked = false
         if !commit.isCommitting {
             // A few at a time, so that committing gets its turn.
@@ -509,6 +513,17 @@ package final class Coordinator {
         guard !untilEnd, !isStopping, !progress.isRebuilding, sourceHasGrown() else { return }
         progress.hasGrown = true
         stop()
+    }
+
+    /// Tells the stage what topics beside the source have; not while a unit is on its way, which it would not be in.
+    private func observeSide() throws(ConnectorError) {
+        let now = time.nowNs()
+        guard let side, !commit.isCommitting, now - lastSideNs >= 250_000_000 else { return }
+        lastSideNs = now
+        let records = try side.poll()
+        guard !records.isEmpty else { return }
+        try tell(.sideRecords(records))
+        commit.hasNews = true
     }
 
     /// Tells the stage what is seen of the source; what comes of it does not wait for the tick.

@@ -10,7 +10,7 @@ import TidemarkPlanner
 import TidemarkTelemetry
 import TidemarkText
 
-/// `tidemark baseline build|show`.
+/// `tidemark baseline build|show|publish`.
 func baselineCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
     switch invocation.arguments[0] {
     case "build": return try build(invocation)
@@ -20,11 +20,18 @@ func baselineCommand(_ invocation: Invocation) throws(UsageError) -> Int32 {
                 message: "`baseline show` needs a file", hint: "tidemark baseline show FILE")
         }
         return showBaseline(invocation.arguments[1], invocation)
+    case "publish":
+        guard invocation.arguments.count == 2 else {
+            throw UsageError(
+                message: "`baseline publish` needs a file",
+                hint: "tidemark baseline publish FILE --topology TOPOLOGY")
+        }
+        return try publishBaseline(invocation.arguments[1], invocation)
     case let other:
         throw UsageError(
             message: "`baseline` has no `\(other)`",
-            hint: nearest(other, ["build", "show"]).map { "tidemark baseline \($0)" }
-                ?? "tidemark baseline build or show")
+            hint: nearest(other, ["build", "show", "publish"]).map { "tidemark baseline \($0)" }
+                ?? "tidemark baseline build, show or publish")
     }
 }
 
@@ -85,6 +92,7 @@ private func edgeRule(
     case "auto": return .automatic(bins: bins)
     case "equal": return .equal(bins: bins)
     case "quantile": return .quantile(bins: bins)
+    case "topology": return .columns(bins: bins)
     case let path:
         do throws(BaselineTable.Problem) {
             return .table(try BaselineTable(reading: path))

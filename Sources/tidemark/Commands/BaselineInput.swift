@@ -48,7 +48,8 @@ struct RecordForm {
             + invocation.values("--from-topic").map { .topic($0) }
         if let path = invocation.value("--topology") {
             // Its baselines may not exist yet: that is what this command is for.
-            let result = planTopology(path, invocation, schemaOnly: true)
+            let result = planTopology(
+                path, invocation, schemaOnly: invocation.value("--edges") != "topology")
             guard let plan = result.plan else {
                 printError(
                     report(

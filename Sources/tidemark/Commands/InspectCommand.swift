@@ -67,6 +67,9 @@ private func stateText(_ bytes: [UInt8]) -> String? {
         }
     }
     let what: String
+    // What is in force from the beginning has no time.
+    let through =
+        frame.appliedThroughMs == .min ? "the beginning" : timeText(frame.appliedThroughMs)
     switch frame.kind {
     case .alert:
         what =
@@ -76,6 +79,8 @@ private func stateText(_ bytes: [UInt8]) -> String? {
     case .owner:
         what =
             "the topology that the state belongs to: \(String(decoding: frame.payload, as: UTF8.self))"
+    case .topicBaseline:
+        what = "part of a baseline of a topic"
     case .baseline: what = frame.learnedText ?? "learned baseline, unreadable"
     case .freshness:
         what = frame.freshnessText ?? "group of a freshness monitor, unreadable"
@@ -83,7 +88,7 @@ private func stateText(_ bytes: [UInt8]) -> String? {
     case .windowList: what = "list of the open windows of a snapshot"
     }
     return
-        "state entry: \(what)\n    epoch \(frame.epoch), applied through \(timeText(frame.appliedThroughMs)),"
+        "state entry: \(what)\n    epoch \(frame.epoch), applied through \(through),"
         + " \(frame.payload.count) bytes\n"
 }
 

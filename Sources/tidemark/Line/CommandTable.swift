@@ -92,6 +92,9 @@ let verbs: [Verb] = [
                 name: "--until-end", value: nil,
                 help: "stop at the end of the input, publish what is open as incomplete"),
             Flag(
+                name: "--baseline", value: "NAME=FILE",
+                help: "a file in place of a baseline that a topic has", repeats: true),
+            Flag(
                 name: "--no-alerts", value: nil,
                 help:
                     "a shadow beside a live process: no alerts, no commits, no state; from source.start"
@@ -138,11 +141,12 @@ let verbs: [Verb] = [
                 help: "the topic of the source (default: by the file's name)"),
         ], argumentCount: 0...0),
     Verb(
-        name: "baseline", arguments: "build|show [FILE]",
-        summary: "make a baseline from records, or print one",
+        name: "baseline", arguments: "build|show|publish [FILE]",
+        summary: "make a baseline from records, print one, or write it to its topic",
         details: """
             tidemark baseline build --from records.ndjson --by model --topology topology.yaml > b.json
             tidemark baseline show b.json --column score
+            tidemark baseline publish b.json --topology topology.yaml
             """,
         flags: [
             Flag(
@@ -164,14 +168,17 @@ let verbs: [Verb] = [
                 name: "--window", value: "DURATION",
                 help: "their length (default: the topology's, or 1m)"),
             Flag(
-                name: "--edges", value: "auto|equal|quantile|FILE",
+                name: "--edges", value: "auto|equal|quantile|topology|FILE",
                 help:
-                    "bin edges: auto (default) takes equal bins over the central 99.8%, or quantiles where values are skewed or some are frequent, which get bins of their own; or another baseline's"
+                    "bin edges: auto (default) takes equal bins over the central 99.8%, or quantiles where values are skewed or some are frequent, which get bins of their own; topology: those in which it counts, for a baseline of a topic; or another baseline's"
             ),
             Flag(
                 name: "--pooled", value: nil,
                 help: "all groups together, too: for `fallback: pooled` in a monitor"),
             Flag(name: "--bins", value: "N", help: "how many bins (default 20)"),
+            Flag(
+                name: "--name", value: "BASELINE",
+                help: "publish: as which baseline of the topology, if it follows several"),
             Flag(
                 name: "--output", value: "FILE", help: "where to write (default: standard output)"),
         ] + overrideFlags, argumentCount: 1...2),

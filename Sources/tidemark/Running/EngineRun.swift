@@ -3,6 +3,7 @@ import TidemarkCore
 import TidemarkDataflow
 import TidemarkFiles
 import TidemarkKafka
+import TidemarkMonitors
 import TidemarkOperators
 import TidemarkRuntime
 import TidemarkTelemetry
@@ -47,7 +48,8 @@ struct EngineRun {
         var plan = plan
         let input = try opened(client, &plan.stream.source.encoding)
         let commits = try commitLog(client, plan, input.offsets)
-        let engine = try engine(plan, input, commits)
+        let side = try sideReader(client)
+        let engine = try engine(plan, input, commits, side)
         logStart(engine.reports, engine.state, log)
         for partition in engine.joining {
             log.warning(
@@ -58,11 +60,13 @@ struct EngineRun {
         do throws(ConnectorError) {
             totals = try watched(engine, before, health)
         } catch {
+            side?.close(withinMs: 1000)
             commits.close(withinMs: 1000)
             input.source.close(withinMs: 1000)
             client?.close(withinMs: 2000)
             throw error
         }
+        side?.close(withinMs: 1000)
         commits.close(withinMs: plan.run.stopWithinMs)
         input.source.close(withinMs: 5000)
         client?.close(withinMs: 5000)
@@ -100,6 +104,40 @@ struct EngineRun {
             time: time, log: log, telemetry: telemetry)
     }
 
+    /// What is followed beside the source: baselines of topics, or the files that stand in for them.
+    private func sideReader(_ client: KafkaClient?) throws(ConnectorError) -> (any SideReader)? {
+        let followed = plan.stream.baselines.compactMap { baseline in
+            baseline.topic.map { (name: baseline.name, topic: $0) }
+        }
+        let files = followed.filter { options.baselines[$0.name] != nil }
+        let rest = followed.filter { options.baselines[$0.name] == nil }
+        guard !followed.isEmpty else { return nil }
+        guard rest.isEmpty || inputPath == nil else {
+            throw ConnectorError(
+                .environment,
+                "the baseline `\(rest[0].name)` is one of a topic, and a run from a file reads none",
+                hint: "tidemark run --baseline \(rest[0].name)=FILE")
+        }
+        var records: [SideRecord] = []
+        for file in files {
+            let path = options.baselines[file.name] ?? ""
+            do throws(BaselineTable.Problem) {
+                records.append(
+                    SideRecord(
+                        topic: file.topic.topic, key: file.topic.key, value: try readWholeFile(path)
+                    ))
+            } catch {
+                throw ConnectorError(.environment, "\(path) \(error.message)")
+            }
+        }
+        let reader =
+            rest.isEmpty
+            ? nil
+            : try client?.sideReader(
+                rest.map { ($0.topic.topic, $0.topic.key) }, app: plan.app)
+        return GivenBaselines(records, beside: reader)
+    }
+
     /// Checks what this run reads and writes on the cluster.
     private func check(_ client: KafkaClient) throws(ConnectorError) {
         let all =
@@ -108,6 +146,7 @@ struct EngineRun {
         let needs = all.filter {
             // A file has no position to keep state beside.
             if $0.role == .state { return options.output == nil && inputPath == nil }
+            if $0.role == .baselines { return inputPath == nil }
             return $0.isOurs ? options.output == nil : inputPath == nil
         }
         do throws(ConnectorError) {
@@ -219,7 +258,7 @@ struct EngineRun {
     // MARK: The engine
 
     private func engine(
-        _ plan: Plan, _ input: Input, _ commits: any CommitLog
+        _ plan: Plan, _ input: Input, _ commits: any CommitLog, _ side: (any SideReader)?
     ) throws(ConnectorError) -> Engine {
         let baselines = loaded.baselines
         return try Engine(
@@ -228,6 +267,7 @@ struct EngineRun {
                 source: input.source,
                 log: options.isShadow || !options.tellsAlerts
                     ? commits : AnnouncedLog(commits, plan: plan, log: log),
+                side: side,
                 makeStageOne: { StageOneOperator(plan: plan, baselines: baselines) },
                 makeStageTwo: { StageTwoOperator(plan: plan, baselines: baselines) },
                 letters: RecordLetters(plan: plan, file: inputPath), time: time),

@@ -7,6 +7,8 @@ struct RunOptions {
     var input: String?
     var output: String?
     var untilEnd = false
+    /// Files in place of baselines that a topic has, by the name of the baseline.
+    var baselines: [String: String] = [:]
     var json = false
     var quiet = false
     /// Publish no alerts, commit nothing: beside a live process.

@@ -67,6 +67,7 @@ func checkTopics(
 func roleText(_ role: TopicNeed.Role) -> String {
     switch role {
     case .source: "input"
+    case .baselines: "baseline"
     case .aggregates, .sketches, .alerts, .destination, .deadLetters, .late, .quarantined: "output"
     case .state: "state"
     }

@@ -92,7 +92,8 @@ struct Quality: Monitor {
     ) {
         guard let column = window.column else { return }
         for known in watching[window.segment][window.closing.size][column] {
-            let (watch, monitor) = watch(known, column, window)
+            var (watch, monitor) = watch(known, column, window)
+            if let label = window.references[watch.watch.baseline]?.label { watch.baseline = label }
             guard watch.alerts, let finding = watch.check.judge(watch.watch, window, record) else {
                 continue
             }

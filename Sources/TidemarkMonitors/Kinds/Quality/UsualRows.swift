@@ -49,9 +49,8 @@ extension WindowEvidence {
     borrowing func usual(_ watch: CheckWatch) -> Usual {
         if let learned = references[watch.baseline] {
             if learned.isItself { return .itself }
-            guard learned.isInForce, let rows = learned.rows[place] else {
-                return .unknown(.learning)
-            }
+            guard learned.isInForce else { return .unknown(.learning) }
+            guard let rows = learned.rows[place] else { return .unknown(.noBaseline) }
             let cells = learned.ranges[place].map { learned.cells[$0] }
             return .rows(UsualRows(rows, cells: cells ?? []))
         }

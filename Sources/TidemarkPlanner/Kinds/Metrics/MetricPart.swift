@@ -163,7 +163,7 @@ extension BaselinePlan {
     /// As expressions over aggregates know it.
     fileprivate var asMetricBaseline: MetricBaseline {
         switch origin {
-        case .file: MetricBaseline(name, keeps: .nulls)
+        case .file, .topic: MetricBaseline(name, keeps: .nulls)
         case .learned: MetricBaseline(name, keeps: .sums)
         case .other: MetricBaseline(name, keeps: .everything)
         }
@@ -209,6 +209,7 @@ extension Scope {
             dimensions: Array(Set(segments.plans.flatMap { $0.dimensions.map(\.name) })).sorted(),
             baselines: baselines.plans.prefix(baselines.declaredCount).map(\.asMetricBaseline),
             tests: TwoSample.all.map { $0.spec.name })
+        scope.weight = weight
         for declared in metrics.declared where !columns[declared.column].isUnpublished {
             scope.metrics.append((name: columns[declared.column].name, metric: declared.metric))
         }

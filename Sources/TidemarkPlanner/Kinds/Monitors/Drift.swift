@@ -115,9 +115,10 @@ struct Drift: MonitorKind {
         if plan.isOfStream {
             scope.reading.say(
                 "misplaced-key", at: place,
-                plan.learning != nil
-                    ? "`fallback` has no effect here: `\(plan.name)` is learned of every group"
-                    : "`fallback` has no effect here: `\(plan.name)` is another group",
+                "`fallback` has no effect here: `\(plan.name)` is "
+                    + (plan.learning != nil
+                        ? "learned of every group"
+                        : plan.topic != nil ? "one of a topic" : "another group"),
                 expected: "a baseline from a file", suggestion: "delete it")
         } else if let summary = scope.baselines.summaries[baseline], !summary.groups.contains("*") {
             scope.reading.say(

@@ -164,7 +164,10 @@ struct Volume: MonitorKind {
                     : baseline.other != nil
                         ? "`\(baseline.name)` is another group, whose rows say nothing of how many "
                             + "this one should have"
-                        : "`\(baseline.name)` is a file, which does not say how many rows a window has",
+                        : baseline.topic != nil
+                            ? "`\(baseline.name)` is one of a topic, which does not say how many rows a "
+                                + "window has"
+                            : "`\(baseline.name)` is a file, which does not say how many rows a window has",
                 expected: "a learned baseline", suggestion: "`against: { trailing: 6h }`")
             return
         }

@@ -197,10 +197,13 @@ struct Histogram: SummaryKind {
             return nil
         }
         guard !scope.baselines.plans[baseline].isOfStream else {
-            let isLearned = scope.baselines.plans[baseline].learning != nil
+            let plan = scope.baselines.plans[baseline]
+            let what =
+                plan.learning != nil
+                ? "learned" : plan.topic != nil ? "of a topic" : "another group"
             reading.say(
                 "edges-missing", at: edges.place,
-                "\(shown(name)) is \(isLearned ? "learned" : "another group"): it uses bins, and does not define any",
+                "\(shown(name)) is \(what): it uses bins, and does not define any",
                 expected: "a baseline from a file, a list of numbers, or { from, to }",
                 suggestion: "`{ from: 0, to: 1 }`")
             return nil
