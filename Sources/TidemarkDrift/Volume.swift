@@ -79,3 +79,35 @@ package func volumeResult(
         pRise: max(
             tails_binomial_upper(total, 1 / (k + 1), x), tails_t_upper(k - 1, score(x - 0.5))))
 }
+
+/// Compares a number of a window with the same of windows before it.
+///
+/// Where all are positive they are taken as gamma, by Wilson and Hilferty's cube root, else as normal. Their variance
+/// is that of the known windows, so p is that of Student's t with k − 1 degrees of freedom for k of them, the mean's
+/// own error included. The sums go in the order of the windows.
+///
+/// - Returns: nil where fewer than two are known, or their mean is 0, of which nothing is a share.
+package func amountResult(_ value: Double, of known: [Double]) -> VolumeResult? {
+    let k = Double(known.count)
+    let mean = known.reduce(0, +) / k
+    guard known.count >= 2, mean != 0, mean.isFinite else { return nil }
+    let variance = known.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / (k - 1)
+    let change = (value - mean) / abs(mean)
+    guard variance > 0, variance.isFinite, change.isFinite else {
+        guard change.isFinite else { return nil }
+        return VolumeResult(
+            expected: mean, change: change, pDrop: value < mean ? 0 : 1, pRise: value > mean ? 0 : 1
+        )
+    }
+    let score: Double
+    if value >= 0, known.allSatisfy({ $0 > 0 }) {
+        let square = variance / (mean * mean)
+        score = (cbrt(value / mean) - (1 - square / 9)) / (square.squareRoot() / 3)
+    } else {
+        score = (value - mean) / variance.squareRoot()
+    }
+    let own = score / (1 + 1 / k).squareRoot()
+    return VolumeResult(
+        expected: mean, change: change, pDrop: tails_t_upper(k - 1, -own),
+        pRise: tails_t_upper(k - 1, own))
+}

@@ -16,7 +16,8 @@ package struct CheckSpec: Sendable {
         case rows
         /// How many values fell into each cell.
         case cells
-        /// Which values there were: of baselines from files alone.
+        /// Which values there were: of baselines from files, and where the topology names the check of those of the
+        /// stream as well.
         case names
     }
 

@@ -20,6 +20,8 @@ package struct KeySpec: Sendable {
     package var help: String
     /// The full language knows it; this version refuses it.
     package var isLater: Bool
+    /// Why it is refused, and what serves instead; `nil`: it has no reason of its own.
+    package var refusal: (because: String, instead: String)?
     /// What its value is made of, where it is more than one scalar; `nil`: the form says it all.
     package var shape: ValueShape?
 
@@ -44,6 +46,17 @@ package struct KeySpec: Sendable {
     package static func later(_ name: String, _ help: String) -> KeySpec {
         var spec = KeySpec(name, .any(""), help)
         spec.isLater = true
+        return spec
+    }
+
+    /// A key of the full language that this version refuses for a reason.
+    ///
+    /// - `instead`: what serves in its place, as a message says what was expected.
+    package static func later(
+        _ name: String, _ help: String, because: String, instead: String
+    ) -> KeySpec {
+        var spec = later(name, help)
+        spec.refusal = (because, instead)
         return spec
     }
 

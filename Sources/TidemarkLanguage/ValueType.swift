@@ -224,15 +224,21 @@ extension ValueType where Value == String {
             text: { $0 }, json: { .text($0) })
     }
 
-    /// One of a few words; `later` are those that a later version will know.
-    package static func choice(_ words: [String], later: [String] = []) -> ValueType {
-        .choice(words.map { ($0, $0) }, later: later)
+    /// One of a few words; `later` are those that a later version will know, `refused` those with the reason
+    /// why they are not.
+    package static func choice(
+        _ words: [String], later: [String] = [], refused: [String: String] = [:]
+    ) -> ValueType {
+        .choice(words.map { ($0, $0) }, later: later, refused: refused)
     }
 }
 
 extension ValueType where Value: Equatable {
-    /// One of a few words, each for a value; `later` are those that a later version will know.
-    package static func choice(_ words: [(String, Value)], later: [String] = []) -> ValueType {
+    /// One of a few words, each for a value; `later` are those that a later version will know, `refused` those
+    /// with the reason why they are not.
+    package static func choice(
+        _ words: [(String, Value)], later: [String] = [], refused: [String: String] = [:]
+    ) -> ValueType {
         let names = words.map(\.0)
         @Sendable func word(_ value: Value) -> String? { words.first { $0.1 == value }?.0 }
         return ValueType(
@@ -243,6 +249,12 @@ extension ValueType where Value: Equatable {
                     return .failure(
                         ScalarProblem(
                             rule: "later", message: "\(shown(text)) comes in a later version",
+                            expected: spec.expected, suggestion: names.first.map { "`\($0)`" }))
+                }
+                if let because = refused[text] {
+                    return .failure(
+                        ScalarProblem(
+                            rule: "later", message: "\(shown(text)) is refused: \(because)",
                             expected: spec.expected, suggestion: names.first.map { "`\($0)`" }))
                 }
                 return .failure(
@@ -258,7 +270,9 @@ extension ValueType where Value: Equatable {
 extension ValueType
 where Value: RawRepresentable & CaseIterable & Equatable, Value.RawValue == String {
     /// One of the cases, by its raw value.
-    package static func choice(later: [String] = []) -> ValueType {
-        .choice(Value.allCases.map { ($0.rawValue, $0) }, later: later)
+    package static func choice(
+        later: [String] = [], refused: [String: String] = [:]
+    ) -> ValueType {
+        .choice(Value.allCases.map { ($0.rawValue, $0) }, later: later, refused: refused)
     }
 }

@@ -60,6 +60,9 @@ package struct MonitorSet: ~Copyable {
 
     // MARK: Windows
 
+    /// Whether segments are judged as a whole, after all their groups.
+    package var rollsUp: Bool { !listeners.isEmpty }
+
     /// Whether groups of a segment are compared with each other in windows of a length.
     package func comparesGroups(segment: Int, size: Int) -> Bool {
         others.areWanted(segment: segment, size: size)
@@ -217,7 +220,22 @@ package struct MonitorSet: ~Copyable {
         _ closing: WindowClosing
     ) -> (notices: [Notice], records: [AggregateRecord], events: [AlertRecord]) {
         var records: [AggregateRecord] = []
-        for index in listeners { records += monitors[index].closed(closing, &alerts) }
+        if !listeners.isEmpty {
+            for standing in monitors.flatMap(\.standings) {
+                for index in listeners { monitors[index].note(standing) }
+            }
+        }
+        for index in listeners {
+            for record in monitors[index].closed(closing, &alerts) {
+                // Of a segment as a whole there is one record.
+                let place = records.firstIndex { $0.operatorName == record.operatorName }
+                if let place {
+                    records[place].verdicts += record.verdicts
+                } else {
+                    records.append(record)
+                }
+            }
+        }
         let begun = alerts.takeEvents()
         topics.closed(closing)
         let notices = learned.closed(closing) + topics.takeNotices()

@@ -5,7 +5,9 @@ import json
 import math
 import random
 import shutil
+import subprocess
 import sys
+import time
 import unittest
 from fractions import Fraction
 
@@ -33,6 +35,24 @@ def sd(values):
     values = list(values)
     spread = exact_sum(values, 2) - exact_sum(values) ** 2 / len(values)
     return math.sqrt(spread / (len(values) - 1))
+
+
+def student_upper(t, degrees):
+    """How likely a greater value is, by Student's t: the sum of whole degrees of freedom."""
+    angle = math.atan(t / math.sqrt(degrees))
+    cosine, term, total = math.cos(angle), 1.0, 0.0
+    if degrees % 2:
+        term = cosine
+        for i in range(3, degrees + 1, 2):
+            total += term
+            term *= cosine**2 * (i - 1) / i
+        within = 2 / math.pi * (angle + math.sin(angle) * total)
+    else:
+        for i in range(2, degrees + 1, 2):
+            total += term
+            term *= cosine**2 * (i - 1) / i
+        within = math.sin(angle) * total
+    return (1 - within) / 2
 
 
 def metrics(out):
@@ -603,6 +623,112 @@ monitors: { drift: off, quality: off, volume: off, freshness: off }
         fired, _ = self.shipped("fraud-scoring", rows(True))
         found = {a["monitor"] for a in fired} | {m["monitor"] for a in fired for m in a.get("members", [])}
         self.assertLessEqual({"decline-rate", "declines-moved", "card-bursts"}, found)
+
+    def test_stores_that_stay_away_on_a_friday_are_told_and_many_of_them_page(self):
+        def rows(silent):
+            made = subprocess.run([ROOT / "topologies/baselines/demand_records.py", "3", "6", str(silent)], capture_output=True, text=True, check=True)
+            return list(map(json.loads, made.stdout.splitlines()))
+        fired, out = self.shipped("seasonal", rows(0))
+        self.assertEqual([(a["monitor"], a["group"], a["column"]) for a in fired], [])
+        verdicts = collections.Counter((v["monitor"], v["verdict"]) for r in lines(out / "demand-aggregates.ndjson") for v in r["value"].get("verdicts", []))
+        # The day of sales is no example, so the fifth Friday is still learning, and the sixth has four before it.
+        self.assertEqual({v for m, v in verdicts if m == "volume"}, {"learning", "ok"})
+        self.assertGreater(verdicts["volume", "ok"], 100)
+        self.assertGreater(verdicts["drift", "ok"], 60)
+        self.assertGreater(verdicts["slow-drift", "ok"], 15)
+        self.assertEqual({v for m, v in verdicts if m == "many-stores-silent"}, {"ok"})
+        fired, out = self.shipped("seasonal", rows(2))
+        said = [r["value"] for r in lines(out / "demand-alerts.ndjson")]
+        silent = [(a["group"], a["severity"]) for a in said if a["monitor"] == "store-silent" and a["state"] == "no_data"]
+        self.assertEqual(silent, [({"store": "s0"}, "warn"), ({"store": "s1"}, "warn")])
+        page = [a for a in fired if a["monitor"] == "many-stores-silent"]
+        self.assertEqual([a["summary"] for a in page], ["many-stores-silent: 2 of 6 series are in breach (store-silent 2)"])
+        # Their last rows came before 11:00; two hours on is the end of a window.
+        self.assertEqual((page[0]["severity"], time.gmtime(page[0]["window"]["end"] // 1000)[3:5]), ("page", (13, 0)))
+        self.assertEqual({a["group"].get("store") for a in fired if a["monitor"] == "volume"}, {"s0", "s1"})
+
+    def test_a_number_of_a_window_is_held_to_the_same_of_windows_before(self):
+        def text(against, more=""):
+            return f"""name: t
+source: {{ topic: t, clock: 2030-01-01T00:00:00Z, out_of_orderness: 2s, schema: {{ ts: time_ms, model: model, amount: number, decision: category }} }}
+windows: [1m]
+metrics: {{ lost: sum(amount where decision == "decline") }}
+budget: {{ page: off }}
+{more}
+monitors:
+  drift: off
+  quality: off
+  freshness: off
+  volume: off
+  money: {{ volume: lost, against: {against}, drop: 40%, rise: 60%, clear_for: 1 of 1, clear_below: 100% }}
+  typical: {{ volume: median(amount), against: {against}, rise: 50%, drop: off, clear_for: 1 of 1, clear_below: 100% }}
+"""
+        rng = random.Random(SEED + 31)
+        rows = []
+        for minute in range(30):
+            lean, rich = minute in (17, 18), minute == 24
+            for i in range(200):
+                decline = rng.random() < (0.05 if lean else 0.3)
+                rows.append({"ts": T0 + minute * MINUTE + i * 250, "model": f"m{i % 2}", "decision": "decline" if decline else "approve",
+                             "amount": round(rng.lognormvariate(4, 0.5) * (2.5 if rich else 1), 2)})
+
+        def naive(values, value, drop, rise):
+            """What a window says beside those before it: Wilson and Hilferty's root of a gamma, and Student's t."""
+            k, mean = len(values), sum(values) / len(values)
+            variance = sum((v - mean) ** 2 for v in values) / (k - 1)
+            square = variance / mean**2
+            score = (numpy.cbrt(value / mean) - (1 - square / 9)) / (math.sqrt(square) / 3) / math.sqrt(1 + 1 / k)
+            change = value / mean - 1
+            isAbove = drop is None or change > 0 and rise is not None
+            p = student_upper(score if isAbove else -score, k - 1)
+            effect, bound = (change, rise) if isAbove else (-change, drop)
+            return mean, effect, p, ("rise" if isAbove else "drop") if effect >= bound else "ok"
+
+        for number, against in enumerate(("{ trailing: 10m }", "{ first: 8m }", "{ same_time: 1h, times: 4 }")):
+            topo = topology(text(against), "amounts.yaml")
+            # The same windows half an hour apart: two of them are an hour.
+            step = 30 * MINUTE if number == 2 else MINUTE
+            _, out = run_lines([{**r, "ts": T0 + (r["ts"] - T0) // MINUTE * step + (r["ts"] - T0) % MINUTE} for r in rows], topo, "amounts")
+            said, found = {}, collections.Counter()
+            for record in (r["value"] for r in out["t-aggregates"] if r["value"].get("role") == "metric"):
+                for verdict in record["verdicts"]:
+                    said[verdict["monitor"], record["group"]["model"], (record["window"]["start"] - T0) // step] = (record["metric"]["value"], verdict)
+            self.assertEqual(len(said), 2 * 2 * 30)
+            for model in ("m0", "m1"):
+                # Windows of an open alert are not learned by what it is judged by.
+                apart = {"money": set(), "typical": set()}
+                for minute in range(30):
+                    for monitor, drop, rise in (("money", 0.4, 0.6), ("typical", None, 0.5)):
+                        value, verdict = said[monitor, model, minute]
+                        of = [r["amount"] for r in rows if r["model"] == model and (r["ts"] - T0) // MINUTE == minute and
+                              (monitor == "typical" or r["decision"] == "decline")]
+                        if monitor == "money":
+                            self.assertAlmostEqual(value, math.fsum(of), places=7)
+                        before = [m for m in range(minute) if m not in apart[monitor]]
+                        if number == 0:
+                            span = before[-10:]
+                        elif number == 1:
+                            span = list(range(8)) if minute >= 8 else []
+                        else:
+                            span = [minute - 2 * t for t in range(1, 5)] if minute >= 8 else []
+                            span = [m for m in span if m not in apart[monitor]]
+                        found[monitor, verdict["verdict"]] += 1
+                        if verdict["verdict"] == "learning":
+                            self.assertLess(minute, 11, (against, monitor, minute))
+                            continue
+                        expected, effect, p, word = naive([said[monitor, model, m][0] for m in sorted(span)], value, drop, rise)
+                        self.assertEqual(verdict["verdict"], word, (against, monitor, model, minute, verdict, expected))
+                        for name, want in (("expected", expected), ("effect", effect), ("p", p)):
+                            self.assertAlmostEqual(verdict[name], want, delta=1e-9 * max(1, abs(want)), msg=(against, monitor, minute, name))
+                        if word != "ok" and number != 1:
+                            apart[monitor].add(minute)
+            for seen in [("money", "ok"), ("money", "drop"), ("money", "rise"), ("typical", "rise"), ("typical", "ok")]:
+                self.assertGreater(found[seen], 0, (against, seen, found))
+            other = WORK / "amounts-again"
+            shutil.rmtree(other, ignore_errors=True)
+            tidemark("run", topo, "--input", WORK / "amounts.ndjson", "--output", other, "--until-end", "--quiet", "--set", "run.batch_rows=7", "--set", "run.workers=2")
+            for kind in ("aggregates", "alerts"):
+                self.assertEqual([r["value"] for r in lines(other / f"t-{kind}.ndjson")], [r["value"] for r in out[f"t-{kind}"]])
 
     def test_roll_ups_count_the_series_of_their_members(self):
         text = """name: t

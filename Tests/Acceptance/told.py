@@ -794,6 +794,47 @@ class Quality(unittest.TestCase):
         self.assertEqual([(a["group"], a["monitor"], a["state"]) for a in alerts], [({"model": "n"}, "quality.null", "firing")])
         self.assertEqual(said[1, "quality.null", "x"]["effect"], 40 / 600)
 
+    UNSEEN = "monitors: { drift: off, volume: off, freshness: off, quality: { checks: { unseen: auto }, clear_for: 1 of 1 } }\n"
+
+    def test_values_that_the_windows_before_have_not_seen(self):
+        base = SMALL.format(clock="2023-11-15T22:20:00Z")
+        minutes = [{}, {}, {}, {}, {"unseen": 42}, {"unseen": 3}, {"unseen": 60}, {}]
+        for against in ("{ first: 3m }", "{ trailing: 3m }", "{ trailing: 3m, per: pooled }"):
+            path = topology(base + f"baselines: {{ usual: {against} }}\n" + self.UNSEEN, "unseen.yaml")
+            said, alerts = self.told(path, minutes)
+            words = [said[m, "quality.unseen", "c"]["verdict"] for m in range(8)]
+            # Three rows are under 1%. What an alert is open about is not learned; what a quiet window has is known from then on.
+            self.assertEqual(words, ["learning"] * 3 + ["ok", "excess", "ok", "excess" if "first" in against else "ok", "ok"], against)
+            verdict = said[4, "quality.unseen", "c"]
+            self.assertAlmostEqual(verdict["effect"], 42 / 600 - 1 / 900, 12)
+            # Fisher's exact test: 42 of 600 beside one (rounded up) of half the 1,800 rows of the baseline.
+            p = sum(math.comb(43, k) * math.comb(1500 - 43, 600 - k) for k in (42, 43)) / math.comb(1500, 600)
+            self.assertAlmostEqual(verdict["p"] / p, 1, 9)
+            self.assertEqual([(a["state"], a["monitor"]) for a in alerts][:2], [("firing", "quality.unseen"), ("resolved", "quality.unseen")])
+            self.assertEqual(alerts[0]["summary"], "c of model=m: 7% of the values are not known, 0.1% in the baseline")
+            again = topology(base + f"baselines: {{ usual: {against} }}\n" + self.UNSEEN + "run: { workers: 2, batch_rows: 7 }\n", "unseen-again.yaml")
+            self.assertEqual(self.told(again, minutes), (said, alerts))
+
+    def test_values_beside_those_of_another_group(self):
+        path = topology(SMALL.format(clock="2023-11-15T22:20:00Z") + "baselines: { usual: { other: { model: m }, min_rows: 500 } }\n" + self.UNSEEN, "other.yaml")
+        kind = {"rows": 1200, "model": lambda i: "nm"[i % 2], "c": lambda i: "new" if i % 2 == 0 and i < 240 else "ab"[i // 2 % 2]}
+        said, alerts = self.told(path, [{**kind, "c": lambda i: "ab"[i // 2 % 2]}, kind, kind])
+        self.assertEqual([(a["group"], a["monitor"], a["state"]) for a in alerts], [({"model": "n"}, "quality.unseen", "firing")])
+        self.assertAlmostEqual(said[1, "quality.unseen", "c"]["effect"], 120 / 600 - 1 / 300, 12)
+
+    def test_long_tails_that_are_learned_stay_quiet(self):
+        base = SMALL.format(clock="2023-11-15T22:20:00Z")
+        for number, (power, against) in enumerate([(0.5, "{ trailing: 5m }"), (0.5, "{ first: 5m }"), (0.8, "{ trailing: 5m }"), (1.5, "{ trailing: 5m }"), (0.3, "{ first: 5m }")]):
+            draw = random.Random(90 + number)
+            tail = lambda i: f"v{int(min(1e12, draw.paretovariate(power)))}"
+            usual = {"rows": 2000, "c": tail}
+            path = topology(base + f"baselines: {{ usual: {against} }}\n" + self.UNSEEN, "zipf.yaml")
+            minutes = [usual] * 24 + [{**usual, "c": lambda i: "brand new" if i % 40 == 0 else tail(i)}, usual, usual]
+            said, alerts = self.told(path, minutes)
+            words = [said[m, "quality.unseen", "c"]["verdict"] for m in range(27)]
+            # A new value of 2.5% is found in its own window, whether or not it is in the sample of values.
+            self.assertEqual(words[5:], ["ok"] * 19 + ["excess", "ok", "ok"], (power, against))
+
     def test_the_contract_that_is_shipped_is_kept(self):
         draw = random.Random(11)
         rows, wanted = [], {}
@@ -897,8 +938,7 @@ class Quality(unittest.TestCase):
         base = SMALL.format(clock="2023-11-15T22:20:00Z")
         for monitors, what in (("{ quality: all, checks: { nul: 5% } }", "`nul`"),
                                ("{ quality: all, checks: { null: 5 } }", "5"), ("{ quality: all, checks: { unseen: 0% } }", "matches-nothing"),
-                               ("{ quality: all, checks: { constant: 5% } }", "no-share"), ("{ quality: x, checks: { unseen: auto } }", "not-testable"),
-                               ("{ quality: c, checks: { unseen: 5% }, against: { first: 5m } }", "matches-nothing")):
+                               ("{ quality: all, checks: { constant: 5% } }", "no-share"), ("{ quality: x, checks: { unseen: auto } }", "not-testable")):
             path = topology(base + "monitors: { q: %s }\n" % monitors, "wrong.yaml")
             done = tidemark("lint", path, ok=None)
             self.assertIn(what, done.stdout + done.stderr, monitors)

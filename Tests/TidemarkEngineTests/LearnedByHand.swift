@@ -22,7 +22,8 @@ enum LearnedByHand {
         var series: [String: [Seen]] = [:]
         for (key, values) in outcome.aggregates {
             let ofColumn = key.replacing("/-/", with: "/x/")
-            guard key == ofColumn || outcome.aggregates[ofColumn] == nil,
+            guard !key.hasPrefix("by-model/-/"),
+                key == ofColumn || outcome.aggregates[ofColumn] == nil,
                 // Metrics and rules are columns of their own.
                 ofColumn.contains("/x/")
             else { continue }
@@ -43,10 +44,11 @@ enum LearnedByHand {
         let episodes = AlertsByHand.history(outcome, plan).episodes
         var found = volumes(outcome, plan, series, episodes)
         let pools = pooled(series, episodes, plan)
+        if WatchesByHand.areThere(plan) { found += WatchesByHand.rollUps(outcome, plan) }
         for (name, windows) in series {
             found += rivals(name, windows, series, plan, outcome)
             for baseline in plan.stream.baselines {
-                guard let learning = baseline.learning else { continue }
+                guard let learning = baseline.learning, baseline.name != "began" else { continue }
                 let monitor = monitor(of: baseline)
                 var apart = troubles(
                     name, episodes, plan,
@@ -66,7 +68,17 @@ enum LearnedByHand {
                         $0["baseline"]?.asText == baseline.label
                     }
                     let place = "\(name)/\(window.start) \(baseline.name)"
-                    if !plan.stream.metrics.isEmpty {
+                    if baseline.name == "recent", window.complete, WatchesByHand.areThere(plan) {
+                        found += WatchesByHand.differences(
+                            WatchesByHand.Window(
+                                key: "\(name)/\(window.start)", start: window.start,
+                                end: window.end, cell: window.cell,
+                                began: began(windows),
+                                learned: want.isWhole
+                                    ? want.windows.map { ("\(name)/\($0.start)", $0.cell) } : nil),
+                            outcome)
+                    }
+                    if MetricsByHand.areThere(plan) {
                         found += metrics(of: baseline, name, window, want, outcome).map {
                             "\(place): \($0)"
                         }
@@ -96,6 +108,11 @@ enum LearnedByHand {
             }
         }
         return found
+    }
+
+    /// Start of a group's first window: of those that close first the one that closed first.
+    private static func began(_ windows: [Seen]) -> Int64 {
+        windows.filter { $0.complete && !$0.isAbsent }.min { $0.end < $1.end }?.start ?? .max
     }
 
     /// Windows of which nothing is published, since the group has no row in them as in the one before.
@@ -291,7 +308,7 @@ enum LearnedByHand {
             }
             let cell = rival.first { $0.start == window.start && $0.complete && !$0.isAbsent }?.cell
             let rows = Int64(cell?.total ?? 0)
-            if !plan.stream.metrics.isEmpty {
+            if MetricsByHand.areThere(plan) {
                 let most = MetricsByHand.value("most_champion", "\(name)/\(window.start)", outcome)
                 let hand = cell.flatMap { $0.value > 0 && rows >= other.minRows ? $0.max : nil }
                 if most != hand {

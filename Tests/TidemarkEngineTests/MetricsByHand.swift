@@ -3,6 +3,10 @@ import TidemarkText
 
 /// Metrics of windows, beside what the rows come to one by one.
 enum MetricsByHand {
+    static func areThere(_ plan: Plan) -> Bool {
+        plan.stream.columns.contains { $0.name == "count_x" }
+    }
+
     /// Whether a record is of a metric.
     static func isMetric(_ key: String, _ plan: Plan) -> Bool {
         let name = key.split(separator: "/").dropFirst(2).first.map(String.init) ?? ""

@@ -49,7 +49,9 @@ enum SilencesByHand {
                         lengthText(plan.stream.windows[$0].lengthMs) == parts[3]
                     })
                 else { return false }
-                return column.map { monitor.columns.contains($0) } ?? (monitor.kind == "volume")
+                // Segments as a whole are rolled up.
+                return column.map { monitor.columns.contains($0) }
+                    ?? (parts[1] == "-" ? !monitor.members.isEmpty : monitor.kind == "volume")
             }.map(\.name)
             return values.flatMap { value -> [String] in
                 let json = try? JSONValue(parsing: Array(value.utf8))

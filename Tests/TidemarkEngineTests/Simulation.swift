@@ -289,7 +289,9 @@ enum AlertsByHand {
                     let whose = verdict["monitor"]?.asText ?? ""
                     spoken["\(whose) \(model)/\(end - start)", default: []].insert(end)
                     guard let said = verdict["verdict"]?.asText,
-                        ["drift", "ok", "blind", "drop", "rise"].contains(said)
+                        ["drift", "ok", "blind", "drop", "rise", "met"].contains(said),
+                        !WatchesByHand.areThere(plan)
+                            || !["moved", "rushed", "lacking", "nulls", "stale"].contains(whose)
                     else { continue }
                     let monitor = verdict["monitor"]?.asText ?? ""
                     // What is large ends no alert about rows, be it chance or not.

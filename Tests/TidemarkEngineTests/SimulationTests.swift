@@ -42,7 +42,7 @@ func simulate(
     var plan = simulationPlan(
         windows: windows, batchRows: random.chance(0.5) ? 7 : 64, delivery: delivery, learns: true,
         comparesMore: seed % 5 == 2 || seed % 6 == 4 || seed % 6 == 0,
-        measures: seed % 7 == 6 && !expresses)
+        measures: seed % 7 == 6 && !expresses, watches: seed % 7 == 2 && !expresses)
     if expresses { plan = expressing(plan) }
     if isShort { plan.limits.maxRereadMs = 20_000 }
     // Less than what ends together, so that windows wait for the next unit again and again.
@@ -93,7 +93,8 @@ func differences(_ outcome: SimulationOutcome, _ naive: NaiveRecompute, _ plan: 
             found.append(
                 "\(key): \(NaiveRecompute.cell(value)?.description ?? value), expected \(want)")
         }
-        if !plan.stream.metrics.isEmpty { found += MetricsByHand.differences(key, want, outcome) }
+        if MetricsByHand.areThere(plan) { found += MetricsByHand.differences(key, want, outcome) }
+        if WatchesByHand.areThere(plan) { found += WatchesByHand.metrics(key, want, outcome) }
     }
     // Records of groups as a whole are checked with what is learned.
     for key in outcome.aggregates.keys
@@ -297,6 +298,38 @@ private let simulationGoldens: [(UInt64, String)] = [
         #expect(
             loud(alone).isEmpty || undisturbed.contains { $0.contains("grouped") },
             "seed \(seed): nothing was grouped of \(loud(alone))")
+    }
+
+    // A harness that finds nothing proves nothing.
+
+    @Test func `a wrong verdict of any kind of monitor is found`() throws {
+        var words: [String: Set<String>] = [:]
+        for seed in stride(from: UInt64(2), to: 72, by: 7) {
+            let (outcome, _, plan) = try simulate(seed: seed, faults: .none, crashChance: 0)
+            #expect(LearnedByHand.differences(outcome, plan).isEmpty, "seed \(seed)")
+            for monitor in ["nulls", "lacking", "stale", "moved", "rushed", "many", "both"] {
+                // One of each word that it says becomes another one.
+                for (key, values) in outcome.aggregates {
+                    guard let value = values.first, value.contains("\"complete\":true"),
+                        let from = value.firstRange(of: "\"monitor\":\"\(monitor)\""),
+                        let at = value[from.upperBound...].firstRange(of: "\"verdict\":\"")
+                    else { continue }
+                    let word = String(value[at.upperBound...].prefix { $0 != "\"" })
+                    guard words[monitor, default: []].insert(word).inserted else { continue }
+                    var wrong = outcome
+                    let rest = value[at.upperBound...].dropFirst(word.count)
+                    wrong.aggregates[key] = [
+                        value[..<at.upperBound] + (word == "ok" ? "excess" : "ok") + rest
+                    ]
+                    let found = LearnedByHand.differences(wrong, plan)
+                    #expect(!found.isEmpty, "seed \(seed): \(key) no longer says \(word)")
+                }
+            }
+        }
+        for (monitor, words) in words {
+            #expect(words.contains("ok") && words.count > 1, "\(monitor) says \(words)")
+        }
+        #expect(words.count == 7)
     }
 
     @Test func `the seeds see alerts fire and resolve, crashes, fencing, snapshots and growth`()

@@ -123,7 +123,7 @@ struct MessageTests {
         ),
         (
             "monitors:\n  drift:\n    treshold: 3",
-            "8:5 unknown-key: `treshold` is not a key of a drift monitor · expected: drift, test, ignore_below, against, fallback, segments, windows, min_rows, overrides, severity, for, clear_for, clear_below, cool_down, max_age, resolve_after, alert, summary, runbook, description · try: `ignore_below`; how often it may be wrong is set once, in `budget`"
+            "8:5 unknown-key: `treshold` is not a key of a drift monitor · expected: drift, test, combine, ignore_below, against, fallback, segments, windows, min_rows, overrides, severity, for, clear_for, clear_below, cool_down, max_age, resolve_after, alert, summary, runbook, description · try: `ignore_below`; how often it may be wrong is set once, in `budget`"
         ),
         (
             "filter: amount == \"100\"",

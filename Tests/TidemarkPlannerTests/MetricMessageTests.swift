@@ -72,15 +72,15 @@ struct MetricMessageTests {
         ),
         (
             "monitors:\n  m: { any_of: [drfit, volume] }",
-            "6:17 unknown-monitor: no monitor `drfit` · expected: monitors of windows: quality, volume"
+            "6:17 unknown-monitor: no monitor `drfit` · expected: monitors: quality, volume"
         ),
         (
             "monitors:\n  m: { any_of: [n] }\n  n: { all_of: [volume] }",
-            "6:17 not-a-member: `n` adds up others itself · expected: monitors of windows: quality, volume"
+            "6:17 not-a-member: `n` adds up others itself · expected: monitors: quality, volume · try: its members"
         ),
         (
             "monitors:\n  m: { any_of: [freshness] }",
-            "6:17 not-a-member: `freshness` watches silence, which is told between windows · expected: monitors of windows: quality, volume"
+            "6:17 not-a-member: `freshness` watches the source as a whole: while that is silent no window ends, and nothing is added up · expected: monitors: quality, volume · try: `per: segment` or `per: group` in `freshness`"
         ),
         (
             "monitors:\n  m: { any_of: [] }",
@@ -127,12 +127,34 @@ struct MetricMessageTests {
         let monitors = plan?.stream.monitors ?? []
         let rollUp = monitors.first { $0.name == "m" }
         #expect(
-            rollUp?.members.map { $0.map { monitors[$0].kind } }.map { Set($0) } == [
-                ["quality"], ["volume"],
-            ])
+            rollUp?.members.map { member in
+                Set(monitors.filter { member.monitors.contains($0.name) }.map(\.kind))
+            } == [["quality"], ["volume"]])
+        #expect(rollUp?.members.map(\.name) == ["quality", "volume"])
         #expect(rollUp?.atLeast == .count(3))
         #expect(monitors.filter(\.isMember).count == monitors.count - 1)
         #expect(rollUp?.severity == .warn)
+    }
+
+    @Test func `a roll-up looks where its members do, and at silences with the shortest windows`() {
+        let text =
+            base + """
+                windows: [1h, 1m]
+                monitors:
+                  silent: { freshness: 2h, per: group, segments: [by-model], alert: off }
+                  many: { any_of: [silent], at_least: 20% }
+                  mixed: { all_of: [silent, hourly] }
+                  hourly: { metric: count(), below: 5, windows: [1h] }
+                """
+        let plan = World(text).plan().plan
+        func windows(_ name: String) -> [Int64]? {
+            plan?.stream.monitors.first { $0.name == name }?.windows.map {
+                plan?.stream.windows[$0].lengthMs ?? 0
+            }
+        }
+        #expect(windows("many") == [60_000])
+        #expect(windows("mixed") == [3_600_000])
+        #expect(plan?.stream.freshness.first { $0.name == "silent" }?.alerts == false)
     }
 
     @Test func `metrics may name those before them, and dimensions`() {

@@ -195,6 +195,7 @@ struct ShippedPlanTests {
         ("w1-drift", "af40c65e55288f8b", "bbfd0b84549367aa"),
         ("champion-challenger", "e2e9e47506191684", "4ce1a0a8b42a39d3"),
         ("fraud-scoring", "ed8cc82d1b6cc215", "167d53c5b7451c57"),
+        ("seasonal", "8c9b628b9e7cf109", "8526d5e3f116c84e"),
     ])
     func `the identity of a shipped topology stays what it is`(
         name: String, revision: String, data: String

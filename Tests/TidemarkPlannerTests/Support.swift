@@ -44,12 +44,16 @@ func shipped() -> World {
     let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
     for name in [
         "minimal", "demo", "learned", "w1", "w1-drift", "champion-challenger", "fraud-scoring",
+        "seasonal",
     ] {
         world.files["topologies/\(name).yaml"] = contents("/\(root)/topologies/\(name).yaml")
     }
     world.baselines["topologies/baselines/churn.json"] = summary(
         "c0ffee0123456789", groups: ["model=churn"], numbers: ["age", "monthly_spend", "score"],
         categories: ["plan"])
+    world.baselines["topologies/baselines/demand.json"] = summary(
+        "de3a9dde3a9dde3a", groups: ["model=demand-v3"], numbers: ["price", "forecast"],
+        categories: ["promo", "weather"])
     world.baselines["topologies/baselines/demo.json"] = summary(
         "de305e305e305e30", groups: ["model=churn", "model=fraud", "model=ranking"],
         numbers: ["amount", "age", "tenure", "score"], categories: ["country"])

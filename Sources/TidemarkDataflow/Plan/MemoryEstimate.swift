@@ -85,6 +85,7 @@ package struct MemoryEstimate: Sendable, Equatable {
         if let count = summary.valueCountMax { bytes += 64 * count }
         if let count = summary.sampleCount { bytes += 96 * count }
         if summary.countsRepeats { bytes += 4_096 * 64 }
+        if summary.keepsSeen { bytes += 2 * 512 * 16 }
         bytes += 8 * column.tallies.count
         if summary.metricSums { bytes += 1_150 }
         if summary.metricQuantiles { bytes += 6_500 }

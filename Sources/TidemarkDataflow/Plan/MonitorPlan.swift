@@ -28,6 +28,8 @@ package struct FreshnessPlan: Sendable, Equatable {
     package var severity: Severity = .page
     /// Silences that were over for longer, by the reference clock, are published muted; ms.
     package var maxAgeMs: Int64 = 3_600_000
+    /// False: it has no alerts of its own, and serves roll-ups alone.
+    package var alerts = true
     /// What its author says of it, for alerts.
     package var description: String?
     /// The text of the alert; `nil`: one is written.
@@ -95,6 +97,19 @@ package enum RollUpBound: Sendable, Equatable {
     case share(Double)
 }
 
+/// A monitor whose series a roll-up adds up.
+package struct RollUpMember: Sendable, Equatable {
+    /// As the topology has it.
+    package var name: String
+    /// Names of the plan's monitors that it stands for: a list of baselines or of checks is several.
+    package var monitors: [String]
+
+    package init(_ name: String, monitors: [String]) {
+        self.name = name
+        self.monitors = monitors
+    }
+}
+
 /// A monitor that judges windows.
 ///
 /// Its kind says what it makes of them: drift is judged for each (segment, group, column, window) of its
@@ -112,10 +127,8 @@ package struct MonitorPlan: Sendable {
     package var volume = VolumeRule()
     /// What is too great and too small; of use to metrics alone.
     package var metric = MetricRule()
-    /// Places in `StreamPlan.monitors` of those whose results it adds up; of use to roll-ups alone.
-    ///
-    /// By member as the topology has it: a list of baselines or of checks is several monitors.
-    package var members: [[Int]] = []
+    /// Those whose results it adds up; of use to roll-ups alone.
+    package var members: [RollUpMember] = []
     /// How many of their series have to be in breach.
     package var atLeast = RollUpBound.count(1)
     /// A roll-up looks at its results.
@@ -131,10 +144,16 @@ package struct MonitorPlan: Sendable {
     /// It looks at the cells of its baseline, so values are counted into them; else only at what the baseline says of
     /// rows.
     package var needsCells = true
+    /// It judges a number of each window, which its baseline keeps window by window.
+    package var keepsValues = false
+    /// It wants to know which values of a column its baseline has seen.
+    package var asksSeen = false
     /// It wants to know what its baseline holds of a group and column beside cells: rows without a value, say.
     package var asksEntries = false
     /// How drift is measured; `automatic` chooses by the column's type.
     package var tests: Tests
+    /// Of several named tests all have to find drift; else any.
+    package var needsAllTests = false
     /// The smallest effect worth hearing, in the unit of the test that measures it; `nil`: each
     /// named test has its own.
     package var ignoreBelow: Double?

@@ -4,6 +4,8 @@ import TidemarkCore
 package struct OutputsPlan: Sendable {
     /// The topic of results; `nil`: off.
     package var aggregates: String?
+    /// Names of the columns whose results go there; `nil`: all.
+    package var published: Set<String>?
     /// Kinds of sketches whose bytes are published.
     package var sketches: Set<SketchOutput> = []
     /// The topic of alerts.

@@ -265,6 +265,8 @@ package struct ColumnSummary: Sendable, Equatable {
     package var sampleCount: Int?
     /// Texts that came more than once are counted, for a check of quality.
     package var countsRepeats = false
+    /// Baselines of the stream are to know which values there were, for a check of quality.
+    package var keepsSeen = false
     /// Exact sums for metrics.
     package var metricSums = false
     /// Quantiles for metrics.

@@ -24,24 +24,11 @@ struct LearnedBaselines {
         var size: Int
     }
 
-    /// What monitors want of a learned baseline in a segment.
-    private struct Use {
-        var baseline: Int
-        var sizes: Set<Int>
-        /// Places of columns in the segment; behind them all, of what metrics take of each.
-        var columns: [Int]
-        /// Those of them of which it is kept what became of their rows.
-        var rowColumns: [Int]
-        /// Those that compare with it.
-        var monitors: Set<Int>
-        /// All groups learn one together.
-        var isPooled: Bool
-    }
-
     /// What the groups of a window that closes come to together.
     private struct Pool {
         var rows: Int64 = 0
         var cells: [UInt64] = []
+        var seen: [SeenCounts] = []
         /// Groups that were left out, since an alert that is judged by the baseline is open.
         var apartCount = 0
     }
@@ -52,7 +39,7 @@ struct LearnedBaselines {
     private let plan: Plan
     private let keys: StateKeys
     /// By segment.
-    private let uses: [[Use]]
+    private let uses: [[LearnedUse]]
     private var memories: [Place: [[UInt8]: LearnedMemory]] = [:]
     /// Of the window that is closing.
     private var pools: [Place: Pool] = [:]
@@ -81,39 +68,7 @@ struct LearnedBaselines {
         entries = EntryStore(.baseline, sizeCount: plan.stream.windows.count) {
             keys.learned($0.place, $0.group, startMs: $0.startMs)
         }
-        let stream = plan.stream
-        uses = stream.segments.enumerated().map { index, segment in
-            stream.baselines.indices.compactMap { baseline in
-                let places = stream.monitors.indices.filter {
-                    stream.monitors[$0].baseline == baseline
-                        && stream.monitors[$0].segments.contains(index)
-                }
-                let monitors = places.map { stream.monitors[$0] }
-                let metrics = stream.metricUse(of: baseline)
-                guard stream.baselines[baseline].learning != nil,
-                    !monitors.isEmpty || metrics != nil
-                else { return nil }
-                let columns = segment.columns.indices.filter { place in
-                    monitors.contains {
-                        $0.needsCells && $0.columns.contains(segment.columns[place])
-                    } || metrics?.cells.contains(segment.columns[place]) ?? false
-                }
-                let values = segment.columns.indices.filter {
-                    metrics?.values.contains(segment.columns[$0]) ?? false
-                }
-                return Use(
-                    baseline: baseline,
-                    sizes: Set(
-                        monitors.flatMap(\.windows) + (metrics == nil ? [] : segment.windows)),
-                    columns: columns + values.map { segment.columns.count + $0 },
-                    rowColumns: segment.columns.indices.filter { place in
-                        monitors.contains {
-                            $0.asksEntries && $0.columns.contains(segment.columns[place])
-                        }
-                    }, monitors: Set(places),
-                    isPooled: stream.baselines[baseline].learning?.isPooled ?? false)
-            }
-        }
+        uses = plan.stream.segments.indices.map { LearnedUse.all(in: $0, plan.stream) }
     }
 
     /// About, as it is asked for many times a second: kept up window by window.
@@ -127,7 +82,8 @@ struct LearnedBaselines {
     ) {
         entries.write(
             EntryID(place: place, group: group), isNew: isNew,
-            byteCount: group.count + 60 + 2 * memory.head.cells.count + 8 * memory.head.apart.count)
+            byteCount: group.count + 60 + 2 * memory.head.cells.count + 8 * memory.head.apart.count
+                + memory.head.seen.reduce(0) { $0 + $1.byteCount })
     }
 
     private mutating func insert(_ window: LearnedWindow, into memory: LearnedMemory) {
@@ -212,7 +168,8 @@ struct LearnedBaselines {
                 Place(baseline: use.baseline, segment: segment, size: closing.size),
                 group: use.isPooled ? Self.pooledPart : group,
                 startMs: closing.window.startMs,
-                cellCount: count + RowCounts.learnedCount * use.rowColumns.count)
+                cellCount: count + RowCounts.learnedCount * use.rowColumns.count,
+                use)
             reference?.ranges = ranges
             // There are none of a group that is not known.
             let rows = reference?.cells.dropFirst(count) ?? []
@@ -229,9 +186,10 @@ struct LearnedBaselines {
 
     /// What a window that starts at `startMs` is compared with.
     ///
-    /// `cellCount`: of the group's learned columns.
+    /// - `cellCount`: of the group's learned columns.
+    /// - `use`: what is wanted beside sums; `nil`: nothing.
     func reference(
-        _ place: Place, group: [UInt8], startMs: Int64, cellCount: Int
+        _ place: Place, group: [UInt8], startMs: Int64, cellCount: Int, _ use: LearnedUse? = nil
     ) -> LearnedReference? {
         guard let learning = learning(place) else { return nil }
         let lengthMs = plan.stream.windows[place.size].lengthMs
@@ -251,15 +209,18 @@ struct LearnedBaselines {
         let spanMs = needed * lengthMs
         let isOld: Bool
         let sum: LearnedSum
+        var spans = times
         switch learning.span {
         case .first:
             let toMs = startMs.flooredDivision(by: lengthMs) * lengthMs
             sum = memory.sum(from: .min, to: toMs)
+            spans = [.min..<toMs]
             isOld = startMs >= memory.head.beganMs + spanMs
         case .trailing:
             let toMs = (startMs - learning.skipMs).flooredDivision(by: lengthMs) * lengthMs
             let fromMs = memory.spanStart(spanMs, to: toMs)
             sum = memory.sum(from: fromMs, to: toMs)
+            spans = [min(fromMs, toMs)..<toMs]
             isOld = fromMs >= memory.head.beganMs
         case .sameTime:
             var found = LearnedSum()
@@ -273,10 +234,34 @@ struct LearnedBaselines {
         progress.rows = sum.rows
         // Windows without rows have no cells.
         let missing = max(0, cellCount - sum.cells.count)
-        return LearnedReference(
+        var reference = LearnedReference(
             progress: progress, isInForce: isOld && sum.rows >= learning.minRows,
             cells: sum.cells + Array(repeating: 0, count: missing),
             beganMs: memory.head.beganMs, squares: sum.squares)
+        if let use { add(use, of: memory, spans, to: &reference) }
+        return reference
+    }
+
+    /// Adds what does not add up window by window to what was learned.
+    private func add(
+        _ use: LearnedUse, of memory: LearnedMemory, _ spans: [Range<Int64>],
+        to reference: inout LearnedReference
+    ) {
+        for (number, column) in use.values.enumerated() {
+            reference.values[column] = spans.flatMap { memory.windows[$0] }.compactMap { window in
+                window.values.indices.contains(number) && !window.values[number].isNaN
+                    ? window.values[number] : nil
+            }
+        }
+        guard !use.seen.isEmpty, reference.isInForce else { return }
+        var seen = memory.head.seen
+        // Those before are in the head, though some are kept a while longer.
+        for span in spans {
+            for window in memory.windows[span] where window.startMs >= memory.head.throughMs {
+                seen.merge(window.seen)
+            }
+        }
+        for (place, counts) in zip(use.seen, seen) { reference.seen[place] = counts }
     }
 
     private func learning(_ place: Place) -> LearningPlan? {
@@ -301,20 +286,22 @@ struct LearnedBaselines {
             let place = Place(baseline: use.baseline, segment: segment, size: closing.size)
             var cells = use.columns.flatMap(counts.cells)
             for column in use.rowColumns { cells += counts.rowCounts(column).learned }
+            let seen = use.seen.map { counts.seen($0) ?? SeenCounts() }
             if use.isPooled {
-                addToPool(group, counts.rows, place, closing, alerts, cells)
+                addToPool(group, counts.rows, place, closing, alerts, cells, seen)
                 continue
             }
             learn(
                 place, group: group, closing, rows: counts.rows, isPresent: true, cells: cells,
-                alerts: alerts)
+                values: use.values.map { counts.value($0) ?? .nan }, seen: seen,
+                isApart: isSetApart(place, group, closing.window.startMs, alerts))
         }
     }
 
     /// Adds a group to what all groups of the window come to.
     private mutating func addToPool(
         _ group: [UInt8], _ rows: Int64, _ place: Place, _ closing: WindowClosing,
-        _ alerts: AlertStates, _ cells: [UInt64]
+        _ alerts: AlertStates, _ cells: [UInt64], _ seen: [SeenCounts]
     ) {
         guard closing.complete else { return }
         guard !isSetApart(place, group, closing.window.startMs, alerts) else {
@@ -322,6 +309,7 @@ struct LearnedBaselines {
             return
         }
         pools[place, default: Pool()].rows += rows
+        pools[place]?.seen.merge(seen)
         for (next, count) in cells.enumerated() {
             if next == pools[place]?.cells.count { pools[place]?.cells.append(0) }
             pools[place]?.cells[next] += count
@@ -333,7 +321,7 @@ struct LearnedBaselines {
         for (place, pool) in pools where place.size == closing.size {
             learn(
                 place, group: Self.pooledPart, closing, rows: pool.rows, isPresent: true,
-                cells: pool.cells, isApart: pool.rows == 0 && pool.apartCount > 0)
+                cells: pool.cells, seen: pool.seen, isApart: pool.rows == 0 && pool.apartCount > 0)
         }
         pools = [:]
     }
@@ -365,7 +353,7 @@ struct LearnedBaselines {
 
     private mutating func learn(
         _ place: Place, group: [UInt8], _ closing: WindowClosing, rows: Int64, isPresent: Bool,
-        cells: [UInt64], isApart: Bool
+        cells: [UInt64], values: [Double] = [], seen: [SeenCounts] = [], isApart: Bool
     ) {
         // Of an incomplete window nothing is learned; it comes again.
         guard closing.complete, let learning = learning(place) else { return }
@@ -416,11 +404,12 @@ struct LearnedBaselines {
             }
             return
         }
-        let window = LearnedWindow(startMs: startMs, rows: rows, counts: cells)
+        let window = LearnedWindow(
+            startMs: startMs, rows: rows, counts: cells, values: values, seen: seen)
         insert(window, into: memory)
         entries.write(
             EntryID(place: place, group: group, startMs: startMs), isNew: true,
-            byteCount: group.count + 100 + window.cells.count)
+            byteCount: group.count + 44 + window.byteCount)
     }
 
     /// Says that a window of this length was closed, after all its groups.
@@ -529,6 +518,9 @@ struct LearnedBaselines {
         case .first:
             // What the head took in one commit ago.
             spareMs = memory.head.throughMs
+            let use = uses[place.segment].first { $0.baseline == place.baseline }
+            // Values don't add up.
+            guard use?.values.isEmpty ?? true else { return }
             let folded = memory.windows.all.filter {
                 $0.startMs >= memory.head.throughMs && $0.startMs + lengthMs <= startMs
             }

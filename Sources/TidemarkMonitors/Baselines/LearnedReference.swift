@@ -19,6 +19,10 @@ struct LearnedReference {
     var squares: UInt128 = 0
     /// By place of the column in its segment: what became of its rows, where that is kept.
     var rows: [Int: RowCounts] = [:]
+    /// By place of the column in its segment: which values there were, where that is kept.
+    var seen: [Int: SeenCounts] = [:]
+    /// By place of the metric's column in the plan: its values in windows that have one, in their order.
+    var values: [Int: [Double]] = [:]
     /// As records name it; `nil`: as the plan does.
     var label: String?
 
@@ -85,6 +89,10 @@ package struct GroupCounts {
     package var cells: (Int) -> [UInt64]
     /// What became of the rows of a column, by its place in the segment.
     package var rowCounts: (Int) -> RowCounts
+    /// The value of a metric, by the place of its column in the plan; `nil`: it has none.
+    package var value: (Int) -> Double? = { _ in nil }
+    /// Which values of a column there were, by its place in the segment; `nil`: nobody keeps it.
+    package var seen: (Int) -> SeenCounts? = { _ in nil }
 
     package init(
         rows: Int64, cells: @escaping (Int) -> [UInt64],

@@ -48,11 +48,24 @@ package struct LearnedWindow: Sendable, Equatable {
     package let rows: Int64
     /// Varints (LEB128), a cell each.
     let cells: [UInt8]
-    var byteCount: Int { 56 + cells.count }
+    /// Numbers of the window that are kept one by one, since they don't add up; not a number: there is none.
+    let values: [Double]
+    /// Which values there were, of columns of which that is kept.
+    let seen: [SeenCounts]
+    var byteCount: Int {
+        56 + cells.count + 8 * values.count + seen.reduce(0) { $0 + $1.byteCount }
+    }
+    /// What it holds beside cells: bits of the first byte.
+    private static let (hasValues, hasSeen): (UInt8, UInt8) = (2, 4)
 
-    init(startMs: Int64, rows: Int64, counts: [UInt64]) {
+    init(
+        startMs: Int64, rows: Int64, counts: [UInt64], values: [Double] = [],
+        seen: [SeenCounts] = []
+    ) {
         self.startMs = startMs
         self.rows = rows
+        self.values = values
+        self.seen = seen
         var bytes: [UInt8] = []
         for count in counts { bytes.append(varint: count) }
         cells = bytes
@@ -62,9 +75,27 @@ package struct LearnedWindow: Sendable, Equatable {
     package init?(startMs: Int64, _ bytes: [UInt8]) {
         var rest = bytes[...]
         // No sum of what a span may hold comes near to 64 bits.
-        guard rest.popFirst() == 1, let rows = rest.popVarint(), rows < 1 << 48 else { return nil }
+        guard let form = rest.popFirst(), form & 1 == 1, form <= 1 | Self.hasValues | Self.hasSeen,
+            let rows = rest.popVarint(), rows < 1 << 48
+        else { return nil }
         self.startMs = startMs
         self.rows = Int64(rows)
+        var values: [Double] = []
+        if form & Self.hasValues != 0 {
+            guard let count = rest.popVarint(), count <= UInt64(rest.count) / 8 else { return nil }
+            for _ in 0..<count {
+                let bits = rest.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+                values.append(Double(bitPattern: bits))
+                rest = rest.dropFirst(8)
+            }
+        }
+        self.values = values
+        if form & Self.hasSeen != 0 {
+            guard let seen = [SeenCounts](&rest) else { return nil }
+            self.seen = seen
+        } else {
+            seen = []
+        }
         cells = Array(rest)
         while !rest.isEmpty {
             guard let count = rest.popVarint(), count < 1 << 48 else { return nil }
@@ -72,8 +103,15 @@ package struct LearnedWindow: Sendable, Equatable {
     }
 
     func encoded() -> [UInt8] {
-        var bytes: [UInt8] = [1]
+        var bytes: [UInt8] = [
+            1 | (values.isEmpty ? 0 : Self.hasValues) | (seen.isEmpty ? 0 : Self.hasSeen)
+        ]
         bytes.append(varint: UInt64(rows))
+        if !values.isEmpty { bytes.append(varint: UInt64(values.count)) }
+        for value in values {
+            bytes += (0..<8).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * $0)) }
+        }
+        if !seen.isEmpty { seen.write(&bytes) }
         return bytes + cells
     }
 
@@ -101,6 +139,8 @@ package struct LearnedHead: Sendable, Equatable {
     package var rows: Int64 = 0
     var squares: UInt128 = 0
     var cells: [UInt64] = []
+    /// Which values there were in them, of columns of which that is kept.
+    var seen: [SeenCounts] = []
     /// Windows that a trailing baseline did not learn, since an alert was open.
     var apart: [Range<Int64>] = []
     static let apartCountMax = 4_096
@@ -121,11 +161,15 @@ package struct LearnedHead: Sendable, Equatable {
             if place == cells.count { cells.append(0) }
             cells[place] += count
         }
+        seen.merge(window.seen)
     }
+
+    /// What it holds beside sums: bits of the first byte.
+    private static let (hasMore, hasSeen): (UInt8, UInt8) = (2, 4)
 
     func encoded() -> [UInt8] {
         let hasMore = !apart.isEmpty || silence != nil
-        var bytes: [UInt8] = [hasMore ? 2 : 0]
+        var bytes: [UInt8] = [(hasMore ? Self.hasMore : 0) | (seen.isEmpty ? 0 : Self.hasSeen)]
         for number in [beganMs, seenDay, throughMs, windows, rows] {
             bytes.append(varint: UInt64(bitPattern: number << 1 ^ number >> 63))
         }
@@ -141,6 +185,7 @@ package struct LearnedHead: Sendable, Equatable {
                 bytes.append(varint: UInt64(bitPattern: range.upperBound - range.lowerBound))
             }
         }
+        if !seen.isEmpty { seen.write(&bytes) }
         for cell in cells { bytes.append(varint: cell) }
         return bytes
     }
@@ -148,7 +193,9 @@ package struct LearnedHead: Sendable, Equatable {
     /// A head as `encoded` gave it; nil if these bytes are none.
     package init?(_ bytes: [UInt8]) {
         var rest = bytes[...]
-        guard let form = rest.popFirst(), form == 0 || form == 2 else { return nil }
+        guard let form = rest.popFirst(), form & 1 == 0, form <= Self.hasMore | Self.hasSeen else {
+            return nil
+        }
         var numbers: [Int64] = []
         for _ in 0..<5 {
             guard let raw = rest.popVarint() else { return nil }
@@ -162,7 +209,7 @@ package struct LearnedHead: Sendable, Equatable {
             (0...TimeLimit.latestMs).contains(seenDay),
             (0...1 << 48).contains(windows), (0...1 << 60).contains(rows)
         else { return nil }
-        if form == 2 {
+        if form & Self.hasMore != 0 {
             guard let length = rest.popVarint(), length <= 4_096, length <= rest.count + 1 else {
                 return nil
             }
@@ -177,6 +224,10 @@ package struct LearnedHead: Sendable, Equatable {
                 else { return nil }
                 apart.append(Int64(start)..<Int64(start + length))
             }
+        }
+        if form & Self.hasSeen != 0 {
+            guard let seen = [SeenCounts](&rest) else { return nil }
+            self.seen = seen
         }
         while !rest.isEmpty {
             guard let cell = rest.popVarint(), cell < 1 << 60 else { return nil }

@@ -74,6 +74,7 @@ struct OtherGroups {
                 reference.ranges[place] = start..<start + cells.count
                 reference.cells += cells
                 reference.rows[place] = other.rowCounts(place)
+                reference.seen[place] = other.seen(place)
             }
             found[use.baseline] = reference
         }

@@ -33,6 +33,10 @@ protocol Monitor: SendableMetatype {
     var listens: Bool { get }
     /// Takes in what others found in a window: the record of a column of a group, or of the group as a whole.
     mutating func note(_ record: AggregateRecord, segment: Int, size: Int)
+    /// Takes in how the series of a monitor that judges no windows stand, before a window is judged as a whole.
+    mutating func note(_ standing: Standing)
+    /// How its series stand now; none where it judges windows, as their records say it.
+    var standings: [Standing] { get }
     /// Judges a window after all its groups.
     ///
     /// - Returns: records of what it found.
@@ -98,6 +102,8 @@ extension Monitor {
     ) {}
     var listens: Bool { false }
     mutating func note(_ record: AggregateRecord, segment: Int, size: Int) {}
+    mutating func note(_ standing: Standing) {}
+    var standings: [Standing] { [] }
     mutating func closed(
         _ closing: WindowClosing, _ alerts: inout AlertDesk
     ) -> [AggregateRecord] { [] }

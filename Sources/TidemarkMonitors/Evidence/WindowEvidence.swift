@@ -37,6 +37,8 @@ package struct WindowEvidence: ~Copyable {
     private let tallies: [(check: String, counter: Int)]
     /// What is known of ids that came again; `nil`: nobody counts them.
     let repeats: IDRepeats?
+    /// Which values there were; `nil`: nobody keeps it.
+    let seen: SeenCounts?
     /// The metrics of the group, in the order of the plan; none where a column is judged.
     let metrics: [MetricRecord]
     /// The counters of all binnings.
@@ -69,6 +71,7 @@ package struct WindowEvidence: ~Copyable {
         entries = counted.entries
         tallies = counted.tallies
         repeats = counted.repeats
+        seen = counted.seen
         metrics = []
         unsafe self.counters = counters
     }
@@ -96,6 +99,7 @@ package struct WindowEvidence: ~Copyable {
         entries = []
         tallies = []
         repeats = nil
+        seen = nil
         unsafe counters = nil
     }
 
@@ -216,6 +220,8 @@ package struct ColumnCounts: Sendable {
     package var tallies: [(check: String, counter: Int)] = []
     /// What is known of ids that came again; `nil`: nobody counts them.
     package var repeats: IDRepeats?
+    /// Which values there were; `nil`: nobody keeps it.
+    package var seen: SeenCounts?
 
     package init() {}
 }

@@ -178,7 +178,7 @@ struct Drift: Monitor {
         return comparisons.count - 1
     }
 
-    /// Any of several named tests may find drift; the verdict shows the one that is most so.
+    /// Any of several named tests may find drift, or all have to: the verdict shows the one that is most so, or least.
     private func judge(
         _ window: borrowing WindowEvidence, _ watch: Watch, _ comparison: Comparison,
         _ record: inout AggregateRecord, _ alerts: inout AlertDesk
@@ -194,7 +194,10 @@ struct Drift: Monitor {
                     rows: comparison.rowCount, baselineRows: comparison.reference.valueCount,
                     isBlind: isBlind),
                 test: size.test, result: result, ignoreBelow: size.ignoreBelow)
-            if best.map({ finding.isMoreSo(than: $0) }) ?? true { best = finding }
+            let decides = best.map {
+                monitor.needsAllTests ? $0.isMoreSo(than: finding) : finding.isMoreSo(than: $0)
+            }
+            if decides ?? true { best = finding }
         }
         guard let best else {
             // No rows at all: a test has nothing to say.

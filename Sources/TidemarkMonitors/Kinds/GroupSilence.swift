@@ -55,6 +55,17 @@ struct GroupSilence: Monitor {
     /// Memory of what is expected, bytes; kept up, not counted.
     var byteCount: Int { places.reduce(0) { $0 + $1.expected.byteCount } }
 
+    /// Panes are told before the windows that end with them are closed, so this is how it stands at their end.
+    var standings: [Standing] {
+        places.map {
+            Standing(
+                monitor: $0.monitor.name, segment: $0.segment,
+                tally: SeriesTally(
+                    reached: Int64($0.expected.members.count),
+                    breached: Int64($0.expected.members.count { $0.isSilent })))
+        }
+    }
+
     // MARK: Panes
 
     mutating func advance(_ moment: Moment, emit: (OutputRecord) -> Void) -> Advance {
@@ -86,7 +97,8 @@ struct GroupSilence: Monitor {
                 rank($0, segment)
             }
             for event in events {
-                guard let records = records(event, monitor, segment: segment) else { continue }
+                guard monitor.alerts, let records = records(event, monitor, segment: segment)
+                else { continue }
                 said.append((pane.endMs, records, event.kind == .silent))
             }
         }

@@ -5,86 +5,75 @@ import TidemarkRecords
 import TidemarkText
 
 /// Fires where series of any of its members are in breach.
-struct AnyOf: Monitor {
-    static let spec = KindSpec(name: "any_of") { ("any_of", RollUps.threshold($0)) }
-    private var rollUps: RollUps
-
-    init(_ plan: Plan, rank: @escaping GroupRanking) {
-        rollUps = RollUps(plan, kind: Self.spec.name, needsAll: false)
-    }
-
-    var listens: Bool { rollUps.areThere }
-    mutating func note(_ record: AggregateRecord, segment: Int, size: Int) {
-        rollUps.note(record, segment: segment)
-    }
-    mutating func closed(
-        _ closing: WindowClosing, _ alerts: inout AlertDesk
-    ) -> [AggregateRecord] { rollUps.closed(closing, &alerts) }
-}
+typealias AnyOf = RollUps<AnyMember>
 
 /// Fires where series of each of its members are in breach.
-struct AllOf: Monitor {
-    static let spec = KindSpec(name: "all_of") { ("all_of", RollUps.threshold($0)) }
-    private var rollUps: RollUps
+typealias AllOf = RollUps<EachMember>
 
-    init(_ plan: Plan, rank: @escaping GroupRanking) {
-        rollUps = RollUps(plan, kind: Self.spec.name, needsAll: true)
-    }
+/// When a roll-up fires, by how the series of its members stand.
+protocol RollUpRule: SendableMetatype {
+    /// The kind, as topologies have it.
+    static var name: String { get }
+    static func isMet(_ members: [SeriesTally], _ bound: RollUpBound) -> Bool
+}
 
-    var listens: Bool { rollUps.areThere }
-    mutating func note(_ record: AggregateRecord, segment: Int, size: Int) {
-        rollUps.note(record, segment: segment)
+/// Members count together.
+enum AnyMember: RollUpRule {
+    static let name = "any_of"
+    static func isMet(_ members: [SeriesTally], _ bound: RollUpBound) -> Bool {
+        members.reduce(into: SeriesTally(), +=).reaches(bound)
     }
-    mutating func closed(
-        _ closing: WindowClosing, _ alerts: inout AlertDesk
-    ) -> [AggregateRecord] { rollUps.closed(closing, &alerts) }
+}
+
+/// Each member counts for itself.
+enum EachMember: RollUpRule {
+    static let name = "all_of"
+    static func isMet(_ members: [SeriesTally], _ bound: RollUpBound) -> Bool {
+        members.allSatisfy { $0.reaches(bound) }
+    }
 }
 
 /// Roll-ups: how many series of other monitors are in breach, in each segment as a whole.
 ///
-/// A series is a monitor at a group and column. Those without a verdict count for nothing.
-struct RollUps {
-    /// How many series of a monitor have a verdict, and how many are in breach.
-    private struct Tally {
-        var reached: Int64 = 0
-        var breached: Int64 = 0
-    }
+/// Those without a verdict count for nothing. A silence has no window: it counts in each that ends while it lasts.
+struct RollUps<Rule: RollUpRule>: Monitor {
+    static var spec: KindSpec { KindSpec(name: Rule.name) { (Rule.name, threshold($0)) } }
 
     private let plan: Plan
-    private let needsAll: Bool
     private let monitors: [Int]
-    /// Members by their names.
-    private let places: [String: Int]
-    /// Of the window that is closing: by segment, by monitor.
-    private var tallies: [[Int: Tally]]
+    /// The monitors that members stand for, by their names.
+    private let members: Set<String>
+    /// Of the window that is closing: by segment, by the name of a monitor.
+    private var tallies: [[String: SeriesTally]]
 
-    init(_ plan: Plan, kind: String, needsAll: Bool) {
+    init(_ plan: Plan, rank: @escaping GroupRanking) {
         self.plan = plan
-        self.needsAll = needsAll
         let all = plan.stream.monitors
-        monitors = all.indices.filter { all[$0].kind == kind }
-        let members = Set(monitors.flatMap { all[$0].members.joined() })
-        places = Dictionary(uniqueKeysWithValues: members.map { (all[$0].name, $0) })
+        monitors = all.indices.filter { all[$0].kind == Rule.name }
+        members = Set(monitors.flatMap { all[$0].members.flatMap(\.monitors) })
         tallies = plan.stream.segments.map { _ in [:] }
     }
 
-    var areThere: Bool { !monitors.isEmpty }
-
-    static func threshold(_ monitor: MonitorPlan) -> Double {
+    private static func threshold(_ monitor: MonitorPlan) -> Double {
         switch monitor.atLeast {
         case .count(let count): Double(count)
         case .share(let share): share
         }
     }
 
-    mutating func note(_ record: AggregateRecord, segment: Int) {
-        for verdict in record.verdicts {
-            guard verdict.verdict.isReached, let place = places[verdict.monitor] else { continue }
-            tallies[segment][place, default: Tally()].reached += 1
-            if verdict.verdict.isBreach {
-                tallies[segment][place, default: Tally()].breached += 1
-            }
+    var listens: Bool { !monitors.isEmpty }
+
+    mutating func note(_ record: AggregateRecord, segment: Int, size: Int) {
+        for verdict in record.verdicts
+        where verdict.verdict.isReached && members.contains(verdict.monitor) {
+            tallies[segment][verdict.monitor, default: SeriesTally()] += SeriesTally(
+                reached: 1, breached: verdict.verdict.isBreach ? 1 : 0)
         }
+    }
+
+    mutating func note(_ standing: Standing) {
+        guard members.contains(standing.monitor) else { return }
+        tallies[standing.segment][standing.monitor, default: SeriesTally()] += standing.tally
     }
 
     mutating func closed(
@@ -121,20 +110,11 @@ struct RollUps {
     ) {
         let monitor = plan.stream.monitors[index]
         let known = tallies[window.segment]
-        let members = monitor.members.map { places in
-            places.reduce(into: Tally()) { sum, place in
-                sum.reached += known[place]?.reached ?? 0
-                sum.breached += known[place]?.breached ?? 0
-            }
+        let members = monitor.members.map { member in
+            member.monitors.compactMap { known[$0] }.reduce(into: SeriesTally(), +=)
         }
-        let whole = members.reduce(into: Tally()) {
-            $0.reached += $1.reached
-            $0.breached += $1.breached
-        }
-        let isMet =
-            needsAll
-            ? members.allSatisfy { isEnough($0, monitor.atLeast) }
-            : isEnough(whole, monitor.atLeast)
+        let whole = members.reduce(into: SeriesTally(), +=)
+        let isMet = Rule.isMet(members, monitor.atLeast)
         let verdict: Verdict = whole.reached == 0 ? .tooFew : isMet ? .met : .ok
         record.verdicts.append(
             VerdictRecord(
@@ -144,9 +124,8 @@ struct RollUps {
                 verdict: verdict))
         alerts.take(verdict, isNear: false, of: index, window) { saying, text in
             let now = "\(whole.breached) of \(grouped(whole.reached)) series"
-            let names = zip(monitor.members, members).map { places, tally in
-                "\(plan.stream.monitors[places.first ?? index].name) \(tally.breached)"
-            }.joined(separator: ", ")
+            let names = zip(monitor.members, members).map { "\($0.name) \($1.breached)" }
+                .joined(separator: ", ")
             var alert = text.record(
                 saying, monitor, record, window.closing, test: monitor.kind,
                 threshold: Self.threshold(monitor),
@@ -160,12 +139,14 @@ struct RollUps {
             return alert
         }
     }
+}
 
-    private func isEnough(_ tally: Tally, _ bound: RollUpBound) -> Bool {
+extension SeriesTally {
+    /// Whether so many of them are in breach.
+    fileprivate func reaches(_ bound: RollUpBound) -> Bool {
         switch bound {
-        case .count(let count): tally.breached >= count
-        case .share(let share):
-            tally.reached > 0 && Double(tally.breached) >= share * Double(tally.reached)
+        case .count(let count): breached >= count
+        case .share(let share): reached > 0 && Double(breached) >= share * Double(reached)
         }
     }
 }

@@ -25,7 +25,7 @@ struct Rule: Monitor {
 
     /// The share of rows that may break the rule.
     private static func most(of monitor: MonitorPlan) -> Double {
-        monitor.settings.values.first { $0.name == "broken" }?.value.asNumber ?? 0
+        monitor.settings["broken"]?.asNumber ?? 0
     }
 
     func judges(segment: Int, size: Int, column: Int?) -> Bool {

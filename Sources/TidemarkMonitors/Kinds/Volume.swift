@@ -4,11 +4,13 @@ import TidemarkDataflow
 import TidemarkDrift
 import TidemarkRecords
 
-/// Judges how many rows a group has in a window, by a bound or beside the windows before it.
+/// Judges how many rows a group has in a window, or what an aggregate of them comes to, by a bound or beside the
+/// windows before it.
 ///
 /// The verdicts stand in a record of the group as a whole. A group that is known (it had rows, no
 /// longer ago than it takes to forget it) and has none in a window has 0; but not where groups beyond
-/// the segment's limit were merged: it may be among them.
+/// the segment's limit were merged: it may be among them. An aggregate is judged as a metric is, in the windows in which
+/// the group has rows.
 struct Volume: Monitor {
     static let spec = KindSpec(name: "volume") { ("volume", $0.ignoreBelow ?? 0) }
 
@@ -43,12 +45,13 @@ struct Volume: Monitor {
         _ alerts: inout AlertDesk
     ) {
         let rows = window.rows.total
+        let value = window.column == nil ? Double(rows) : record.metric?.value
         for index in watching.monitors(of: window) {
-            let monitor = overridden.plan(index, column: nil, part: window.part)
+            let monitor = overridden.plan(index, column: window.column, part: window.part)
             guard let reference = window.references[monitor.baseline], !reference.isItself else {
                 continue
             }
-            let judgement = judge(rows, monitor.volume, monitor, reference)
+            let judgement = judge(value, window, monitor.volume, monitor, reference)
             guard monitor.isJudged else { continue }
             record.verdicts.append(judgement.record)
             alerts.take(
@@ -57,14 +60,15 @@ struct Volume: Monitor {
                 var alert = text.record(
                     saying, monitor, record, window.closing, test: "volume",
                     threshold: judgement.threshold,
-                    summary: summary(saying.transition, record, judgement))
-                alert.value = Double(rows)
+                    summary: summary(saying.transition, record, monitor, judgement))
+                let unit = window.column == nil ? " rows" : ""
+                alert.value = value
                 alert.isAbove = judgement.isAbove
                 (alert.effect, alert.effectBound) = (
                     judgement.record.effect, judgement.record.ignoreBelow
                 )
-                alert.usual = judgement.record.expected.map { "\(plainNumber($0)) rows" }
-                alert.now = "\(rows) rows"
+                alert.usual = judgement.record.expected.map { plainNumber($0) + unit }
+                alert.now = window.column == nil ? "\(rows) rows" : value.map { plainNumber($0) }
                 alert.p = judgement.record.p
                 alert.n = rows
                 alert.nBaseline = monitor.volume.testCount > 0 ? reference.progress.rows : 0
@@ -83,21 +87,24 @@ struct Volume: Monitor {
     }
 
     private func judge(
-        _ rows: Int64, _ rule: VolumeRule, _ monitor: MonitorPlan, _ reference: LearnedReference
+        _ value: Double?, _ window: borrowing WindowEvidence, _ rule: VolumeRule,
+        _ monitor: MonitorPlan, _ reference: LearnedReference
     ) -> Judgement {
         var record = VerdictRecord(
             monitor: monitor.name, baseline: "", p: nil, level: nil, effect: nil, ignoreBelow: nil,
             verdict: .ok)
         // Bounds first: they need no baseline, and spend no budget.
-        if let below = rule.below, rows < below {
+        if let below = rule.below, let value, value < Double(below) {
             record.verdict = .drop
             return Judgement(record: record, threshold: Double(below))
         }
-        if let above = rule.above, rows > above {
+        if let above = rule.above, let value, value > Double(above) {
             record.verdict = .rise
             return Judgement(record: record, threshold: Double(above), isAbove: true)
         }
         let bound = Double(rule.below ?? rule.above ?? 0)
+        // Nothing is neither few nor many.
+        if value == nil { record.verdict = .tooFew }
         guard rule.testCount > 0 else {
             return Judgement(record: record, threshold: bound, isAbove: rule.below == nil)
         }
@@ -109,21 +116,30 @@ struct Volume: Monitor {
             record.learned = reference.progress
             return Judgement(record: record, threshold: bound)
         }
-        guard
-            let result = volumeResult(
-                rows: rows,
-                of: VolumeReference(
-                    windows: reference.progress.windows, rows: reference.progress.rows,
-                    squares: reference.squares),
-                takesOne: plan.stream.baselines[monitor.baseline].learning?.span == .sameTime)
-        else {
+        guard let value, let result = result(value, window, monitor, reference) else {
             record.verdict = .tooFew
             return Judgement(record: record, threshold: bound)
         }
         return judge(result, rule, monitor, record)
     }
 
-    /// Judges rows beside those that were expected.
+    /// The window beside those that were learned; `nil`: they are too few to say.
+    private func result(
+        _ value: Double, _ window: borrowing WindowEvidence, _ monitor: MonitorPlan,
+        _ reference: LearnedReference
+    ) -> VolumeResult? {
+        if let column = window.column {
+            return amountResult(value, of: reference.values[column] ?? [])
+        }
+        return volumeResult(
+            rows: window.rows.total,
+            of: VolumeReference(
+                windows: reference.progress.windows, rows: reference.progress.rows,
+                squares: reference.squares),
+            takesOne: plan.stream.baselines[monitor.baseline].learning?.span == .sameTime)
+    }
+
+    /// Judges what there is beside what was expected.
     private func judge(
         _ result: VolumeResult, _ rule: VolumeRule, _ monitor: MonitorPlan, _ record: VerdictRecord
     ) -> Judgement {
@@ -143,18 +159,26 @@ struct Volume: Monitor {
         // alert begins with, size what it ends with.
         return Judgement(
             record: record, isNear: effect >= share * monitor.clearBelow,
-            threshold: result.expected * (isAbove ? 1 + share : 1 - share), isAbove: isAbove)
+            threshold: result.expected
+                * (isAbove == (result.expected >= 0) ? 1 + share : 1 - share),
+            isAbove: isAbove)
     }
 
     /// One sentence for a person.
     private func summary(
-        _ transition: AlertRecord.Transition, _ record: AggregateRecord, _ judgement: Judgement
+        _ transition: AlertRecord.Transition, _ record: AggregateRecord, _ monitor: MonitorPlan,
+        _ judgement: Judgement
     ) -> String {
         let group = String(decoding: record.group.part, as: UTF8.self)
         let threshold = shortText(judgement.threshold)
-        let expected = judgement.record.expected.map { ", \(shortText($0)) were expected" } ?? ""
+        let verb = monitor.columns.isEmpty ? "were" : "was"
+        let expected = judgement.record.expected.map { ", \(shortText($0)) \(verb) expected" } ?? ""
+        let found =
+            monitor.columns.isEmpty
+            ? "\(group) has \(record.rows.total) rows in a window"
+            : "\(record.column) of \(group) is \(record.metric?.value.map { plainNumber($0) } ?? "-")"
         return transition == .firing
-            ? "\(group) has \(record.rows.total) rows in a window, \(judgement.isAbove ? "over" : "under") \(threshold)\(expected)"
-            : "\(group) has \(record.rows.total) rows in a window, as it should again"
+            ? "\(found), \(judgement.isAbove ? "over" : "under") \(threshold)\(expected)"
+            : "\(found), as it should \(monitor.columns.isEmpty ? "" : "be ")again"
     }
 }

@@ -59,7 +59,7 @@ struct When: Monitor {
         _ transition: AlertRecord.Transition, _ monitor: MonitorPlan, _ record: AggregateRecord
     ) -> String {
         let group = String(decoding: record.group.part, as: UTF8.self)
-        let condition = monitor.settings.values.first { $0.name == "when" }?.value.asText ?? ""
+        let condition = monitor.settings["when"]?.asText ?? ""
         return transition == .firing
             ? "\(monitor.name) of \(group): \(condition)"
             : "\(monitor.name) of \(group): no longer \(condition)"

@@ -12,6 +12,8 @@ struct ResultWriter: ~Copyable {
     private var sketches: SketchPublisher?
     /// By window length, by column: how series end.
     private let seriesTails: [[[UInt8]]]
+    /// By column: whether its results are published.
+    private let isPublished: [Bool]
     /// Place of the length of the window that is being closed.
     private var size = 0
     /// How keys of its records end.
@@ -28,6 +30,7 @@ struct ResultWriter: ~Copyable {
     init(_ plan: Plan) {
         outputs = plan.outputs
         sketches = SketchPublisher(plan.outputs)
+        isPublished = plan.stream.columns.map { plan.outputs.published?.contains($0.name) ?? true }
         seriesTails = plan.stream.windows.map { window in
             plan.stream.columns.map {
                 AggregateRecord.seriesTail(column: $0.name, lengthMs: window.lengthMs)
@@ -63,7 +66,7 @@ struct ResultWriter: ~Copyable {
         _ settled: borrowing SettledColumn, _ tally: inout WindowTally,
         _ emit: (OutputRecord) -> Void
     ) {
-        guard outputs.aggregates != nil else { return }
+        guard outputs.aggregates != nil, isPublished[column] else { return }
         if !hasBegun {
             encoder.begin(record)
             hasBegun = true

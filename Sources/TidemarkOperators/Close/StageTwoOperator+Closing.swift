@@ -8,6 +8,8 @@ import TidemarkSketches
 struct ClosingWindow {
     let closing: WindowClosing
     var tally = WindowTally()
+    /// Records of segments that are one group: what is judged after all groups stands in them as well.
+    var waiting: [(record: AggregateRecord, isNews: Bool, events: [AlertRecord])] = []
 
     /// Counts what monitors said of a record.
     mutating func count(_ record: AggregateRecord) {
@@ -57,7 +59,7 @@ extension StageTwoOperator {
         }
         let (notices, records, events) = monitors.closed(closing)
         window.tally.notices += notices
-        for record in records { publishGroup(record, [], &window, emit) }
+        publish(records, &window, emit)
         writer.publish(events, &window.tally, emit)
         return window.tally
     }
@@ -83,14 +85,19 @@ extension StageTwoOperator {
                 place, column: column, segment: index, closing, rows: record.rows, references)
             return monitors.judge(evidence, &record)
         }
-        publishMetrics(cell, beside: others, segment: index, references, &window, emit)
+        let metrics = publishMetrics(
+            cell, beside: others, segment: index, references, &window, emit)
         if let (record, events) = monitors.judgeGroup(
             cell.shape.values, rows: cell.rowCounts, segment: index, references, closing)
         {
             publishGroup(record, events, &window, emit)
         }
         // What a window taught is in force from the next one on.
-        monitors.learn(cell.shape.part, cell.learnedCounts, segment: index, closing)
+        var counts = cell.learnedCounts
+        counts.value = { [plan] column in
+            zip(plan.stream.metrics, metrics).first { $0.0.column == column }?.1.value
+        }
+        monitors.learn(cell.shape.part, counts, segment: index, closing)
     }
 
     /// Publishes groups beyond the limit, merged: nobody judges them.
@@ -141,6 +148,33 @@ extension StageTwoOperator {
         _ record: AggregateRecord, isNews: Bool = true, _ events: [AlertRecord],
         _ window: inout ClosingWindow, _ emit: (OutputRecord) -> Void
     ) {
+        if monitors.rollsUp, record.column.isEmpty, record.group.dimensions.isEmpty {
+            window.waiting.append((record, isNews, events))
+        } else {
+            write(record, isNews: isNews, events, &window, emit)
+        }
+    }
+
+    /// Publishes what was judged of segments as a whole, in the record of the group where a segment is one.
+    private func publish(
+        _ records: [AggregateRecord], _ window: inout ClosingWindow,
+        _ emit: (OutputRecord) -> Void
+    ) {
+        var records = records
+        for (record, isNews, events) in window.waiting {
+            var record = record
+            let place = records.firstIndex { $0.operatorName == record.operatorName }
+            if let place { record.verdicts += records.remove(at: place).verdicts }
+            write(record, isNews: isNews || place != nil, events, &window, emit)
+        }
+        window.waiting = []
+        for record in records { write(record, [], &window, emit) }
+    }
+
+    private func write(
+        _ record: AggregateRecord, isNews: Bool = true, _ events: [AlertRecord],
+        _ window: inout ClosingWindow, _ emit: (OutputRecord) -> Void
+    ) {
         window.count(record)
         if isNews { writer.publish(record, &window.tally, emit) }
         writer.publish(events, &window.tally, emit)
@@ -162,8 +196,16 @@ extension StageTwoOperator {
 extension GroupCell {
     /// What the window holds for baselines: those that learn of it, and groups that are compared with it.
     var learnedCounts: GroupCounts {
-        GroupCounts(
+        var counts = GroupCounts(
             rows: rowCount, cells: { self.learnedCells($0) }, rowCounts: { self.rowCounts($0) })
+        counts.seen = { self.seen($0) }
+        return counts
+    }
+
+    /// Which values of a column there were; `nil`: nobody keeps it.
+    private func seen(_ place: Int) -> SeenCounts? {
+        for part in parts(place) { if let seen = part.seen { return seen } }
+        return nil
     }
 
     /// What monitors see of a column of a window that closes.
@@ -175,6 +217,7 @@ extension GroupCell {
         let own = shape.columns[place]
         var counted = own.counted
         for part in parts(place) { if let repeats = part.repeats { counted.repeats = repeats } }
+        counted.seen = seen(place)
         return unsafe WindowEvidence(
             closing, segment: segment, column: column, place: place, part: shape.part, rows: rows,
             isNumeric: own.column.type.isNumeric, binnings: own.binnings,

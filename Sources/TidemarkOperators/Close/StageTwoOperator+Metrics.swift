@@ -7,12 +7,15 @@ import TidemarkRecords
 /// Metrics of closing windows: what they come to, beside what, and who judges them.
 extension StageTwoOperator {
     /// Works out, judges and publishes the metrics of a group.
+    ///
+    /// - Returns: all of them, in the order of the plan.
+    @discardableResult
     func publishMetrics(
         _ cell: GroupCell, beside others: [[UInt8]: GroupCell], segment index: Int,
         _ references: WindowReferences?, _ window: inout ClosingWindow,
         _ emit: (OutputRecord) -> Void
-    ) {
-        guard let metrics else { return }
+    ) -> [MetricRecord] {
+        guard let metrics else { return [] }
         let (closing, segment) = (window.closing, plan.stream.segments[index])
         let all = metrics.evaluate(cell, segment: index) { input in
             references.map {
@@ -41,6 +44,7 @@ extension StageTwoOperator {
             }
             publishGroup(record, events, &window, emit)
         }
+        return all
     }
 
     /// An aggregate of a baseline, or of a column beside one.

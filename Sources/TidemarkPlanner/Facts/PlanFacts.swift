@@ -40,12 +40,14 @@ package struct PlanFacts: Sendable {
 
 /// False alerts that are expected; `nil`: off.
 package struct Budget: Sendable, Equatable {
-    /// For all monitors of severity page together.
+    /// For monitors of severity page.
     package var page: ErrorBudget? = ErrorBudget(count: 1, periodMs: weekMs)
-    /// For all monitors of severity warn together.
+    /// For monitors of severity warn.
     package var warn: ErrorBudget? = ErrorBudget(count: 1, periodMs: dayMs)
-    /// For all monitors of severity info together.
+    /// For monitors of severity info.
     package var info: ErrorBudget? = ErrorBudget(count: 1, periodMs: hourMs)
+    /// Each monitor has so much for itself; else all monitors of a severity share it.
+    package var isOfMonitor = false
 
     /// What is expected where a topology says nothing.
     package init() {}

@@ -30,6 +30,8 @@ struct Scope {
     var binless: Set<Int> = []
     /// Columns whose values that come again are counted, for checks of quality.
     var repeats: Set<Int> = []
+    /// Columns of which learned baselines keep which values there were, for checks of quality.
+    var seen: Set<Int> = []
     /// Columns whose different values are counted, for checks of quality.
     var counted: Set<Int> = []
     /// Numbers and conditions of windows.

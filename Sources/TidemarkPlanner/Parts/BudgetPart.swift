@@ -31,13 +31,19 @@ enum BudgetPart {
     ]
     static let per = Key(
         "per",
-        ValueType<String>.choice(
-            ["topology"], later: ["stream", "monitor", "segment", "group", "pooled"]),
-        usual: "topology", "what one budget covers")
+        ValueType<String>.choice(["topology", "stream", "monitor"]), usual: "topology",
+        "what one budget covers: all monitors together, or each; a topology has one stream")
     static let method = Key(
         "method",
         ValueType<String>.choice(
-            ["fixed"], later: ["e_lond", "lord", "saffron", "addis", "e_bh"]),
+            ["fixed"],
+            refused: Dictionary(
+                uniqueKeysWithValues: ["e_lond", "lord", "saffron", "addis", "e_bh"].map {
+                    (
+                        $0,
+                        "its levels follow from the verdicts before, in an order that partitions and restarts do not keep"
+                    )
+                })),
         usual: "fixed", "how it is spread")
     static let part = PartSpec(
         "budget", path: "budget", "false alerts that are expected, spread over the tests",
@@ -54,7 +60,7 @@ enum BudgetPart {
                 "the false alarms of severity \(entry.key) have no limit", expected: "a rate",
                 suggestion: "`1 per week`")
         }
-        _ = f.value(per)
+        budget.isOfMonitor = f.value(per) == "monitor"
         _ = f.value(method)
         return budget
     }

@@ -27,7 +27,7 @@ struct ExpectPart: Sendable {
 
     /// Where the numbers of a column are promised to lie.
     static func range(of column: ColumnPlan) -> (Double, Double)? {
-        let value = column.expected.values.first { $0.name == range.key.name }?.value
+        let value = column.expected[range.key.name]
         guard let ends = value?.asArray, ends.count == 2, let least = ends[0].asNumber,
             let most = ends[1].asNumber
         else { return nil }

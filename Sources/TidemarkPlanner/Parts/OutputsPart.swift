@@ -6,7 +6,7 @@ import TidemarkTopology
 /// Topics that are written.
 enum OutputsPart {
     static let aggregates = KeySpec(
-        "aggregates", .any("a topic, or { topic, layout, sketches }"),
+        "aggregates", .any("a topic, or { topic, layout, sketches, columns }"),
         says: usual(of: "<name>").aggregates,
         off: true, shape: .either([.text, .part("aggregates"), .off]), "results of every window")
     static let alerts = KeySpec(
@@ -30,8 +30,16 @@ enum OutputsPart {
         static let topic = KeySpec(
             "topic", .text(lengthMax: 249), says: usual(of: "<name>").aggregates, "the topic")
         static let layout = Key(
-            "layout", ValueType<String>.choice(["narrow"], later: ["wide"]), usual: "narrow",
-            "a record a column")
+            "layout",
+            ValueType<String>.choice(
+                ["narrow"],
+                refused: [
+                    "wide":
+                        "a record of all columns is as large as they are many, and topics limit their records; `columns` leaves some out"
+                ]), usual: "narrow", "a record a column")
+        static let columns = KeySpec(
+            "columns", .selector, says: "all",
+            "columns whose results are published; the others are watched all the same")
         /// Its values depend on which sketches there are.
         static func sketches(_ names: [String]) -> KeySpec {
             KeySpec(
@@ -43,7 +51,7 @@ enum OutputsPart {
         static func part(_ names: [String]) -> PartSpec {
             PartSpec(
                 "aggregates", path: "outputs.aggregates", "results of every window",
-                [topic, layout, sketches(names), KeySpec.later("columns", "only some")],
+                [topic, layout, sketches(names), columns],
                 example: "aggregates: { topic: churn-aggregates, sketches: [kll] }")
         }
     }
@@ -57,25 +65,30 @@ enum OutputsPart {
 
     /// The outputs of a topology of this name; `sketches` are the kinds that can be published.
     static func read(
-        _ top: Fields, name: String, sketches: [String]
+        _ top: Fields, name: String, sketches: [String], _ columns: [ColumnPlan]
     ) -> OutputsPlan {
         var plan = usual(of: name)
         guard let f = top.part(TopologyPart.outputs, part) else { return plan }
-        if let node = f[aggregates] { readAggregates(node, sketches, top.reading, into: &plan) }
+        if let node = f[aggregates] {
+            readAggregates(node, sketches, columns, top.reading, into: &plan)
+        }
         if let topic = f.topic(alerts) { plan.alerts = topic }
         if let topic = f.topic(deadLetters) { plan.deadLetters = topic }
         if !f.isOff(late), let topic = f.topic(late) { plan.late = topic }
         if !f.isOff(quarantined), let topic = f.topic(quarantined) { plan.quarantined = topic }
         if let node = f[audit], !node.isOff {
             top.reading.say(
-                "later", at: node.place, "the audit topic comes in a later version",
-                expected: "off", suggestion: "delete the line")
+                "later", at: node.place,
+                "an audit topic is refused: the fate of every record is counted, and what is set aside has topics",
+                expected: "off, with `dead_letters`, `late` and `quarantined`",
+                suggestion: "delete the line")
         }
         return plan
     }
 
     private static func readAggregates(
-        _ node: Node, _ names: [String], _ reading: Reading, into plan: inout OutputsPlan
+        _ node: Node, _ names: [String], _ columns: [ColumnPlan], _ reading: Reading,
+        into plan: inout OutputsPlan
     ) {
         if node.isOff {
             plan.aggregates = nil
@@ -85,6 +98,11 @@ enum OutputsPart {
             }
             if let topic = f.topic(Aggregates.topic) { plan.aggregates = topic }
             _ = f.value(Aggregates.layout)
+            if let node = f[Aggregates.columns],
+                let (picked, _) = Selector.read(node, columns: columns, reading: reading)
+            {
+                plan.published = Set(picked.map { columns[$0].name })
+            }
             if let list = f[Aggregates.sketches(names)], !list.isOff {
                 plan.sketches = sketches(list, names, reading)
             }
@@ -142,6 +160,6 @@ enum OutputsPart {
                 ("sketches_topic", .maybe(plan.sketchesTopic)), ("alerts", .text(plan.alerts)),
                 ("dead_letters", .text(plan.deadLetters)), ("late", .maybe(plan.late)),
                 ("quarantined", .maybe(plan.quarantined)),
-            ])
+            ] + (plan.published.map { [("columns", .texts($0.sorted()))] } ?? []))
     }
 }

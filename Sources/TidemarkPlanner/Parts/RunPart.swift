@@ -25,8 +25,14 @@ enum LimitsPart {
         "limits", path: "limits", "what is never exceeded",
         [
             memory, record, maxReread, badRows,
-            KeySpec.later("dead_letters", "dead letters a second"),
-            KeySpec.later("alerts", "alerts a minute"),
+            KeySpec.later(
+                "dead_letters", "dead letters a second",
+                because: "which records have a letter would depend on how fast they were read",
+                instead: "`bad_rows`, above which reading stops and a page goes out"),
+            KeySpec.later(
+                "alerts", "alerts a minute",
+                because: "an alert that is left out is one that nobody hears of",
+                instead: "`group: model` or `cool_down` in `alerts`, or a smaller `budget`"),
         ],
         example: "limits: { memory: 96MiB }")
 
@@ -45,7 +51,13 @@ enum RunPart {
     static let delivery = Setting(
         "delivery", \RunSettings.delivery, .choice(), usual: usual, "what a crash may repeat")
     static let merge = Key(
-        "merge", ValueType<String>.choice(["local"], later: ["kafka"]), usual: "local",
+        "merge",
+        ValueType<String>.choice(
+            ["local"],
+            refused: [
+                "kafka":
+                    "one process merges all partitions; more threads are `workers`, and what they give is the same"
+            ]), usual: "local",
         "where partitions are merged")
     static let commit = Setting(
         "commit", \RunSettings.commitMs, .duration(100...10 * secondMs), usual: usual,

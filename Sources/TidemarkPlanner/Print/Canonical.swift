@@ -77,6 +77,9 @@ enum Canonical {
                 "outputs", outputs.aggregates,
                 outputs.sketches.map(\.rawValue).sorted().joined(separator: ","), outputs.alerts,
                 outputs.deadLetters, outputs.late))
+        if let columns = outputs.published {
+            lines.append(Identity.Line("published", columns.sorted().joined(separator: ",")))
+        }
         if let topic = outputs.quarantined { lines.append(Identity.Line("quarantined", topic)) }
         return lines
     }

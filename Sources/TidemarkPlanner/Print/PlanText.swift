@@ -298,6 +298,9 @@ private struct PlanText {
             guard let rate = facts.budget.rate(of: severity) else {
                 return "\(severity.rawValue) off"
             }
+            if facts.budget.isOfMonitor {
+                return "\(severity.rawValue) \(rateText(rate)) for each monitor"
+            }
             return "\(severity.rawValue) \(rateText(rate)) = \(grouped(total)) tests × "
                 + scientific(min(1, rate.count / total))
         }

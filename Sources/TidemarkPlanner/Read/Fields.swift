@@ -93,9 +93,12 @@ extension Reading {
             }
             if field.isLater {
                 if entry.value.isOff { continue }
+                let why = field.refusal.map { "is refused: \($0.because)" }
                 say(
-                    "later", at: entry.keyPlace, "\(shown(entry.key)) comes in a later version",
-                    expected: "keys of this version", suggestion: "delete it for now")
+                    "later", at: entry.keyPlace,
+                    "\(shown(entry.key)) \(why ?? "comes in a later version")",
+                    expected: field.refusal?.instead ?? "keys of this version",
+                    suggestion: field.refusal == nil ? "delete it for now" : "delete it")
                 continue
             }
             guard !checkEmpty(entry, field) else { continue }

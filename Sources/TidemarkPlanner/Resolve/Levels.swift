@@ -13,22 +13,27 @@ enum Levels {
             scope.monitorKinds.kind(of: read.plan).check(&read, scope)
             plans.append(read.plan)
         }
+        // By who shares a budget, and by severity.
+        var totals: [String: [Severity: Double]] = [:]
         for index in plans.indices {
             let plan = plans[index]
             plans[index].testsPerPeriod = tests(of: plan, scope, facts.budget)
             if plan.alerts {
                 facts.testsPerPeriod[plan.severity, default: 0] += plans[index].testsPerPeriod
+                totals[sharer(plan, facts.budget), default: [:]][plan.severity, default: 0] +=
+                    plans[index].testsPerPeriod
             }
         }
         for index in plans.indices {
             let plan = plans[index]
             guard let rate = facts.budget.rate(of: plan.severity) else { continue }
             // One that never alerts is judged as if it did.
-            var total = facts.testsPerPeriod[plan.severity] ?? 0
+            let shared = totals[sharer(plan, facts.budget)] ?? [:]
+            var total = shared[plan.severity] ?? 0
             if !plan.alerts { total += plan.testsPerPeriod }
             if total > 0 { plans[index].level = rate.level(testsInPeriod: total) }
             if !plan.overrides.isEmpty {
-                plans[index].levels = levels(of: plan, scope, facts)
+                plans[index].levels = levels(of: plan, scope, facts.budget, shared)
                 plans[index].levels[plan.severity] = plans[index].level
             }
             plans[index].testsPerPeriod = total
@@ -36,17 +41,23 @@ enum Levels {
         return plans
     }
 
+    /// Monitors with the same share a budget: all, or those that are one in the topology.
+    private static func sharer(_ plan: MonitorPlan, _ budget: Budget) -> String {
+        budget.isOfMonitor ? String(plan.name.prefix { $0 != "." }) : ""
+    }
+
     /// The level at each severity, if the monitor's tests were of that one.
+    ///
+    /// - `shared`: tests of those who share its budget.
     private static func levels(
-        of plan: MonitorPlan, _ scope: Scope, _ facts: PlanFacts
+        of plan: MonitorPlan, _ scope: Scope, _ budget: Budget, _ shared: [Severity: Double]
     ) -> [Severity: Double] {
         var levels: [Severity: Double] = [:]
         for severity in Severity.allCases {
-            guard let rate = facts.budget.rate(of: severity) else { continue }
+            guard let rate = budget.rate(of: severity) else { continue }
             var other = plan
             other.severity = severity
-            let total =
-                (facts.testsPerPeriod[severity] ?? 0) + tests(of: other, scope, facts.budget)
+            let total = (shared[severity] ?? 0) + tests(of: other, scope, budget)
             if total > 0 { levels[severity] = rate.level(testsInPeriod: total) }
         }
         return levels

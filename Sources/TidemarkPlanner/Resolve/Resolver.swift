@@ -59,7 +59,7 @@ struct Resolver {
             top.part(TopologyPart.alerts, AlertKeys.part), monitors: monitors, scope)
         facts.silent = monitors.silent
         plan.outputs = OutputsPart.read(
-            top, name: plan.name, sketches: catalogue.sketches)
+            top, name: plan.name, sketches: catalogue.sketches, scope.columns)
         var judged = plan.stream
         judged.segments = scope.segments.plans
         AlertRoutesPart.read(top, judged, into: &plan.outputs)

@@ -13,7 +13,7 @@ package func simulationPlan(
     windows: [WindowPlan] = [WindowPlan(lengthMs: 60_000, stepMs: 60_000)], paneMs: Int64 = 10_000,
     batchRows: Int = 16, groupCountMax: Int = 100, idleMs: Int64? = 5_000,
     delivery: RunSettings.Delivery = .exactlyOnce, learns: Bool = false,
-    comparesMore: Bool = false, measures: Bool = false
+    comparesMore: Bool = false, measures: Bool = false, watches: Bool = false
 ) -> Plan {
     var source = SourcePlan(topics: ["in"])
     source.start = .earliest
@@ -24,7 +24,7 @@ package func simulationPlan(
     x.summary.moments = true
     x.summary.range = true
     x.summary.histogram = .edges([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
-    x.summary.metricSums = measures
+    x.summary.metricSums = measures || watches
     let columns = [
         ColumnPlan(name: "ts", role: .time, type: .time(.ms), path: [.key("ts")]),
         ColumnPlan(name: "model", role: .model, type: .category, path: [.key("model")]), x,
@@ -102,6 +102,7 @@ package func simulationPlan(
         outputs: OutputsPlan(
             aggregates: "aggregates", alerts: "alerts", deadLetters: "dead", late: "late"))
     if measures { addMetrics(&plan.stream, like: monitor) }
+    if watches { addWatches(&plan.stream, like: monitor) }
     plan.run.batchRows = batchRows
     plan.run.commitMs = 200
     plan.run.delivery = delivery
@@ -139,6 +140,81 @@ private func addMetrics(_ stream: inout StreamPlan, like monitor: MonitorPlan) {
     add("rows_initial", .rows, over: "initial")
     add("lacking_pool", .nullShare, over: "pool")
     add("most_champion", .max, over: "champion")
+}
+
+/// Adds a monitor of nearly every other kind, quiet by itself, and roll-ups of them.
+///
+/// - Precondition: the plan learns.
+private func addWatches(_ stream: inout StreamPlan, like monitor: MonitorPlan) {
+    let recent = stream.baselines.firstIndex { $0.name == "recent" } ?? 0
+    var began = LearningPlan(span: .first, lengthMs: 1_000)
+    began.minRows = 0
+    stream.baselines.append(BaselinePlan(name: "began", learning: began))
+    func watch(_ name: String, _ kind: String, _ change: (inout MonitorPlan) -> Void) {
+        var watch = monitor
+        (watch.name, watch.kind, watch.baseline, watch.columns) = (name, kind, -1, [])
+        (watch.needsCells, watch.alerts, watch.isMember) = (false, false, true)
+        change(&watch)
+        stream.monitors.append(watch)
+    }
+    /// Sum and number of rows, by these places in the expression.
+    func metric(
+        _ name: String, _ type: ExpressionType, _ expression: RowExpression,
+        over baseline: Int? = nil
+    ) -> Int {
+        var column = ColumnPlan(
+            name: name, role: .metric, type: type == .boolean ? .boolean : .number, path: [])
+        (column.isRead, column.isUnpublished) = (false, baseline != nil)
+        stream.columns.append(column)
+        let kinds: [(AggregateKind, Int?)] = [(.sum, 2), (.rows, nil)]
+        let label = baseline.map { stream.baselines[$0].name }
+        stream.metrics.append(
+            MetricPlan(
+                column: stream.columns.count - 1,
+                metric: MetricExpression(
+                    expression: expression, type: type,
+                    aggregates: kinds.map { Aggregate(kind: $0.0, baseline: label) },
+                    dimensions: []),
+                inputs: kinds.map { MetricInput(kind: $0.0, column: $0.1, baseline: baseline) }))
+        return stream.columns.count - 1
+    }
+    watch("nulls", "quality") {
+        ($0.columns, $0.level) = ([2], 0.05)
+        $0.settings = Settings([("check", .text("null")), ("most", .number(0.1))])
+    }
+    watch("lacking", "quality") {
+        ($0.columns, $0.level, $0.baseline, $0.asksEntries) = ([2], 0.05, recent, true)
+        $0.ignoreBelow = 0.02
+        $0.settings = Settings([("check", .text("null")), ("most", .null)])
+    }
+    watch("stale", "age") {
+        $0.baseline = stream.baselines.count - 1
+        $0.settings = Settings([("limit_ms", .integer(200_000))])
+    }
+    let mean = RowExpression.arithmetic(.divide, .column(0), .column(1))
+    let typical = metric("typical", .number, mean)
+    _ = metric("typical over recent", .number, mean, over: recent)
+    let usual = stream.metrics.count - 1
+    let busy = metric(
+        "busy", .boolean,
+        .and(
+            .compare(.greaterOrEqual, .column(1), .number(12)),
+            .compare(.greater, mean, .number(4))))
+    watch("moved", "metric") {
+        ($0.columns, $0.baseline) = ([typical], recent)
+        ($0.metric.change, $0.metric.usual) = (0.15, usual)
+    }
+    watch("rushed", "when") { $0.columns = [busy] }
+    let members = ["nulls", "lacking", "stale", "moved", "rushed"]
+    for (name, kind, members, bound) in [
+        ("many", "any_of", members, RollUpBound.count(4)),
+        ("both", "all_of", ["moved", "rushed"], .share(0.3)),
+    ] {
+        watch(name, kind) {
+            ($0.alerts, $0.isMember, $0.minRows, $0.atLeast) = (true, false, 0, bound)
+            $0.members = members.map { RollUpMember($0, monitors: [$0]) }
+        }
+    }
 }
 
 /// The plan with its column and its groups computed of what is read, a condition on its segment, and a rule.

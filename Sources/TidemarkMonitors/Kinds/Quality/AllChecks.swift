@@ -24,7 +24,7 @@ package enum QualityChecks {
     package static func tally(_ name: String, _ expected: Settings) -> CheckTally? {
         let check = named(name)
         guard let key = check.spec.contract?.key.name,
-            let value = expected.values.first(where: { $0.name == key })?.value
+            let value = expected[key]
         else { return nil }
         return check.tally(value)
     }

@@ -51,7 +51,7 @@ struct Quality: Monitor {
         let check = QualityChecks.named(check(of: monitor))
         let contract = check.spec.contract
         let expected = contract.flatMap { key in
-            column.expected.values.first { $0.name == key.key.name }?.value
+            column.expected[key.key.name]
         }
         // What the monitor allows, else what the column promises: a share, or that no value breaks it.
         let most =
@@ -74,12 +74,12 @@ struct Quality: Monitor {
     }
 
     private static func check(of monitor: MonitorPlan) -> String {
-        monitor.settings.values.first { $0.name == "check" }?.value.asText ?? ""
+        monitor.settings["check"]?.asText ?? ""
     }
 
     /// The share that is allowed; `nil`: what the column promises, or the baseline has.
     private static func most(of monitor: MonitorPlan) -> Double? {
-        monitor.settings.values.first { $0.name == "most" }?.value.asNumber
+        monitor.settings["most"]?.asNumber
     }
 
     func judges(segment: Int, size: Int, column: Int?) -> Bool {

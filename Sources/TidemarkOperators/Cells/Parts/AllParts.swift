@@ -5,7 +5,7 @@ package import TidemarkRecords
 let allParts: [any CellPart.Type] = [
     WideQuantiles.self, ShapePart.self, DecayPart.self, LogLinearPart.self, CountsPart.self,
     SamplePart.self, TrimmedMeanPart.self, RepeatsPart.self,
-    MetricSums.self, MetricQuantiles.self,
+    MetricSums.self, MetricQuantiles.self, SeenPart.self,
 ]
 
 /// The summaries that the planner knows by their specs: for `Catalogue(summaries:)`.

@@ -71,6 +71,8 @@ protocol CellPart: AnyObject, Sendable {
     var sketch: PartSketch? { get }
     /// What it knows of ids that came again; `nil`: nothing.
     var repeats: IDRepeats? { get }
+    /// Which values there were; `nil`: nobody keeps it.
+    var seen: SeenCounts? { get }
 }
 
 /// The bytes of a part for the sketches topic.
@@ -93,4 +95,5 @@ extension CellPart {
     func describe(into record: inout AggregateRecord) {}
     var sketch: PartSketch? { nil }
     var repeats: IDRepeats? { nil }
+    var seen: SeenCounts? { nil }
 }

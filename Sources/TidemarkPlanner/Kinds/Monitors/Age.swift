@@ -35,15 +35,9 @@ struct Age: MonitorKind {
 
     func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
         let entry = monitor.entry
-        guard let part,
-            let f = scope.reading.fields(entry.value, part, what: "a monitor of age")
+        let own = [limit, since]
+        guard var plan = start(monitor, as: "a monitor of age", own, overridable: own, scope)?.plan
         else { return }
-        var plan = monitor.common
-        plan.name = entry.key
-        plan.kind = name
-        f.read(AlertKeys.ofMonitor + [limit, since], into: &plan)
-        Reach.read(f, scope, into: &plan)
-        OverridesPart.read(f, [limit, since], scope, into: &plan)
         // It keeps when a group began, and no more.
         var learning = LearningPlan(span: .first, lengthMs: secondMs)
         learning.minRows = 0

@@ -96,10 +96,12 @@ struct ReadMonitor {
 struct ReadMonitors {
     /// Monitors that judge windows.
     var judges: [ReadMonitor] = []
-    /// Names of those that add others up, with the names of these.
-    var rollUps: [(name: String, members: [Node])] = []
+    /// Those that add others up.
+    var rollUps: [ReadRollUp] = []
     /// Monitors of silence.
     var silences: [FreshnessPlan] = []
+    /// Names of those of the source as a whole, though they may not be needed.
+    var ofSource: Set<String> = []
     /// What is not watched though it might be thought so, for the plan's text: the name of a row, and what it says.
     var silent: [(name: String, text: String)] = []
 
@@ -248,7 +250,7 @@ struct MonitorKinds: Sendable {
         for kind in all where !entries.contains(where: { $0.key == kind.name }) {
             kind.addUnmentioned(top, common: common(kind), &scope, into: &found)
         }
-        found.joinRollUps(top.reading)
+        found.joinRollUps(top.reading, scope.windows)
         return found
     }
 

@@ -23,21 +23,14 @@ struct DeclaredMonitor: MonitorKind {
 
     func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
         let entry = monitor.entry
-        guard let part,
-            let f = scope.reading.fields(entry.value, part, what: "a monitor of \(name)")
+        guard let (f, common) = start(monitor, as: "a monitor of \(name)", overridable: [], scope)
         else { return }
-        var plan = monitor.common
-        plan.name = entry.key
-        plan.kind = name
-        f.read(AlertKeys.ofMonitor, into: &plan)
-        Reach.read(f, scope, into: &plan)
-        plan.baseline = -1
+        var plan = common
         if spec.needsBaseline {
             guard let baseline = Reach.baseline(f, of: entry, &scope) else { return }
             plan.baseline = baseline
         }
         plan.settings = settings(f)
-        OverridesPart.read(f, [], scope, into: &plan)
         guard let (picked, named) = Reach.columns(f, columns, of: entry, scope) else { return }
         plan.columns = picked
         scope.named.formUnion(named)

@@ -15,6 +15,10 @@ struct Drift: MonitorKind {
     let ignoreBelow = Key(
         "ignore_below", ValueType.share(max: 100).optional, says: "by test",
         "the smallest effect worth hearing")
+    let combine = Setting(
+        "combine", \MonitorPlan.needsAllTests, .choice([("any", false), ("all", true)]),
+        usual: AlertKeys.usual, json: "combine",
+        "of several tests: whether one that finds drift is enough, or all have to")
     let fallback = Setting(
         "fallback", \MonitorPlan.fallsBack, .choice([("none", false), ("pooled", true)]),
         usual: AlertKeys.usual, json: "fallback",
@@ -47,15 +51,13 @@ struct Drift: MonitorKind {
             ]),
             "how it is measured")
         let own: [any TopologyKey] = [
-            columns, tests, ignoreBelow, Reach.against, fallback, Reach.segments, Reach.windows,
+            columns, tests, combine, ignoreBelow, Reach.against, fallback, Reach.segments,
+            Reach.windows,
             minRows, OverridesPart.key(Self.overridable(minRows)),
-        ]
-        let later = [
-            KeySpec.later("combine", "any or all of several tests")
         ]
         part = PartSpec(
             name, path: "monitors.*", "a group's window against a baseline, column by column",
-            own + AlertKeys.ofMonitor + later,
+            own + AlertKeys.ofMonitor,
             example: "monitors: { score-drift: { drift: scores, test: psi, ignore_below: 0.2 } }")
     }
 
@@ -82,14 +84,12 @@ struct Drift: MonitorKind {
 
     private func read(_ monitor: MonitorEntry, _ scope: inout Scope) -> ReadMonitor? {
         let entry = monitor.entry
-        guard let part,
-            let f = scope.reading.fields(entry.value, part, what: "a drift monitor")
+        guard
+            let (f, common) = start(
+                monitor, as: "a drift monitor", [minRows],
+                overridable: Self.overridable(minRows), scope)
         else { return nil }
-        var plan = monitor.common
-        plan.name = entry.key
-        plan.kind = name
-        f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
-        Reach.read(f, scope, into: &plan)
+        var plan = common
         guard let baseline = Reach.baseline(f, of: entry, learns: true, &scope) else { return nil }
         plan.baseline = baseline
         if fallback.read(f, &plan), plan.fallsBack, let node = f[fallback] {
@@ -101,12 +101,21 @@ struct Drift: MonitorKind {
         scope.named.formUnion(named)
         plan.ignoreBelow = f.value(ignoreBelow)
         plan.tests = readTests(f, ignoreBelow: plan.ignoreBelow) ?? .automatic
-        OverridesPart.read(f, Self.overridable(minRows), scope, into: &plan)
+        readCombine(f, into: &plan)
         if plan.tests == .automatic, plan.ignoreBelow == nil {
             plan.ignoreBelow = TwoSample.automatic.spec.ignoreBelow
         }
         return ReadMonitor(
             plan: plan, place: place, named: named, testPlace: f[tests]?.place ?? place)
+    }
+
+    /// Whether all tests have to find drift; of use where there are several.
+    private func readCombine(_ f: Fields, into plan: inout MonitorPlan) {
+        guard combine.read(f, &plan), let node = f[combine] else { return }
+        if case .named(let tests) = plan.tests, tests.count > 1 { return }
+        f.reading.say(
+            "misplaced-key", at: node.place, "`combine` has no effect with one test",
+            expected: "several tests", suggestion: "`test: [psi, ks]`")
     }
 
     /// A file must have what groups without entries are to be compared with.
@@ -141,7 +150,8 @@ struct Drift: MonitorKind {
                 ignored: "\(spec.name) \(numberText(plan.ignoreBelow ?? spec.ignoreBelow))")
         case .named(let tests):
             return MonitorCells(
-                test: tests.map(\.test).joined(separator: " "), columns: plan.columns.count,
+                test: tests.map(\.test).joined(separator: plan.needsAllTests ? "+" : " "),
+                columns: plan.columns.count,
                 ignored: tests.map { "\($0.test) \(numberText($0.ignoreBelow))" }
                     .joined(separator: " "))
         }
@@ -158,7 +168,9 @@ struct Drift: MonitorKind {
         return [
             ("test", .object(tests)), ("against", .text(stream.baselines[plan.baseline].name)),
             ("columns", .texts(plan.columns.map { stream.columns[$0].name })),
-        ] + [minRows.fact(plan), fallback.fact(plan)].compactMap(\.self)
+        ]
+            + (plan.needsAllTests ? [combine, minRows, fallback] : [minRows, fallback])
+            .compactMap { $0.fact(plan) }
     }
 
     func identity(_ plan: MonitorPlan) -> MonitorIdentity {
@@ -166,6 +178,9 @@ struct Drift: MonitorKind {
         if case .named(let tests) = plan.tests {
             identity.tests = tests.map(\.test).joined(separator: ",")
             identity.effects = tests.map(\.ignoreBelow.canonicalText).joined(separator: ",")
+        }
+        if plan.needsAllTests {
+            identity.judged = [Identity.Line("combine", plan.name, "all")]
         }
         if plan.fallsBack { identity.data = [Identity.Line("fallback", plan.name, "pooled")] }
         return identity

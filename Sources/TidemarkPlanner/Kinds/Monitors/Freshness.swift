@@ -11,7 +11,7 @@ struct Freshness: MonitorKind {
         "freshness", \FreshnessPlan.limitMs, .duration(1000...31 * 86_400_000), usual: usual,
         json: "limit_ms", "the longest silence")
     private let per = Setting(
-        "per", \FreshnessPlan.per, .choice(later: ["stream", "monitor", "pooled"]), usual: usual,
+        "per", \FreshnessPlan.per, .choice(), usual: usual,
         json: "per", "what must not be silent")
     private let segments = KeySpec(
         "segments", .list("a list of segments"), says: "all", "where it looks, per segment or group"
@@ -19,6 +19,9 @@ struct Freshness: MonitorKind {
     private let severity = Setting(
         "severity", \FreshnessPlan.severity, .choice(), usual: usual, json: "severity", "how urgent"
     )
+    private let alert = Setting(
+        "alert", \FreshnessPlan.alerts, .booleanOrOff, usual: usual,
+        "off: it serves roll-ups alone")
     private let texts = [
         Setting(
             "summary", \FreshnessPlan.summary, ValueType.text(lengthMax: 300).optional,
@@ -34,7 +37,7 @@ struct Freshness: MonitorKind {
         PartSpec(
             name, path: "monitors.freshness",
             "nothing comes: on the source (wall clock), of a segment or of a group (event time)",
-            [limit, per, segments, severity] + texts,
+            [limit, per, segments, severity, alert] + texts,
             example: "monitors: { silent: { freshness: 2h, per: group, severity: warn } }")
     }
 
@@ -53,6 +56,13 @@ struct Freshness: MonitorKind {
         readReach(f, of: monitor.entry, scope, into: &plan)
         severity.read(f, &plan)
         f.read(texts, into: &plan)
+        if alert.read(f, &plan), !plan.alerts, plan.per == .source, let node = f[alert] {
+            f.reading.say(
+                "misplaced-key", at: node.place,
+                "without an alert nothing is left of a monitor of the source as a whole",
+                expected: "`per: segment` or `per: group`, for roll-ups",
+                suggestion: "`\(monitor.entry.key): off`")
+        }
         add(plan, scope, into: &found)
     }
 
@@ -67,6 +77,7 @@ struct Freshness: MonitorKind {
     /// A file or a finished topic is silent by nature, and a clock on the wall says nothing of it; `--until-end`
     /// looks at no clock either.
     private func add(_ plan: FreshnessPlan, _ scope: Scope, into found: inout ReadMonitors) {
+        if plan.per == .source { found.ofSource.insert(plan.name) }
         if plan.per != .source || !scope.isFile { found.silences.append(plan) }
     }
 
@@ -124,8 +135,9 @@ struct Freshness: MonitorKind {
             case .segment: "without a row of \(names)"
             case .group: "without a row of a group of \(names)"
             }
+        let loud = plan.alerts ? plan.severity.rawValue : "no alert"
         return
-            "\(plan.name) (\(plan.severity.rawValue)) after \(durationText(plan.limitMs)) \(what)"
+            "\(plan.name) (\(loud)) after \(durationText(plan.limitMs)) \(what)"
     }
 
     private func facts(_ plan: FreshnessPlan, _ stream: StreamPlan) -> JSONValue {
@@ -133,7 +145,8 @@ struct Freshness: MonitorKind {
         return .object(
             [("name", .text(plan.name))] + [limit, per].compactMap { $0.fact(plan) }
                 + [("segments", .texts(names))] + [severity].compactMap { $0.fact(plan) }
-                + [("forget_ms", plan.per == .source ? .null : .integer(plan.forgetMs))])
+                + [("forget_ms", plan.per == .source ? .null : .integer(plan.forgetMs))]
+                + (plan.alerts ? [] : [("alert", .boolean(false))]))
     }
 
     private func identity(_ plan: FreshnessPlan, _ stream: StreamPlan) -> [Identity.Line] {
@@ -142,6 +155,7 @@ struct Freshness: MonitorKind {
                 "freshness", plan.name, plan.limitMs, plan.severity.rawValue, plan.description,
                 plan.summary, plan.runbook)
         ]
+        if !plan.alerts { lines.append(Identity.Line("alert", plan.name, "off")) }
         if plan.per != Self.usual.per {
             lines.append(
                 Identity.Line(

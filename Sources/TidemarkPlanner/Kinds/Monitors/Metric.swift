@@ -54,14 +54,12 @@ struct Metric: MonitorKind {
 
     func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
         let entry = monitor.entry
-        guard let part,
-            let f = scope.reading.fields(entry.value, part, what: "a metric monitor")
+        let overridable = [above, below, change, minRows]
+        guard
+            let (f, common) = start(
+                monitor, as: "a metric monitor", [minRows], overridable: overridable, scope)
         else { return }
-        var plan = monitor.common
-        (plan.name, plan.kind, plan.baseline) = (entry.key, name, -1)
-        f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
-        Reach.read(f, scope, into: &plan)
-        OverridesPart.read(f, [above, below, change, minRows], scope, into: &plan)
+        var plan = common
         let node = f[value]
         guard let rule = rule(f, entry), let node,
             let column = MetricWatched.column(node, of: entry, wanted: .number, &scope)

@@ -110,13 +110,15 @@ struct Quality: MonitorKind {
         into found: inout ReadMonitors
     ) {
         let entry = monitor.entry
-        guard let part,
-            let f = scope.reading.fields(entry.value, part, what: "a quality monitor"),
+        guard
+            let (f, begun) = start(
+                monitor, as: "a quality monitor", [minRows],
+                overridable: Self.overridable(minRows), scope),
             let (picked, named) = Reach.columns(f, columns, of: entry, scope)
         else { return }
         guard
             let (plan, given, baseline) = common(
-                f, monitor, isUnmentioned: isUnmentioned, &scope)
+                f, begun, entry, isUnmentioned: isUnmentioned, &scope)
         else { return }
         scope.named.formUnion(named)
         let place = f[columns]?.place ?? entry.keyPlace
@@ -133,7 +135,7 @@ struct Quality: MonitorKind {
             }.sorted()
             sayOthers(check, named, at: own?.place ?? place, own != nil, scope)
             let candidates = plan.columns
-            set(&plan, check, bound, baseline: baseline, &scope)
+            set(&plan, check, bound, isGiven: own != nil, baseline: baseline, &scope)
             let quiet = candidates.filter { !plan.columns.contains($0) }
             // What no column promises nobody expects to be checked.
             if !quiet.isEmpty, check.spec.compares != nil {
@@ -150,18 +152,23 @@ struct Quality: MonitorKind {
                     plan: plan, place: place, named: named, testPlace: own?.place ?? place))
         }
         if !silent.isEmpty {
+            let plan = baseline >= 0 ? scope.baselines.plans[baseline] : nil
+            let keepsValues = plan.map { $0.isOfStream && $0.topic == nil } ?? false
             found.silent.append(
                 (
                     entry.key,
                     "no `expect` and no baseline from a file says what is usual: "
                         + silent.joined(separator: ", ")
+                        + (keepsValues
+                            ? " (`checks: { unseen: auto }` keeps which values there were)" : "")
                 ))
         }
     }
 
     /// What all checks of a monitor have alike, the checks that are given, and the baseline.
     private func common(
-        _ f: Fields, _ monitor: MonitorEntry, isUnmentioned: Bool, _ scope: inout Scope
+        _ f: Fields, _ begun: MonitorPlan, _ entry: Node.Entry, isUnmentioned: Bool,
+        _ scope: inout Scope
     ) -> (plan: MonitorPlan, checks: Fields?, baseline: Int)? {
         var given: Fields?
         if f.has(checks) {
@@ -170,14 +177,10 @@ struct Quality: MonitorKind {
             }
             given = own
         }
-        var plan = monitor.common
-        plan.kind = name
+        var plan = begun
         plan.isUnmentioned = isUnmentioned
-        f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
-        Reach.read(f, scope, into: &plan)
         plan.ignoreBelow = f.value(ignoreBelow)
-        OverridesPart.read(f, Self.overridable(minRows), scope, into: &plan)
-        guard let baseline = baseline(f, of: monitor.entry, isUnmentioned: isUnmentioned, &scope)
+        guard let baseline = baseline(f, of: entry, isUnmentioned: isUnmentioned, &scope)
         else { return nil }
         return (plan, given, baseline)
     }
@@ -207,22 +210,28 @@ struct Quality: MonitorKind {
     }
 
     /// Leaves the columns of which something is known, and says what it is.
+    ///
+    /// - `isGiven`: the topology names the check. What it costs to keep which values there were is asked for.
     private func set(
-        _ plan: inout MonitorPlan, _ check: Check, _ bound: Bound, baseline: Int,
+        _ plan: inout MonitorPlan, _ check: Check, _ bound: Bound, isGiven: Bool, baseline: Int,
         _ scope: inout Scope
     ) {
         let contract = check.spec.contract
         func promise(_ index: Int) -> JSONValue? {
             contract.flatMap { contract in
-                scope.columns[index].expected.values.first { $0.name == contract.key.name }?.value
+                scope.columns[index].expected[contract.key.name]
             }
         }
         var isCompared = false
-        let hasFile = baseline >= 0 ? scope.baselines.summaries[baseline] : nil
-        let isOfStream = baseline >= 0 && scope.baselines.plans[baseline].isOfStream
+        let file = baseline >= 0 ? scope.baselines.summaries[baseline] : nil
+        let origin = baseline >= 0 ? scope.baselines.plans[baseline] : nil
+        let isOfStream = origin?.isOfStream ?? false
         func isKnown(_ index: Int) -> Bool {
-            if isOfStream { return check.spec.compares != .names }
-            return hasFile?.columns.contains { $0.name == scope.columns[index].name } ?? false
+            // A topic says how many values fell into each cell, not which.
+            if isOfStream {
+                return check.spec.compares != .names || isGiven && origin?.topic == nil
+            }
+            return file?.columns.contains { $0.name == scope.columns[index].name } ?? false
         }
         let counts = contract.map { !$0.isShare } ?? false
         plan.columns.removeAll { index in
@@ -239,9 +248,8 @@ struct Quality: MonitorKind {
         let looksUp = check.spec.pages && baseline >= 0
         plan.baseline = isCompared || looksUp ? baseline : -1
         plan.asksEntries = plan.baseline >= 0
-        plan.needsCells =
-            isCompared
-            && (check.spec.compares == .names || isOfStream && check.spec.compares == .cells)
+        plan.needsCells = isCompared && check.spec.compares == (isOfStream ? .cells : .names)
+        plan.asksSeen = isCompared && isOfStream && check.spec.compares == .names
         if check.spec.pages { plan.severity = .page }
         var most = JSONValue.null
         if case .most(let share) = bound { most = .number(share) }
@@ -262,6 +270,7 @@ struct Quality: MonitorKind {
             }
             if check.spec.columns == [.ids] { scope.repeats.insert(index) }
             if counts, !check.spec.takesShare { scope.counted.insert(index) }
+            if plan.asksSeen, promise(index) == nil { scope.seen.insert(index) }
         }
     }
 
@@ -287,9 +296,7 @@ struct Quality: MonitorKind {
     private func sayNothing(_ check: Check, at place: Place, _ scope: Scope) {
         let sorts = CheckSpec.Columns.allCases.filter(check.spec.columns.contains)
         let key = check.spec.contract.map { "`\($0.key.name)` in `expect`" }
-        let other = check.spec.compares.map {
-            $0 == .names ? "a baseline from a file" : "a baseline"
-        }
+        let other = check.spec.compares.map { _ in "a baseline" }
         let needs = [key, other].compactMap(\.self)
         scope.reading.say(
             "matches-nothing", at: place,
@@ -322,15 +329,15 @@ struct Quality: MonitorKind {
     func compares(_ plan: MonitorPlan) -> Bool { plan.baseline >= 0 }
 
     private func check(of plan: MonitorPlan) -> String {
-        plan.settings.values.first { $0.name == "check" }?.value.asText ?? ""
+        plan.settings["check"]?.asText ?? ""
     }
 
     private func most(of plan: MonitorPlan) -> Double? {
-        plan.settings.values.first { $0.name == "most" }?.value.asNumber
+        plan.settings["most"]?.asNumber
     }
 
     private func promises(of plan: MonitorPlan) -> [String: JSONValue] {
-        let promises = plan.settings.values.first { $0.name == "expect" }?.value.asObject ?? []
+        let promises = plan.settings["expect"]?.asObject ?? []
         return Dictionary(promises.map { ($0.name, $0.value) }) { first, _ in first }
     }
 

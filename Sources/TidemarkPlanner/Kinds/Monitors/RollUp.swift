@@ -44,7 +44,7 @@ struct RollUp: MonitorKind {
         self.name = name
         members = KeySpec(
             name, .list("a list of monitors"), required: true,
-            "monitors of windows; with `alert: off` they are quiet alone")
+            "monitors of any kind but roll-ups; with `alert: off` they are quiet alone")
         let own: [any TopologyKey] = [members, atLeast, Reach.segments, Reach.windows]
         part = PartSpec(
             name, path: "monitors.*",
@@ -58,15 +58,11 @@ struct RollUp: MonitorKind {
 
     func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
         let entry = monitor.entry
-        guard let part,
-            let f = scope.reading.fields(entry.value, part, what: "a roll-up"),
-            let node = f[members]
-        else { return }
-        var plan = monitor.common
-        (plan.name, plan.kind, plan.baseline) = (entry.key, name, -1)
-        (plan.needsCells, plan.minRows) = (false, 0)
-        f.read(AlertKeys.ofMonitor + [atLeast], into: &plan)
-        Reach.read(f, scope, into: &plan)
+        let begun = start(
+            monitor, as: "a roll-up", [atLeast], overridable: nil, scope,
+            usual: { ($0.needsCells, $0.minRows) = (false, 0) })
+        guard let (f, common) = begun, let node = f[members] else { return }
+        var plan = common
         let names = scope.reading.list(
             node, what: "a list of monitors", orOne: true, countMax: Self.countMax)
         guard !names.isEmpty else {
@@ -78,7 +74,10 @@ struct RollUp: MonitorKind {
         plan.settings = Settings([
             ("members", .text(names.compactMap(\.text).joined(separator: ",")))
         ])
-        found.rollUps.append((entry.key, names))
+        found.rollUps.append(
+            ReadRollUp(
+                name: entry.key, members: names, hasSegments: f.has(Reach.segments),
+                hasWindows: f.has(Reach.windows)))
         found.judges.append(ReadMonitor(plan: plan, place: node.place, testPlace: node.place))
     }
 
@@ -88,7 +87,7 @@ struct RollUp: MonitorKind {
     // MARK: What a plan says
 
     private func names(_ plan: MonitorPlan) -> String {
-        plan.settings.values.first { $0.name == "members" }?.value.asText ?? ""
+        plan.settings["members"]?.asText ?? ""
     }
 
     func cells(_ plan: MonitorPlan) -> MonitorCells {
@@ -111,45 +110,100 @@ struct RollUp: MonitorKind {
     }
 }
 
+/// A roll-up as it was read: its members are looked up once all monitors are known.
+struct ReadRollUp {
+    var name: String
+    var members: [Node]
+    /// The topology says where it looks.
+    var hasSegments: Bool
+    var hasWindows: Bool
+}
+
+/// What can be a member of a roll-up: a monitor with the place where it looks.
+private struct Candidate {
+    var monitors: [String]
+    var segments: Set<Int>
+    /// `nil`: it is a silence, which has no windows.
+    var windows: Set<Int>?
+}
+
 extension ReadMonitors {
+    private static let rollUpKinds = ["any_of", "all_of"]
+
     /// Finds the members of roll-ups among all monitors; what is none is reported.
-    mutating func joinRollUps(_ reading: Reading) {
-        let kinds = ["any_of", "all_of"]
-        let known = judges.filter { !kinds.contains($0.plan.kind) }.map {
-            String($0.plan.name.prefix { $0 != "." })
-        }
-        for (rollUp, nodes) in rollUps {
-            guard let place = judges.firstIndex(where: { $0.plan.name == rollUp }) else { continue }
-            for node in nodes {
+    ///
+    /// Where a roll-up does not say where it looks, it looks where its members do. A silence has no window: it
+    /// counts at the end of those of the roll-up, and where all members are silences these are the shortest.
+    mutating func joinRollUps(_ reading: Reading, _ windows: [WindowPlan]) {
+        for rollUp in rollUps {
+            guard let place = judges.firstIndex(where: { $0.plan.name == rollUp.name }) else {
+                continue
+            }
+            var members: [Candidate] = []
+            for node in rollUp.members {
                 guard let name = reading.text(node, expected: "a monitor") else { continue }
-                let members = judges.indices.filter {
-                    !kinds.contains(judges[$0].plan.kind)
-                        && (judges[$0].plan.name == name
-                            || judges[$0].plan.name.hasPrefix("\(name)."))
-                }
-                guard !members.isEmpty else {
-                    sayNoMember(name, node, known, reading)
+                guard let found = candidate(name) else {
+                    sayNoMember(name, node, reading)
                     continue
                 }
-                judges[place].plan.members.append(members)
-                for member in members { judges[member].plan.isMember = true }
+                judges[place].plan.members.append(
+                    RollUpMember(name, monitors: found.monitors))
+                for judge in judges.indices
+                where found.monitors.contains(judges[judge].plan.name) {
+                    judges[judge].plan.isMember = true
+                }
+                members.append(found)
+            }
+            guard !members.isEmpty else { continue }
+            let segments = members.reduce(into: Set<Int>()) { $0.formUnion($1.segments) }
+            if !rollUp.hasSegments {
+                judges[place].plan.segments.removeAll { !segments.contains($0) }
+            }
+            guard !rollUp.hasWindows else { continue }
+            let judged = members.compactMap(\.windows)
+            let shortest = windows.indices.min { windows[$0].lengthMs < windows[$1].lengthMs }
+            judges[place].plan.windows.removeAll { index in
+                judged.isEmpty
+                    ? index != shortest : !judged.contains { $0.contains(index) }
             }
         }
     }
 
-    private func sayNoMember(
-        _ name: String, _ node: Node, _ known: [String], _ reading: Reading
-    ) {
-        let isSilence = silences.contains { $0.name == name }
+    /// The monitors of the plan that a name stands for; `nil`: none that can be a member.
+    private func candidate(_ name: String) -> Candidate? {
+        if let silence = silences.first(where: { $0.name == name && $0.per != .source }) {
+            return Candidate(monitors: [name], segments: Set(silence.segments), windows: nil)
+        }
+        let found = judges.map(\.plan).filter {
+            !Self.rollUpKinds.contains($0.kind)
+                && ($0.name == name || $0.name.hasPrefix("\(name)."))
+        }
+        guard !found.isEmpty else { return nil }
+        return Candidate(
+            monitors: found.map(\.name), segments: Set(found.flatMap(\.segments)),
+            windows: Set(found.flatMap(\.windows)))
+    }
+
+    private func sayNoMember(_ name: String, _ node: Node, _ reading: Reading) {
+        let judged = judges.filter { !Self.rollUpKinds.contains($0.plan.kind) }.map {
+            String($0.plan.name.prefix { $0 != "." })
+        }
+        let known = Set(judged + silences.filter { $0.per != .source }.map(\.name))
+        let expected = "monitors: " + known.sorted().joined(separator: ", ")
+        if ofSource.contains(name) {
+            reading.say(
+                "not-a-member", at: node.place,
+                "\(shown(name)) watches the source as a whole: while that is silent no window ends,"
+                    + " and nothing is added up",
+                expected: expected, suggestion: "`per: segment` or `per: group` in `\(name)`")
+            return
+        }
         let isRollUp = judges.contains { $0.plan.name == name }
         reading.say(
-            isSilence || isRollUp ? "not-a-member" : "unknown-monitor", at: node.place,
-            isSilence
-                ? "\(shown(name)) watches silence, which is told between windows"
-                : isRollUp
-                    ? "\(shown(name)) adds up others itself" : "no monitor \(shown(name))",
-            expected: "monitors of windows: "
-                + Array(Set(known)).sorted().joined(separator: ", "),
-            suggestion: nearest(name, known).map { "`\($0)`" })
+            isRollUp ? "not-a-member" : "unknown-monitor", at: node.place,
+            isRollUp ? "\(shown(name)) adds up others itself" : "no monitor \(shown(name))",
+            expected: expected,
+            suggestion: isRollUp
+                ? "its members" : nearest(name, known.sorted()).map { "`\($0)`" })
     }
 }

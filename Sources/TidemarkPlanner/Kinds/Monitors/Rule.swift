@@ -37,20 +37,14 @@ struct Rule: MonitorKind {
 
     func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
         let entry = monitor.entry
-        guard let part,
-            let f = scope.reading.fields(entry.value, part, what: "a rule"),
-            let node = f[condition], !scope.columns.isEmpty,
+        let begun = start(
+            monitor, as: "a rule", [minRows], overridable: [minRows], scope,
+            usual: { $0.minRows = 1 })
+        guard let (f, common) = begun, let node = f[condition], !scope.columns.isEmpty,
             let read = ExpressionReader.condition(
                 node, for: "a rule", columns: scope.columns, reading: scope.reading)
         else { return }
-        var plan = monitor.common
-        plan.name = entry.key
-        plan.kind = name
-        plan.minRows = 1
-        f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
-        Reach.read(f, scope, into: &plan)
-        OverridesPart.read(f, [minRows], scope, into: &plan)
-        plan.baseline = -1
+        var plan = common
         plan.settings = Settings([("broken", .number(f.value(broken)))])
         var column = ColumnPlan(name: entry.key, role: .rule, type: .number, path: [])
         column.isHidden = true
@@ -75,7 +69,7 @@ struct Rule: MonitorKind {
     func compares(_ plan: MonitorPlan) -> Bool { false }
 
     private func share(of plan: MonitorPlan) -> Double {
-        plan.settings.values.first { $0.name == "broken" }?.value.asNumber ?? 0
+        plan.settings["broken"]?.asNumber ?? 0
     }
 
     // MARK: What a plan says

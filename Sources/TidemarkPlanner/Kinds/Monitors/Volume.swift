@@ -1,9 +1,10 @@
 import TidemarkDataflow
+import TidemarkExpressions
 import TidemarkLanguage
 import TidemarkText
 import TidemarkTopology
 
-/// Too few or too many rows of a group in a window.
+/// Too few or too many rows of a group in a window, or too little or too much of a number of it.
 struct Volume: MonitorKind {
     let name = "volume"
     /// The default of `drop`: of the monitor that exists without being mentioned, and of one that is written down.
@@ -11,8 +12,9 @@ struct Volume: MonitorKind {
     /// With fewer windows nobody can tell how much the number of rows varies.
     private let windowCounts: (least: Int64, better: Int64) = (3, 12)
 
-    private let rows = Key(
-        "volume", ValueType<String>.choice(["rows"]), usual: "rows", "what is counted")
+    private let amount = KeySpec(
+        "volume", .any("rows, or an aggregate"), says: "rows", shape: .text,
+        "what is watched: rows, a metric by its name, or an expression over aggregates")
     private let drop: Key<Double?>
     private let rise = Setting(
         "rise", \VolumeRule.rise, ValueType.share(max: 100).orOff, usual: VolumeRule(),
@@ -41,11 +43,12 @@ struct Volume: MonitorKind {
                 "{ trailing: \(durationText(usualSpanMs)) }, at least \(windowCounts.better) windows",
             "what is expected")
         let own: [any TopologyKey] = [
-            rows, drop, rise, below, above, against, Reach.segments, Reach.windows,
+            amount, drop, rise, below, above, against, Reach.segments, Reach.windows,
             OverridesPart.key([]),
         ]
         part = PartSpec(
-            name, path: "monitors.*", "too few or too many rows of a group in a window",
+            name, path: "monitors.*",
+            "too few or too many rows of a group in a window, or too little or too much of a number of it",
             own + AlertKeys.ofMonitor,
             example: "monitors: { traffic: { volume: rows, drop: 80%, against: { trailing: 6h } } }"
         )
@@ -74,18 +77,17 @@ struct Volume: MonitorKind {
 
     private func read(_ monitor: MonitorEntry, _ scope: inout Scope) -> ReadMonitor? {
         let entry = monitor.entry
-        guard let part,
-            let f = scope.reading.fields(entry.value, part, what: "a volume monitor")
+        guard let (f, common) = start(monitor, as: "a volume monitor", overridable: [], scope),
+            let rule = rule(f, entry)
         else { return nil }
-        var plan = monitor.common
-        plan.name = entry.key
-        plan.kind = name
-        f.read(AlertKeys.ofMonitor, into: &plan)
-        Reach.read(f, scope, into: &plan)
-        _ = f.value(rows)
-        guard let rule = rule(f, entry) else { return nil }
+        var plan = common
         plan.volume = rule
-        OverridesPart.read(f, [], scope, into: &plan)
+        if let node = f[amount], node.text != "rows" {
+            guard let column = MetricWatched.column(node, of: entry, wanted: .number, &scope)
+            else { return nil }
+            plan.columns = [column]
+            (plan.needsCells, plan.keepsValues) = (false, true)
+        }
         guard let node = f[against], rule.testCount > 0 else {
             if let node = f[against] {
                 f.reading.say(
@@ -227,7 +229,9 @@ struct Volume: MonitorKind {
     func facts(_ plan: MonitorPlan, _ stream: StreamPlan) -> [Fact] {
         let rule = plan.volume
         let baseline = compares(plan) ? stream.baselines[plan.baseline].name : nil
-        return [("against", .maybe(baseline)), ("drop", .maybe(rule.drop))]
+        let amount: [Fact] =
+            plan.columns.isEmpty ? [] : [("volume", .text(stream.columnNames(plan.columns)))]
+        return amount + [("against", .maybe(baseline)), ("drop", .maybe(rule.drop))]
             + [rise, below, above].compactMap { $0.fact(rule) }
     }
 

@@ -31,17 +31,13 @@ struct When: MonitorKind {
 
     func read(_ monitor: MonitorEntry, _ scope: inout Scope, into found: inout ReadMonitors) {
         let entry = monitor.entry
-        guard let part,
-            let f = scope.reading.fields(entry.value, part, what: "a `when` monitor")
-        else { return }
-        var plan = monitor.common
-        (plan.name, plan.kind, plan.baseline) = (entry.key, name, -1)
-        f.read(AlertKeys.ofMonitor + [minRows], into: &plan)
-        Reach.read(f, scope, into: &plan)
-        OverridesPart.read(f, [minRows], scope, into: &plan)
-        guard let node = f[condition],
+        guard
+            let (f, common) = start(
+                monitor, as: "a `when` monitor", [minRows], overridable: [minRows], scope),
+            let node = f[condition],
             let column = MetricWatched.column(node, of: entry, wanted: .boolean, &scope)
         else { return }
+        var plan = common
         plan.columns = [column]
         plan.settings = Settings([("when", .text(node.text ?? ""))])
         found.judges.append(ReadMonitor(plan: plan, place: node.place, testPlace: node.place))
@@ -55,7 +51,7 @@ struct When: MonitorKind {
     }
 
     func facts(_ plan: MonitorPlan, _ stream: StreamPlan) -> [Fact] {
-        [("when", plan.settings.values.first { $0.name == "when" }?.value ?? .null)]
+        [("when", plan.settings["when"] ?? .null)]
             + [minRows.fact(plan)].compactMap(\.self)
     }
 

@@ -189,6 +189,7 @@ enum Summaries {
             if scope.repeats.contains(index) {
                 scope.schema.columns[index].summary.countsRepeats = true
             }
+            if scope.seen.contains(index) { scope.schema.columns[index].summary.keepsSeen = true }
             if scope.counted.contains(index),
                 scope.columns[index].summary.distinctLgK == nil
             {

@@ -11,8 +11,14 @@ struct Quantiles: SummaryKind {
     private let errorMin = 0.0001
     private let at: KeySpec
     private let sketch = Setting(
-        "sketch", \ColumnSummary.quantileSketch, .choice(later: ["req", "tdigest", "theta"]),
-        usual: .ofNumbers, json: "quantile_sketch",
+        "sketch", \ColumnSummary.quantileSketch,
+        .choice(refused: [
+            "req":
+                "its ranks are closest at one end; `ddsketch` is so at both, and merges in any order",
+            "tdigest":
+                "nobody can say how large its error is; that of `kll` and `ddsketch` is stated",
+            "theta": "it counts different values, and knows no ranks",
+        ]), usual: .ofNumbers, json: "quantile_sketch",
         "kll: rank error, values in f32; kll_f64; ddsketch: relative error, order-free")
     private let k = Setting(
         "k", \ColumnSummary.kllK, .count(8...4096), usual: .ofNumbers, json: "kll_k",
