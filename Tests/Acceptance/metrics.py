@@ -730,6 +730,94 @@ monitors:
             for kind in ("aggregates", "alerts"):
                 self.assertEqual([r["value"] for r in lines(other / f"t-{kind}.ndjson")], [r["value"] for r in out[f"t-{kind}"]])
 
+    def test_rows_of_a_window_beside_those_before_are_judged_exactly(self):
+        text = """name: t
+source: { topic: t, clock: 2030-01-01T00:00:00Z, out_of_orderness: 2s, schema: { ts: time_ms, model: model, x: number } }
+windows: [1m]
+budget: { page: off }
+monitors:
+  drift: off
+  quality: off
+  freshness: off
+  volume: { against: { trailing: 12m }, drop: 20%, rise: 25%, clear_for: 1 of 1, clear_below: 100%, alert: off }
+  many: { any_of: [volume] }
+"""
+        rng = random.Random(SEED + 41)
+        counts = [max(3, round(rng.gauss(120, 8) * (0.4 if m in (20, 21) else 1.9 if m == 27 else 1))) for m in range(36)]
+        rows = [{"ts": T0 + m * MINUTE + i * (56_000 // n), "model": "m", "x": 1} for m, n in enumerate(counts) for i in range(n)]
+        _, out = run_lines(rows, topology(text, "rows.yaml"), "rows-exact")
+        found = collections.Counter()
+        for record in (r["value"] for r in out["t-aggregates"] if r["value"]["group"] and "column" not in r["value"]):
+            minute, verdict = (record["window"]["start"] - T0) // MINUTE, record["verdicts"][0]
+            found[verdict["verdict"]] += 1
+            if verdict["verdict"] == "learning":
+                self.assertLess(minute, 12)
+                continue
+            # Silent members have no alerts, so nothing is set apart.
+            before = counts[minute - 12:minute]
+            k, total, x = 12, sum(before), counts[minute]
+            average = total / k
+            variance = sum((c - average) ** 2 for c in before) / (k - 1)
+            square = max(variance, average) / average**2
+            isAbove = x > average
+            at = x - 0.5 if isAbove else x + 0.5
+            score = (numpy.cbrt(at / average) - (1 - square / 9)) / (math.sqrt(square) / 3) / math.sqrt(1 + 1 / k)
+            # Of all rows each lies in the window with probability 1/13, exactly.
+            share, n = Fraction(1, k + 1), total + x
+            tail = sum(math.comb(n, i) * share**i * (1 - share) ** (n - i) for i in (range(x, n + 1) if isAbove else range(x + 1)))
+            p = max(float(tail), student_upper(score if isAbove else -score, k - 1))
+            effect, bound = (x / average - 1, 0.25) if isAbove else (1 - x / average, 0.2)
+            self.assertAlmostEqual(verdict["expected"], average, delta=1e-9)
+            self.assertAlmostEqual(verdict["effect"], effect, delta=1e-12)
+            self.assertAlmostEqual(verdict["p"], p, delta=1e-9)
+            word = ("rise" if isAbove else "drop") if effect >= bound else "ok"
+            self.assertEqual(verdict["verdict"], word, (minute, verdict))
+        self.assertEqual(found["drop"] >= 1 and found["rise"], 1, found)
+        self.assertGreater(found["ok"], 15)
+
+    def test_several_tests_combine_by_any_or_by_all(self):
+        text = """name: t
+source: { topic: t, clock: 2030-01-01T00:00:00Z, out_of_orderness: 2s, schema: { ts: time_ms, model: model, x: { type: number, expect: { range: [0, 1] } }, c: category } }
+windows: [1m]
+baselines: { begin: { first: 4m } }
+budget: { page: off }
+outputs: { aggregates: { topic: t-aggregates, columns: %s } }
+monitors:
+  quality: off
+  volume: off
+  freshness: off
+  drift: { drift: x, test: { psi: { ignore_below: 0.1 }, hellinger: { ignore_below: 0.2 }, total_variation: { ignore_below: 0.12 } } }
+  surely: { drift: x, test: { psi: { ignore_below: 0.1 }, hellinger: { ignore_below: 0.2 }, total_variation: { ignore_below: 0.12 } }, combine: all, clear_for: 1 of 1 }
+"""
+        rng = random.Random(SEED + 43)
+        rows = [{"ts": T0 + m * MINUTE + i * 80, "model": "m", "c": "a", "x": min(1, max(0, rng.random() ** (1 + max(0, m - 4) / 8)))} for m in range(16) for i in range(700)]
+        summary, out = run_lines(rows, topology(text % "all", "combine.yaml"), "combine")
+        cells = [collections.Counter(min(19, int(r["x"] * 20)) for r in rows if (r["ts"] - T0) // MINUTE in minutes) for minutes in [range(4)] + [[m] for m in range(16)]]
+        found = collections.Counter()
+        for record in (r["value"] for r in out["t-aggregates"] if r["value"].get("column") == "x"):
+            minute = (record["window"]["start"] - T0) // MINUTE
+            verdicts = {v["monitor"]: v for v in record["verdicts"]}
+            if minute < 4:
+                self.assertEqual({v["verdict"] for v in verdicts.values()}, {"learning"})
+                continue
+            tests = {name: test["value"] for name, test in record["drift"][0]["tests"].items()}
+            p, q = ([c[i] / sum(c.values()) for i in range(20)] for c in (cells[minute + 1], cells[0]))
+            self.assertAlmostEqual(tests["hellinger"], math.sqrt(max(0, 1 - sum(math.sqrt(a * b) for a, b in zip(p, q)))), delta=1e-7)
+            self.assertAlmostEqual(tests["total_variation"], sum(abs(a - b) for a, b in zip(p, q)) / 2, delta=1e-12)
+            over = {name: tests[name] / bound for name, bound in (("psi", 0.1), ("hellinger", 0.2), ("total_variation", 0.12))}
+            for monitor, decides in (("drift", max), ("surely", min)):
+                name = decides(over, key=over.get)
+                self.assertEqual(verdicts[monitor]["verdict"], "drift" if over[name] >= 1 else "ok", (minute, over))
+                self.assertEqual(verdicts[monitor]["effect"], tests[name], (minute, over))
+            found[tuple(verdicts[m]["verdict"] for m in ("drift", "surely"))] += 1
+        self.assertGreater(min(found["ok", "ok"], found["drift", "ok"], found["drift", "drift"]), 0, found)
+        # Columns that are not published are watched all the same.
+        less, quiet = run_lines(rows, topology(text % "c", "combine-less.yaml"), "combine-less")
+        self.assertEqual({r["value"].get("column") for r in quiet["t-aggregates"]}, {"c"})
+        told = lambda alerts: [{k: v for k, v in r["value"].items() if k not in ("revision", "id")} for r in alerts]
+        self.assertEqual(told(quiet["t-alerts"]), told(out["t-alerts"]))
+        self.assertGreater(len(out["t-alerts"]), 1)
+
     def test_roll_ups_count_the_series_of_their_members(self):
         text = """name: t
 source: { topic: t, clock: 2030-01-01T00:00:00Z, out_of_orderness: 2s, schema: { ts: time_ms, store: segment, late: number, paid: boolean } }

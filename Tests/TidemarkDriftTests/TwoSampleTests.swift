@@ -141,7 +141,7 @@ private enum Say {
     @Test func `what is listed of a test is what it does`() throws {
         let specs = TwoSample.specs
         #expect(Set(specs.map(\.name)).count == specs.count)
-        #expect(Set(specs.map(\.name)).isDisjoint(with: TwoSample.later))
+        #expect(Set(specs.map(\.name)).isDisjoint(with: TwoSample.refused.keys))
         let counts: [UInt64] = [10, 20, 30, 40]
         for test in TwoSample.all {
             let spec = test.spec
@@ -163,6 +163,36 @@ private enum Say {
             #expect(compare(test, counts, [0, 0, 0, 0], boundaries: boundaries) == nil)
         }
         #expect(TwoSample.named("auto") == nil && TwoSample.named("") == nil)
+    }
+
+    @Test func `what serves in place of a test that is refused is there`() {
+        for (name, refusal) in TwoSample.refused {
+            let isThere = refusal.instead == "auto" || TwoSample.named(refusal.instead) != nil
+            #expect(isThere, "\(name)")
+        }
+    }
+
+    @Test func `Hellinger and total variation are what their definitions say`() throws {
+        // By hand: shares 1/4, 3/4 beside 1, 0; and shares of sixths.
+        let far = try #require(compare(Hellinger.self, [1, 3], [5, 0]))
+        #expect(near(far.value, (1 - 0.5).squareRoot(), 1e-15))
+        #expect(compare(TotalVariation.self, [1, 3], [5, 0])?.value == 0.75)
+        #expect(compare(Hellinger.self, [0, 7], [9, 0])?.value == 1)
+        #expect(compare(TotalVariation.self, [0, 7], [9, 0])?.value == 1)
+        let sixths = try #require(compare(Hellinger.self, [1, 2, 3], [3, 2, 1]))
+        let sum = 2 * (1.0 / 6 * 3.0 / 6).squareRoot() + 2.0 / 6
+        #expect(near(sixths.value, (1 - sum).squareRoot(), 1e-12))
+        #expect(
+            near(compare(TotalVariation.self, [1, 2, 3], [3, 2, 1])?.value ?? 0, 1.0 / 3, 1e-15))
+        // H² ≤ TV ≤ √2 H, whatever is drawn.
+        let random = CounterRandom(key: 31)
+        for draw in UInt64(0)..<500 {
+            let a = (0..<9).map { random.draw(draw * 32 + $0) % 50 }
+            let b = (9..<18).map { random.draw(draw * 32 + $0) % 50 }
+            let h = try #require(compare(Hellinger.self, a, b)).value
+            let tv = try #require(compare(TotalVariation.self, a, b)).value
+            #expect(h * h <= tv + 1e-12 && tv <= 2.0.squareRoot() * h + 1e-12)
+        }
     }
 
     @Test func `under the null the p-values of KS and chi-square are not too small too often`() {

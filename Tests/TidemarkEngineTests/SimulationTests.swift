@@ -256,6 +256,40 @@ private let simulationGoldens: [(UInt64, String)] = [
         #expect(isGrouped || totals.contains { $0 ?? 0 > 1_000 }, "seed \(seed)")
     }
 
+    /// What windows have seen, and numbers that they had, are state that does not add up.
+    @Test(arguments: simulationSeeds(5000, count: seedCount / 10))
+    func `values that were seen and numbers of windows are the same wherever reading began`(
+        seed: UInt64
+    ) throws {
+        var plan = remembering(
+            simulationPlan(
+                windows: [
+                    WindowPlan(lengthMs: 60_000, stepMs: 20_000),
+                    WindowPlan(lengthMs: 30_000, stepMs: 30_000),
+                ], batchRows: 64, idleMs: nil, learns: true, measures: true))
+        if seed % 3 == 0 { plan.limits.maxRereadMs = 20_000 }
+        let partitions = randomPartitions(
+            seed: seed, rowCount: 900, partitionCount: 2, groupCount: 20 + Int(seed % 4) * 150)
+        func run(
+            _ faults: SimulatedCluster.Faults, crashChance: Double, workerCount: Int
+        ) throws -> SimulationOutcome {
+            let cluster = SimulatedCluster(
+                partitions: partitions, seed: seed, time: SimulatedTime(), faults: faults)
+            var simulation = Simulation(
+                plan: plan, cluster: cluster, workerCount: workerCount, crashChance: crashChance)
+            return try simulation.run()
+        }
+        let undisturbed = try run(.none, crashChance: 0, workerCount: 1)
+        let disturbed = try run(allFaults, crashChance: 0.002, workerCount: 2)
+        let differing = undisturbed.aggregates.filter { disturbed.aggregates[$0.key] != $0.value }
+        #expect(differing.isEmpty, "seed \(seed): \(differing.first.map { "\($0)" } ?? "")")
+        #expect(Set(undisturbed.alerts) == Set(disturbed.alerts), "seed \(seed)")
+        let said = undisturbed.aggregates.values.joined().joined()
+        for word in ["new-recent", "sum-recent", "sum-initial"] {
+            #expect(said.contains("\"monitor\":\"\(word)\""), "seed \(seed): \(word)")
+        }
+    }
+
     /// Who speaks for a model is part of the state of alerts: a restart finds the same.
     @Test(arguments: simulationSeeds(3000, count: seedCount / 10))
     func

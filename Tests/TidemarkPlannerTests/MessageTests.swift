@@ -78,8 +78,44 @@ struct MessageTests {
             "6:39 unknown-test: no test `pis` · expected: auto, \(testNames) · try: `psi`"
         ),
         (
-            "monitors: { d: { drift: amount, test: hellinger } }",
-            "6:39 later: test `hellinger` comes in a later version · expected: auto, \(testNames) · try: `auto`"
+            "monitors: { d: { drift: amount, test: kl_divergence } }",
+            "6:39 later: test `kl_divergence` is refused: it has no bound where a cell is empty · expected: auto, \(testNames) · try: `psi`"
+        ),
+        (
+            "monitors: { d: { drift: amount, test: psi, combine: all } }",
+            "6:53 misplaced-key: `combine` has no effect with one test · expected: several tests · try: `test: [psi, ks]`"
+        ),
+        (
+            "monitors: { f: { freshness: 5m, alert: off } }",
+            "6:40 misplaced-key: without an alert nothing is left of a monitor of the source as a whole · expected: `per: segment` or `per: group`, for roll-ups · try: `f: off`"
+        ),
+        (
+            "monitors: { f: { freshness: 5m, per: stream } }",
+            "6:38 unknown-word: `stream` is not known here · expected: source, segment or group"
+        ),
+        (
+            "monitors: { v: { volume: row } }",
+            "6:26 unknown-name: no metric or dimension `row` · expected: model"
+        ),
+        (
+            "monitors: { f: { freshness: 5m, per: group, for: 2 of 2 } }",
+            "6:45 later: `for` is refused: how long nothing comes is the limit itself · expected: a longer `freshness` · try: delete it"
+        ),
+        (
+            "monitors: { many: { any_of: [volume], min_rows: 5 } }",
+            "6:39 later: `min_rows` is refused: it counts series, and those of few rows have no verdict · expected: `min_rows` of its members · try: delete it"
+        ),
+        (
+            "limits: { alerts: 5 }",
+            "6:11 later: `alerts` is refused: an alert that is left out is one that nobody hears of · expected: `group: model` or `cool_down` in `alerts`, or a smaller `budget` · try: delete it"
+        ),
+        (
+            "budget: { method: lord }",
+            "6:19 later: `lord` is refused: its levels follow from the verdicts before, in an order that partitions and restarts do not keep · expected: fixed · try: `fixed`"
+        ),
+        (
+            "outputs: { aggregates: { columns: nobody } }",
+            "6:35 unknown-column: no column `nobody` · expected: one of ts, model, amount, country, score · try: declare it in `source.schema`"
         ),
         (
             "monitors:\n  drift: &d { test: psi }",
@@ -406,6 +442,27 @@ struct MessageTests {
         // Clocks on the wall say nothing of a file; event time does.
         let file = world(text.replacing("topic: rows", with: "file: rows.ndjson")).plan()
         #expect(file.plan?.stream.freshness.map(\.name) == ["quiet", "dry"])
+    }
+
+    @Test func `a budget of each monitor is spread over its own tests alone`() throws {
+        func levels(_ per: String) throws -> [String: Double] {
+            let text =
+                base + "monitors: { a: { drift: amount }, b: { drift: [amount, country] } }\n"
+            let plan = try #require(world(text + "budget: { per: \(per) }").plan().plan)
+            return Dictionary(
+                plan.stream.monitors.compactMap { monitor in
+                    monitor.level.map { (monitor.name, $0) }
+                }, uniquingKeysWith: { a, _ in a })
+        }
+        let (all, each) = (try levels("topology"), try levels("monitor"))
+        #expect(try levels("stream") == all)
+        let (shared, a, b) = (
+            try #require(all["a"]), try #require(each["a"]), try #require(each["b"])
+        )
+        #expect(all["b"] == shared && a == 2 * b && a > shared)
+        // The checks of quality are one monitor of the topology.
+        let checks = each.filter { $0.key.hasPrefix("quality.") && $0.key != "quality.columns" }
+        #expect(Set(checks.values).count == 1)
     }
 
     @Test func `a silence that is shorter than a pane is warned of`() {

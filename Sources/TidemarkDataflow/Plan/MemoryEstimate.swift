@@ -103,6 +103,8 @@ package struct MemoryEstimate: Sendable, Equatable {
             }
             let metrics = stream.metricUse(of: number)
             let columns = Set(monitors.flatMap(\.columns)).union(metrics?.cells ?? []).count
+            // Of few values a few bytes, of many up to 16 KiB.
+            let seen = Set(monitors.filter(\.asksSeen).flatMap(\.columns)).count
             // Sums have some two hundred digits, most of which are 0.
             let values = (metrics?.values ?? []).reduce(0) {
                 $0 + (stream.learnedTake(of: $1) == .sums ? 240 : 8)
@@ -113,7 +115,7 @@ package struct MemoryEstimate: Sendable, Equatable {
                 if learning.isPooled { continue }
                 let windows = learning.keptCount(lengthMs: stream.windows[size].lengthMs)
                 let kept = learning.span == .first ? 6 : Int(windows)
-                bytes += 256 + kept * (48 + columns * 24 * 3 / 2 + values)
+                bytes += 256 + kept * (48 + columns * 24 * 3 / 2 + values + seen * 2_048)
             }
         }
         return bytes

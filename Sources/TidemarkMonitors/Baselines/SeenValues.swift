@@ -32,7 +32,16 @@ package struct SeenValues: Sendable, Equatable {
 
     /// Adds values in any order; equal ones may come more than once.
     package mutating func add(_ added: [Item]) {
-        join(added.filter { $0.count > 0 && $0.hash <= through }.sorted { $0.hash < $1.hash })
+        // Of very many most are not kept: those below a bound that surely leaves enough come first.
+        var bound = UInt32.max
+        if added.count > 4 * Self.capacity {
+            bound = UInt32(UInt64(UInt32.max) * UInt64(2 * Self.capacity) / UInt64(added.count))
+        }
+        func sorted(_ hashes: ClosedRange<UInt32>) -> [Item] {
+            added.filter { $0.count > 0 && hashes.contains($0.hash) }.sorted { $0.hash < $1.hash }
+        }
+        join(sorted(0...min(bound, through)))
+        if through > bound { join(sorted(bound + 1...through)) }
     }
 
     /// Adds what another one holds.

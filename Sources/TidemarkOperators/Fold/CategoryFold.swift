@@ -27,10 +27,19 @@ enum CategoryFold {
         unsafe texts.summarise(
             cell.codes[index], column: column, into: summary, distinct: plan.distinctLgK != nil,
             frequent: plan.topCount != nil)
-        let known =
-            shape.binnings.isEmpty && shape.textCounters.isEmpty ? [] : texts.all(column)
         let parts = cell.parts(index)
-        if !parts.isEmpty {
+        let known =
+            shape.binnings.isEmpty && shape.textCounters.isEmpty && !plan.keepsSeen
+            ? [] : texts.all(column)
+        if plan.keepsSeen, let seen = parts.lazy.compactMap({ $0 as? SeenPart }).first {
+            var items: [SeenValues.Item] = []
+            unsafe cell.codes[index].forEach { code, count in
+                let hash = UInt32(truncatingIfNeeded: known[Int(code)].hash >> 32)
+                items.append(SeenValues.Item(hash: hash, count: UInt64(count)))
+            }
+            seen.add(items)
+        }
+        if parts.count > (plan.keepsSeen ? 1 : 0) {
             let counted = unsafe texts.counted(cell.codes[index], column: column)
             for part in parts { part.add(counted) }
         }

@@ -217,6 +217,35 @@ private func addWatches(_ stream: inout StreamPlan, like monitor: MonitorPlan) {
     }
 }
 
+/// The plan with one group, of which it watches which models there are, and sums beside those of windows before.
+///
+/// - Precondition: it learns, and measures.
+package func remembering(_ plan: Plan) -> Plan {
+    var plan = plan
+    plan.stream.segments[0].dimensions = []
+    plan.stream.segments[0].columns = [1, 2]
+    plan.stream.columns[1].summary.keepsSeen = true
+    let sum = plan.stream.columns.firstIndex { $0.name == "sum_x" } ?? 0
+    func watch(_ name: String, _ kind: String, _ change: (inout MonitorPlan) -> Void) {
+        var watch = plan.stream.monitors[0]
+        (watch.name, watch.kind, watch.needsCells) = (name, kind, false)
+        change(&watch)
+        plan.stream.monitors.append(watch)
+    }
+    for (place, name) in [(1, "recent"), (2, "initial")] {
+        watch("new-\(name)", "quality") {
+            ($0.columns, $0.baseline, $0.asksEntries, $0.asksSeen) = ([1], place, true, true)
+            ($0.ignoreBelow, $0.level) = (0.02, 0.2)
+            $0.settings = Settings([("check", .text("unseen")), ("most", .null)])
+        }
+        watch("sum-\(name)", "volume") {
+            ($0.columns, $0.baseline, $0.keepsValues) = ([sum], place, true)
+            ($0.volume.drop, $0.volume.rise) = (0.1, 0.1)
+        }
+    }
+    return plan
+}
+
 /// The plan with its column and its groups computed of what is read, a condition on its segment, and a rule.
 ///
 /// What is computed equals what was read, but for reasons that a value is not there.

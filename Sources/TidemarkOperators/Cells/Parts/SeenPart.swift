@@ -21,12 +21,8 @@ final class SeenPart: CellPart, @unchecked Sendable {
     var isOrderFree: Bool { true }
     var byteCount: Int { counts.byteCount }
 
-    func add(_ texts: [CountedItem]) {
-        counts.add(
-            texts.map {
-                SeenValues.Item(hash: UInt32(truncatingIfNeeded: $0.hash >> 32), count: $0.count)
-            })
-    }
+    /// Adds hashes of texts that were counted together; their bytes are of no use here.
+    func add(_ items: [SeenValues.Item]) { counts.add(items) }
 
     func merge(_ other: any CellPart) {
         guard let other = other as? SeenPart else { return }

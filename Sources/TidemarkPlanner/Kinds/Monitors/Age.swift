@@ -25,6 +25,11 @@ struct Age: MonitorKind {
     init() {
         let own: [any TopologyKey] = [
             limit, since, Reach.segments, Reach.windows, OverridesPart.key([limit, since]),
+            KeySpec.later(
+                "min_rows", "", because: "a group of one row serves as well",
+                instead: "no key: it is judged in every window with rows"),
+            KeySpec.later(
+                "against", "", because: "an age is held to its limit", instead: "`since`"),
         ]
         part = PartSpec(
             name, path: "monitors.*",

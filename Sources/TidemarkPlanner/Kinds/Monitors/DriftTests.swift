@@ -83,10 +83,10 @@ private struct TestList {
                 "unknown-test", at: place, "`auto` can't stand beside other tests",
                 expected: "tests by name",
                 suggestion: "`test: auto`")
-        } else if TwoSample.later.contains(name) {
+        } else if let refusal = TwoSample.refused[name] {
             reading.say(
-                "later", at: place, "test \(shown(name)) comes in a later version",
-                expected: "auto, " + alternatives(names), suggestion: "`auto`")
+                "later", at: place, "test \(shown(name)) is refused: \(refusal.because)",
+                expected: "auto, " + alternatives(names), suggestion: "`\(refusal.instead)`")
         } else {
             reading.say(
                 "unknown-test", at: place, "no test \(shown(name))",

@@ -33,11 +33,37 @@ struct Freshness: MonitorKind {
             "description", \FreshnessPlan.description, ValueType.text(lengthMax: 1024).optional,
             usual: usual, "carried in its alerts, in place of the topology's"),
     ]
+    /// Keys of other monitors that a silence has no use for.
+    private static let refused = [
+        KeySpec.later(
+            "windows", "", because: "a silence has no window", instead: "`freshness`, a duration"),
+        KeySpec.later(
+            "for", "", because: "how long nothing comes is the limit itself",
+            instead: "a longer `freshness`"),
+        KeySpec.later(
+            "clear_for", "", because: "a silence is over with the next row",
+            instead: "no key: it resolves then"),
+        KeySpec.later(
+            "clear_below", "", because: "a silence is over with the next row",
+            instead: "no key: it resolves then"),
+        KeySpec.later(
+            "cool_down", "", because: "a silence is told once, and the next one begins after it",
+            instead: "a longer `freshness`"),
+        KeySpec.later(
+            "min_rows", "", because: "no row is what it waits for", instead: "`volume` with `below`"
+        ),
+        KeySpec.later(
+            "overrides", "", because: "a silence has one limit",
+            instead: "a second monitor, with other `segments`"),
+        KeySpec.later(
+            "against", "", because: "a silence is held to its limit",
+            instead: "`volume`, which is held to a baseline"),
+    ]
     var part: PartSpec? {
         PartSpec(
             name, path: "monitors.freshness",
             "nothing comes: on the source (wall clock), of a segment or of a group (event time)",
-            [limit, per, segments, severity, alert] + texts,
+            [limit, per, segments, severity, alert] + texts + Self.refused,
             example: "monitors: { silent: { freshness: 2h, per: group, severity: warn } }")
     }
 

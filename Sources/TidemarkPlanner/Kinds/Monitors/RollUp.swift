@@ -45,7 +45,19 @@ struct RollUp: MonitorKind {
         members = KeySpec(
             name, .list("a list of monitors"), required: true,
             "monitors of any kind but roll-ups; with `alert: off` they are quiet alone")
-        let own: [any TopologyKey] = [members, atLeast, Reach.segments, Reach.windows]
+        let refused = [
+            KeySpec.later(
+                "min_rows", "", because: "it counts series, and those of few rows have no verdict",
+                instead: "`min_rows` of its members"),
+            KeySpec.later(
+                "overrides", "", because: "a segment as a whole has one roll-up",
+                instead: "`overrides` of its members, or a second roll-up with other `segments`"),
+            KeySpec.later(
+                "against", "", because: "it counts what its members found",
+                instead: "`against` of its members"),
+        ]
+        let own: [any TopologyKey] =
+            [members, atLeast, Reach.segments, Reach.windows] + refused
         part = PartSpec(
             name, path: "monitors.*",
             name == "any_of"

@@ -27,6 +27,9 @@ struct Rule: MonitorKind {
             json: "min_rows", "fewer rows for which it is true or false: `too_few`")
         let own: [any TopologyKey] = [
             condition, broken, Reach.segments, Reach.windows, minRows,
+            KeySpec.later(
+                "against", "", because: "a rule is held to the share that it allows",
+                instead: "`metric: share(…)` with `against` and `change`"),
             OverridesPart.key([minRows]),
         ]
         part = PartSpec(

@@ -45,6 +45,9 @@ struct Volume: MonitorKind {
         let own: [any TopologyKey] = [
             amount, drop, rise, below, above, against, Reach.segments, Reach.windows,
             OverridesPart.key([]),
+            KeySpec.later(
+                "min_rows", "", because: "few rows are what it looks for",
+                instead: "`below`, or `min_rows` of its baseline"),
         ]
         part = PartSpec(
             name, path: "monitors.*",

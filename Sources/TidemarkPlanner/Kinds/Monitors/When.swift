@@ -20,6 +20,9 @@ struct When: MonitorKind {
     init() {
         let own: [any TopologyKey] = [
             condition, minRows, Reach.segments, Reach.windows, OverridesPart.key([minRows]),
+            KeySpec.later(
+                "against", "", because: "a condition names its baselines itself",
+                instead: "`over BASELINE` inside of an aggregate, or `change`"),
         ]
         part = PartSpec(
             name, path: "monitors.*", "a condition over aggregates",
