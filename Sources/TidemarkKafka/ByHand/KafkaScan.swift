@@ -36,17 +36,8 @@ extension KafkaClient {
         _ take: (ScannedRecord) throws(ConnectorError) -> Bool
     ) throws(ConnectorError) -> Int? {
         guard let ids = try handle.partitions(of: topic, withinMs: connectMs) else { return nil }
-        var configuration = Configuration()
-        try configuration.set(connection: settings)
-        configuration.set("statistics.interval.ms", 0)
-        configuration.set("fetch.wait.max.ms", 100)
-        try configuration.set(properties: settings.properties)
-        configuration.set("group.id", group)
-        configuration.set("enable.auto.commit", "false")
-        configuration.set("enable.auto.offset.store", "false")
-        configuration.set("auto.offset.reset", "earliest")
-        configuration.set("enable.partition.eof", "true")
-        configuration.set("isolation.level", "read_committed")
+        let configuration = try Configuration.besideGroup(
+            settings, group: group, isolation: "read_committed")
         let reader = try ClientHandle(
             type: RD_KAFKA_CONSUMER,
             configuration: configuration,

@@ -28,19 +28,8 @@ package final class KafkaSideReader: SideReader {
         connectMs: Int64, time: any TimeSource, log: Log, telemetry: Telemetry
     ) throws(ConnectorError) {
         self.wanted = Set(wanted.map { Wanted(topic: $0.topic, key: $0.key) })
-        var configuration = Configuration()
-        try configuration.set(connection: settings)
-        configuration.set("statistics.interval.ms", 0)
-        configuration.set("fetch.wait.max.ms", 100)
-        try configuration.set(properties: settings.properties)
-        // The library wants a group; nothing is committed to it here.
-        configuration.set("group.id", app)
-        configuration.set("enable.auto.commit", "false")
-        configuration.set("enable.auto.offset.store", "false")
-        configuration.set("auto.offset.reset", "earliest")
-        configuration.set("enable.partition.eof", "true")
-        configuration.set("allow.auto.create.topics", "false")
-        configuration.set("isolation.level", "read_committed")
+        let configuration = try Configuration.besideGroup(
+            settings, group: app, isolation: "read_committed")
         handle = try ClientHandle(
             type: RD_KAFKA_CONSUMER, configuration: configuration, role: "side reader",
             controlled: false, brokers: settings.brokers, time: time, log: log,

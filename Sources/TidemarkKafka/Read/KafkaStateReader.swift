@@ -125,19 +125,9 @@ package final class KafkaStateReader: StateReader {
     }
 
     private func client(isolation: String) throws(ConnectorError) -> ClientHandle {
-        var configuration = Configuration()
-        try configuration.set(connection: settings)
-        configuration.set("fetch.wait.max.ms", 100)
-        configuration.set("fetch.error.backoff.ms", 100)
-        configuration.set("check.crcs", "true")
-        try configuration.set(properties: settings.properties)
-        // The library wants a group; nothing is committed to it here.
-        configuration.set("group.id", app)
-        configuration.set("enable.auto.commit", "false")
+        var configuration = try Configuration.besideGroup(
+            settings, group: app, isolation: isolation)
         configuration.set("auto.offset.reset", "error")
-        configuration.set("enable.partition.eof", "true")
-        configuration.set("allow.auto.create.topics", "false")
-        configuration.set("isolation.level", isolation)
         let handle = try ClientHandle(
             type: RD_KAFKA_CONSUMER, configuration: configuration, role: "state reader",
             controlled: false, brokers: settings.brokers, time: time, log: log,

@@ -231,7 +231,7 @@ package struct BaselineTable: Sendable {
             }
             let entry: Entry
             do throws(Problem) {
-                entry = try Self.readEntry(row)
+                entry = try BaselineEntryReader(row).entry()
             } catch {
                 throw Problem("columns[\(place)] (\(column) of \(group)): \(error.message)")
             }
@@ -241,86 +241,6 @@ package struct BaselineTable: Sendable {
             member.value.asText.map { (name: member.name, value: $0) }
         }
         self.init(records: records, made: made ?? [], contentHash: sha256Hex(bytes))
-    }
-
-    private static func readEntry(_ row: JSONValue) throws(Problem) -> Entry {
-        func counted(_ name: String, _ value: JSONValue) throws(Problem) -> Int64 {
-            guard let number = value.asInteger, (0...Self.countMax).contains(number) else {
-                throw Problem("`\(name)` holds something that is not a count of rows")
-            }
-            return number
-        }
-        func counts(_ name: String) throws(Problem) -> [Int64] {
-            guard let values = row[name]?.asArray else { throw Problem("no list `\(name)`") }
-            var numbers: [Int64] = []
-            for value in values { numbers.append(try counted(name, value)) }
-            return numbers
-        }
-        func count(_ name: String) throws(Problem) -> Int64 {
-            guard let value = row[name] else { return 0 }
-            return try counted(name, value)
-        }
-        let nullCount = try count("nulls")
-        guard row["n"] != nil else { throw Problem("no count `n`") }
-        let rowCount = try count("n")
-        let cells = try counts("counts")
-        let shape: Entry.Shape
-        if let list = row["edges"]?.asArray {
-            let edges = list.compactMap(\.asNumber)
-            guard edges.count == list.count, edges.count == cells.count + 1,
-                zip(edges, edges.dropFirst()).allSatisfy({ $0 < $1 })
-            else { throw Problem("`edges` must ascend and be one more than `counts`") }
-            let isOpen = row["outer"]?.asText == "open"
-            shape = .numeric(
-                edges: edges, isOpen: isOpen, under: try count("under"), counts: cells,
-                over: try count("over"))
-        } else if let list = row["categories"]?.asArray {
-            let categories = list.compactMap(\.asText)
-            guard categories.count == list.count, categories.count == cells.count,
-                Set(categories).count == categories.count
-            else { throw Problem("`categories` must differ and be as many as `counts`") }
-            shape = .categorical(
-                categories: categories, counts: cells, other: try count("other"))
-        } else {
-            throw Problem("neither `edges` nor `categories`")
-        }
-        var atoms: [Double] = []
-        if let list = row["atoms"]?.asArray, case .numeric(let edges, _, _, _, _) = shape {
-            atoms = list.compactMap(\.asNumber)
-            guard atoms.count == list.count, let lo = edges.first, let hi = edges.last,
-                atoms.allSatisfy({ lo <= $0 && $0 < hi })
-            else { throw Problem("`atoms` must be numbers between the outer edges") }
-        }
-        var entry = Entry(
-            shape: shape, rowCount: rowCount, nullCount: nullCount, atoms: atoms)
-        if row["wrong_type"] != nil { entry.wrongTypeCount = try count("wrong_type") }
-        if row["non_finite"] != nil { entry.nonFiniteCount = try count("non_finite") }
-        guard (entry.wrongTypeCount ?? 0) <= nullCount,
-            (entry.nonFiniteCount ?? 0) <= nullCount - (entry.wrongTypeCount ?? 0)
-        else { throw Problem("`wrong_type` and `non_finite` are more than `nulls`") }
-        if let known = row["known"]?.asText {
-            let half = max(1, rowCount / 2)
-            entry.known = KnownTexts(
-                base64: known, unknown: ShareCount(try count("unknown"), of: half),
-                byCell: try counts("unknown_cells").map { ShareCount($0, of: half) })
-            guard entry.known != nil else { throw Problem("`known` is no list of hashes") }
-        }
-        if row["hashed"] != nil {
-            let cells = try counts("hashed")
-            guard cells.count == HashedCells.count, cells.reduce(0, +) == rowCount else {
-                throw Problem("`hashed` must be \(HashedCells.count) counts that add up to `n`")
-            }
-            entry.hashed = cells
-        }
-        // Saturating: a sum beyond 64 bits is no `n` either.
-        let sum = entry.cells.reduce(Int64(0)) { sum, count in
-            let (next, isTooMuch) = sum.addingReportingOverflow(count)
-            return isTooMuch ? .max : next
-        }
-        guard sum == rowCount else {
-            throw Problem("the counts add up to \(sum), `n` is \(rowCount)")
-        }
-        return entry
     }
 
     /// The file's bytes: one record a line, so that a diff reads well.

@@ -7,39 +7,13 @@ import TidemarkRecords
 /// Both are groups of one segment in one window, and all of them are at hand when it closes. So there is no state,
 /// and the result is the same for any number of workers.
 struct OtherGroups {
-    /// What monitors want of such a baseline in a segment.
-    private struct Use {
-        var baseline: Int
-        var plan: OtherGroupPlan
-        var sizes: Set<Int>
-        /// Places of columns in the segment.
-        var columns: [Int]
-    }
-
+    private let stream: StreamPlan
     /// By segment.
-    private let uses: [[Use]]
+    private let uses: [[BaselineUse]]
 
     init(plan: Plan) {
-        let stream = plan.stream
-        uses = stream.segments.enumerated().map { index, segment in
-            stream.baselines.indices.compactMap { baseline in
-                let monitors = stream.monitors.filter {
-                    $0.baseline == baseline && $0.segments.contains(index)
-                }
-                let metrics = stream.metricUse(of: baseline)
-                guard let other = stream.baselines[baseline].other,
-                    !monitors.isEmpty || metrics != nil
-                else { return nil }
-                return Use(
-                    baseline: baseline, plan: other,
-                    sizes: Set(
-                        monitors.flatMap(\.windows) + (metrics == nil ? [] : segment.windows)),
-                    columns: segment.columns.indices.filter { place in
-                        monitors.contains { $0.columns.contains(segment.columns[place]) }
-                            || metrics?.cells.contains(segment.columns[place]) ?? false
-                    })
-            }
-        }
+        stream = plan.stream
+        uses = BaselineUse.all(plan.stream) { $0.other != nil }
     }
 
     /// Whether groups of a segment are compared with each other in windows of a length.
@@ -55,18 +29,19 @@ struct OtherGroups {
         counts: ([UInt8]) -> GroupCounts?, to found: inout WindowReferences
     ) {
         for use in uses[segment] where use.sizes.contains(closing.size) {
-            guard let group = use.plan.group(of: values) else {
-                var reference = LearnedReference(progress: progress(use.plan, rows: 0))
+            guard let plan = stream.baselines[use.baseline].other else { continue }
+            guard let group = plan.group(of: values) else {
+                var reference = LearnedReference(progress: progress(plan, rows: 0))
                 reference.isItself = true
                 found[use.baseline] = reference
                 continue
             }
             guard let other = counts(group.part) else {
-                found[use.baseline] = LearnedReference(progress: progress(use.plan, rows: 0))
+                found[use.baseline] = LearnedReference(progress: progress(plan, rows: 0))
                 continue
             }
-            var reference = LearnedReference(progress: progress(use.plan, rows: other.rows))
-            reference.isInForce = other.rows >= use.plan.minRows
+            var reference = LearnedReference(progress: progress(plan, rows: other.rows))
+            reference.isInForce = other.rows >= plan.minRows
             reference.squares = UInt128(other.rows) * UInt128(other.rows)
             for place in use.columns {
                 let cells = other.cells(place)

@@ -1,3 +1,4 @@
+import TidemarkCore
 import TidemarkText
 
 /// What was in force of a baseline of a topic, and from when on.
@@ -15,11 +16,40 @@ struct TopicBaselineVersions {
     /// A record that is, or was, in force.
     struct Version {
         /// In force in windows that start then, or later.
-        var fromMs: Int64
+        let fromMs: Int64
         /// `nil`: it was taken back.
-        var table: BaselineTable?
+        let table: BaselineTable?
         /// The record's value, which is what state keeps.
-        var bytes: [UInt8]
+        let bytes: [UInt8]
+        /// By group and column: counted once, not with every window.
+        private let counted: [String: [String: Counts]]
+
+        /// What a record holds of a group and column, in the cells of the stream.
+        struct Counts {
+            /// `nil`: it was counted in other cells, which no monitor compares.
+            var cells: [UInt64]?
+            /// What became of the rows that it was made of.
+            var rows: RowCounts
+        }
+
+        init(fromMs: Int64, table: BaselineTable?, bytes: [UInt8]) {
+            self.fromMs = fromMs
+            self.table = table
+            self.bytes = bytes
+            var counted: [String: [String: Counts]] = [:]
+            for record in table?.records ?? [] {
+                counted[record.group, default: [:]][record.column] = Counts(
+                    cells: TopicBaselineFit.cells(of: record.entry), rows: record.entry.rowCounts)
+            }
+            self.counted = counted
+        }
+
+        /// What it holds of a group and column; of all rows together only where it has no groups.
+        func counts(group: String, column: String) -> Counts? {
+            if let own = counted[group]?[column] { return own }
+            guard let table, !table.isFallback(group: group, column: column) else { return nil }
+            return counted["*"]?[column]
+        }
 
         /// The state entries that it is written in.
         func parts(of baseline: Int) -> [PartID] {

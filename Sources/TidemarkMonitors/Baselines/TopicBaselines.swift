@@ -13,20 +13,10 @@ import TidemarkText
 ///
 /// - Memory: one table a baseline; two while windows from before a change are open.
 struct TopicBaselines {
-    /// What monitors and metrics want of such a baseline in a segment.
-    private struct Use {
-        var baseline: Int
-        var sizes: Set<Int>
-        /// Places of columns in the segment.
-        var columns: [Int]
-        /// Name of each of them, in that order.
-        var names: [String]
-    }
-
     private let plan: Plan
     private let keys: StateKeys
     /// By segment.
-    private let uses: [[Use]]
+    private let uses: [[BaselineUse]]
     /// By baseline.
     private var followed: [Int: TopicBaselineVersions] = [:]
     private var entries: EntryStore<TopicBaselineVersions.PartID>
@@ -46,27 +36,7 @@ struct TopicBaselines {
             keys.topicBaseline($0)
         }
         let stream = plan.stream
-        uses = stream.segments.enumerated().map { index, segment in
-            stream.baselines.indices.compactMap { baseline in
-                let monitors = stream.monitors.filter {
-                    $0.baseline == baseline && $0.segments.contains(index)
-                }
-                let metrics = stream.metricUse(of: baseline)
-                guard stream.baselines[baseline].topic != nil,
-                    !monitors.isEmpty || metrics != nil
-                else { return nil }
-                let columns = segment.columns.indices.filter { place in
-                    monitors.contains { $0.columns.contains(segment.columns[place]) }
-                        || metrics?.cells.contains(segment.columns[place]) ?? false
-                }
-                return Use(
-                    baseline: baseline,
-                    sizes: Set(
-                        monitors.flatMap(\.windows) + (metrics == nil ? [] : segment.windows)),
-                    columns: columns,
-                    names: columns.map { stream.columns[segment.columns[$0]].name })
-            }
-        }
+        uses = BaselineUse.all(stream) { $0.topic != nil }
         for baseline in stream.baselines.indices where stream.baselines[baseline].topic != nil {
             followed[baseline] = TopicBaselineVersions()
         }
@@ -100,16 +70,18 @@ struct TopicBaselines {
             reference.label =
                 plan.stream.baselines[use.baseline].name + "@" + table.contentHash.prefix(12)
             let group = String(decoding: part, as: UTF8.self)
-            for (place, name) in zip(use.columns, use.names) {
-                guard let entry = table.entry(group: group, column: name),
-                    !table.isFallback(group: group, column: name),
-                    let cells = TopicBaselineFit.cells(of: entry, count: cellCount(place))
+            let columns = plan.stream.segments[segment].columns
+            for place in use.columns {
+                guard
+                    let counts = version?.counts(
+                        group: group, column: plan.stream.columns[columns[place]].name)
                 else { continue }
+                reference.rows[place] = counts.rows
+                reference.progress.rows = max(reference.progress.rows, counts.rows.value)
+                guard let cells = counts.cells, cells.count == cellCount(place) else { continue }
                 let start = reference.cells.count
                 reference.cells += cells
                 reference.ranges[place] = start..<reference.cells.count
-                reference.rows[place] = entry.rowCounts
-                reference.progress.rows = max(reference.progress.rows, entry.rowCount)
             }
             found[use.baseline] = reference
         }
@@ -298,23 +270,18 @@ enum TopicBaselineFit {
         }
     }
 
-    /// Counts of an entry in as many cells as the column has; `nil`: they are other cells.
-    static func cells(of entry: BaselineTable.Entry, count: Int) -> [UInt64]? {
-        switch entry.shape {
-        case .numeric:
-            let cells = entry.cells.map { UInt64(max(0, $0)) }
-            return cells.count == count ? cells : nil
-        case .categorical(let names, let counts, _):
-            if let hashed = entry.hashed {
-                return hashed.count == count ? hashed.map { UInt64(max(0, $0)) } : nil
-            }
-            guard entry.isWhollyNamed, count.nonzeroBitCount == 1 else { return nil }
-            var cells = Array(repeating: UInt64(0), count: count)
+    /// Counts of an entry in the cells of the stream; `nil`: they are other cells.
+    static func cells(of entry: BaselineTable.Entry) -> [UInt64]? {
+        if case .categorical(let names, let counts, _) = entry.shape {
+            if let hashed = entry.hashed { return hashed.map { UInt64(max(0, $0)) } }
+            guard entry.isWhollyNamed else { return nil }
+            var cells = Array(repeating: UInt64(0), count: HashedCells.count)
             for (name, rows) in zip(names, counts) {
-                cells[HashedCells.cell(of: Array(name.utf8), count: count)] += UInt64(max(0, rows))
+                cells[HashedCells.cell(of: Array(name.utf8))] += UInt64(max(0, rows))
             }
             return cells
         }
+        return entry.cells.map { UInt64(max(0, $0)) }
     }
 }
 
@@ -327,7 +294,7 @@ extension BaselineTable.Entry {
     /// What became of the rows that it was made of.
     ///
     /// An entry that does not part those without a value has them as nulls.
-    fileprivate var rowCounts: RowCounts {
+    var rowCounts: RowCounts {
         var rows = RowCounts()
         rows.value = rowCount
         rows.wrongType = wrongTypeCount ?? 0

@@ -517,8 +517,9 @@ package final class Coordinator {
 
     /// Tells the stage what topics beside the source have; not while a unit is on its way, which it would not be in.
     private func observeSide() throws(ConnectorError) {
+        guard let side, !commit.isCommitting else { return }
         let now = time.nowNs()
-        guard let side, !commit.isCommitting, now - lastSideNs >= 250_000_000 else { return }
+        guard now - lastSideNs >= 250_000_000 else { return }
         lastSideNs = now
         let records = try side.poll()
         guard !records.isEmpty else { return }

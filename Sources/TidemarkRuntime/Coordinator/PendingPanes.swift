@@ -20,6 +20,9 @@ struct PendingPanes {
     /// The start of the first one; nil without any.
     var firstMs: Int64? { head < starts.count ? starts[head] : nil }
 
+    /// The starts of all that wait, ascending.
+    var waiting: ArraySlice<Int64> { starts[head...] }
+
     mutating func add(_ partial: any Partial, slot: Int, sourceMs: Int64, startMs: Int64) {
         if panes[startMs] == nil {
             var (low, high) = (head, starts.count)

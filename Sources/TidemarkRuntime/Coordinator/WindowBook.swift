@@ -111,13 +111,18 @@ struct WindowBook {
         return mergedThroughMs
     }
 
-    /// The end of the first window that holds something and is not closed yet.
+    /// The end of the first window that holds something, or will, and is not closed yet.
+    ///
+    /// The first pane that waits may lie in no window that ends as early as one of a later pane: after a restart
+    /// its shorter windows are published.
     private var nextClosingMs: Int64? {
-        let openMs = open.keys.lazy.map(\.window.endMs).min()
-        let waitingMs = pending.firstMs.flatMap { startMs in
-            unpublishedWindows(of: startMs).lazy.map(\.window.endMs).min()
+        var endMs = open.keys.lazy.map(\.window.endMs).min() ?? .max
+        for startMs in pending.waiting {
+            // No window ends before a pane that it holds.
+            guard startMs + paneMs < endMs else { break }
+            endMs = unpublishedWindows(of: startMs).lazy.map(\.window.endMs).reduce(endMs, min)
         }
-        guard let endMs = [openMs, waitingMs].compactMap(\.self).min() else { return nil }
+        guard endMs < .max else { return nil }
         return max(endMs, mergedThroughMs == TimeLimit.never ? endMs : mergedThroughMs + 1)
     }
 

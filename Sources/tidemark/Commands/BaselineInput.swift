@@ -244,16 +244,3 @@ private struct Meter {
 
     func finish() { if Log.isTerminal { log.setStatus("") } }
 }
-
-/// `90s`, `5m`, `1h`, as the topology has durations.
-private func durationMs(_ text: String) -> Int64? {
-    let units: [(String, Int64)] = [
-        ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000),
-    ]
-    for (unit, ms) in units where text.hasSuffix(unit) {
-        guard let number = Int64(text.dropLast(unit.count)), number > 0 else { continue }
-        let (product, isTooMuch) = number.multipliedReportingOverflow(by: ms)
-        return isTooMuch ? nil : product
-    }
-    return nil
-}

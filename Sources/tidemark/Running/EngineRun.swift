@@ -135,7 +135,7 @@ struct EngineRun {
             ? nil
             : try client?.sideReader(
                 rest.map { ($0.topic.topic, $0.topic.key) }, app: plan.app)
-        return GivenBaselines(records, beside: reader)
+        return records.isEmpty ? reader : GivenBaselines(records, beside: reader)
     }
 
     /// Checks what this run reads and writes on the cluster.

@@ -223,8 +223,9 @@ struct Quality: MonitorKind {
             }
         }
         var isCompared = false
-        let file = baseline >= 0 ? scope.baselines.summaries[baseline] : nil
-        let origin = baseline >= 0 ? scope.baselines.plans[baseline] : nil
+        let (file, origin) =
+            baseline >= 0
+            ? (scope.baselines.summaries[baseline], scope.baselines.plans[baseline]) : (nil, nil)
         let isOfStream = origin?.isOfStream ?? false
         func isKnown(_ index: Int) -> Bool {
             // A topic says how many values fell into each cell, not which.
