@@ -252,16 +252,11 @@ struct Quality: MonitorKind {
         plan.needsCells = isCompared && check.spec.compares == (isOfStream ? .cells : .names)
         plan.asksSeen = isCompared && isOfStream && check.spec.compares == .names
         if check.spec.pages { plan.severity = .page }
-        var most = JSONValue.null
-        if case .most(let share) = bound { most = .number(share) }
-        let promises = plan.columns.compactMap { index in
-            promise(index).map { (scope.columns[index].name, $0) }
-        }
-        var settings: [(name: String, value: JSONValue)] = [
-            ("check", .text(check.spec.name)), ("most", most),
-        ]
-        if !promises.isEmpty { settings.append(("expect", .object(promises.map { ($0.0, $0.1) }))) }
-        plan.settings = Settings(settings)
+        plan.settings = Self.settings(
+            check, bound,
+            promises: plan.columns.compactMap { index in
+                promise(index).map { (scope.columns[index].name, $0) }
+            })
         for index in plan.columns {
             if counts, promise(index) != nil,
                 !scope.schema.columns[index].tallies.contains(check.spec.name),
@@ -273,6 +268,21 @@ struct Quality: MonitorKind {
             if counts, !check.spec.takesShare { scope.counted.insert(index) }
             if plan.asksSeen, promise(index) == nil { scope.seen.insert(index) }
         }
+    }
+
+    /// What a check asks, as plans have it.
+    ///
+    /// - `promises`: what columns promise, by their names.
+    private static func settings(
+        _ check: Check, _ bound: Bound, promises: [(name: String, value: JSONValue)]
+    ) -> Settings {
+        var most = JSONValue.null
+        if case .most(let share) = bound { most = .number(share) }
+        var settings: [(name: String, value: JSONValue)] = [
+            ("check", .text(check.spec.name)), ("most", most),
+        ]
+        if !promises.isEmpty { settings.append(("expect", .object(promises))) }
+        return Settings(settings)
     }
 
     /// Columns that are named, and that a check which is named too can't watch.
